@@ -1,0 +1,10 @@
+# make check-unit         unit tests alone: no Python needed
+# make check-integration  integration tests on every interpreter found
+
+# What unit tests read at run time, made by the build.
+unit_fixtures :=
+
+-include tests/unit/*.mk
+
+check-integration: all
+	$(Q)true
