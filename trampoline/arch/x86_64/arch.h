@@ -1,0 +1,47 @@
+/* arch.h - what the image must know about this CPU: x86-64. Same file, same names for each CPU. */
+#ifndef PYPERF_ARCH_H
+#define PYPERF_ARCH_H
+
+#include <elf.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    ARCH_ELF_MACHINE = EM_X86_64,
+    ARCH_SLOT_SIZE = 16,
+    ARCH_STUB_SIZE = 6,
+    /* DWARF register numbers: System V psABI x86-64, figure 3.36. */
+    ARCH_DWARF_STACK_POINTER = 7,
+    ARCH_DWARF_RETURN_ADDRESS = 16,
+};
+
+/* How far a jump from the detour's site reaches. */
+#define ARCH_JUMP_REACH ((uintptr_t)0x7fff0000)
+
+/* slot.S */
+extern const uint8_t arch_slot[ARCH_SLOT_SIZE];
+extern const uint8_t arch_slot_displacement;
+extern const uint8_t arch_slot_unwind[]; /* call frame instructions of the slots' FDE */
+extern const uint8_t arch_slot_unwind_length;
+
+/* Writes a slot that will run at `slot` and calls the address in the 8-byte constant at `target`;
+ * the distance between the two is below 2 GiB because they are in one image. */
+static inline void arch_put_slot(uint8_t *out, uintptr_t slot, uintptr_t target)
+{
+    memcpy(out, arch_slot, ARCH_SLOT_SIZE);
+    /* Relative to the end of the displacement, which ends the instruction. */
+    int32_t displacement = (int32_t)(target - (slot + arch_slot_displacement + 4));
+    memcpy(out + arch_slot_displacement, &displacement, sizeof displacement);
+}
+
+/* Writes `jmp *target(%rip)` (SDM vol. 2A, JMP FF /4, ModRM 00 100 101) that will run at `stub`. */
+static inline void arch_put_stub(uint8_t *out, uintptr_t stub, uintptr_t target)
+{
+    int32_t displacement = (int32_t)(target - (stub + ARCH_STUB_SIZE));
+    out[0] = 0xff;
+    out[1] = 0x25;
+    memcpy(out + 2, &displacement, sizeof displacement);
+}
+
+#endif

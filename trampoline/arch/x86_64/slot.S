@@ -1,0 +1,93 @@
+/* slot.S - one trampoline, and what an unwinder must know about it.
+ *
+ * A trampoline stands between the caller of a frame and the frame evaluator, so that a return address
+ * within it is on the stack for as long as the frame runs:
+ *
+ *   caller                   caller
+ *   evaluator                slot: py::Orders.total:/srv/app.py
+ *                            evaluator
+ *
+ * All slots of an image are these 16 bytes, exactly full; they differ in the displacement of the call
+ * alone, which reaches the one constant that holds the evaluator's address. They follow each other
+ * without a gap at multiples of 16, so that one FDE serves them all: where in its slot an address
+ * stands are its low four bits, and that is what the expressions below ask for, as the ones that
+ * linkers write for .plt do.
+ *
+ *   offset  0         4     5          8              14    15
+ *           endbr64 | push | mov rbp | call *(%rip)  | pop | ret
+ *   CFA     rsp+8          rsp+16 ........................  rsp+8
+ *   rbp     own            saved at CFA-16 ...............  own
+ *
+ * (rip + 1) & 15 >= 6 is true for 5..14 and false for 15 and 0..4: the frame is open. */
+
+    .section .rodata.slot, "a", @progbits
+
+    .globl  arch_slot
+    .hidden arch_slot
+    .balign 16
+arch_slot:
+    endbr64
+    pushq   %rbp
+    movq    %rsp, %rbp
+    .byte   0xff, 0x15          /* call *disp32(%rip): SDM vol. 2A, CALL FF /2, ModRM 00 010 101 */
+.Ldisplacement:
+    .long   0
+.Lreturn:
+    popq    %rbp
+    ret
+.Lend:
+    .if .Lend - arch_slot != 16
+    .error "a slot must be exactly 16 bytes"
+    .endif
+
+    .globl  arch_slot_displacement
+    .hidden arch_slot_displacement
+arch_slot_displacement:
+    .byte   .Ldisplacement - arch_slot
+
+/* DWARF 4, 7.7.1 (operations) and 7.23 (call frame instructions). */
+#define DW_OP_deref  0x06
+#define DW_OP_drop   0x13
+#define DW_OP_and    0x1a
+#define DW_OP_minus  0x1c
+#define DW_OP_plus   0x22
+#define DW_OP_shl    0x24
+#define DW_OP_bra    0x28
+#define DW_OP_ge     0x2a
+#define DW_OP_skip   0x2f
+#define DW_OP_lit(n) 0x30 + n
+#define DW_OP_breg_rbp 0x76
+#define DW_OP_breg_rsp 0x77
+#define DW_OP_breg_rip 0x80
+#define DW_CFA_def_cfa_expression 0x0f
+#define DW_CFA_val_expression     0x16
+
+#define FRAME_IS_OPEN DW_OP_breg_rip, 1, DW_OP_lit(15), DW_OP_and, DW_OP_lit(6), DW_OP_ge
+
+    .globl  arch_slot_unwind
+    .hidden arch_slot_unwind
+arch_slot_unwind:
+    /* CFA = rsp + 8 + (open << 3) */
+    .byte   DW_CFA_def_cfa_expression, .Lcfa_end - .Lcfa
+.Lcfa:
+    .byte   DW_OP_breg_rsp, 8, FRAME_IS_OPEN, DW_OP_lit(3), DW_OP_shl, DW_OP_plus
+.Lcfa_end:
+    /* rbp = open ? *(CFA - 16) : rbp; the CFA is on the expression's stack at its start. */
+    .byte   DW_CFA_val_expression, 6, .Lrbp_end - .Lrbp
+.Lrbp:
+    .byte   FRAME_IS_OPEN, DW_OP_bra
+    .short  .Lopen - .Lclosed
+.Lclosed:
+    .byte   DW_OP_drop, DW_OP_breg_rbp, 0, DW_OP_skip
+    .short  .Lrbp_end - .Lopen
+.Lopen:
+    .byte   DW_OP_lit(16), DW_OP_minus, DW_OP_deref
+.Lrbp_end:
+.Lunwind_end:
+
+    .globl  arch_slot_unwind_length
+    .hidden arch_slot_unwind_length
+arch_slot_unwind_length:
+    .byte   .Lunwind_end - arch_slot_unwind
+
+    .section .note.GNU-stack, "", @progbits

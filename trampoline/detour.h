@@ -1,0 +1,81 @@
+/* detour.h - a jump at the entry of a function in running text: prepare, commit, revert.
+ *
+ *   before                          after
+ *   entry: [endbr64]                entry: [endbr64]
+ *   site:  push %r15                site:  jmp stub        (5 bytes)
+ *          push %r14                       (rest of a whole instruction, never executed)
+ *          push %r13                back:  ...             (untouched)
+ *   back:  ...
+ *                                   home:  push %r15       the displaced instructions, adjusted
+ *                                          push %r14       for their new address
+ *                                          push %r13
+ *                                          jmp back
+ *
+ * Whoever calls the function arrives at `stub`; whoever wants the function as it was calls `home`.
+ * An `endbr64` at the entry stays where it is: with CET every indirect call must land on one.
+ *
+ * Preparing reads only and does all that can fail for reasons of the code itself. It needs capstone
+ * and is therefore part of libpyperf-plan.so, which is unloaded again when the plan is made; the
+ * plan is plain data. Committing and reverting flip bytes (text_write.c) and are part of
+ * libpyperf.so. */
+#ifndef PYPERF_DETOUR_H
+#define PYPERF_DETOUR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "failure.h"
+
+enum {
+    DETOUR_JUMP_LENGTH = 5,    /* jmp rel32, Intel SDM vol. 2A, JMP: E9 cd */
+    DETOUR_MAX_DISPLACED = 20, /* 4 bytes of whole instructions + one of at most 15 (SDM 2.3.11) */
+    DETOUR_MAX_RELOCATED = 64, /* the displaced instructions, lengthened, and the jump back */
+    DETOUR_MAX_UNWIND = 8,
+};
+
+/* From `offset` bytes into the relocated code on, the CFA is rsp + cfa_offset; and when
+ * saved_register is not DETOUR_NO_REGISTER, the caller's value of that register (DWARF number,
+ * System V psABI x86-64, figure 3.36) has just been stored at CFA - cfa_offset. */
+struct detour_unwind_row {
+    uint8_t offset;
+    uint8_t cfa_offset;
+    uint8_t saved_register;
+};
+#define DETOUR_NO_REGISTER 0xff
+
+struct detour_plan {
+    uintptr_t site;                         /* first byte to be replaced */
+    size_t length;                          /* bytes of whole instructions there, 5..20 */
+    uint8_t original[DETOUR_MAX_DISPLACED]; /* those bytes as they were */
+    uint8_t jump[DETOUR_JUMP_LENGTH];       /* what the first five of them become */
+    uintptr_t home;                         /* where the relocated code is meant to run */
+    size_t relocated_length;
+    uint8_t relocated[DETOUR_MAX_RELOCATED];
+    size_t unwind_count; /* rows, in order of offset; before the first the CFA is rsp + 8 */
+    struct detour_unwind_row unwind[DETOUR_MAX_UNWIND];
+};
+
+/* Plans a detour of the function whose `size` bytes of code are readable at `code` and run at
+ * address `entry` (in a live process the two are the same place). The jump will lead to `stub`, the
+ * relocated instructions will run at `home`; both addresses are final and nothing is written there.
+ *
+ * Refused, with the instruction's address and text in `why`, when an instruction to be displaced
+ * cannot be decoded, cannot run elsewhere (calls, returns, loops, anything that moves the stack
+ * pointer other than by push or sub), has an operand out of reach from home, or when any direct
+ * branch of the function leads back into the displaced bytes behind their first. */
+/* Exported by libpyperf-plan.so. */
+__attribute__((visibility("default"))) bool detour_prepare(struct detour_plan *plan,
+                                                           const void *code, size_t size,
+                                                           uintptr_t entry, uintptr_t stub,
+                                                           uintptr_t home, struct failure *why);
+
+/* Writes the jump. Fails when the bytes at the site are not plan->original, or cannot be written;
+ * the text is then as it was. The caller makes sure that no thread is between site and site+length
+ * (for an interpreter: holds its lock, or runs before it exists). Keeps errno. */
+bool detour_commit(const struct detour_plan *plan, struct failure *why);
+
+/* Puts the original bytes back; fails when the jump is no longer there. Same rules. Code at `stub`
+ * and `home` must stay: a thread may still be in it. */
+bool detour_revert(const struct detour_plan *plan, struct failure *why);
+
+#endif

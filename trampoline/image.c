@@ -1,0 +1,378 @@
+/* image.c - an image's life: made, loaded, grown (image.h has the picture). */
+#include "image.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "image_file.h"
+
+enum {
+    /* The file grows in these steps, for each of which it is opened once: about 2,700 symbols, 700
+     * names, 4,096 slots. */
+    GROW_SYMBOLS = 64 << 10,
+    GROW_NAMES = 64 << 10,
+    GROW_TEXT = 64 << 10,
+};
+
+struct image {
+    uint8_t *tables; /* IMAGE_TABLES_OFFSET of the file, writable; or anonymous memory */
+    uintptr_t base;  /* where offset 0 is mapped for execution */
+    uint32_t used;   /* slots with a name */
+    bool frozen;     /* belongs to the parent process, or has stopped growing */
+    bool anonymous;
+    /* What is safe to use, in bytes of each region. */
+    size_t symbols_reserved, names_reserved, text_reserved;
+    size_t names_used;
+    dev_t device;
+    ino_t inode;
+    char path[PATH_MAX];
+};
+
+static Elf64_Sym *symbols_of(const struct image *image)
+{
+    return (Elf64_Sym *)(image->tables + (IMAGE_SYMTAB_OFFSET - IMAGE_TABLES_OFFSET));
+}
+
+static char *names_of(const struct image *image)
+{
+    return (char *)image->tables + (IMAGE_STRTAB_OFFSET - IMAGE_TABLES_OFFSET);
+}
+
+static void publish_size(struct image *image, enum image_section section, size_t size)
+{
+    Elf64_Shdr *headers = (Elf64_Shdr *)image->tables;
+    __atomic_store_n(&headers[section].sh_size, size, __ATOMIC_RELEASE);
+}
+
+/* Blocks for [offset, offset + length) of the file. Beyond RLIMIT_FSIZE the kernel would send
+ * SIGXFSZ, so that is asked first. Returns 0 or an errno value. */
+static int reserve(int fd, off_t offset, off_t length)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        (rlim_t)(offset + length) > limit.rlim_cur)
+        return EFBIG;
+    int error;
+    do
+        error = posix_fallocate(fd, offset, length);
+    while (error == EINTR);
+    return error;
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t length, off_t offset)
+{
+    while (length > 0) {
+        ssize_t n = pwrite(fd, bytes, length, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? errno : ENOSPC;
+        bytes += n;
+        length -= (size_t)n;
+        offset += n;
+    }
+    return 0;
+}
+
+/* The slots themselves: the same 16 bytes but for the distance to the constant. */
+static void fill_slots(uint8_t *out, size_t offset, size_t length)
+{
+    for (size_t i = 0; i < length; i += ARCH_SLOT_SIZE)
+        arch_put_slot(out + i, IMAGE_TEXT_OFFSET + offset + i, IMAGE_CONSTANT_EVALUATOR);
+}
+
+/* One step for each region that is short of room. The text is written into the file and shows in
+ * the executable mapping, whose pages nobody has touched yet. Returns 0 or an errno value. */
+static int grow(struct image *image, int fd, size_t name_length)
+{
+    int error = 0;
+    size_t symbols_needed = (image->used + IMAGE_FIRST_SYMBOL + 1) * sizeof(Elf64_Sym);
+    if (symbols_needed > image->symbols_reserved) {
+        error = reserve(fd, IMAGE_SYMTAB_OFFSET + (off_t)image->symbols_reserved, GROW_SYMBOLS);
+        if (error == 0)
+            image->symbols_reserved += GROW_SYMBOLS;
+    }
+    size_t step = GROW_NAMES;
+    while (image->names_reserved + step < image->names_used + name_length + 1)
+        step += GROW_NAMES;
+    if (error == 0 && image->names_used + name_length + 1 > image->names_reserved) {
+        error = reserve(fd, IMAGE_STRTAB_OFFSET + (off_t)image->names_reserved, (off_t)step);
+        if (error == 0)
+            image->names_reserved += step;
+    }
+    if (error == 0 && (image->used + 1) * (size_t)ARCH_SLOT_SIZE > image->text_reserved) {
+        uint8_t block[4096];
+        for (size_t done = 0; error == 0 && done < GROW_TEXT; done += sizeof block) {
+            fill_slots(block, image->text_reserved + done, sizeof block);
+            error = write_all(fd, block, sizeof block,
+                              IMAGE_TEXT_OFFSET + (off_t)(image->text_reserved + done));
+        }
+        if (error == 0)
+            image->text_reserved += GROW_TEXT;
+    }
+    return error;
+}
+
+/* Opens the file by its path, and only if it is still the one that was made. */
+static int open_again(const struct image *image)
+{
+    struct stat status;
+    int fd = open(image->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && (fstat(fd, &status) != 0 || status.st_dev != image->device ||
+                    status.st_ino != image->inode)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static bool make_room(struct image *image, size_t name_length)
+{
+    if (image->used == IMAGE_SLOTS || image->names_used + name_length + 1 > IMAGE_NAME_BYTES)
+        return false;
+    if ((image->used + IMAGE_FIRST_SYMBOL + 1) * sizeof(Elf64_Sym) <= image->symbols_reserved &&
+        image->names_used + name_length + 1 <= image->names_reserved &&
+        (image->used + 1) * (size_t)ARCH_SLOT_SIZE <= image->text_reserved)
+        return true;
+    int saved = errno;
+    int fd = open_again(image);
+    bool grown = fd >= 0 && grow(image, fd, name_length) == 0;
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return grown;
+}
+
+int32_t image_add(struct image *image, const char *name, size_t length)
+{
+    if (image->frozen)
+        return -1;
+    if (!make_room(image, length)) {
+        image->frozen = true;
+        return -1;
+    }
+    char *names = names_of(image);
+    memcpy(names + image->names_used, name, length);
+    names[image->names_used + length] = '\0';
+    uint32_t number = image->used;
+    symbols_of(image)[IMAGE_FIRST_SYMBOL + number] = (Elf64_Sym){
+        .st_name = (Elf64_Word)image->names_used,
+        .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
+        .st_shndx = IMAGE_SECTION_TEXT,
+        .st_value = IMAGE_TEXT_OFFSET + (Elf64_Addr)number * ARCH_SLOT_SIZE,
+        .st_size = ARCH_SLOT_SIZE,
+    };
+    image->names_used += length + 1;
+    image->used++;
+    publish_size(image, IMAGE_SECTION_STRTAB, image->names_used);
+    publish_size(image, IMAGE_SECTION_SYMTAB,
+                 (IMAGE_FIRST_SYMBOL + image->used) * sizeof(Elf64_Sym));
+    return (int32_t)number;
+}
+
+static void new_build_id(uint8_t id[IMAGE_BUILD_ID_SIZE])
+{
+    if (getrandom(id, IMAGE_BUILD_ID_SIZE, GRND_NONBLOCK) == IMAGE_BUILD_ID_SIZE)
+        return;
+    /* An old kernel, or one just booted: unlike any other image of this machine is enough. */
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    pid_t pid = getpid();
+    memcpy(id, &now, sizeof now);
+    memcpy(id + sizeof now, &pid, sizeof pid);
+}
+
+/* Writes the parts that are there from the start, and maps the tables. */
+static int fill_file(struct image *image, int fd, const struct image_head *contents)
+{
+    uint8_t page[IMAGE_HEAD_SIZE] = {0};
+    uint8_t build_id[IMAGE_BUILD_ID_SIZE] = {0};
+    new_build_id(build_id);
+    image_put_head(page, contents, build_id);
+    int error = reserve(fd, IMAGE_DYNAMIC_OFFSET, IMAGE_SYMTAB_OFFSET - IMAGE_DYNAMIC_OFFSET);
+    if (error == 0)
+        error = write_all(fd, page, sizeof page, 0);
+    memset(page, 0, sizeof page);
+    image_put_dynamic(page);
+    if (error == 0)
+        error = write_all(fd, page, sizeof page, IMAGE_DYNAMIC_OFFSET);
+    if (error == 0)
+        error = grow(image, fd, GROW_NAMES / 2);
+    if (error != 0)
+        return error;
+
+    image->tables = mmap(NULL, IMAGE_FILE_SIZE - IMAGE_TABLES_OFFSET, PROT_READ | PROT_WRITE,
+                         MAP_SHARED, fd, IMAGE_TABLES_OFFSET);
+    if (image->tables == MAP_FAILED)
+        return errno;
+    image_put_sections(image->tables);
+    image->names_used = image_put_first_symbols(symbols_of(image), names_of(image), contents);
+    publish_size(image, IMAGE_SECTION_STRTAB, image->names_used);
+    publish_size(image, IMAGE_SECTION_SYMTAB, IMAGE_FIRST_SYMBOL * sizeof(Elf64_Sym));
+    return 0;
+}
+
+/* dlopen rather than mmap: then perf, gdb, dl_iterate_phdr and the unwinders all know it. It is
+ * never closed. */
+static bool load(struct image *image, struct failure *why)
+{
+    struct link_map *map;
+    void *handle = dlopen(image->path, RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL || dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0)
+        return failure_set(why, FAILURE_IMAGE_LOAD, 0, "%s", dlerror());
+    image->base = map->l_addr;
+    return true;
+}
+
+static bool make_file(struct image *image, const char *directory, const struct image_head *contents,
+                      struct failure *why)
+{
+    int length = snprintf(image->path, sizeof image->path, "%s/pyperf-%d-XXXXXX.so", directory,
+                          (int)getpid());
+    if (length >= (int)sizeof image->path)
+        return failure_set(why, FAILURE_IMAGE_FILE, ENAMETOOLONG, "%.100s...", directory);
+    /* Mode 0600, O_EXCL: a file or link that stands there already is never opened. */
+    int fd = mkostemps(image->path, (int)strlen(".so"), O_CLOEXEC);
+    if (fd < 0)
+        return failure_set(why, FAILURE_IMAGE_FILE, errno, "%s", image->path);
+    struct stat status;
+    int error = fstat(fd, &status) == 0 ? 0 : errno;
+    image->device = status.st_dev;
+    image->inode = status.st_ino;
+    if (error == 0)
+        error = fill_file(image, fd, contents);
+    close(fd);
+    if (error != 0)
+        failure_set(why, FAILURE_IMAGE_FILE, error, "%s", image->path);
+    if (error != 0 || !load(image, why)) {
+        unlink(image->path);
+        return false;
+    }
+    return true;
+}
+
+struct image *image_create(const char *directory, const struct image_head *contents,
+                           struct failure *why)
+{
+    int saved = errno;
+    struct image *image = calloc(1, sizeof *image);
+    if (image == NULL) {
+        failure_set(why, FAILURE_MEMORY, errno, "image");
+    } else if (!make_file(image, directory, contents, why)) {
+        if (image->tables != NULL && image->tables != MAP_FAILED)
+            munmap(image->tables, IMAGE_FILE_SIZE - IMAGE_TABLES_OFFSET);
+        free(image);
+        image = NULL;
+    }
+    errno = saved;
+    return image;
+}
+
+/* The same layout in anonymous memory. The text is filled as a whole, then it is made executable
+ * and no longer writable. */
+struct image *image_create_anonymous(const struct image_head *contents, struct failure *why)
+{
+    int saved = errno;
+    struct image *image = calloc(1, sizeof *image);
+    uint8_t *memory = image == NULL ? MAP_FAILED
+                                    : mmap(NULL, IMAGE_FILE_SIZE, PROT_READ | PROT_WRITE,
+                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        failure_set(why, FAILURE_MEMORY, errno, "image");
+        free(image);
+        errno = saved;
+        return NULL;
+    }
+    uint8_t build_id[IMAGE_BUILD_ID_SIZE] = {0};
+    image->anonymous = true;
+    image->base = (uintptr_t)memory;
+    image->tables = memory + IMAGE_TABLES_OFFSET;
+    image->symbols_reserved = IMAGE_SYMTAB_SIZE;
+    image->names_reserved = IMAGE_NAME_BYTES;
+    image->text_reserved = IMAGE_TEXT_SIZE;
+    image_put_head(memory, contents, build_id);
+    fill_slots(memory + IMAGE_TEXT_OFFSET, 0, IMAGE_TEXT_SIZE);
+    image->names_used = image_put_first_symbols(symbols_of(image), names_of(image), contents);
+    if (mprotect(memory, IMAGE_DYNAMIC_OFFSET, PROT_READ | PROT_EXEC) != 0) {
+        failure_set(why, FAILURE_IMAGE_LOAD, errno, "anonymous pages");
+        munmap(memory, IMAGE_FILE_SIZE);
+        free(image);
+        image = NULL;
+    }
+    errno = saved;
+    return image;
+}
+
+bool image_map_head(const struct image *image, const struct image_head *contents,
+                    struct failure *why)
+{
+    int saved = errno;
+    void *near = (void *)contents->near, *mapped = MAP_FAILED;
+    int fd = image->anonymous ? -1 : open_again(image);
+    if (fd >= 0) {
+        mapped = mmap(near, IMAGE_HEAD_SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0);
+        close(fd);
+    } else if (image->anonymous) {
+        mapped = mmap(near, IMAGE_HEAD_SIZE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        if (mapped == near) {
+            memcpy(mapped, (const void *)image->base, IMAGE_HEAD_SIZE);
+            if (mprotect(mapped, IMAGE_HEAD_SIZE, PROT_READ | PROT_EXEC) != 0)
+                mapped = MAP_FAILED;
+        }
+    }
+    if (mapped == MAP_FAILED)
+        failure_set(why, FAILURE_IMAGE_LOAD, errno, "page at %p", near);
+    errno = saved;
+    return mapped == near;
+}
+
+uintptr_t image_slot(const struct image *image, uint32_t number)
+{
+    return image->base + IMAGE_TEXT_OFFSET + (uintptr_t)number * ARCH_SLOT_SIZE;
+}
+
+int32_t image_slot_at(const struct image *image, uintptr_t address)
+{
+    uintptr_t offset = address - image_slot(image, 0);
+    return offset / ARCH_SLOT_SIZE < image->used ? (int32_t)(offset / ARCH_SLOT_SIZE) : -1;
+}
+
+const char *image_name(const struct image *image, uint32_t number)
+{
+    return names_of(image) + symbols_of(image)[IMAGE_FIRST_SYMBOL + number].st_name;
+}
+
+const char *image_path(const struct image *image)
+{
+    return image->anonymous ? NULL : image->path;
+}
+
+void image_freeze(struct image *image)
+{
+    image->frozen = true;
+    mprotect(image->tables, IMAGE_FILE_SIZE - IMAGE_TABLES_OFFSET, PROT_READ);
+}
+
+void image_remove_file(struct image *image)
+{
+    int saved = errno;
+    int fd = image->anonymous ? -1 : open_again(image);
+    if (fd >= 0) {
+        unlink(image->path);
+        close(fd);
+    }
+    image->frozen = true;
+    errno = saved;
+}

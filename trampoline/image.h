@@ -1,0 +1,88 @@
+/* image.h - trampolines as the text of a shared object that grows.
+ *
+ * perf, gdb and in-process unwinders know how to name and unwind code that comes from an ELF file,
+ * and nothing else as well. So an image is an ELF file, written by us and loaded with dlopen:
+ *
+ *     file                            in memory
+ *     0       headers, build id,      read-execute, private   <- one mapping: perf's libunwind
+ * reads unwind data, head                                  unwind data through the mapping of TEXT
+ * slot 0, slot 1, ...                                the text DYNAMIC what dlopen wants read-write,
+ * private TABLES  section headers,        read-write, shared      <- the same bytes that perf will
+ * read .symtab                    (not part of any .strtab                     segment)
+ *
+ * The text of a slot never changes. A new function takes the next slot and appends its name to
+ * .strtab and a symbol to .symtab: first the entry, then the section's size, so that a reader finds
+ * a whole table at any moment and a killed process loses nothing. Regions of the file that are not
+ * in use yet are holes; blocks are reserved before anything is stored through the mapping, because
+ * a store into a hole on a full disk is a SIGBUS in the user's program. No page is ever writable
+ * and executable, and no descriptor stays open.
+ *
+ * The head is the first page: the headers and unwind data, and behind them the code of the detour
+ * (detour.h). It is mapped a second time near the interpreter's text, where a 5-byte jump reaches
+ * it, and there it runs: perf sees the same file and the same unwind data.
+ *
+ * Where no such file can be had, an anonymous image has the same slots and names, without the file.
+ *
+ * Threads: an image is used by one thread at a time (for an interpreter: under its lock). */
+#ifndef PYPERF_IMAGE_H
+#define PYPERF_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "detour.h"
+#include "failure.h"
+
+enum {
+    IMAGE_SLOTS = 65536,         /* slots of one image */
+    IMAGE_NAME_BYTES = 16 << 20, /* room for their names */
+    IMAGE_HEAD_SIZE = 4096,
+    IMAGE_STUB_OFFSET = 0x800, /* in the head: where the detour jumps to */
+    IMAGE_HOME_OFFSET = 0x810, /* in the head: the displaced instructions of the evaluator */
+};
+
+/* What the head holds. */
+struct image_head {
+    uintptr_t near;                   /* where the head is or will be mapped near the evaluator */
+    uintptr_t hook;                   /* where the stub leads */
+    const struct detour_plan *detour; /* made for stub and home at near + the offsets above */
+};
+
+struct image;
+
+/* Makes the file pyperf-PID-XXXXXX.so in `directory` (an absolute path), loads it and returns the
+ * image; NULL with `why` when that cannot be done, and then no file is left. The file stays when
+ * the process ends: perf reads it later. Keeps errno. */
+struct image *image_create(const char *directory, const struct image_head *head,
+                           struct failure *why);
+
+/* The same without a file: pages that are filled and then made executable. */
+struct image *image_create_anonymous(const struct image_head *head, struct failure *why);
+
+/* Maps the head at head->near, where near_memory_reserve has put a reservation; false with `why`
+ * when that is refused. Before this the stub and home do not exist. */
+bool image_map_head(const struct image *image, const struct image_head *head, struct failure *why);
+
+/* Gives the next slot the name, `length` bytes that hold no NUL. Returns the slot's number, or -1
+ * when the image is full or its file can no longer grow; then another image is needed. */
+int32_t image_add(struct image *image, const char *name, size_t length);
+
+/* The address of a slot of this image, and the slot at an address, -1 when it is not one. */
+uintptr_t image_slot(const struct image *image, uint32_t number);
+int32_t image_slot_at(const struct image *image, uintptr_t address);
+
+/* The name of a slot in use; valid as long as the process lives. */
+const char *image_name(const struct image *image, uint32_t number);
+
+/* The path of the file, NULL for an anonymous image. */
+const char *image_path(const struct image *image);
+
+/* In a forked child: the tables belong to the parent; they are read, never written again. */
+void image_freeze(struct image *image);
+
+/* Removes the file of an image that has not been used. The mapping stays. */
+void image_remove_file(struct image *image);
+
+#endif

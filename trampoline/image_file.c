@@ -1,0 +1,197 @@
+/* image_file.c - the parts of an image's file that are there from the start (image.h has the
+ * picture). Written field by field and not with libelf: libelf is gone from the process when a
+ * forked child or a second image needs one. The tests read the result with libelf. */
+#include "image_file.h"
+
+#include <stdio.h>
+
+/* .dynsym, .dynstr and .hash are there because dlopen wants them, and hold nothing. */
+enum {
+    DYNAMIC_HASH = 0x100,
+    DYNAMIC_SYM = 0x120,
+    DYNAMIC_STR = 0x140,
+    NOTE_OFFSET = sizeof(Elf64_Ehdr) + 6 * sizeof(Elf64_Phdr),
+    NOTE_SIZE = sizeof(Elf64_Nhdr) + 4 + IMAGE_BUILD_ID_SIZE,
+    SHSTRTAB_OFFSET = IMAGE_SECTION_COUNT * sizeof(Elf64_Shdr),
+};
+
+_Static_assert((int)NOTE_OFFSET + (int)NOTE_SIZE <= (int)IMAGE_EH_FRAME_HDR_OFFSET,
+               "head: headers");
+_Static_assert((int)IMAGE_EH_FRAME_OFFSET + (int)IMAGE_EH_FRAME_SIZE <= (int)IMAGE_STUB_OFFSET,
+               "head: unwind data");
+_Static_assert(IMAGE_STUB_OFFSET + ARCH_STUB_SIZE <= IMAGE_HOME_OFFSET, "head: stub");
+_Static_assert(IMAGE_HOME_OFFSET + DETOUR_MAX_RELOCATED <= (int)IMAGE_CONSTANT_HOOK, "head: home");
+_Static_assert((int)DYNAMIC_STR < (int)IMAGE_DYNAMIC_SIZE, "dynamic page");
+
+static void put_segments(Elf64_Phdr *segment)
+{
+    /* One executable segment from offset 0: see image.h. */
+    *segment++ = (Elf64_Phdr){.p_type = PT_LOAD,
+                              .p_flags = PF_R | PF_X,
+                              .p_filesz = IMAGE_DYNAMIC_OFFSET,
+                              .p_memsz = IMAGE_DYNAMIC_OFFSET,
+                              .p_align = 4096};
+    Elf64_Phdr data = {.p_type = PT_LOAD,
+                       .p_flags = PF_R | PF_W,
+                       .p_offset = IMAGE_DYNAMIC_OFFSET,
+                       .p_vaddr = IMAGE_DYNAMIC_OFFSET,
+                       .p_paddr = IMAGE_DYNAMIC_OFFSET,
+                       .p_filesz = IMAGE_DYNAMIC_SIZE,
+                       .p_memsz = IMAGE_DYNAMIC_SIZE,
+                       .p_align = 4096};
+    *segment++ = data;
+    data.p_type = PT_DYNAMIC;
+    data.p_filesz = data.p_memsz = DYNAMIC_HASH;
+    data.p_align = 8;
+    *segment++ = data;
+    *segment++ = (Elf64_Phdr){.p_type = PT_GNU_EH_FRAME,
+                              .p_flags = PF_R,
+                              .p_offset = IMAGE_EH_FRAME_HDR_OFFSET,
+                              .p_vaddr = IMAGE_EH_FRAME_HDR_OFFSET,
+                              .p_paddr = IMAGE_EH_FRAME_HDR_OFFSET,
+                              .p_filesz = IMAGE_EH_FRAME_HDR_SIZE,
+                              .p_memsz = IMAGE_EH_FRAME_HDR_SIZE,
+                              .p_align = 4};
+    *segment++ = (Elf64_Phdr){.p_type = PT_NOTE,
+                              .p_flags = PF_R,
+                              .p_offset = NOTE_OFFSET,
+                              .p_vaddr = NOTE_OFFSET,
+                              .p_paddr = NOTE_OFFSET,
+                              .p_filesz = NOTE_SIZE,
+                              .p_memsz = NOTE_SIZE,
+                              .p_align = 4};
+    /* Without this one, or with PF_X in it, the loader makes all stacks executable. */
+    *segment = (Elf64_Phdr){.p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W, .p_align = 16};
+}
+
+static void put_note(uint8_t *note, const uint8_t *build_id)
+{
+    Elf64_Nhdr header = {.n_namesz = 4, .n_descsz = IMAGE_BUILD_ID_SIZE, .n_type = NT_GNU_BUILD_ID};
+    memcpy(note, &header, sizeof header);
+    memcpy(note + sizeof header, "GNU", 4);
+    memcpy(note + sizeof header + 4, build_id, IMAGE_BUILD_ID_SIZE);
+}
+
+void image_put_head(uint8_t *head, const struct image_head *contents,
+                    const uint8_t build_id[IMAGE_BUILD_ID_SIZE])
+{
+    Elf64_Ehdr header = {
+        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+        .e_type = ET_DYN,
+        .e_machine = ARCH_ELF_MACHINE,
+        .e_version = EV_CURRENT,
+        .e_phoff = sizeof(Elf64_Ehdr),
+        .e_shoff = IMAGE_TABLES_OFFSET,
+        .e_ehsize = sizeof(Elf64_Ehdr),
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_phnum = 6,
+        .e_shentsize = sizeof(Elf64_Shdr),
+        .e_shnum = IMAGE_SECTION_COUNT,
+        .e_shstrndx = IMAGE_SECTION_SHSTRTAB,
+    };
+    memcpy(head, &header, sizeof header);
+    put_segments((Elf64_Phdr *)(head + sizeof header));
+    put_note(head + NOTE_OFFSET, build_id);
+    image_put_unwind(head, contents->detour);
+
+    uintptr_t evaluator = contents->near + IMAGE_HOME_OFFSET;
+    arch_put_stub(head + IMAGE_STUB_OFFSET, IMAGE_STUB_OFFSET, IMAGE_CONSTANT_HOOK);
+    memcpy(head + IMAGE_HOME_OFFSET, contents->detour->relocated,
+           contents->detour->relocated_length);
+    memcpy(head + IMAGE_CONSTANT_HOOK, &contents->hook, sizeof contents->hook);
+    memcpy(head + IMAGE_CONSTANT_EVALUATOR, &evaluator, sizeof evaluator);
+}
+
+void image_put_dynamic(uint8_t *page)
+{
+    Elf64_Dyn dynamic[] = {
+        {DT_HASH, {IMAGE_DYNAMIC_OFFSET + DYNAMIC_HASH}},
+        {DT_STRTAB, {IMAGE_DYNAMIC_OFFSET + DYNAMIC_STR}},
+        {DT_SYMTAB, {IMAGE_DYNAMIC_OFFSET + DYNAMIC_SYM}},
+        {DT_STRSZ, {1}},
+        {DT_SYMENT, {sizeof(Elf64_Sym)}},
+        {DT_NULL, {0}},
+    };
+    _Static_assert(sizeof dynamic <= DYNAMIC_HASH, "dynamic page");
+    memcpy(page, dynamic, sizeof dynamic);
+    uint32_t hash[] = {1, 1, 0, 0}; /* one bucket, one chain, both empty: the null symbol */
+    memcpy(page + DYNAMIC_HASH, hash, sizeof hash);
+}
+
+/* Appends a section's name to the names and fills its header. */
+static void put_section(uint8_t *sections, size_t *names, enum image_section index,
+                        const char *name, Elf64_Shdr header)
+{
+    header.sh_name = (Elf64_Word)*names;
+    if (header.sh_flags & SHF_ALLOC)
+        header.sh_addr = header.sh_offset;
+    memcpy(sections + SHSTRTAB_OFFSET + *names, name, strlen(name) + 1);
+    *names += strlen(name) + 1;
+    memcpy(sections + index * sizeof header, &header, sizeof header);
+}
+
+#define SECTION(type, flags, offset, size, ...)                                                    \
+    ((Elf64_Shdr){.sh_type = (type),                                                               \
+                  .sh_flags = (flags),                                                             \
+                  .sh_offset = (Elf64_Off)(offset),                                                \
+                  .sh_size = (size),                                                               \
+                  __VA_ARGS__})
+
+void image_put_sections(uint8_t *s)
+{
+    size_t n = 1; /* the empty name */
+    const int code = SHF_ALLOC | SHF_EXECINSTR;
+    const int dynamic = IMAGE_DYNAMIC_OFFSET;
+    put_section(s, &n, IMAGE_SECTION_NOTE, ".note.gnu.build-id",
+                SECTION(SHT_NOTE, SHF_ALLOC, NOTE_OFFSET, NOTE_SIZE, .sh_addralign = 4));
+    put_section(s, &n, IMAGE_SECTION_EH_FRAME_HDR, ".eh_frame_hdr",
+                SECTION(SHT_PROGBITS, SHF_ALLOC, IMAGE_EH_FRAME_HDR_OFFSET, IMAGE_EH_FRAME_HDR_SIZE,
+                        .sh_addralign = 4));
+    put_section(s, &n, IMAGE_SECTION_EH_FRAME, ".eh_frame",
+                SECTION(SHT_PROGBITS, SHF_ALLOC, IMAGE_EH_FRAME_OFFSET, IMAGE_EH_FRAME_SIZE,
+                        .sh_addralign = 8));
+    put_section(s, &n, IMAGE_SECTION_DETOUR, ".detour",
+                SECTION(SHT_PROGBITS, code, IMAGE_CODE_OFFSET, IMAGE_HEAD_SIZE - IMAGE_CODE_OFFSET,
+                        .sh_addralign = 16));
+    put_section(
+        s, &n, IMAGE_SECTION_TEXT, ".text",
+        SECTION(SHT_PROGBITS, code, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE, .sh_addralign = 16));
+    put_section(s, &n, IMAGE_SECTION_HASH, ".hash",
+                SECTION(SHT_HASH, SHF_ALLOC, dynamic + DYNAMIC_HASH, 16, .sh_addralign = 8,
+                        .sh_link = IMAGE_SECTION_DYNSYM, .sh_entsize = 4));
+    put_section(s, &n, IMAGE_SECTION_DYNSYM, ".dynsym",
+                SECTION(SHT_DYNSYM, SHF_ALLOC, dynamic + DYNAMIC_SYM, sizeof(Elf64_Sym),
+                        .sh_addralign = 8, .sh_link = IMAGE_SECTION_DYNSTR, .sh_info = 1,
+                        .sh_entsize = sizeof(Elf64_Sym)));
+    put_section(s, &n, IMAGE_SECTION_DYNSTR, ".dynstr",
+                SECTION(SHT_STRTAB, SHF_ALLOC, dynamic + DYNAMIC_STR, 1, .sh_addralign = 1));
+    put_section(s, &n, IMAGE_SECTION_DYNAMIC, ".dynamic",
+                SECTION(SHT_DYNAMIC, SHF_ALLOC | SHF_WRITE, dynamic, DYNAMIC_HASH,
+                        .sh_addralign = 8, .sh_link = IMAGE_SECTION_DYNSTR,
+                        .sh_entsize = sizeof(Elf64_Dyn)));
+    put_section(s, &n, IMAGE_SECTION_SYMTAB, ".symtab",
+                SECTION(SHT_SYMTAB, 0, IMAGE_SYMTAB_OFFSET, sizeof(Elf64_Sym), .sh_addralign = 8,
+                        .sh_link = IMAGE_SECTION_STRTAB, .sh_info = 1,
+                        .sh_entsize = sizeof(Elf64_Sym)));
+    put_section(s, &n, IMAGE_SECTION_STRTAB, ".strtab",
+                SECTION(SHT_STRTAB, 0, IMAGE_STRTAB_OFFSET, 1, .sh_addralign = 1));
+    put_section(
+        s, &n, IMAGE_SECTION_SHSTRTAB, ".shstrtab",
+        SECTION(SHT_STRTAB, 0, IMAGE_TABLES_OFFSET + SHSTRTAB_OFFSET, n + 10, .sh_addralign = 1));
+}
+
+size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct image_head *contents)
+{
+    static const char name[] = "pyperf_detour";
+    names[0] = '\0';
+    memcpy(names + 1, name, sizeof name);
+    symbols[0] = (Elf64_Sym){0};
+    symbols[1] = (Elf64_Sym){
+        .st_name = 1,
+        .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
+        .st_shndx = IMAGE_SECTION_DETOUR,
+        .st_value = IMAGE_CODE_OFFSET,
+        .st_size = IMAGE_HOME_OFFSET - IMAGE_CODE_OFFSET + contents->detour->relocated_length,
+    };
+    return 1 + sizeof name;
+}

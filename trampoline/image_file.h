@@ -1,0 +1,74 @@
+/* image_file.h - where everything stands in the file of an image, and its first contents.
+ *
+ * Only image.c and the image's tests look in here. Offsets in the file are also addresses relative
+ * to the load address: the segments are laid down one to one. */
+#ifndef PYPERF_IMAGE_FILE_H
+#define PYPERF_IMAGE_FILE_H
+
+#include <elf.h>
+
+#include "arch.h"
+#include "image.h"
+
+#define IMAGE_PAGE_ALIGN(n) (((n) + 4095) & ~4095)
+
+enum {
+    IMAGE_BUILD_ID_SIZE = 20, /* as long as the SHA-1 that linkers use */
+
+    /* In the head. The constants stand at its end, next to the slots that use them. */
+    IMAGE_CODE_OFFSET = IMAGE_STUB_OFFSET,
+    IMAGE_CONSTANT_HOOK = IMAGE_HEAD_SIZE - 16,
+    IMAGE_CONSTANT_EVALUATOR = IMAGE_HEAD_SIZE - 8,
+
+    IMAGE_TEXT_OFFSET = IMAGE_HEAD_SIZE,
+    IMAGE_TEXT_SIZE = IMAGE_SLOTS * ARCH_SLOT_SIZE,
+    IMAGE_DYNAMIC_OFFSET = IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE,
+    IMAGE_DYNAMIC_SIZE = 4096,
+    IMAGE_TABLES_OFFSET = IMAGE_DYNAMIC_OFFSET + IMAGE_DYNAMIC_SIZE,
+    IMAGE_SECTIONS_SIZE = 4096, /* section headers and their names */
+    IMAGE_SYMTAB_OFFSET = IMAGE_TABLES_OFFSET + IMAGE_SECTIONS_SIZE,
+    IMAGE_FIRST_SYMBOL = 2, /* of slot 0; before it the null symbol and the detour's */
+    IMAGE_SYMTAB_SIZE =
+        IMAGE_PAGE_ALIGN((IMAGE_SLOTS + IMAGE_FIRST_SYMBOL) * (int)sizeof(Elf64_Sym)),
+    IMAGE_STRTAB_OFFSET = IMAGE_SYMTAB_OFFSET + IMAGE_SYMTAB_SIZE,
+    IMAGE_FILE_SIZE = IMAGE_STRTAB_OFFSET + IMAGE_NAME_BYTES, /* at most */
+};
+
+enum image_section {
+    IMAGE_SECTION_NULL,
+    IMAGE_SECTION_NOTE,
+    IMAGE_SECTION_EH_FRAME_HDR,
+    IMAGE_SECTION_EH_FRAME,
+    IMAGE_SECTION_DETOUR,
+    IMAGE_SECTION_TEXT,
+    IMAGE_SECTION_HASH,
+    IMAGE_SECTION_DYNSYM,
+    IMAGE_SECTION_DYNSTR,
+    IMAGE_SECTION_DYNAMIC,
+    IMAGE_SECTION_SYMTAB,
+    IMAGE_SECTION_STRTAB,
+    IMAGE_SECTION_SHSTRTAB,
+    IMAGE_SECTION_COUNT,
+};
+
+/* Fill the three parts that are there from the start; each buffer is zeroed and as large as its
+ * part. image_put_head is given a random build id. */
+void image_put_head(uint8_t *head, const struct image_head *contents,
+                    const uint8_t build_id[IMAGE_BUILD_ID_SIZE]);
+void image_put_dynamic(uint8_t *dynamic);
+void image_put_sections(uint8_t *sections);
+
+/* The first symbols and names: null, and the detour's. Returns the bytes of names used. */
+size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct image_head *contents);
+
+/* .eh_frame_hdr and .eh_frame (image_unwind.c), at their offsets in the head. Returns the bytes
+ * used by .eh_frame. */
+enum {
+    IMAGE_EH_FRAME_HDR_OFFSET = 0x200,
+    IMAGE_EH_FRAME_HDR_SIZE = 12 + 2 * 8, /* LSB core, 10.6.2: header and one row for each FDE */
+    IMAGE_EH_FRAME_OFFSET = 0x220,
+    IMAGE_EH_FRAME_SIZE = 0x200, /* zero terminated, so that readers stop where it ends */
+};
+void image_put_unwind(uint8_t *head, const struct detour_plan *detour);
+
+#endif

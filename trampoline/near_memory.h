@@ -1,0 +1,19 @@
+/* near_memory.h - a free page that a jump from a given place reaches. */
+#ifndef PYPERF_NEAR_MEMORY_H
+#define PYPERF_NEAR_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "failure.h"
+
+/* Looks in /proc/self/maps for `length` free bytes (a multiple of the page size) all of which are
+ * within reach of a jump from `site`, and reserves them: mapped without any access, to be replaced
+ * by the caller with MAP_FIXED, or released with munmap. Returns the address; 0 with `why` when
+ * there are none. Keeps errno. */
+uintptr_t near_memory_reserve(uintptr_t site, size_t length, struct failure *why);
+
+/* The search alone, over the text of a maps file (proc(5)); 0 when there is no such gap. */
+uintptr_t near_memory_find_in(const char *maps, uintptr_t site, size_t length);
+
+#endif
