@@ -1,0 +1,20 @@
+/* main.c - what the dynamic loader calls when libpyperf.so is preloaded.
+ *
+ * Most processes that inherit LD_PRELOAD are no Python at all: shells, compilers, ls. For them this
+ * is two comparisons, and nothing is loaded. */
+#include <sys/auxv.h>
+
+#include "python.h"
+#include "session.h"
+
+__attribute__((constructor)) static void enter(void)
+{
+    /* AT_SECURE: set-user-ID and the like (ld.so(8)); such a process is not ours to touch. */
+    if (python_is_here() && getauxval(AT_SECURE) == 0)
+        session_start();
+}
+
+__attribute__((destructor)) static void leave(void)
+{
+    session_finish();
+}

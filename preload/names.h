@@ -1,0 +1,48 @@
+/* names.h - the name of a function as perf shows it: py::<qualname>:<filename>.
+ *
+ * Nothing of CPython's objects is known here: characters come in one at a time. */
+#ifndef PYPERF_NAMES_H
+#define PYPERF_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    /* Longer names are cut off and end in "...". The longest path is 4,096 bytes (PATH_MAX). */
+    NAME_LIMIT = 16384,
+};
+
+struct name {
+    size_t length; /* bytes in text, which is not NUL terminated */
+    bool is_cut;   /* takes nothing more */
+    char text[NAME_LIMIT];
+};
+
+/* Appends a character as UTF-8. What would break a line or cannot be encoded is written as an
+ * escape, in the form of Python's backslashreplace: control characters (C0, DEL, C1), U+2028 and
+ * U+2029, which Python's splitlines takes for line ends, and surrogates. */
+void name_put_character(struct name *name, uint32_t character);
+
+/* Appends bytes that are a name's already. */
+void name_put_bytes(struct name *name, const char *bytes, size_t length);
+
+/* What a code object is to those that it encloses. */
+enum name_scope {
+    NAME_SCOPE_MODULE,   /* also what exec and eval compile: adds nothing */
+    NAME_SCOPE_CLASS,    /* Class.method */
+    NAME_SCOPE_FUNCTION, /* outer.<locals>.inner */
+};
+
+/* Appends the qualified name of the enclosing code object and what joins it to an enclosed one's
+ * name, which is appended next: the rule of PEP 3155 and CPython's Python/compile.c,
+ * compiler_set_qualname, except that a name which the enclosing function declares `global` is not
+ * recognised. */
+void name_put_enclosing(struct name *name, const char *qualname, size_t length,
+                        enum name_scope scope);
+
+/* The qualname inside a whole name whose file part is `file_length` bytes long:
+ * sets *length and returns where it starts; NULL when the name is not of that form. */
+const char *name_qualname(const char *whole, size_t file_length, size_t *length);
+
+#endif

@@ -1,0 +1,159 @@
+/* python.c - finding the interpreter: the main program, when it was linked statically (Debian's
+ * python3.11), or a libpython among the objects it was started with. */
+#include "python.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../trampoline/hook.h"
+#include "elf_lookup.h"
+
+/* Resolved by the loader, to NULL where no object of the program defines it: the cheapest way to
+ * know whether a process is Python. */
+extern const char *Py_GetVersion(void) __attribute__((weak));
+
+#define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
+
+bool python_is_here(void)
+{
+    return Py_GetVersion != NULL;
+}
+
+static bool version(unsigned *major, unsigned *minor)
+{
+    return sscanf(Py_GetVersion(), "%u.%u", major, minor) == 2;
+}
+
+bool python_has_own_support(void)
+{
+    unsigned major, minor;
+    return version(&major, &minor) && (major > 3 || (major == 3 && minor >= 12));
+}
+
+const struct layout *python_layout(struct failure *why)
+{
+    unsigned major, minor;
+    const struct layout *layout = NULL;
+    if (version(&major, &minor))
+        layout = layout_find(major, minor);
+    if (layout == NULL)
+        failure_set(why, FAILURE_VERSION, 0, "%.*s", (int)strcspn(Py_GetVersion(), " "),
+                    Py_GetVersion());
+    return layout;
+}
+
+struct object {
+    uintptr_t address; /* in: somewhere in the object */
+    uintptr_t bias;
+    char path[PATH_MAX];
+};
+
+static int find_object(struct dl_phdr_info *info, size_t size, void *data)
+{
+    (void)size;
+    struct object *object = data;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type != PT_LOAD || object->address - start >= segment->p_memsz)
+            continue;
+        object->bias = info->dlpi_addr;
+        snprintf(object->path, sizeof object->path, "%s", info->dlpi_name);
+        return 1;
+    }
+    return 0;
+}
+
+enum {
+#define X(result, name, arguments) SYMBOL_##name,
+    PYTHON_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X)
+#undef X
+#define X(type, name) SYMBOL_##name,
+        PYTHON_DATA(X)
+#undef X
+            SYMBOL_EVALUATOR,
+    SYMBOL_COUNT
+};
+
+static bool is_required(const struct layout *layout, int symbol)
+{
+    bool for_evaluators = false;
+#define X(result, name, arguments) for_evaluators |= symbol == SYMBOL_##name;
+    PYTHON_EVALUATOR_FUNCTIONS(X)
+#undef X
+    return !for_evaluators || layout->inlines_calls;
+}
+
+static void take(struct python *python, const struct elf_symbol *symbols, uintptr_t bias)
+{
+#define ADDRESS(name)                                                                              \
+    (symbols[SYMBOL_##name].address == 0 ? NULL : (void *)(bias + symbols[SYMBOL_##name].address))
+#define X(result, name, arguments) python->name = (result(*) arguments)ADDRESS(name);
+    PYTHON_FUNCTIONS(X)
+    PYTHON_EVALUATOR_FUNCTIONS(X)
+#undef X
+    /* A program that is not position independent may hold a copy of a variable (R_X86_64_COPY), and
+     * then everybody uses the copy: the loader knows, the file does not. */
+#define X(type, name)                                                                              \
+    python->name = dlsym(RTLD_DEFAULT, #name);                                                     \
+    if (python->name == NULL)                                                                      \
+        python->name = ADDRESS(name);
+    PYTHON_DATA(X)
+#undef X
+    python->evaluator = bias + symbols[SYMBOL_EVALUATOR].address;
+    python->evaluator_size = symbols[SYMBOL_EVALUATOR].size;
+}
+
+bool python_find(struct python *python, elf_lookup_function lookup, struct failure *why)
+{
+    python->layout = python_layout(why);
+    if (python->layout == NULL)
+        return false;
+    struct object object = {.address = (uintptr_t)Py_GetVersion};
+    if (dl_iterate_phdr(find_object, &object) == 0)
+        return failure_set(why, FAILURE_FILE, 0, "no object holds %p", (void *)object.address);
+    char real_path[PATH_MAX];
+    const char *path = object.path;
+    if (*path ==
+        '\0') { /* the main program, which may have been renamed, or lie outside a chroot */
+        path = "/proc/self/exe";
+        ssize_t length = readlink(path, real_path, sizeof real_path - 1);
+        real_path[length < 0 ? 0 : length] = '\0';
+    } else {
+        memcpy(real_path, path, sizeof real_path);
+    }
+
+    struct elf_symbol symbols[SYMBOL_COUNT] = {
+#define X(result, symbol, arguments) [SYMBOL_##symbol] = {.name = #symbol},
+        PYTHON_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X)
+#undef X
+#define X(type, symbol) [SYMBOL_##symbol] = {.name = #symbol},
+            PYTHON_DATA(X)
+#undef X
+                [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
+    };
+    if (!lookup(path, real_path, SEPARATE_DEBUG_ROOT, symbols, SYMBOL_COUNT, why))
+        return false;
+    for (int i = 0; i < SYMBOL_COUNT; i++)
+        if (symbols[i].address == 0 && is_required(python->layout, i))
+            return failure_set(why, FAILURE_NO_SYMBOL, 0, "%s in %.100s", symbols[i].name,
+                               real_path);
+    take(python, symbols, object.bias);
+    return true;
+}
+
+uint64_t python_code_extra(const struct python *python, const python_object *code)
+{
+    const char *extra = (const char *)python_field(code, python->layout->code_extra);
+    if (extra == NULL || *(const int64_t *)extra <= hook_offsets.index)
+        return 0;
+    const char *values = extra + sizeof(int64_t);
+    if (python->layout->extras_indirect)
+        values = *(const char *const *)values;
+    return ((const uint64_t *)values)[hook_offsets.index];
+}

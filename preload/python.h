@@ -1,0 +1,87 @@
+/* python.h - the interpreter of this process: its layout and the part of its C API that is used.
+ *
+ * CPython's headers are not used: one build of libpyperf serves all versions. The functions are
+ * found by elf_lookup, never linked against. Objects are opaque. */
+#ifndef PYPERF_PYTHON_H
+#define PYPERF_PYTHON_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "layout.h"
+
+typedef struct python_object python_object;
+typedef void *(*python_evaluator)(void);
+
+/* result, name, arguments. All of them are exported by 3.6 to 3.11. */
+#define PYTHON_FUNCTIONS(X)                                                                        \
+    X(python_object *, PyCode_NewEmpty, (const char *file, const char *name, int line))            \
+    X(int, _PyCode_SetExtra, (python_object * code, ssize_t index, void *extra))                   \
+    X(ssize_t, _PyEval_RequestCodeExtraIndex, (void (*free)(void *)))                              \
+    X(void, PyErr_Fetch, (python_object * *type, python_object * *value, python_object * *trace))  \
+    X(void, PyErr_Restore, (python_object * type, python_object * value, python_object * trace))   \
+    X(void, PyErr_Clear, (void))                                                                   \
+    X(ssize_t, PyUnicode_GetLength, (python_object * string))                                      \
+    X(uint32_t, PyUnicode_ReadChar, (python_object * string, ssize_t index))                       \
+    X(ssize_t, PyTuple_Size, (python_object * tuple))                                              \
+    X(python_object *, PyTuple_GetItem, (python_object * tuple, ssize_t index))                    \
+    X(void, Py_DecRef, (python_object * object))
+
+/* From 3.9 on (PEP 523). */
+#define PYTHON_EVALUATOR_FUNCTIONS(X)                                                              \
+    X(void *, PyInterpreterState_Get, (void))                                                      \
+    X(python_evaluator, _PyInterpreterState_GetEvalFrameFunc, (void *interpreter))                 \
+    X(void, _PyInterpreterState_SetEvalFrameFunc, (void *interpreter, python_evaluator))
+
+/* type, name */
+#define PYTHON_DATA(X)                                                                             \
+    X(char, PyCode_Type)                                                                           \
+    X(char, PyUnicode_Type)                                                                        \
+    X(int, Py_IgnoreEnvironmentFlag)
+
+struct python {
+    const struct layout *layout;
+    uintptr_t evaluator;   /* _PyEval_EvalFrameDefault */
+    size_t evaluator_size; /* bytes of its code */
+#define X(result, name, arguments) result(*name) arguments;
+    PYTHON_FUNCTIONS(X)
+    PYTHON_EVALUATOR_FUNCTIONS(X)
+#undef X
+#define X(type, name) type *name;
+    PYTHON_DATA(X)
+#undef X
+};
+
+/* Whether this process has a Python interpreter among the objects it was started with. One look at
+ * a variable: the loader has answered already. */
+bool python_is_here(void);
+
+/* Finds it and fills *python. `lookup` is elf_lookup, which is not part of libpyperf.so. */
+struct elf_symbol;
+typedef bool (*elf_lookup_function)(const char *path, const char *real_path, const char *debug_root,
+                                    struct elf_symbol *symbols, size_t count, struct failure *why);
+bool python_find(struct python *python, elf_lookup_function lookup, struct failure *why);
+
+/* The row for the interpreter's own version, NULL with `why` when it is not known. */
+const struct layout *python_layout(struct failure *why);
+
+/* The version is one whose own perf support does what libpyperf does: 3.12 and later. */
+bool python_has_own_support(void);
+
+/* Reads a pointer-sized or other field of an object. */
+static inline python_object *python_field(const void *object, size_t offset)
+{
+    return *(python_object *const *)((const char *)object + offset);
+}
+
+static inline int32_t python_int(const void *object, size_t offset)
+{
+    return *(const int32_t *)((const char *)object + offset);
+}
+
+/* The value in our place of a code object's co_extra, 0 when there is none; the same that hook.S
+ * reads. */
+uint64_t python_code_extra(const struct python *python, const python_object *code);
+
+#endif

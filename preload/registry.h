@@ -1,0 +1,57 @@
+/* registry.h - all functions of this process that have a trampoline: name, slot, line in the map.
+ *
+ * The same name, file and first line is one function, however many code objects carry it: a program
+ * that compiles the same template on each request uses one slot. A function is known by its id,
+ * which says in which image and slot it stands, and stays valid for as long as the process lives;
+ * in a forked child, ids and addresses from before the fork can still be asked for their names, but
+ * every function is registered anew, in images and a map of the child's own.
+ *
+ * Used under the interpreter's lock. Memory for a function, beside its name: a slot (16 bytes), a
+ * symbol (24), and 9 to 18 of the table. */
+#ifndef PYPERF_REGISTRY_H
+#define PYPERF_REGISTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../trampoline/image.h"
+
+#define REGISTRY_NONE UINT32_MAX
+
+enum {
+    REGISTRY_IMAGES = 64
+}; /* 4,194,304 functions, in all images of a process and its ancestors */
+
+/* Makes the first image, in `directory`, or an anonymous one where that cannot be done; then *lost
+ * says why, and has another code than FAILURE_NONE. `head` and what it points to are kept. False
+ * when neither can be had. The map is not opened yet. */
+bool registry_prepare(const struct image_head *head, const char *directory, struct failure *lost);
+
+/* Maps the code of the detour near the evaluator. */
+bool registry_map_head(struct failure *why);
+
+/* Opens the map file, before the first function is added. */
+void registry_open_map(void);
+
+/* Undoes registry_prepare before anything was added: removes the file. */
+void registry_discard(void);
+
+/* The id of a function; new ones get a slot, a symbol and a line in the map. REGISTRY_NONE when
+ * there is no room for another one. */
+uint32_t registry_add(const char *name, size_t length, uint32_t line);
+
+uintptr_t registry_address(uint32_t id);
+const char *registry_name(uint32_t id);
+
+/* The function whose slot is at an address; REGISTRY_NONE when it is nobody's. */
+uint32_t registry_at(uintptr_t address);
+
+/* In a forked child, in the handler of pthread_atfork: lets go of the parent's files. The next
+ * registry_add makes the child's own. Calls only what is safe in a signal handler. */
+void registry_forked(void);
+
+/* At exit: the map is cut to its lines. */
+void registry_finish(void);
+
+#endif

@@ -1,0 +1,17 @@
+/* session.h - one process under libpyperf, from its constructor to its end.
+ *
+ *   constructor      session_start: everything that can fail, then the jump at the evaluator's
+ * entry first frame      the interpreter is up: confirm its layout, read its switches, go on or off
+ *   each new frame   its code object's trampoline (functions.h)
+ *   fork             the child starts anew at its next new frame
+ *   exit             session_finish: the map is cut to its lines */
+#ifndef PYPERF_SESSION_H
+#define PYPERF_SESSION_H
+
+/* Called once, in the constructor, in a process that is Python. Prints one line when profiling was
+ * asked for and cannot be had; the program then runs as if we were not there. */
+void session_start(void);
+
+void session_finish(void);
+
+#endif
