@@ -101,13 +101,9 @@ static void put_qualname(struct name *name, const python_object *code, uint64_t 
 
 static enum name_scope scope_of(const python_object *code)
 {
-    const int function = CODE_FLAG_OPTIMIZED | CODE_FLAG_NEWLOCALS;
-    if ((python_int(code, python->layout->code_flags) & function) == function)
-        return NAME_SCOPE_FUNCTION;
-    /* Module and class bodies have the same flags; "<module>" is no name for a class. */
     const char *name = (const char *)python_field(code, python->layout->code_name);
-    bool is_module = is_ascii(name) && name[UNICODE_ASCII_DATA] == '<';
-    return is_module ? NAME_SCOPE_MODULE : NAME_SCOPE_CLASS;
+    return name_scope_of(python_int(code, python->layout->code_flags),
+                         is_ascii(name) ? name + UNICODE_ASCII_DATA : "");
 }
 
 /* Notes in the code objects among its constants who encloses them. */

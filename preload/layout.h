@@ -51,10 +51,7 @@ enum {
     UNICODE_ASCII_DATA = 48,
     /* state: interned:2, kind:3, compact:1, ascii:1, ready:1 */
     UNICODE_COMPACT_ASCII_READY = 0xe0,
-    /* Include/code.h */
-    CODE_FLAG_OPTIMIZED = 0x1,
-    CODE_FLAG_NEWLOCALS = 0x2,
-    CODE_FLAG_NOFREE = 0x40,
+    CODE_FLAG_NOFREE = 0x40, /* Include/code.h */
 };
 
 #endif

@@ -67,6 +67,15 @@ void name_put_character(struct name *name, uint32_t character)
     name_put_bytes(name, bytes, length);
 }
 
+enum name_scope name_scope_of(int code_flags, const char *name)
+{
+    enum { OPTIMIZED = 0x1, NEWLOCALS = 0x2 };
+    if ((code_flags & (OPTIMIZED | NEWLOCALS)) != (OPTIMIZED | NEWLOCALS))
+        return name[0] == '<' ? NAME_SCOPE_MODULE : NAME_SCOPE_CLASS;
+    bool is_comprehension = name[0] == '<' && strcmp(name, "<lambda>") != 0;
+    return is_comprehension ? NAME_SCOPE_CLASS : NAME_SCOPE_FUNCTION;
+}
+
 void name_put_enclosing(struct name *name, const char *qualname, size_t length,
                         enum name_scope scope)
 {

@@ -30,9 +30,15 @@ void name_put_bytes(struct name *name, const char *bytes, size_t length);
 /* What a code object is to those that it encloses. */
 enum name_scope {
     NAME_SCOPE_MODULE,   /* also what exec and eval compile: adds nothing */
-    NAME_SCOPE_CLASS,    /* Class.method */
+    NAME_SCOPE_CLASS,    /* Class.method, <listcomp>.<lambda> */
     NAME_SCOPE_FUNCTION, /* outer.<locals>.inner */
 };
+
+/* The scope of a code object: its co_flags and its name, which is taken for no special one when it
+ * is not ASCII and given as "". Functions, lambdas and comprehensions have flags that module and
+ * class bodies have not (Include/code.h), only "<module>" is no name for a class, and what stands in
+ * a comprehension gets no <locals> (compiler_set_qualname again). */
+enum name_scope name_scope_of(int code_flags, const char *name);
 
 /* Appends the qualified name of the enclosing code object and what joins it to an enclosed one's
  * name, which is appended next: the rule of PEP 3155 and CPython's Python/compile.c,

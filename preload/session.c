@@ -12,6 +12,7 @@
 #include "../trampoline/hook.h"
 #include "../trampoline/near_memory.h"
 #include "elf_lookup.h"
+#include "evaluator.h"
 #include "functions.h"
 #include "python.h"
 #include "registry.h"
@@ -32,29 +33,6 @@ static struct session {
 static uintptr_t plain_evaluator(void)
 {
     return session.head.near + IMAGE_HOME_OFFSET;
-}
-
-/* The evaluators of hook.S: one for the jump at the evaluator's entry; and, where the interpreter
- * inlines calls unless told otherwise, one that it is told (PEP 523), while the entry sees only the
- * first frame of each interpreter and what other evaluators pass on. */
-static python_evaluator entry_hook(const struct layout *layout)
-{
-    void (*hook)(void) = layout->inlines_calls         ? hook_frame_second_slow
-                         : layout->frame_argument == 1 ? hook_frame_second
-                         : layout->extras_indirect     ? hook_frame_first_indirect
-                                                       : hook_frame_first;
-    return (python_evaluator)hook;
-}
-
-/* An interpreter of which a frame has come in through the entry does not call us yet. */
-static void adopt_interpreter(const struct python *python)
-{
-    if (!python->layout->inlines_calls)
-        return;
-    void *interpreter = python->PyInterpreterState_Get();
-    if ((uintptr_t)python->_PyInterpreterState_GetEvalFrameFunc(interpreter) == python->evaluator)
-        python->_PyInterpreterState_SetEvalFrameFunc(interpreter,
-                                                     (python_evaluator)hook_frame_second);
 }
 
 static void turn_off(void)
@@ -95,9 +73,12 @@ uintptr_t hook_resolve(void *frame)
     if (session.state == SESSION_WAITING)
         first_frame(frame);
     if (session.state == SESSION_ON) {
-        adopt_interpreter(&session.python);
-        target =
-            functions_trampoline(python_field(frame, session.python.layout->frame_code), target);
+        uintptr_t elsewhere = evaluator_adopt();
+        if (elsewhere != 0)
+            target = elsewhere;
+        else
+            target = functions_trampoline(python_field(frame, session.python.layout->frame_code),
+                                          target);
     }
     errno = saved;
     return target;
@@ -139,7 +120,7 @@ static bool plan(void *companion, struct failure *why)
     if (!python_find(python, lookup, why))
         return false;
     session.head.near = near_memory_reserve(python->evaluator, IMAGE_HEAD_SIZE, why);
-    session.head.hook = (uintptr_t)entry_hook(python->layout);
+    session.head.hook = evaluator_start(python, plain_evaluator());
     session.head.detour = &session.plan;
     return session.head.near != 0 &&
            prepare(&session.plan, (const void *)python->evaluator, python->evaluator_size,

@@ -28,12 +28,17 @@ _Static_assert(offsetof(struct hook_offsets, tag) == 24, "hook.S: TAG");
 #define HOOK_ADDRESS(v)   ((v) & (HOOK_TAG(1) - 1))
 #define HOOK_TAG_OF(v)    ((uint32_t)((v) >> HOOK_ADDRESS_BITS))
 
+/* Below this address of the stack pointer hook_frame_second_floor asks hook_resolve. All ones in a
+ * new thread, so that C gets to see each thread once. */
+extern _Thread_local uintptr_t hook_stack_floor __attribute__((tls_model("initial-exec")));
+
 /* Evaluators: the frame is their first or second argument, ce_extras stands in place or behind one
- * pointer more. The _slow ones call hook_resolve on each frame. Not to be called from C. */
+ * pointer more. The _slow one calls hook_resolve on each frame. Not to be called from C. */
 void hook_frame_first_indirect(void);
 void hook_frame_first(void);
 void hook_frame_second(void);
-void hook_frame_second_slow(void);
+void hook_frame_second_floor(void);
+void hook_frame_second_floor_slow(void);
 
 /* Implemented above (preload/): the address to go on at for this frame: a slot, or the plain
  * evaluator. Called without a valid slot in co_extra. Must keep errno and the pending exception. */

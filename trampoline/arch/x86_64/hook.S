@@ -17,7 +17,10 @@
  * those go the slow way, to C. Scratch registers are rax and rcx only: both are the callee's to
  * clobber (System V psABI x86-64, 3.2.1), and nothing else is touched on the fast way.
  *
- * The offsets are read from `hook_offsets`, which is filled once, before the detour is committed. */
+ * The offsets are read from `hook_offsets`, which is filled once, before the detour is committed.
+ *
+ * Where the evaluator would have run calls without the C stack, had it not been told otherwise, each
+ * thread has a floor for its stack pointer: below it C decides (preload/evaluator.h). */
 
 #define FRAME_CODE 0
 #define CODE_EXTRA 8
@@ -35,11 +38,20 @@
 hook_offsets:
     .zero   32
 
+    .section .tdata, "awT", @progbits
+    .globl  hook_stack_floor
+    .hidden hook_stack_floor
+    .balign 8
+    .type   hook_stack_floor, @object
+    .size   hook_stack_floor, 8
+hook_stack_floor:
+    .quad   -1
+
     .text
 
 /* \frame: register that holds the frame. \indirect: 1 where ce_extras is a pointer to the array and
- * not the array itself (CPython 3.6). */
-.macro hook name, frame, indirect
+ * not the array itself (CPython 3.6). \floor: 1 to look at the stack pointer. */
+.macro hook name, frame, indirect, floor
     .globl  \name
     .hidden \name
     .type   \name, @function
@@ -47,6 +59,11 @@ hook_offsets:
 \name:
     .cfi_startproc
     endbr64
+.if \floor
+    movq    hook_stack_floor@gottpoff(%rip), %rax
+    cmpq    %fs:(%rax), %rsp
+    jb      \name\()_slow
+.endif
     movq    hook_offsets+FRAME_CODE(%rip), %rax
     movq    (\frame,%rax), %rax
     movq    hook_offsets+CODE_EXTRA(%rip), %rcx
@@ -97,8 +114,9 @@ hook_offsets:
     .size   \name\()_slow, . - \name\()_slow
 .endm
 
-    hook hook_frame_first_indirect, %rdi, 1
-    hook hook_frame_first, %rdi, 0
-    hook hook_frame_second, %rsi, 0
+    hook hook_frame_first_indirect, %rdi, 1, 0
+    hook hook_frame_first, %rdi, 0, 0
+    hook hook_frame_second, %rsi, 0, 0
+    hook hook_frame_second_floor, %rsi, 0, 1
 
     .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,75 @@
+#include "evaluator.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include "../trampoline/hook.h"
+
+typedef python_object *(*evaluate_function)(void *thread_state, void *frame, int throwflag);
+
+static const struct python *python;
+static evaluate_function plain_evaluator;
+
+static python_evaluator inner_hook(void)
+{
+    return (python_evaluator)(void (*)(void))hook_frame_second_floor;
+}
+
+uintptr_t evaluator_start(const struct python *interpreter, uintptr_t plain)
+{
+    const struct layout *layout = interpreter->layout;
+    python = interpreter;
+    plain_evaluator = (evaluate_function)plain;
+    /* With PEP 523 the entry sees the first frame of an interpreter, and what other evaluators pass
+     * on: always the slow way. */
+    return (uintptr_t)(layout->inlines_calls         ? hook_frame_second_floor_slow
+                       : layout->frame_argument == 1 ? hook_frame_second
+                       : layout->extras_indirect     ? hook_frame_first_indirect
+                                                     : hook_frame_first);
+}
+
+/* Half of this thread's stack. The main thread's may grow up to its limit; pthread_getattr_np
+ * counts that in. 0, that is no floor, when it cannot be known. */
+static uintptr_t find_floor(void)
+{
+    pthread_attr_t attributes;
+    void *lowest = NULL;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return 0;
+    if (pthread_attr_getstack(&attributes, &lowest, &size) != 0)
+        lowest = NULL;
+    pthread_attr_destroy(&attributes);
+    return lowest == NULL ? 0 : (uintptr_t)lowest + size / 2;
+}
+
+/* Runs a frame, and all Python calls below it, as the interpreter does when nobody is looking.
+ * Other threads' calls in the meantime go unnamed, or set the hook again: then the next call of
+ * this thread comes back here. */
+static python_object *run_inlined(void *thread_state, void *frame, int throwflag)
+{
+    void *interpreter = python->PyInterpreterState_Get();
+    bool ours = python->_PyInterpreterState_GetEvalFrameFunc(interpreter) == inner_hook();
+    if (ours)
+        python->_PyInterpreterState_SetEvalFrameFunc(interpreter,
+                                                     (python_evaluator)python->evaluator);
+    python_object *result = plain_evaluator(thread_state, frame, throwflag);
+    if (ours &&
+        (uintptr_t)python->_PyInterpreterState_GetEvalFrameFunc(interpreter) == python->evaluator)
+        python->_PyInterpreterState_SetEvalFrameFunc(interpreter, inner_hook());
+    return result;
+}
+
+uintptr_t evaluator_adopt(void)
+{
+    if (!python->layout->inlines_calls)
+        return 0;
+    if (hook_stack_floor == UINTPTR_MAX)
+        hook_stack_floor = find_floor();
+    if ((uintptr_t)__builtin_frame_address(0) < hook_stack_floor)
+        return (uintptr_t)run_inlined;
+    void *interpreter = python->PyInterpreterState_Get();
+    if ((uintptr_t)python->_PyInterpreterState_GetEvalFrameFunc(interpreter) == python->evaluator)
+        python->_PyInterpreterState_SetEvalFrameFunc(interpreter, inner_hook());
+    return 0;
+}

@@ -1,0 +1,33 @@
+/* evaluator.h - the interpreter's own pointer to its frame evaluator (PEP 523), where it needs one.
+ *
+ * To 3.10 each Python call is a C call of the evaluator, and the detour at its entry sees them all.
+ * In 3.11 the evaluator runs a Python-to-Python call in its own loop, without a C call and without
+ * C stack, unless the interpreter has been given another evaluator:
+ *
+ *     no evaluator set               hook set                        hook set, stack short
+ *     f() -> g() -> h()              f(): hook, slot, evaluator      f(): hook, run_inlined: none
+ * set, one evaluator, one C frame       g(): hook, slot, evaluator      evaluator: g(), h()
+ * inlined; h(): hook, slot, evaluator    set again when f() returns
+ *
+ * So an interpreter is told to call the hook as soon as one of its frames comes in through the
+ * entry. That costs C stack that the program did not need before: 25,000 calls deep, it would be
+ * more than there is. When half of a thread's stack is used, frames are handed back to the
+ * interpreter's own inlining; they have no names of their own in perf, and the program runs as deep
+ * as it does without us. */
+#ifndef PYPERF_EVALUATOR_H
+#define PYPERF_EVALUATOR_H
+
+#include <stdint.h>
+
+#include "python.h"
+
+/* The hooks for this layout: what the detour's stub leads to. `plain` is the evaluator behind the
+ * detour. */
+uintptr_t evaluator_start(const struct python *python, uintptr_t plain);
+
+/* In the slow way of a frame: makes the current interpreter call the hook. Returns 0 when the frame
+ * is to have its trampoline, else the address at which it must run instead, because the stack of
+ * this thread is short. */
+uintptr_t evaluator_adopt(void);
+
+#endif
