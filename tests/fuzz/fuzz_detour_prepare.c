@@ -1,0 +1,97 @@
+/* fuzz_detour_prepare.c - libFuzzer: the input is a function; whatever is planned for it must hold.
+ *
+ * clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Itrampoline/arch/x86_64 \
+ *     tests/fuzz/fuzz_detour_prepare.c trampoline/detour_prepare.c \
+ *     trampoline/arch/x86_64/relocate.c trampoline/failure.c -lcapstone -o fuzz_detour_prepare */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../trampoline/detour.h"
+
+/* A fuzzer has nothing to survive for. */
+#define REQUIRE(condition)                                                                         \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            abort();                                                                               \
+    } while (0)
+
+/* Where the jump at bytes, which stands at address, leads. */
+static uintptr_t jump_target(const uint8_t *bytes, uintptr_t address)
+{
+    int32_t relative;
+    memcpy(&relative, bytes + 1, sizeof relative);
+    REQUIRE(bytes[0] == 0xe9);
+    return address + DETOUR_JUMP_LENGTH + (uintptr_t)(intptr_t)relative;
+}
+
+static void check_plan(const struct detour_plan *plan, const uint8_t *code, size_t size,
+                       uintptr_t entry, uintptr_t stub, uintptr_t home)
+{
+    size_t pad = plan->site - entry;
+    REQUIRE(pad == 0 || pad == 4);
+    REQUIRE(plan->length >= DETOUR_JUMP_LENGTH && plan->length <= DETOUR_MAX_DISPLACED);
+    REQUIRE(pad + plan->length <= size);
+    REQUIRE(memcmp(plan->original, code + pad, plan->length) == 0);
+    REQUIRE(jump_target(plan->jump, plan->site) == stub);
+
+    REQUIRE(plan->home == home);
+    REQUIRE(plan->relocated_length >= plan->length + DETOUR_JUMP_LENGTH);
+    REQUIRE(plan->relocated_length <= DETOUR_MAX_RELOCATED);
+    size_t back = plan->relocated_length - DETOUR_JUMP_LENGTH;
+    REQUIRE(jump_target(plan->relocated + back, home + back) == plan->site + plan->length);
+
+    unsigned offset = 0, cfa_offset = 8;
+    REQUIRE(plan->unwind_count <= DETOUR_MAX_UNWIND);
+    for (size_t i = 0; i < plan->unwind_count; i++) {
+        const struct detour_unwind_row *row = &plan->unwind[i];
+        REQUIRE(row->offset > offset && row->offset <= back);
+        REQUIRE(row->cfa_offset > cfa_offset);
+        REQUIRE(row->saved_register == DETOUR_NO_REGISTER || row->cfa_offset == cfa_offset + 8);
+        for (size_t j = 0; j < i; j++)
+            REQUIRE(row->saved_register == DETOUR_NO_REGISTER ||
+                    row->saved_register != plan->unwind[j].saved_register);
+        offset = row->offset;
+        cfa_offset = row->cfa_offset;
+    }
+}
+
+/* What was relocated can be relocated back, with the bytes of a function that has no short branch
+ * at its entry. */
+static void check_round_trip(const struct detour_plan *plan)
+{
+    struct detour_plan again;
+    size_t size = plan->relocated_length;
+    if (size - DETOUR_JUMP_LENGTH != plan->length || plan->relocated[0] == 0xf3)
+        return; /* lengthened, or what could be taken for a landing pad */
+    if (!detour_prepare(&again, plan->relocated, size, plan->home, plan->site, plan->site, NULL))
+        return; /* refused for what lies around it now */
+    REQUIRE(again.length == plan->length);
+    REQUIRE(memcmp(again.relocated, plan->original, plan->length) == 0);
+    REQUIRE(again.unwind_count == plan->unwind_count);
+    REQUIRE(memcmp(again.unwind, plan->unwind, sizeof plan->unwind) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const uintptr_t entry = 0x7f0010000000;
+    const uintptr_t homes[] = {entry + 0x10000, entry - 0x10000, entry + 0x7fffff00};
+    for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++) {
+        struct detour_plan plan, zero = {0};
+        struct failure why = {FAILURE_NONE, 0, ""};
+        memset(&plan, 0, sizeof plan);
+        uintptr_t stub = homes[i] - 0x100;
+        if (detour_prepare(&plan, data, size, entry, stub, homes[i], &why)) {
+            REQUIRE(why.code == FAILURE_NONE);
+            check_plan(&plan, data, size, entry, stub, homes[i]);
+            check_round_trip(&plan);
+        } else {
+            REQUIRE(why.code != FAILURE_NONE);
+            REQUIRE(memchr(why.what, '\0', sizeof why.what) != NULL && why.what[0] != '\0');
+            REQUIRE(memcmp(&plan, &zero, sizeof plan) == 0);
+        }
+    }
+    return 0;
+}

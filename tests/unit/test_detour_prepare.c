@@ -1,0 +1,452 @@
+/* test_detour_prepare.c - plans detours of the functions in tests/unit/detour/: which are refused
+ * and why, what the others look like relocated, and that they do there what they did at their
+ * place. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../trampoline/detour.h"
+
+/* The linker's names for the ends of the section that fixture.h fills. */
+struct fixture {
+    const char *name;
+    const uint8_t *begin;
+    const uint8_t *end;
+};
+extern const struct fixture __start_prologues[], __stop_prologues[];
+
+/* Where the functions pretend to be: expected bytes are the same in every run. */
+#define ENTRY ((uintptr_t)0x7f0010000000)
+#define HOME  (ENTRY + 0x10000)
+#define STUB  (ENTRY + 0x20000)
+#define GIB2  ((uintptr_t)1 << 31)
+
+static const struct fixture *find(const char *name)
+{
+    for (const struct fixture *f = __start_prologues; f < __stop_prologues; f++)
+        if (strcmp(f->name, name) == 0)
+            return f;
+    ck_abort_msg("there is no fixture %s", name);
+}
+
+static bool prepare_at(const char *name, uintptr_t stub, uintptr_t home, struct detour_plan *plan,
+                       struct failure *why)
+{
+    const struct fixture *f = find(name);
+    *why = (struct failure){FAILURE_NONE, 0, ""};
+    return detour_prepare(plan, f->begin, (size_t)(f->end - f->begin), ENTRY, stub, home, why);
+}
+
+static const char *hex(const uint8_t *bytes, size_t size)
+{
+    static char text[2 * DETOUR_MAX_RELOCATED + 1];
+    text[0] = '\0';
+    for (size_t i = 0; i < size; i++)
+        sprintf(text + 2 * i, "%02x", bytes[i]);
+    return text;
+}
+
+/* "2/16/15 3/24/-": offset, cfa_offset, saved register */
+static const char *rows(const struct detour_plan *plan)
+{
+    static char text[DETOUR_MAX_UNWIND * 12 + 1];
+    char *at = text;
+    *at = '\0';
+    for (size_t i = 0; i < plan->unwind_count; i++) {
+        const struct detour_unwind_row *row = &plan->unwind[i];
+        at += sprintf(at, "%s%d/%d/", i > 0 ? " " : "", row->offset, row->cfa_offset);
+        if (row->saved_register == DETOUR_NO_REGISTER)
+            at += sprintf(at, "-");
+        else
+            at += sprintf(at, "%d", row->saved_register);
+    }
+    return text;
+}
+
+static const struct refusal {
+    const char *name;
+    enum failure_code code;
+    const char *what;
+} refusals[] = {
+    {"call_first", FAILURE_INSTRUCTION, "0x7f0010000000: call 0x7f0010000105"},
+    {"call_after_push", FAILURE_INSTRUCTION, "0x7f0010000001: call rax"},
+    {"call_through_memory", FAILURE_INSTRUCTION, "0x7f0010000000: call qword ptr [rip + 0x100]"},
+    {"call_far", FAILURE_INSTRUCTION, "0x7f0010000000: lcall [rax]"},
+    {"ret_first", FAILURE_INSTRUCTION, "0x7f0010000000: ret"},
+    {"ret_after_xor", FAILURE_INSTRUCTION, "0x7f0010000002: ret"},
+    {"ret_with_pop", FAILURE_INSTRUCTION, "0x7f0010000000: ret 8"},
+    {"ret_far", FAILURE_INSTRUCTION, "0x7f0010000000: retfq"},
+    {"iret", FAILURE_INSTRUCTION, "0x7f0010000000: iretq"},
+    {"loop", FAILURE_INSTRUCTION, "0x7f0010000000: loop 0x7f0010000000"},
+    {"loopne", FAILURE_INSTRUCTION, "0x7f0010000000: loopne 0x7f0010000000"},
+    {"jrcxz", FAILURE_INSTRUCTION, "0x7f0010000000: jrcxz 0x7f001000000a"},
+    {"jecxz", FAILURE_INSTRUCTION, "0x7f0010000000: jecxz 0x7f001000000a"},
+    {"int3", FAILURE_INSTRUCTION, "0x7f0010000000: int3"},
+    {"int1", FAILURE_INSTRUCTION, "0x7f0010000000: int1"},
+    {"int_0x80", FAILURE_INSTRUCTION, "0x7f0010000000: int 0x80"},
+    {"syscall", FAILURE_INSTRUCTION, "0x7f0010000000: syscall"},
+    {"sysenter", FAILURE_INSTRUCTION, "0x7f0010000000: sysenter"},
+    {"hlt", FAILURE_INSTRUCTION, "0x7f0010000000: hlt"},
+    {"ud2", FAILURE_INSTRUCTION, "0x7f0010000000: ud2"},
+    {"ud0", FAILURE_INSTRUCTION, "0x7f0010000000: ud0"},
+    {"ud1", FAILURE_INSTRUCTION, "0x7f0010000000: ud2b"},
+    {"xbegin", FAILURE_INSTRUCTION, "0x7f0010000000: xbegin 0x7f0010000106"},
+    {"jmp_register", FAILURE_INSTRUCTION, "0x7f0010000000: jmp rax"},
+    {"jmp_memory", FAILURE_INSTRUCTION, "0x7f0010000000: jmp qword ptr [rip + 0x100]"},
+    {"jmp_far", FAILURE_INSTRUCTION, "0x7f0010000000: ljmp [rax]"},
+    {"jmp_with_bnd", FAILURE_INSTRUCTION, "0x7f0010000000: bnd jmp 0x7f0010000106"},
+    {"jcc_with_hint", FAILURE_INSTRUCTION, "0x7f0010000000: je 0x7f0010000013"},
+    {"jcc_with_operand_size", FAILURE_INSTRUCTION, "0x7f0010000000: je 0x7f0010000105"},
+    {"and_rsp", FAILURE_INSTRUCTION, "0x7f0010000000: and rsp, 0xfffffffffffffff0"},
+    {"add_rsp", FAILURE_INSTRUCTION, "0x7f0010000000: add rsp, -0x80"},
+    {"sub_negative", FAILURE_INSTRUCTION, "0x7f0010000000: sub rsp, -0x80"},
+    {"sub_register", FAILURE_INSTRUCTION, "0x7f0010000000: sub rsp, rax"},
+    {"sub_esp", FAILURE_INSTRUCTION, "0x7f0010000000: sub esp, 8"},
+    {"sub_too_much_for_a_row", FAILURE_INSTRUCTION, "0x7f0010000000: sub rsp, 0xf8"},
+    {"push_then_sub_too_much_for_a_row", FAILURE_INSTRUCTION, "0x7f0010000001: sub rsp, 0xf0"},
+    {"mov_to_rsp", FAILURE_INSTRUCTION, "0x7f0010000000: mov rsp, rdi"},
+    {"mov_to_spl", FAILURE_INSTRUCTION, "0x7f0010000000: mov spl, 0x10"},
+    {"lea_to_rsp", FAILURE_INSTRUCTION, "0x7f0010000000: lea rsp, [rsp - 8]"},
+    {"xchg_rsp", FAILURE_INSTRUCTION, "0x7f0010000000: xchg rax, rsp"},
+    {"cmov_rsp", FAILURE_INSTRUCTION, "0x7f0010000000: cmove rsp, rax"},
+    {"inc_rsp", FAILURE_INSTRUCTION, "0x7f0010000000: inc rsp"},
+    {"pop", FAILURE_INSTRUCTION, "0x7f0010000000: pop rax"},
+    {"pop_rsp", FAILURE_INSTRUCTION, "0x7f0010000000: pop rsp"},
+    {"popf", FAILURE_INSTRUCTION, "0x7f0010000000: popfq"},
+    {"pushf", FAILURE_INSTRUCTION, "0x7f0010000000: pushfq"},
+    {"push_two_bytes", FAILURE_INSTRUCTION, "0x7f0010000000: push bx"},
+    {"push_two_bytes_immediate", FAILURE_INSTRUCTION, "0x7f0010000000: push 1"},
+    {"push_fs", FAILURE_INSTRUCTION, "0x7f0010000000: push fs"},
+    {"enter", FAILURE_INSTRUCTION, "0x7f0010000000: enter 0x10, 0"},
+    {"leave", FAILURE_INSTRUCTION, "0x7f0010000000: leave"},
+    {"loads_its_own_first_byte", FAILURE_INSTRUCTION,
+     "0x7f0010000000: mov rax, qword ptr [rip - 7]"},
+    {"loads_its_own_last_byte", FAILURE_INSTRUCTION, "0x7f0010000000: mov al, byte ptr [rip - 1]"},
+    {"address_of_its_second_byte", FAILURE_INSTRUCTION, "0x7f0010000000: lea rax, [rip - 6]"},
+    {"eip_relative", FAILURE_INSTRUCTION, "0x7f0010000000: mov eax, dword ptr [eip + 0x100]"},
+    {"jcc_to_second_instruction", FAILURE_BRANCH_INTO_ENTRY, "0x7f0010000003: je 0x7f0010000001"},
+    {"jcc_over_one_instruction", FAILURE_BRANCH_INTO_ENTRY, "0x7f0010000000: je 0x7f0010000003"},
+    {"short_branch_to_last_byte", FAILURE_BRANCH_INTO_ENTRY, "0x7f001000006a: jne 0x7f0010000005"},
+    {"short_branch_to_second_byte", FAILURE_BRANCH_INTO_ENTRY,
+     "0x7f0010000006: jmp 0x7f0010000001"},
+    {"short_branch_as_far_as_it_reaches", FAILURE_BRANCH_INTO_ENTRY,
+     "0x7f0010000083: jne 0x7f0010000005"},
+    {"loop_into_entry", FAILURE_BRANCH_INTO_ENTRY, "0x7f0010000006: loop 0x7f0010000001"},
+    {"jrcxz_into_entry", FAILURE_BRANCH_INTO_ENTRY, "0x7f0010000006: jrcxz 0x7f0010000001"},
+    {"near_jmp_into_entry", FAILURE_BRANCH_INTO_ENTRY, "0x7f00100003ee: jmp 0x7f0010000002"},
+    {"near_jcc_into_entry", FAILURE_BRANCH_INTO_ENTRY, "0x7f00100003ee: jg 0x7f0010000002"},
+    {"near_call_into_entry", FAILURE_BRANCH_INTO_ENTRY, "0x7f00100003ee: call 0x7f0010000002"},
+    {"near_xbegin_into_entry", FAILURE_BRANCH_INTO_ENTRY, "0x7f00100003ee: xbegin 0x7f0010000002"},
+    {"near_jmp_right_behind", FAILURE_BRANCH_INTO_ENTRY, "0x7f0010000006: jmp 0x7f0010000002"},
+    {"undecodable", FAILURE_DECODE, "0x7f0010000000: 06 ..."},
+    {"undecodable_after_push", FAILURE_DECODE, "0x7f0010000001: 0e ..."},
+    {"undecodable_in_short_reach", FAILURE_DECODE, "0x7f001000006a: 06 ..."},
+    {"four_bytes", FAILURE_TOO_SHORT, "0x7f0010000000: 4 bytes"},
+    {"landing_pad_and_four_bytes", FAILURE_TOO_SHORT, "0x7f0010000004: 4 bytes"},
+    {"cut_in_two", FAILURE_TOO_SHORT, "0x7f0010000004: sub rsp, 0x48"},
+    {"jmp_short_first", FAILURE_TOO_SHORT, "0x7f0010000000: jmp 0x7f001000000a"},
+};
+#define REFUSALS (sizeof refusals / sizeof refusals[0])
+
+START_TEST(refused)
+{
+    const struct refusal *expected = &refusals[_i];
+    struct detour_plan plan, before;
+    memset(&plan, 0xa5, sizeof plan);
+    before = plan;
+    struct failure why;
+    errno = EXDEV;
+    ck_assert_msg(!prepare_at(expected->name, STUB, HOME, &plan, &why), "%s: planned as %s",
+                  expected->name, hex(plan.relocated, plan.relocated_length));
+    ck_assert_int_eq(errno, EXDEV);
+    ck_assert_msg(why.code == expected->code, "%s: %s", expected->name, failure_message(why.code));
+    ck_assert_str_eq(why.what, expected->what);
+    ck_assert_int_eq(why.sys_errno, 0);
+    ck_assert_mem_eq(&plan, &before, sizeof plan);
+}
+END_TEST
+
+/* The jump back, from as far behind home as the site is long. */
+#define BACK "e9fbfffeff"
+
+static const struct acceptance {
+    const char *name;
+    size_t landing_pad;
+    size_t length;
+    const char *relocated;
+    const char *rows;
+} acceptances[] = {
+    {"exactly_five_bytes", 0, 5, "b800000000" BACK, ""},
+    {"longest", 0, 19, "534889fb642e6748c784240001000002000000" BACK, "1/16/3"},
+    {"landing_pad", 4, 6, "415741564155e9fffffeff", "2/16/15 4/24/14 6/32/13"},
+    {"second_landing_pad", 0, 5, "53f30f1efa" BACK, "1/16/3"},
+    {"frame_pointer", 0, 6, "554889e54157" BACK, "1/16/6 6/24/15"},
+    {"stack_realigned_by_lea", 0, 5, "4c8d542408" BACK, ""},
+    {"push_rsp", 0, 5, "54ff742408" BACK, "1/16/- 5/24/-"},
+    {"push_everything_else", 0, 7, "6a016878563412" BACK, "2/16/- 7/24/-"},
+    {"push_rip_memory", 0, 6, "ff350001ffff" BACK, "6/16/-"},
+    {"push_twice", 0, 5, "5331db5350" BACK, "1/16/3 4/24/- 5/32/-"},
+    {"four_kept_registers", 0, 6, "555341544155" BACK, "1/16/6 2/24/3 4/32/12 6/40/13"},
+    {"five_pushes", 0, 5, "5350555756" BACK, "1/16/3 2/24/- 3/32/6 4/40/- 5/48/-"},
+    {"sub_as_much_as_fits_a_row", 0, 8, "534881ecef000000" BACK, "1/16/3 8/255/-"},
+    {"sub_nothing", 0, 5, "4883ec0053" BACK, "5/16/3"},
+    {"mov_rip_memory", 0, 7, "488b050001ffff" BACK, ""},
+    {"mov_immediate_to_rip_memory", 0, 10, "c7050001ffff44332211" BACK, ""},
+    {"cmp_byte_in_rip_memory", 0, 7, "803d00fffeff00" BACK, ""},
+    {"two_bytes_from_rip_memory", 0, 7, "668b050001ffff" BACK, ""},
+    {"vector_from_rip_memory", 0, 8, "c5fc280d0001ffff" BACK, ""},
+    {"own_address", 0, 7, "488d05f9fffeff" BACK, ""},
+    {"jcc_short_last", 0, 5, "4885ff0f840400ffffe9f7fffeff", ""},
+    {"jcc_short_first", 0, 5, "0f8e0700ffff534154e9f7fffeff", "7/16/3 9/24/12"},
+    {"jcc_short_three_times", 0, 6, "0f800800ffff0f810200ffff0f8ffcfffeffe9effffeff", ""},
+    {"jcc_near", 0, 6, "0f870001ffff" BACK, ""},
+    {"jmp_near", 0, 5, "e90001ffff" BACK, ""},
+    {"jmp_short_last", 0, 5, "4889f8e90500ffffe9f8fffeff", ""},
+    {"branch_to_site", 4, 6, "415741564155e9fffffeff", "2/16/15 4/24/14 6/32/13"},
+    {"branch_to_entry", 4, 6, "415741564155e9fffffeff", "2/16/15 4/24/14 6/32/13"},
+    {"branch_to_back", 0, 6, "415741564155" BACK, "2/16/15 4/24/14 6/32/13"},
+    {"first_branches_to_itself", 0, 5, "0f85fafffeff534154e9f7fffeff", "7/16/3 9/24/12"},
+    {"looks_like_a_near_branch_but_is_a_load", 0, 6, "415741564155" BACK,
+     "2/16/15 4/24/14 6/32/13"},
+    {"looks_like_a_near_branch_but_for_its_opcode", 0, 6, "415741564155" BACK,
+     "2/16/15 4/24/14 6/32/13"},
+    {"looks_like_a_call_but_is_two_instructions", 0, 5, "4155415455" BACK,
+     "2/16/13 4/24/12 5/32/6"},
+    {"undecodable_out_of_short_reach", 0, 6, "415741564155" BACK, "2/16/15 4/24/14 6/32/13"},
+    {"cut_in_two_at_its_end", 0, 6, "415741564155" BACK, "2/16/15 4/24/14 6/32/13"},
+};
+#define ACCEPTANCES (sizeof acceptances / sizeof acceptances[0])
+
+START_TEST(accepted)
+{
+    const struct acceptance *expected = &acceptances[_i];
+    const uint8_t *code = find(expected->name)->begin;
+    struct detour_plan plan;
+    struct failure why;
+    errno = EXDEV;
+    ck_assert_msg(prepare_at(expected->name, STUB, HOME, &plan, &why), "%s: %s: %s", expected->name,
+                  failure_message(why.code), why.what);
+    ck_assert_int_eq(errno, EXDEV);
+    ck_assert_int_eq(why.code, FAILURE_NONE);
+    ck_assert_uint_eq(plan.site, ENTRY + expected->landing_pad);
+    ck_assert_uint_eq(plan.home, HOME);
+    ck_assert_msg(plan.length == expected->length, "%s: %zu bytes", expected->name, plan.length);
+    ck_assert_mem_eq(plan.original, code + expected->landing_pad, plan.length);
+    ck_assert_str_eq(hex(plan.relocated, plan.relocated_length), expected->relocated);
+    ck_assert_str_eq(rows(&plan), expected->rows);
+    ck_assert_str_eq(hex(plan.jump, sizeof plan.jump),
+                     expected->landing_pad != 0 ? "e9f7ff0100" : "e9fbff0100");
+}
+END_TEST
+
+START_TEST(every_fixture_is_tested)
+{
+    size_t run = 0;
+    for (const struct fixture *f = __start_prologues; f < __stop_prologues; f++)
+        run += strncmp(f->name, "run_", 4) == 0;
+    ck_assert_uint_eq(REFUSALS + ACCEPTANCES + run, (size_t)(__stop_prologues - __start_prologues));
+}
+END_TEST
+
+/* The beginnings of CPython's evaluators, as compiled. */
+static const struct evaluator {
+    const char *origin;
+    const char *code;
+    size_t length;
+    const char *rows;
+} evaluators[] = {
+    {"2.7.18, gcc -O2", "41574156415541545553 4881ecc8000000488b0570d20a00", 6,
+     "2/16/15 4/24/14 6/32/13"},
+    {"3.6.15, gcc -O2", "41574156415541545589f5534889fb4881ece8000000", 6,
+     "2/16/15 4/24/14 6/32/13"},
+    {"3.7.16, gcc -O2", "415741564155415455534889fb4881ec08010000", 6, "2/16/15 4/24/14 6/32/13"},
+    {"3.9.18, gcc -O2", "41574156415541545553 4881ecf8000000895424244885ff", 6,
+     "2/16/15 4/24/14 6/32/13"},
+    {"3.11.7, gcc -O2", "41574156415541545553 4881ec180100004885ff", 6, "2/16/15 4/24/14 6/32/13"},
+    {"3.12.1, gcc -O2", "41574156415541545553 4881ec4801000048897c2408", 6,
+     "2/16/15 4/24/14 6/32/13"},
+    {"gcc -fcf-protection", "f30f1efa 41574156415541545553 4881ec28010000", 6,
+     "2/16/15 4/24/14 6/32/13"},
+    {"gcc -fno-omit-frame-pointer", "554889e5 41574156415541545348 81ec28010000", 6,
+     "1/16/6 6/24/15"},
+    {"gcc -fcf-protection -fno-omit-frame-pointer", "f30f1efa 554889e5 4157415641554154", 6,
+     "1/16/6 6/24/15"},
+    {"gcc -O0", "55 4889e5 4883ec30 48897dd8", 8, "1/16/6 8/64/-"},
+    {"clang -O2", "55 41574156415541545350 4889f3", 5, "1/16/6 3/24/15 5/32/14"},
+};
+
+static size_t bytes_of(const char *text, uint8_t *bytes)
+{
+    size_t size = 0;
+    unsigned byte;
+    for (int used; sscanf(text, " %2x%n", &byte, &used) == 1; text += used)
+        bytes[size++] = (uint8_t)byte;
+    return size;
+}
+
+START_TEST(real_evaluator)
+{
+    const struct evaluator *expected = &evaluators[_i];
+    uint8_t code[64];
+    size_t size = bytes_of(expected->code, code);
+    struct detour_plan plan;
+    struct failure why;
+    ck_assert_msg(detour_prepare(&plan, code, size, ENTRY, STUB, HOME, &why), "%s: %s: %s",
+                  expected->origin, failure_message(why.code), why.what);
+    ck_assert_uint_eq(plan.site, ENTRY + (code[0] == 0xf3 ? 4 : 0));
+    ck_assert_uint_eq(plan.length, expected->length);
+    ck_assert_uint_eq(plan.relocated_length, expected->length + DETOUR_JUMP_LENGTH);
+    ck_assert_mem_eq(plan.relocated, code + (plan.site - ENTRY), plan.length);
+    ck_assert_str_eq(rows(&plan), expected->rows);
+}
+END_TEST
+
+/* Both sides of each limit. The distances are counted from the end of the instruction. */
+static const struct reach {
+    const char *name;
+    uintptr_t stub;
+    uintptr_t home;
+    enum failure_code code;
+} reaches[] = {
+    {"exactly_five_bytes", ENTRY + 5 + GIB2 - 1, HOME, FAILURE_NONE},
+    {"exactly_five_bytes", ENTRY + 5 + GIB2, HOME, FAILURE_JUMP_OUT_OF_REACH},
+    {"exactly_five_bytes", ENTRY + 5 - GIB2, HOME, FAILURE_NONE},
+    {"exactly_five_bytes", ENTRY + 5 - GIB2 - 1, HOME, FAILURE_JUMP_OUT_OF_REACH},
+    {"exactly_five_bytes", STUB, ENTRY - 5 + GIB2, FAILURE_NONE},
+    {"exactly_five_bytes", STUB, ENTRY - 5 + GIB2 + 1, FAILURE_JUMP_OUT_OF_REACH},
+    {"exactly_five_bytes", STUB, ENTRY - 5 - GIB2 + 1, FAILURE_NONE},
+    {"exactly_five_bytes", STUB, ENTRY - 5 - GIB2, FAILURE_JUMP_OUT_OF_REACH},
+    {"cmp_byte_in_rip_memory", STUB, ENTRY - 0x100 + GIB2, FAILURE_NONE},
+    {"cmp_byte_in_rip_memory", STUB, ENTRY - 0x100 + GIB2 + 1, FAILURE_BRANCH_OUT_OF_REACH},
+    {"mov_rip_memory", STUB, ENTRY + 0x100 - GIB2 + 1, FAILURE_NONE},
+    {"mov_rip_memory", STUB, ENTRY + 0x100 - GIB2, FAILURE_BRANCH_OUT_OF_REACH},
+    {"jcc_near", STUB, ENTRY + 0x100 - GIB2 + 1, FAILURE_NONE},
+    {"jcc_near", STUB, ENTRY + 0x100 - GIB2, FAILURE_BRANCH_OUT_OF_REACH},
+    {"jmp_near", STUB, ENTRY + 0x100 - GIB2 + 1, FAILURE_NONE},
+    {"jmp_near", STUB, ENTRY + 0x100 - GIB2, FAILURE_BRANCH_OUT_OF_REACH},
+    {"jmp_near", STUB, ENTRY << 4, FAILURE_BRANCH_OUT_OF_REACH},
+};
+
+START_TEST(reach)
+{
+    const struct reach *expected = &reaches[_i];
+    struct detour_plan plan;
+    struct failure why;
+    bool planned = prepare_at(expected->name, expected->stub, expected->home, &plan, &why);
+    ck_assert_int_eq(planned, expected->code == FAILURE_NONE);
+    ck_assert_msg(why.code == expected->code, "%s", failure_message(why.code));
+}
+END_TEST
+
+START_TEST(names_the_jumps_out_of_reach)
+{
+    struct detour_plan plan;
+    struct failure why;
+    ck_assert(!prepare_at("landing_pad", 0x1000, HOME, &plan, &why));
+    ck_assert_str_eq(why.what, "0x7f0010000004: jmp 0x1000");
+    ck_assert(!prepare_at("landing_pad", STUB, 0x1000, &plan, &why));
+    ck_assert_str_eq(why.what, "0x1006: jmp 0x7f001000000a");
+}
+END_TEST
+
+START_TEST(shorter_than_a_landing_pad)
+{
+    static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
+    struct detour_plan plan;
+    struct failure why;
+    ck_assert(!detour_prepare(&plan, endbr64, 3, ENTRY, STUB, HOME, &why));
+    ck_assert_int_eq(why.code, FAILURE_TOO_SHORT);
+    ck_assert_str_eq(why.what, "0x7f0010000000: 3 bytes");
+    ck_assert(!detour_prepare(&plan, endbr64, 4, ENTRY, STUB, HOME, &why));
+    ck_assert_str_eq(why.what, "0x7f0010000004: 0 bytes");
+}
+END_TEST
+
+START_TEST(why_may_be_null)
+{
+    struct detour_plan plan;
+    static const uint8_t undecodable[8] = {0x06};
+    ck_assert(!detour_prepare(&plan, undecodable, sizeof undecodable, ENTRY, STUB, HOME, NULL));
+    for (size_t size = 0; size < DETOUR_JUMP_LENGTH; size++)
+        ck_assert(!detour_prepare(&plan, undecodable, size, ENTRY, STUB, HOME, NULL));
+}
+END_TEST
+
+/* A page at the given distance from the function, or at some other within reach. */
+static uint8_t *map_near(const uint8_t *code, intptr_t distance)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (int i = 1; i < 64; i++) {
+        uintptr_t hint = (uintptr_t)code + (uintptr_t)(i * distance);
+        void *memory = mmap((void *)(hint & ~(page - 1)), page, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        ck_assert_ptr_ne(memory, MAP_FAILED);
+        intptr_t away = (uint8_t *)memory - code;
+        if (away < INT32_MAX - 65536 && away > INT32_MIN + 65536)
+            return memory;
+        munmap(memory, page);
+    }
+    ck_abort_msg("no memory near %p", (const void *)code);
+}
+
+typedef long function(long, long);
+
+static void run_both(const struct fixture *f, intptr_t distance)
+{
+    static const long arguments[][2] = {{0, 0}, {1, 2}, {7, -5}, {-5, 7}, {1L << 40, 3}};
+    /* not at the page's beginning: who checks functions' types looks in front of them */
+    uint8_t *page = map_near(f->begin, distance), *home = page + 64;
+    uintptr_t entry = (uintptr_t)f->begin;
+    struct detour_plan plan;
+    struct failure why;
+    ck_assert_msg(detour_prepare(&plan, f->begin, (size_t)(f->end - f->begin), entry, entry,
+                                 (uintptr_t)home, &why),
+                  "%s: %s: %s", f->name, failure_message(why.code), why.what);
+    memcpy(home, plan.relocated, plan.relocated_length);
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    ck_assert_int_eq(mprotect(page, size, PROT_READ | PROT_EXEC), 0);
+
+    function *original, *moved;
+    memcpy(&original, &f->begin, sizeof original);
+    memcpy(&moved, &home, sizeof moved);
+    for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; i++) {
+        long a = arguments[i][0], b = arguments[i][1];
+        long expected = original(a, b), got = moved(a, b);
+        ck_assert_msg(got == expected, "%s(%ld, %ld): %ld, expected %ld", f->name, a, b, got,
+                      expected);
+    }
+    munmap(page, size);
+}
+
+START_TEST(runs_as_it_did)
+{
+    for (const struct fixture *f = __start_prologues; f < __stop_prologues; f++)
+        if (strncmp(f->name, "run_", 4) == 0)
+            run_both(f, _i == 0 ? 16 << 20 : -(16 << 20));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("detour_prepare");
+    TCase *tests = tcase_create("detour_prepare");
+    tcase_add_loop_test(tests, refused, 0, REFUSALS);
+    tcase_add_loop_test(tests, accepted, 0, ACCEPTANCES);
+    tcase_add_test(tests, every_fixture_is_tested);
+    tcase_add_loop_test(tests, real_evaluator, 0, sizeof evaluators / sizeof evaluators[0]);
+    tcase_add_loop_test(tests, reach, 0, sizeof reaches / sizeof reaches[0]);
+    tcase_add_test(tests, names_the_jumps_out_of_reach);
+    tcase_add_test(tests, shorter_than_a_landing_pad);
+    tcase_add_test(tests, why_may_be_null);
+    tcase_add_loop_test(tests, runs_as_it_did, 0, 2);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
