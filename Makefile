@@ -49,6 +49,8 @@ plan_libraries := -lelf -lcapstone -llzma
 object    = $(patsubst %,$(O)/obj/%.o,$(1))
 plan_objects := $(call object,$(plan_sources))
 core_objects := $(call object,$(core_sources))
+# plan.map says which of these functions are exported.
+$(plan_objects): flags += -fvisibility=default
 test_objects := $(sort $(filter-out %/preload/main.c.o,$(plan_objects) $(core_objects)))
 
 unit_sources := $(wildcard tests/unit/test_*.c)

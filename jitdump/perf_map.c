@@ -93,7 +93,9 @@ int perf_map_open(struct perf_map *map, const char *directory, pid_t pid)
 {
     int saved = errno, error = 0;
     memset(map, 0, sizeof *map);
-    snprintf(map->path, sizeof map->path, "%s/perf-%d.map", directory, (int)pid);
+    int length = snprintf(map->path, sizeof map->path, "%s/perf-%d.map", directory, (int)pid);
+    if (length >= (int)sizeof map->path)
+        return ENAMETOOLONG;
     struct stat status;
     int fd = open_file(map->path, O_CREAT);
     if (fd < 0 || fstat(fd, &status) != 0) {
@@ -159,8 +161,10 @@ void perf_map_finish(struct perf_map *map)
     struct stat status;
     int fd = open_file(map->path, 0);
     if (fd >= 0) {
+        /* Never longer: a last line that somebody left without its newline stays so. */
         if (fstat(fd, &status) == 0 && status.st_dev == map->device &&
-            status.st_ino == map->inode && ftruncate(fd, map->length) != 0)
+            status.st_ino == map->inode && map->length < status.st_size &&
+            ftruncate(fd, map->length) != 0)
             errno = saved; /* the empty lines stay, which is harmless */
         close(fd);
     }

@@ -9,6 +9,7 @@ typedef python_object *(*evaluate_function)(void *thread_state, void *frame, int
 
 static const struct python *python;
 static evaluate_function plain_evaluator;
+static bool hooked; /* interpreters are to call the hook */
 
 static python_evaluator inner_hook(void)
 {
@@ -43,20 +44,28 @@ static uintptr_t find_floor(void)
     return lowest == NULL ? 0 : (uintptr_t)lowest + size / 2;
 }
 
+static void exchange(void *interpreter, python_evaluator from, python_evaluator to)
+{
+    if (python->_PyInterpreterState_GetEvalFrameFunc(interpreter) == from)
+        python->_PyInterpreterState_SetEvalFrameFunc(interpreter, to);
+}
+
+/* Setting this one means none (Python/pystate.c, _PyInterpreterState_SetEvalFrameFunc). */
+static python_evaluator none(void)
+{
+    return (python_evaluator)python->evaluator;
+}
+
 /* Runs a frame, and all Python calls below it, as the interpreter does when nobody is looking.
  * Other threads' calls in the meantime go unnamed, or set the hook again: then the next call of
  * this thread comes back here. */
 static python_object *run_inlined(void *thread_state, void *frame, int throwflag)
 {
     void *interpreter = python->PyInterpreterState_Get();
-    bool ours = python->_PyInterpreterState_GetEvalFrameFunc(interpreter) == inner_hook();
-    if (ours)
-        python->_PyInterpreterState_SetEvalFrameFunc(interpreter,
-                                                     (python_evaluator)python->evaluator);
+    exchange(interpreter, inner_hook(), none());
     python_object *result = plain_evaluator(thread_state, frame, throwflag);
-    if (ours &&
-        (uintptr_t)python->_PyInterpreterState_GetEvalFrameFunc(interpreter) == python->evaluator)
-        python->_PyInterpreterState_SetEvalFrameFunc(interpreter, inner_hook());
+    if (hooked)
+        exchange(interpreter, none(), inner_hook());
     return result;
 }
 
@@ -68,8 +77,16 @@ uintptr_t evaluator_adopt(void)
         hook_stack_floor = find_floor();
     if ((uintptr_t)__builtin_frame_address(0) < hook_stack_floor)
         return (uintptr_t)run_inlined;
-    void *interpreter = python->PyInterpreterState_Get();
-    if ((uintptr_t)python->_PyInterpreterState_GetEvalFrameFunc(interpreter) == python->evaluator)
-        python->_PyInterpreterState_SetEvalFrameFunc(interpreter, inner_hook());
+    exchange(python->PyInterpreterState_Get(), none(), inner_hook());
     return 0;
+}
+
+void evaluator_adopt_all(bool on)
+{
+    hooked = on;
+    if (!python->layout->inlines_calls)
+        return;
+    void *interpreter = python->PyInterpreterState_Head();
+    for (; interpreter != NULL; interpreter = python->PyInterpreterState_Next(interpreter))
+        exchange(interpreter, on ? none() : inner_hook(), on ? inner_hook() : none());
 }

@@ -21,7 +21,7 @@
 
 #include "python.h"
 
-/* The hooks for this layout: what the detour's stub leads to. `plain` is the evaluator behind the
+/* The hook for this layout: what the detour's stub leads to. `plain` is the evaluator behind the
  * detour. */
 uintptr_t evaluator_start(const struct python *python, uintptr_t plain);
 
@@ -29,5 +29,9 @@ uintptr_t evaluator_start(const struct python *python, uintptr_t plain);
  * is to have its trampoline, else the address at which it must run instead, because the stack of
  * this thread is short. */
 uintptr_t evaluator_adopt(void);
+
+/* Makes all interpreters of the process call the hook, or with `on` false none of them. An
+ * evaluator that somebody else has set is left where it is; it hands its frames to the entry. */
+void evaluator_adopt_all(bool on);
 
 #endif

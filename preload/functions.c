@@ -1,34 +1,80 @@
 #include "functions.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "../trampoline/hook.h"
 #include "names.h"
-#include "registry.h"
 
 enum {
-    /* Tags (hook.h). One for each process in a line of forks, so that a value from before a fork is
-     * told from one after it; they repeat after 65,536 generations. */
+    /* Tags (hook.h): those of slots repeat after 32,767 generations of forks. */
     TAG_ENCLOSED = 0x3059,
+    TAG_QUALIFIED = 0x305a,
+    TAG_NOBODY = 0x305b,
     TAG_FIRST_SLOT = 0x4000,
-    TAG_SLOTS = 0x10000,
-    SCOPE_SHIFT = 32, /* ENCLOSED: the scope of the enclosing one stands above its id */
+    GENERATIONS = 0x7fff,
+    POOL_SIZE = 64 << 10,
 };
 
 static const struct python *python;
 static uint32_t generation;
+static struct {
+    enum registry_writer writer;
+    bool on;
+} in_use;
+
+static bool survey_is_due;
+
+static void put_tag_in_force(void)
+{
+    hook_offsets.tag = HOOK_TAG(
+        in_use.on ? TAG_FIRST_SLOT + generation % GENERATIONS * REGISTRY_WRITERS + in_use.writer
+                  : TAG_NOBODY);
+}
 
 void functions_start(const struct python *interpreter)
 {
     python = interpreter;
     hook_offsets.frame_code = python->layout->frame_code;
     hook_offsets.code_extra = python->layout->code_extra;
-    functions_new_process();
+    put_tag_in_force();
 }
 
-void functions_new_process(void)
+void functions_use(enum registry_writer writer, bool on)
 {
-    hook_offsets.tag = HOOK_TAG(TAG_FIRST_SLOT + generation++ % TAG_SLOTS);
+    if (!on) /* what is defined from now on is not seen */
+        survey_is_due = python->layout->code_qualname == 0;
+    in_use.writer = writer;
+    in_use.on = on;
+    put_tag_in_force();
+}
+
+void functions_forked(void)
+{
+    generation++;
+    put_tag_in_force();
+}
+
+/* A copy that stays for as long as the process lives, NULL when there is no memory. Texts are noted
+ * once for each code object that defines others, so they are few. */
+static const char *keep(const char *text, size_t length)
+{
+    static char *pool;
+    static size_t used = POOL_SIZE;
+    if (length >= POOL_SIZE)
+        return NULL;
+    if (used + length + 1 > POOL_SIZE) {
+        char *memory =
+            mmap(NULL, POOL_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED)
+            return NULL;
+        pool = memory;
+        used = 0;
+    }
+    char *copy = memcpy(pool + used, text, length);
+    copy[length] = '\0';
+    used += length + 1;
+    return copy;
 }
 
 /* Writes our place, in whatever interpreter is the current one. Each has its own list of those who
@@ -55,9 +101,16 @@ static bool is_ascii(const char *string)
     return (string[UNICODE_STATE] & UNICODE_COMPACT_ASCII_READY) == UNICODE_COMPACT_ASCII_READY;
 }
 
+static bool has_type(const python_object *object, const void *type)
+{
+    return object != NULL && (const void *)python_field(object, OBJECT_TYPE) == type;
+}
+
 static void put_string(struct name *name, python_object *string)
 {
     const char *bytes = (const char *)string;
+    if (!has_type(string, python->PyUnicode_Type))
+        return;
     if (is_ascii(bytes)) {
         const char *text = bytes + UNICODE_ASCII_DATA;
         size_t length = *(const size_t *)(bytes + UNICODE_LENGTH), clean = 0;
@@ -73,30 +126,21 @@ static void put_string(struct name *name, python_object *string)
         name_put_character(name, python->PyUnicode_ReadChar(string, i));
 }
 
-static bool is_string(const python_object *object)
-{
-    return object != NULL &&
-           (const char *)python_field(object, OBJECT_TYPE) == python->PyUnicode_Type;
-}
-
 /* Appends the qualified name, as far as it can be known. */
-static void put_qualname(struct name *name, const python_object *code, uint64_t extra,
-                         const struct name *file)
+static void put_qualname(struct name *name, const python_object *code, uint64_t extra)
 {
     const struct layout *row = python->layout;
-    python_object *own = python_field(code, row->code_name);
     if (row->code_qualname != 0) {
-        own = python_field(code, row->code_qualname);
-    } else if (HOOK_TAG_OF(extra) == TAG_ENCLOSED) {
-        size_t length;
-        const char *enclosing =
-            name_qualname(registry_name((uint32_t)extra), file->length, &length);
-        if (enclosing != NULL)
-            name_put_enclosing(name, enclosing, length,
-                               (enum name_scope)(HOOK_ADDRESS(extra) >> SCOPE_SHIFT));
+        put_string(name, python_field(code, row->code_qualname));
+        return;
     }
-    if (is_string(own))
-        put_string(name, own);
+    uint32_t tag = HOOK_TAG_OF(extra);
+    if (tag == TAG_ENCLOSED || tag == TAG_QUALIFIED) {
+        const char *text = (const char *)HOOK_ADDRESS(extra);
+        name_put_bytes(name, text, strlen(text));
+    }
+    if (tag != TAG_QUALIFIED)
+        put_string(name, python_field(code, row->code_name));
 }
 
 static enum name_scope scope_of(const python_object *code)
@@ -106,61 +150,115 @@ static enum name_scope scope_of(const python_object *code)
                          is_ascii(name) ? name + UNICODE_ASCII_DATA : "");
 }
 
-/* Notes in the code objects among its constants who encloses them. */
-static void mark_enclosed(const python_object *code, uint32_t id)
+/* Notes in the code objects among its constants what their names begin with. */
+static void mark_enclosed(const python_object *code, const char *qualname, size_t length)
 {
+    static struct name beginning; /* the interpreter's lock is held */
     enum name_scope scope = scope_of(code);
-    python_object *constants = python_field(code, python->layout->code_consts);
     if (scope == NAME_SCOPE_MODULE)
         return;
+    python_object *constants = python_field(code, python->layout->code_consts);
+    const char *kept = NULL;
     ssize_t count = python->PyTuple_Size(constants);
     for (ssize_t i = 0; i < count; i++) {
         python_object *constant = python->PyTuple_GetItem(constants, i);
-        if ((const char *)python_field(constant, OBJECT_TYPE) == python->PyCode_Type &&
-            python_code_extra(python, constant) == 0)
-            set_extra(constant, HOOK_TAG(TAG_ENCLOSED) | (uint64_t)scope << SCOPE_SHIFT | id);
+        if (!has_type(constant, python->PyCode_Type) || python_code_extra(python, constant) != 0)
+            continue;
+        if (kept == NULL) {
+            name_clear(&beginning);
+            name_put_enclosing(&beginning, qualname, length, scope);
+            kept = keep(beginning.text, beginning.length);
+            if (kept == NULL)
+                return;
+        }
+        set_extra(constant, HOOK_TAG(TAG_ENCLOSED) | (uintptr_t)kept);
     }
+}
+
+/* One object of the garbage collector's: when it is a function whose code has no name noted yet. */
+static void survey_object(python_object *object)
+{
+    static struct name name;
+    if (!has_type(object, python->PyFunction_Type))
+        return;
+    python_object *code = python_field(object, python->layout->function_code);
+    python_object *qualname = python_field(object, python->layout->function_qualname);
+    if (!has_type(code, python->PyCode_Type) || python_code_extra(python, code) != 0)
+        return;
+    name_clear(&name);
+    put_string(&name, qualname);
+    const char *kept = keep(name.text, name.length);
+    if (kept != NULL)
+        set_extra(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
+}
+
+/* Notes the qualified names of all functions that exist. */
+static void survey(void)
+{
+    survey_is_due = false;
+    python_object *gc = python->PyImport_ImportModuleLevel("gc", NULL, NULL, NULL, 0);
+    python_object *objects =
+        gc == NULL ? NULL : python->PyObject_CallMethod(gc, "get_objects", NULL);
+    ssize_t count = objects == NULL ? 0 : python->PyList_Size(objects);
+    for (ssize_t i = 0; i < count; i++)
+        survey_object(python->PyList_GetItem(objects, i));
+    if (objects != NULL)
+        python->Py_DecRef(objects);
+    if (gc != NULL)
+        python->Py_DecRef(gc);
+    python->PyErr_Clear();
 }
 
 /* Registers the code object under its full name. */
 static uint32_t register_code(const python_object *code, uint64_t extra)
 {
-    static struct name name, file; /* the interpreter's lock is held */
+    static struct name name; /* the interpreter's lock is held */
     const struct layout *row = python->layout;
     uint32_t line = (uint32_t)python_int(code, row->code_firstlineno);
-    uint32_t before_fork = REGISTRY_NONE;
-    if (HOOK_TAG_OF(extra) >= TAG_FIRST_SLOT)
-        before_fork = registry_at(HOOK_ADDRESS(extra));
-    if (before_fork != REGISTRY_NONE) {
-        const char *known = registry_name(before_fork);
-        return registry_add(known, strlen(known), line);
+    if (extra == 0 && survey_is_due) {
+        survey();
+        extra = python_code_extra(python, code);
     }
-    python_object *filename = python_field(code, row->code_filename);
-    name.length = file.length = 0;
-    name.is_cut = file.is_cut = false;
-    if (is_string(filename))
-        put_string(&file, filename);
+    uint32_t known = REGISTRY_NONE; /* before a fork, or for the other writer */
+    if (HOOK_TAG_OF(extra) >= TAG_FIRST_SLOT)
+        known = registry_at(HOOK_ADDRESS(extra));
+    if (known != REGISTRY_NONE)
+        return registry_add(registry_name(known), strlen(registry_name(known)), line);
+    name_clear(&name);
     name_put_bytes(&name, "py::", 4);
-    put_qualname(&name, code, extra, &file);
+    size_t start = name.length;
+    put_qualname(&name, code, extra);
+    size_t end = name.length;
     name_put_bytes(&name, ":", 1);
-    name_put_bytes(&name, file.text, file.length);
+    put_string(&name, python_field(code, row->code_filename));
+    if (row->code_qualname == 0)
+        mark_enclosed(code, name.text + start, end - start);
     return registry_add(name.text, name.length, line);
 }
 
 uintptr_t functions_trampoline(python_object *code, uintptr_t plain)
 {
+    uint64_t extra = python_code_extra(python, code);
+    if (HOOK_TAG(HOOK_TAG_OF(extra)) == hook_offsets.tag)
+        return HOOK_ADDRESS(extra); /* came the slow way for another reason */
     python_object *type, *value, *trace;
     python->PyErr_Fetch(&type, &value, &trace); /* a generator may be thrown into */
-    uint64_t extra = python_code_extra(python, code);
-    if (((extra ^ hook_offsets.tag) & ~HOOK_ADDRESS(UINT64_MAX)) == 0) {
-        python->PyErr_Restore(type, value, trace);
-        return HOOK_ADDRESS(extra); /* came the slow way for another reason */
-    }
     uint32_t id = register_code(code, extra);
     uintptr_t address = id == REGISTRY_NONE ? plain : registry_address(id);
-    if (id != REGISTRY_NONE && python->layout->code_qualname == 0)
-        mark_enclosed(code, id);
     set_extra(code, hook_offsets.tag | address);
     python->PyErr_Restore(type, value, trace);
     return address;
+}
+
+void functions_note(python_object *code)
+{
+    static struct name name;
+    if (python->layout->code_qualname != 0)
+        return;
+    python_object *type, *value, *trace;
+    python->PyErr_Fetch(&type, &value, &trace);
+    name_clear(&name);
+    put_qualname(&name, code, python_code_extra(python, code));
+    mark_enclosed(code, name.text, name.length);
+    python->PyErr_Restore(type, value, trace);
 }

@@ -19,6 +19,8 @@ static const struct layout layouts[] = {
      .code_filename = 96,
      .code_name = 104,
      .code_extra = 136,
+     .function_code = 16,
+     .function_qualname = 104,
      .extras_indirect = true},
     {.major = 3,
      .minor = 7,
@@ -28,7 +30,9 @@ static const struct layout layouts[] = {
      .code_consts = 48,
      .code_filename = 96,
      .code_name = 104,
-     .code_extra = 136},
+     .code_extra = 136,
+     .function_code = 16,
+     .function_qualname = 104},
     {.major = 3,
      .minor = 8,
      .frame_code = 32,
@@ -37,7 +41,9 @@ static const struct layout layouts[] = {
      .code_consts = 56,
      .code_filename = 104,
      .code_name = 112,
-     .code_extra = 144},
+     .code_extra = 144,
+     .function_code = 16,
+     .function_qualname = 104},
     {.major = 3,
      .minor = 9,
      .frame_argument = 1,
@@ -47,7 +53,9 @@ static const struct layout layouts[] = {
      .code_consts = 56,
      .code_filename = 104,
      .code_name = 112,
-     .code_extra = 144},
+     .code_extra = 144,
+     .function_code = 16,
+     .function_qualname = 104},
     {.major = 3,
      .minor = 10,
      .frame_argument = 1,
@@ -57,7 +65,9 @@ static const struct layout layouts[] = {
      .code_consts = 56,
      .code_filename = 104,
      .code_name = 112,
-     .code_extra = 144},
+     .code_extra = 144,
+     .function_code = 48,
+     .function_qualname = 40},
     {.major = 3,
      .minor = 11,
      .frame_argument = 1,
@@ -149,6 +159,27 @@ static const char *misplaced_field(const struct python *python, const char *code
     return NULL;
 }
 
+/* A function made of the code object; only 3.6 to 3.10 need one. */
+static bool function_is_in_place(const struct python *python, python_object *code)
+{
+    const struct layout *row = python->layout;
+    if (row->function_code == 0)
+        return true;
+    const python_object *found = NULL;
+    python_object *globals = python->PyDict_New();
+    python_object *function = globals == NULL ? NULL : python->PyFunction_New(code, globals);
+    bool in_place =
+        function != NULL &&
+        read_memory((const char *)function + row->function_code, &found, sizeof found) &&
+        found == code &&
+        holds_string(python, (const char *)function, row->function_qualname, "pyperf_name");
+    if (globals != NULL)
+        python->Py_DecRef(globals);
+    if (in_place)
+        python->Py_DecRef(function);
+    return in_place;
+}
+
 /* co_extra: empty before, and holding what the API put there after. */
 static bool extra_is_in_place(const struct python *python, python_object *code)
 {
@@ -182,6 +213,8 @@ bool layout_confirm(const struct python *python, const void *frame, struct failu
     const char *field = misplaced_field(python, (const char *)code);
     if (field == NULL && !extra_is_in_place(python, code))
         field = "co_extra";
+    if (field == NULL && !function_is_in_place(python, code))
+        field = "func_code";
     python->PyErr_Clear();
     if (field == NULL)
         python->Py_DecRef(code);

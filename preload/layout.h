@@ -27,6 +27,9 @@ struct layout {
     uint8_t code_flags, code_firstlineno, code_consts, code_filename, code_name;
     uint8_t code_qualname; /* 0: there is none before 3.11 */
     uint8_t code_extra;
+    /* PyFunctionObject (Include/funcobject.h): func_code and func_qualname; only where code objects
+     * have no qualified name. */
+    uint8_t function_code, function_qualname;
     /* _PyCodeObjectExtra (Objects/codeobject.c): `void **ce_extras` in 3.6, `void *ce_extras[1]`
      * from 3.7 on, behind ce_size. */
     bool extras_indirect;
@@ -51,6 +54,10 @@ enum {
     UNICODE_ASCII_DATA = 48,
     /* state: interned:2, kind:3, compact:1, ascii:1, ready:1 */
     UNICODE_COMPACT_ASCII_READY = 0xe0,
+    /* Include/moduleobject.h: PyModuleDef.m_base.m_copy and .m_methods; Include/methodobject.h:
+     * sizeof(PyMethodDef). */
+    MODULE_DEF_COPY = 32,
+    MODULE_DEF_METHODS = 64,
     CODE_FLAG_NOFREE = 0x40, /* Include/code.h */
 };
 

@@ -4,6 +4,12 @@
 
 static const char cut[] = "...";
 
+void name_clear(struct name *name)
+{
+    name->length = 0;
+    name->is_cut = false;
+}
+
 void name_put_bytes(struct name *name, const char *bytes, size_t length)
 {
     if (name->is_cut)
@@ -87,16 +93,4 @@ void name_put_enclosing(struct name *name, const char *qualname, size_t length,
         name_put_bytes(name, locals, sizeof locals - 1);
     else
         name_put_bytes(name, ".", 1);
-}
-
-const char *name_qualname(const char *whole, size_t file_length, size_t *length)
-{
-    static const char prefix[] = "py::";
-    size_t fixed = sizeof prefix - 1 + 1 + file_length;
-    size_t all = strlen(whole);
-    if (all <= fixed || memcmp(whole, prefix, sizeof prefix - 1) != 0 ||
-        whole[all - file_length - 1] != ':')
-        return NULL;
-    *length = all - fixed;
-    return whole + sizeof prefix - 1;
 }

@@ -19,6 +19,9 @@ struct name {
     char text[NAME_LIMIT];
 };
 
+/* Makes it empty. */
+void name_clear(struct name *name);
+
 /* Appends a character as UTF-8. What would break a line or cannot be encoded is written as an
  * escape, in the form of Python's backslashreplace: control characters (C0, DEL, C1), U+2028 and
  * U+2029, which Python's splitlines takes for line ends, and surrogates. */
@@ -36,8 +39,8 @@ enum name_scope {
 
 /* The scope of a code object: its co_flags and its name, which is taken for no special one when it
  * is not ASCII and given as "". Functions, lambdas and comprehensions have flags that module and
- * class bodies have not (Include/code.h), only "<module>" is no name for a class, and what stands in
- * a comprehension gets no <locals> (compiler_set_qualname again). */
+ * class bodies have not (Include/code.h), only "<module>" is no name for a class, and what stands
+ * in a comprehension gets no <locals> (compiler_set_qualname again). */
 enum name_scope name_scope_of(int code_flags, const char *name);
 
 /* Appends the qualified name of the enclosing code object and what joins it to an enclosed one's
@@ -46,9 +49,5 @@ enum name_scope name_scope_of(int code_flags, const char *name);
  * recognised. */
 void name_put_enclosing(struct name *name, const char *qualname, size_t length,
                         enum name_scope scope);
-
-/* The qualname inside a whole name whose file part is `file_length` bytes long:
- * sets *length and returns where it starts; NULL when the name is not of that form. */
-const char *name_qualname(const char *whole, size_t file_length, size_t *length);
 
 #endif

@@ -22,22 +22,52 @@ typedef void *(*python_evaluator)(void);
     X(void, PyErr_Fetch, (python_object * *type, python_object * *value, python_object * *trace))  \
     X(void, PyErr_Restore, (python_object * type, python_object * value, python_object * trace))   \
     X(void, PyErr_Clear, (void))                                                                   \
+    X(python_object *, PyErr_Format, (python_object * type, const char *format, ...))              \
     X(ssize_t, PyUnicode_GetLength, (python_object * string))                                      \
     X(uint32_t, PyUnicode_ReadChar, (python_object * string, ssize_t index))                       \
+    X(const char *, PyUnicode_AsUTF8AndSize, (python_object * string, ssize_t * size))             \
+    X(python_object *, PyUnicode_FromString, (const char *text))                                   \
     X(ssize_t, PyTuple_Size, (python_object * tuple))                                              \
     X(python_object *, PyTuple_GetItem, (python_object * tuple, ssize_t index))                    \
+    X(ssize_t, PyList_Size, (python_object * list))                                                \
+    X(python_object *, PyList_GetItem, (python_object * list, ssize_t index))                      \
+    X(python_object *, PyDict_New, (void))                                                         \
+    X(python_object *, PyDict_GetItemString, (python_object * dictionary, const char *key))        \
+    X(int, PyDict_SetItemString,                                                                   \
+      (python_object * dictionary, const char *key, python_object *value))                         \
+    X(python_object *, PyFunction_New, (python_object * code, python_object * globals))            \
+    X(python_object *, PyCFunction_NewEx,                                                          \
+      (void *method, python_object *self, python_object *module_name))                             \
+    X(python_object *, PyImport_AddModule, (const char *name))                                     \
+    X(python_object *, PyImport_ImportModuleLevel,                                                 \
+      (const char *name, python_object *globals, python_object *locals, python_object *from,       \
+       int level))                                                                                 \
+    X(void *, PyModule_GetDef, (python_object * module))                                           \
+    X(python_object *, PyObject_CallMethod,                                                        \
+      (python_object * object, const char *name, const char *format, ...))                         \
+    X(int, PyType_IsSubtype, (python_object * type, const void *base))                             \
+    X(python_object *, PyBool_FromLong, (long value))                                              \
+    X(python_object *, Py_BuildValue, (const char *format, ...))                                   \
+    X(python_object *, PySys_GetObject, (const char *name))                                        \
+    X(int, PySys_SetObject, (const char *name, python_object *value))                              \
     X(void, Py_DecRef, (python_object * object))
 
-/* From 3.9 on (PEP 523). */
+/* From 3.9 on, and needed where the evaluator inlines calls (PEP 523). */
 #define PYTHON_EVALUATOR_FUNCTIONS(X)                                                              \
     X(void *, PyInterpreterState_Get, (void))                                                      \
+    X(void *, PyInterpreterState_Head, (void))                                                     \
+    X(void *, PyInterpreterState_Next, (void *interpreter))                                        \
     X(python_evaluator, _PyInterpreterState_GetEvalFrameFunc, (void *interpreter))                 \
     X(void, _PyInterpreterState_SetEvalFrameFunc, (void *interpreter, python_evaluator))
 
 /* type, name */
 #define PYTHON_DATA(X)                                                                             \
     X(char, PyCode_Type)                                                                           \
+    X(char, PyFunction_Type)                                                                       \
     X(char, PyUnicode_Type)                                                                        \
+    X(python_object *, PyExc_TypeError)                                                            \
+    X(python_object *, PyExc_ValueError)                                                           \
+    X(python_object *, PyExc_RuntimeError)                                                         \
     X(int, Py_IgnoreEnvironmentFlag)
 
 struct python {

@@ -4,31 +4,41 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../jitdump/jitdump.h"
 #include "../jitdump/perf_map.h"
 #include "arch.h"
 #include "report.h"
 
-#define MAP_DIRECTORY "/tmp" /* Linux, tools/perf/util/symbol.c, dso__load_perf_map's caller */
+/* perf looks nowhere else: Linux, tools/perf/util/dso.c for the map, jitdump.c for the dump. */
+#define FILES_DIRECTORY "/tmp"
 
 /* A hash table with linear probing; an empty place has id_plus_one 0. */
 struct entry {
     uint32_t id_plus_one;
-    uint32_t line;
+    uint32_t line; /* with FOR_JITDUMP where it is that writer's */
 };
+
+enum {
+    FIRST_CAPACITY = 4096,
+    NO_IMAGE = UINT8_MAX,
+    JITDUMP_SPACING = 16, /* slots: 256 bytes; code, salt and unwind data are below 200 */
+};
+#define FOR_JITDUMP 0x80000000u
 
 static struct registry {
     const struct image_head *head;
     const char *directory; /* NULL once anonymous images have to do */
     struct image *images[REGISTRY_IMAGES];
-    uint32_t image_count;
-    bool own_image; /* the last image belongs to this process, not to its parent */
+    uint8_t image_count;
+    uint8_t
+        current[REGISTRY_WRITERS]; /* the image that takes functions, NO_IMAGE in a new process */
+    enum registry_writer writer;
     bool full;
     struct perf_map map;
+    struct jitdump dump;
     struct entry *table;
     uint32_t capacity, used; /* capacity is a power of two or 0 */
-} registry;
-
-enum { FIRST_CAPACITY = 4096 };
+} registry = {.current = {NO_IMAGE, NO_IMAGE}};
 
 static uint32_t make_id(uint32_t image, uint32_t slot)
 {
@@ -55,69 +65,68 @@ uint32_t registry_at(uintptr_t address)
     return REGISTRY_NONE;
 }
 
-/* The next image, with a file or without. */
-static bool add_image(struct failure *lost)
+/* The next image for the writer, with a file or without. */
+static bool add_image(struct failure *why)
 {
+    uint32_t spacing = registry.writer == REGISTRY_JITDUMP ? JITDUMP_SPACING : 1;
     if (registry.image_count == REGISTRY_IMAGES)
-        return failure_set(lost, FAILURE_MEMORY, 0, "%d images are full", REGISTRY_IMAGES);
+        return failure_set(why, FAILURE_MEMORY, 0, "%d images are full", REGISTRY_IMAGES);
     struct image *image = NULL;
-    if (registry.directory != NULL)
-        image = image_create(registry.directory, registry.head, lost);
+    if (registry.directory != NULL) {
+        image = image_create(registry.directory, spacing, registry.head, why);
+        if (image == NULL)
+            report_failure("no trampoline image, so stacks end at the first Python function and "
+                           "its name needs /tmp/perf-PID.map",
+                           why);
+        else
+            image_map_head(image, registry.head);
+    }
     if (image == NULL) {
-        struct failure why;
         registry.directory = NULL;
-        image = image_create_anonymous(registry.head, &why);
-        if (image == NULL) {
-            *lost = why;
+        image = image_create_anonymous(spacing, registry.head, why);
+        if (image == NULL)
             return false;
-        }
     }
+    registry.current[registry.writer] = registry.image_count;
     registry.images[registry.image_count++] = image;
-    registry.own_image = true;
     return true;
 }
 
-bool registry_prepare(const struct image_head *head, const char *directory, struct failure *lost)
+static void open_file(void)
 {
-    registry.head = head;
-    registry.directory = directory;
-    lost->code = FAILURE_NONE;
-    return add_image(lost);
-}
-
-bool registry_map_head(struct failure *why)
-{
-    return image_map_head(registry.images[0], registry.head, why);
-}
-
-void registry_discard(void)
-{
-    image_remove_file(registry.images[0]);
-}
-
-void registry_open_map(void)
-{
-    int error = perf_map_open(&registry.map, MAP_DIRECTORY, getpid());
-    if (error != 0)
-        report("no map file: %s: %s; perf will not name functions without an image",
-               registry.map.path, strerrordesc_np(error));
-}
-
-/* In a child after a fork: what was let go in the handler is made anew, for this process. */
-static bool begin_again(void)
-{
-    struct failure lost = {.code = FAILURE_NONE};
-    for (uint32_t i = 0; i < registry.image_count; i++)
-        image_freeze(registry.images[i]);
-    if (registry.table != NULL)
-        memset(registry.table, 0, registry.capacity * sizeof *registry.table);
-    registry.used = 0;
-    if (!add_image(&lost)) {
-        report_failure("functions of a forked child have no names", &lost);
-        return false;
+    int error;
+    const char *path;
+    if (registry.writer == REGISTRY_MAP) {
+        error = perf_map_open(&registry.map, FILES_DIRECTORY, getpid());
+        path = registry.map.path;
+    } else {
+        error = jitdump_open(&registry.dump, FILES_DIRECTORY, getpid(), ARCH_ELF_MACHINE);
+        path = registry.dump.path;
     }
-    registry_open_map();
+    if (error != 0)
+        report("cannot write %s: %s; names are in the trampoline image alone", path,
+               strerrordesc_np(error));
+}
+
+/* Images and file of this process, for the writer in use. */
+static bool begin(struct failure *why)
+{
+    if (registry.current[registry.writer] != NO_IMAGE)
+        return true;
+    if (!add_image(why))
+        return false;
+    open_file();
     return true;
+}
+
+bool registry_use(enum registry_writer writer, const struct image_head *head, const char *directory,
+                  struct failure *why)
+{
+    if (registry.head == NULL)
+        registry.directory = directory;
+    registry.head = head;
+    registry.writer = writer;
+    return begin(why);
 }
 
 /* Eight bytes at a time; the constants are those of a 64-bit finaliser that mixes every bit of its
@@ -177,26 +186,56 @@ static bool make_room(void)
 
 static uint32_t new_slot(const char *name, size_t length)
 {
-    struct failure lost = {.code = FAILURE_NONE};
-    int32_t slot = image_add(registry.images[registry.image_count - 1], name, length);
+    struct failure why;
+    uint8_t *current = &registry.current[registry.writer];
+    int32_t slot = image_add(registry.images[*current], name, length);
     if (slot < 0) { /* full, or its file is gone */
-        if (!add_image(&lost)) {
-            report_failure("no names for further functions", &lost);
+        if (!add_image(&why)) {
+            report_failure("further functions have no names", &why);
             return REGISTRY_NONE;
         }
-        if (lost.code != FAILURE_NONE)
-            report_failure("further functions are named in the map file only", &lost);
-        slot = image_add(registry.images[registry.image_count - 1], name, length);
+        slot = image_add(registry.images[*current], name, length);
     }
-    return slot < 0 ? REGISTRY_NONE : make_id(registry.image_count - 1, (uint32_t)slot);
+    return slot < 0 ? REGISTRY_NONE : make_id(*current, (uint32_t)slot);
+}
+
+static int write_jitdump(uint32_t id, const char *name, size_t length)
+{
+    uint8_t unwind[IMAGE_SLOT_UNWIND_MAX];
+    struct jitdump_function function = {
+        .address = registry_address(id),
+        .code = (const void *)registry_address(id),
+        .code_size = ARCH_SLOT_SIZE,
+        .name = name,
+        .name_length = length,
+        .unwind = unwind,
+    };
+    function.unwind_size =
+        image_slot_unwind(unwind, ARCH_SLOT_SIZE + JITDUMP_SALT_SIZE, &function.unwind_header_size);
+    return jitdump_append(&registry.dump, &function);
+}
+
+static void write_record(uint32_t id, const char *name, size_t length)
+{
+    bool is_map = registry.writer == REGISTRY_MAP;
+    int error =
+        is_map ? perf_map_append(&registry.map, registry_address(id), ARCH_SLOT_SIZE, name, length)
+               : write_jitdump(id, name, length);
+    if (error != 0)
+        report("%s gets no more functions: %s", is_map ? registry.map.path : registry.dump.path,
+               strerrordesc_np(error));
 }
 
 uint32_t registry_add(const char *name, size_t length, uint32_t line)
 {
-    if (!registry.own_image && !registry.full && !begin_again())
+    struct failure why;
+    if (!registry.full && !begin(&why)) {
         registry.full = true;
+        report_failure("the functions of this process have no names", &why);
+    }
     if (registry.full || !make_room())
         return REGISTRY_NONE;
+    line = registry.writer == REGISTRY_JITDUMP ? line | FOR_JITDUMP : line & ~FOR_JITDUMP;
     struct entry *entry = place_of(registry.table, registry.capacity, name, length, line);
     if (entry->id_plus_one != 0)
         return entry->id_plus_one - 1;
@@ -207,17 +246,20 @@ uint32_t registry_add(const char *name, size_t length, uint32_t line)
     }
     *entry = (struct entry){id + 1, line};
     registry.used++;
-    int error = perf_map_append(&registry.map, registry_address(id), ARCH_SLOT_SIZE, name, length);
-    if (error != 0)
-        report("the map file gets no more lines: %s: %s", registry.map.path,
-               strerrordesc_np(error));
+    write_record(id, name, length);
     return id;
 }
 
 void registry_forked(void)
 {
-    registry.own_image = false;
+    for (uint32_t i = 0; i < registry.image_count; i++)
+        image_freeze(registry.images[i]);
+    memset(registry.current, NO_IMAGE, sizeof registry.current);
     perf_map_abandon(&registry.map);
+    jitdump_abandon(&registry.dump);
+    if (registry.table != NULL)
+        memset(registry.table, 0, registry.capacity * sizeof *registry.table);
+    registry.used = 0;
 }
 
 void registry_finish(void)

@@ -23,22 +23,20 @@ enum {
     REGISTRY_IMAGES = 64
 }; /* 4,194,304 functions, in all images of a process and its ancestors */
 
-/* Makes the first image, in `directory`, or an anonymous one where that cannot be done; then *lost
- * says why, and has another code than FAILURE_NONE. `head` and what it points to are kept. False
- * when neither can be had. The map is not opened yet. */
-bool registry_prepare(const struct image_head *head, const char *directory, struct failure *lost);
+/* Which file beside the images gets the names. A function that is registered for both has two
+ * slots: those for a jitdump must stand further apart (jitdump.h, jitdump_extent). */
+enum registry_writer { REGISTRY_MAP, REGISTRY_JITDUMP, REGISTRY_WRITERS };
 
-/* Maps the code of the detour near the evaluator. */
-bool registry_map_head(struct failure *why);
+/* From now on functions are registered for this writer. Where the process has none of that kind
+ * yet, makes an image in `directory` (an absolute path), or an anonymous one where that cannot be
+ * done, and opens the file. `head` and what it points to are kept. What is lost when something
+ * could not be had is said in one line each. False, with `why`, when there can be no trampolines.
+ */
+bool registry_use(enum registry_writer writer, const struct image_head *head, const char *directory,
+                  struct failure *why);
 
-/* Opens the map file, before the first function is added. */
-void registry_open_map(void);
-
-/* Undoes registry_prepare before anything was added: removes the file. */
-void registry_discard(void);
-
-/* The id of a function; new ones get a slot, a symbol and a line in the map. REGISTRY_NONE when
- * there is no room for another one. */
+/* The id of a function; new ones get a slot, a symbol and a record of the writer. REGISTRY_NONE
+ * when there is no room for another one. */
 uint32_t registry_add(const char *name, size_t length, uint32_t line);
 
 uintptr_t registry_address(uint32_t id);

@@ -14,19 +14,25 @@
 #include "elf_lookup.h"
 #include "evaluator.h"
 #include "functions.h"
+#include "profile.h"
 #include "python.h"
-#include "registry.h"
 #include "report.h"
 #include "switches.h"
+#include "sys_functions.h"
 
 #define NOT_PROFILING "not profiling"
 
 static struct session {
-    enum { SESSION_WAITING, SESSION_OFF, SESSION_ON } state;
+    enum {
+        SESSION_NONE,    /* nothing installed */
+        SESSION_WAITING, /* for the interpreter to be far enough for a decision */
+        SESSION_DECIDED, /* on or off; the sys functions are there */
+        SESSION_REFUSED, /* the interpreter is not what it should be */
+    } state;
+    bool confirmed; /* while waiting: the first frame has been seen */
     struct python python;
     struct detour_plan plan;
     struct image_head head;
-    struct failure lost; /* why there is no image, to be said once profiling is on */
     char directory[PATH_MAX];
 } session;
 
@@ -35,61 +41,57 @@ static uintptr_t plain_evaluator(void)
     return session.head.near + IMAGE_HOME_OFFSET;
 }
 
-static void turn_off(void)
+/* Whether the first frame of the first interpreter is as expected. */
+static bool confirm(const void *frame)
 {
     struct failure why;
-    session.state = SESSION_OFF;
-    if (!detour_revert(&session.plan, &why))
-        report_failure("the hook stays in place", &why);
-    registry_discard();
-}
-
-/* The first frame of the first interpreter. */
-static void first_frame(const void *frame)
-{
-    struct failure why;
-    if (!switches_are_on(&session.python)) {
-        turn_off();
-        return;
-    }
     hook_offsets.index = session.python._PyEval_RequestCodeExtraIndex(NULL);
     if (!layout_confirm(&session.python, frame, &why)) {
-        turn_off();
-        report_failure(NOT_PROFILING, &why);
+        session.state = SESSION_REFUSED;
+        profile_deactivate();
+        if (switches_in_environment())
+            report_failure(NOT_PROFILING, &why);
+        return false;
+    }
+    sys_functions_add(&session.python);
+    session.confirmed = true;
+    return true;
+}
+
+/* The frames of an interpreter that is starting, until it has read its command line. */
+static void decide(const void *frame)
+{
+    struct failure why;
+    if (!session.confirmed && !confirm(frame))
+        return;
+    enum switches switches = switches_read(&session.python, frame);
+    if (switches == SWITCHES_UNDECIDED) {
+        functions_note(python_field(frame, session.python.layout->frame_code));
         return;
     }
-    if (session.lost.code != FAILURE_NONE)
-        report_failure("no trampoline image, so stacks end at the first Python function and names "
-                       "need /tmp/perf-PID.map",
-                       &session.lost);
-    registry_open_map();
-    session.state = SESSION_ON;
+    session.state = SESSION_DECIDED;
+    if (switches == SWITCHES_OFF) {
+        profile_deactivate();
+    } else if (!profile_activate(switches == SWITCHES_MAP ? REGISTRY_MAP : REGISTRY_JITDUMP,
+                                 &why)) {
+        profile_deactivate();
+        report_failure(NOT_PROFILING, &why);
+    }
 }
 
 uintptr_t hook_resolve(void *frame)
 {
     int saved = errno;
-    uintptr_t target = plain_evaluator();
     if (session.state == SESSION_WAITING)
-        first_frame(frame);
-    if (session.state == SESSION_ON) {
-        uintptr_t elsewhere = evaluator_adopt();
-        if (elsewhere != 0)
-            target = elsewhere;
-        else
-            target = functions_trampoline(python_field(frame, session.python.layout->frame_code),
-                                          target);
-    }
+        decide(frame);
+    uintptr_t target = profile_frame(frame);
     errno = saved;
     return target;
 }
 
 static void forked(void)
 {
-    if (session.state != SESSION_ON)
-        return;
-    functions_new_process();
-    registry_forked();
+    profile_forked();
 }
 
 /* libpyperf-plan.so lies beside this library. */
@@ -146,14 +148,15 @@ static bool install(struct failure *why)
         return false;
     bool planned = plan(companion, why);
     dlclose(companion);
-    if (!planned || !registry_prepare(&session.head, image_directory(), &session.lost))
+    if (!planned || !image_map_anonymous_head(&session.head, why))
         return false;
     functions_start(&session.python);
-    if (!registry_map_head(why) || pthread_atfork(NULL, NULL, forked) != 0 ||
-        !detour_commit(&session.plan, why)) {
-        registry_discard();
+    if (pthread_atfork(NULL, NULL, forked) != 0)
+        return failure_set(why, FAILURE_MEMORY, 0, "pthread_atfork");
+    if (!detour_commit(&session.plan, why))
         return false;
-    }
+    profile_start(&session.python, &session.plan, &session.head, image_directory());
+    session.state = SESSION_WAITING;
     return true;
 }
 
@@ -161,13 +164,12 @@ void session_start(void)
 {
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
-    if (switches_may_be_on() && !python_has_own_support() && !install(&why))
+    if (!python_has_own_support() && !install(&why) && switches_in_environment())
         report_failure(NOT_PROFILING, &why);
     errno = saved;
 }
 
 void session_finish(void)
 {
-    if (session.state == SESSION_ON)
-        registry_finish();
+    registry_finish();
 }

@@ -4,8 +4,7 @@
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
-
-#include "python.h"
+#include <string.h>
 
 bool switches_value_is_on(const char *value)
 {
@@ -17,13 +16,40 @@ bool switches_value_is_on(const char *value)
     return *end == '\0' && errno == 0 && number >= INT_MIN && number <= INT_MAX && number != 0;
 }
 
-bool switches_may_be_on(void)
+static bool map_in_environment(void)
 {
     return switches_value_is_on(getenv("PYTHONPERFSUPPORT"));
 }
 
-bool switches_are_on(const struct python *python)
+static bool jitdump_in_environment(void)
 {
-    return *python->Py_IgnoreEnvironmentFlag == 0 &&
-           switches_value_is_on(getenv("PYTHONPERFSUPPORT"));
+    return switches_value_is_on(getenv("PYTHON_PERF_JIT_SUPPORT"));
+}
+
+bool switches_in_environment(void)
+{
+    return map_in_environment() || jitdump_in_environment();
+}
+
+/* The import system's own code objects are called "<frozen importlib._bootstrap>" and the like.
+ * They run before the options are in sys. */
+static bool is_frozen(const struct python *python, const void *frame)
+{
+    static const char frozen[] = "<frozen ";
+    python_object *code = python_field(frame, python->layout->frame_code);
+    const char *file = (const char *)python_field(code, python->layout->code_filename);
+    return strncmp(file + UNICODE_ASCII_DATA, frozen, sizeof frozen - 1) == 0;
+}
+
+enum switches switches_read(const struct python *python, const void *frame)
+{
+    python_object *options = python->PySys_GetObject("_xoptions");
+    if (options == NULL && is_frozen(python, frame))
+        return SWITCHES_UNDECIDED;
+    bool environment = *python->Py_IgnoreEnvironmentFlag == 0;
+    bool perf = options != NULL && python->PyDict_GetItemString(options, "perf") != NULL;
+    bool perf_jit = options != NULL && python->PyDict_GetItemString(options, "perf_jit") != NULL;
+    if (perf_jit || (environment && jitdump_in_environment()))
+        return SWITCHES_JITDUMP;
+    return perf || (environment && map_in_environment()) ? SWITCHES_MAP : SWITCHES_OFF;
 }

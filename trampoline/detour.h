@@ -63,11 +63,8 @@ struct detour_plan {
  * cannot be decoded, cannot run elsewhere (calls, returns, loops, anything that moves the stack
  * pointer other than by push or sub), has an operand out of reach from home, or when any direct
  * branch of the function leads back into the displaced bytes behind their first. */
-/* Exported by libpyperf-plan.so. */
-__attribute__((visibility("default"))) bool detour_prepare(struct detour_plan *plan,
-                                                           const void *code, size_t size,
-                                                           uintptr_t entry, uintptr_t stub,
-                                                           uintptr_t home, struct failure *why);
+bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uintptr_t entry,
+                    uintptr_t stub, uintptr_t home, struct failure *why);
 
 /* Writes the jump. Fails when the bytes at the site are not plan->original, or cannot be written;
  * the text is then as it was. The caller makes sure that no thread is between site and site+length

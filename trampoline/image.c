@@ -26,10 +26,11 @@ enum {
 };
 
 struct image {
-    uint8_t *tables; /* IMAGE_TABLES_OFFSET of the file, writable; or anonymous memory */
-    uintptr_t base;  /* where offset 0 is mapped for execution */
-    uint32_t used;   /* slots with a name */
-    bool frozen;     /* belongs to the parent process, or has stopped growing */
+    uint8_t *tables;  /* IMAGE_TABLES_OFFSET of the file, writable; or anonymous memory */
+    uintptr_t base;   /* where offset 0 is mapped for execution */
+    uint32_t spacing; /* slots from one function to the next */
+    uint32_t used;    /* functions */
+    bool frozen;      /* belongs to the parent process, or has stopped growing */
     bool anonymous;
     /* What is safe to use, in bytes of each region. */
     size_t symbols_reserved, names_reserved, text_reserved;
@@ -92,6 +93,12 @@ static void fill_slots(uint8_t *out, size_t offset, size_t length)
         arch_put_slot(out + i, IMAGE_TEXT_OFFSET + offset + i, IMAGE_CONSTANT_EVALUATOR);
 }
 
+/* Bytes of text up to the end of the next slot. */
+static size_t text_needed(const struct image *image)
+{
+    return ((size_t)image->used * image->spacing + 1) * ARCH_SLOT_SIZE;
+}
+
 /* One step for each region that is short of room. The text is written into the file and shows in
  * the executable mapping, whose pages nobody has touched yet. Returns 0 or an errno value. */
 static int grow(struct image *image, int fd, size_t name_length)
@@ -111,7 +118,7 @@ static int grow(struct image *image, int fd, size_t name_length)
         if (error == 0)
             image->names_reserved += step;
     }
-    if (error == 0 && (image->used + 1) * (size_t)ARCH_SLOT_SIZE > image->text_reserved) {
+    if (error == 0 && text_needed(image) > image->text_reserved) {
         uint8_t block[4096];
         for (size_t done = 0; error == 0 && done < GROW_TEXT; done += sizeof block) {
             fill_slots(block, image->text_reserved + done, sizeof block);
@@ -139,11 +146,12 @@ static int open_again(const struct image *image)
 
 static bool make_room(struct image *image, size_t name_length)
 {
-    if (image->used == IMAGE_SLOTS || image->names_used + name_length + 1 > IMAGE_NAME_BYTES)
+    if (text_needed(image) > IMAGE_TEXT_SIZE ||
+        image->names_used + name_length + 1 > IMAGE_NAME_BYTES)
         return false;
     if ((image->used + IMAGE_FIRST_SYMBOL + 1) * sizeof(Elf64_Sym) <= image->symbols_reserved &&
         image->names_used + name_length + 1 <= image->names_reserved &&
-        (image->used + 1) * (size_t)ARCH_SLOT_SIZE <= image->text_reserved)
+        text_needed(image) <= image->text_reserved)
         return true;
     int saved = errno;
     int fd = open_again(image);
@@ -170,7 +178,7 @@ int32_t image_add(struct image *image, const char *name, size_t length)
         .st_name = (Elf64_Word)image->names_used,
         .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
         .st_shndx = IMAGE_SECTION_TEXT,
-        .st_value = IMAGE_TEXT_OFFSET + (Elf64_Addr)number * ARCH_SLOT_SIZE,
+        .st_value = image_slot(image, number) - image->base,
         .st_size = ARCH_SLOT_SIZE,
     };
     image->names_used += length + 1;
@@ -262,14 +270,22 @@ static bool make_file(struct image *image, const char *directory, const struct i
     return true;
 }
 
-struct image *image_create(const char *directory, const struct image_head *contents,
-                           struct failure *why)
+static struct image *new_image(uint32_t spacing, struct failure *why)
+{
+    struct image *image = calloc(1, sizeof *image);
+    if (image == NULL)
+        failure_set(why, FAILURE_MEMORY, errno, "image");
+    else
+        image->spacing = spacing;
+    return image;
+}
+
+struct image *image_create(const char *directory, uint32_t spacing,
+                           const struct image_head *contents, struct failure *why)
 {
     int saved = errno;
-    struct image *image = calloc(1, sizeof *image);
-    if (image == NULL) {
-        failure_set(why, FAILURE_MEMORY, errno, "image");
-    } else if (!make_file(image, directory, contents, why)) {
+    struct image *image = new_image(spacing, why);
+    if (image != NULL && !make_file(image, directory, contents, why)) {
         if (image->tables != NULL && image->tables != MAP_FAILED)
             munmap(image->tables, IMAGE_FILE_SIZE - IMAGE_TABLES_OFFSET);
         free(image);
@@ -281,13 +297,17 @@ struct image *image_create(const char *directory, const struct image_head *conte
 
 /* The same layout in anonymous memory. The text is filled as a whole, then it is made executable
  * and no longer writable. */
-struct image *image_create_anonymous(const struct image_head *contents, struct failure *why)
+struct image *image_create_anonymous(uint32_t spacing, const struct image_head *contents,
+                                     struct failure *why)
 {
     int saved = errno;
-    struct image *image = calloc(1, sizeof *image);
-    uint8_t *memory = image == NULL ? MAP_FAILED
-                                    : mmap(NULL, IMAGE_FILE_SIZE, PROT_READ | PROT_WRITE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct image *image = new_image(spacing, why);
+    if (image == NULL) {
+        errno = saved;
+        return NULL;
+    }
+    uint8_t *memory = mmap(NULL, IMAGE_FILE_SIZE, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
         failure_set(why, FAILURE_MEMORY, errno, "image");
         free(image);
@@ -314,39 +334,42 @@ struct image *image_create_anonymous(const struct image_head *contents, struct f
     return image;
 }
 
-bool image_map_head(const struct image *image, const struct image_head *contents,
-                    struct failure *why)
+bool image_map_anonymous_head(const struct image_head *contents, struct failure *why)
 {
     int saved = errno;
-    void *near = (void *)contents->near, *mapped = MAP_FAILED;
+    uint8_t build_id[IMAGE_BUILD_ID_SIZE] = {0};
+    uint8_t *near = (uint8_t *)contents->near;
+    bool mapped = mmap(near, IMAGE_HEAD_SIZE, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == near;
+    if (mapped)
+        image_put_head(near, contents, build_id);
+    if (!mapped || mprotect(near, IMAGE_HEAD_SIZE, PROT_READ | PROT_EXEC) != 0)
+        mapped = failure_set(why, FAILURE_IMAGE_LOAD, errno, "page at %p", (void *)near);
+    errno = saved;
+    return mapped;
+}
+
+void image_map_head(const struct image *image, const struct image_head *contents)
+{
+    int saved = errno;
     int fd = image->anonymous ? -1 : open_again(image);
     if (fd >= 0) {
-        mapped = mmap(near, IMAGE_HEAD_SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0);
+        mmap((void *)contents->near, IMAGE_HEAD_SIZE, PROT_READ | PROT_EXEC,
+             MAP_PRIVATE | MAP_FIXED, fd, 0);
         close(fd);
-    } else if (image->anonymous) {
-        mapped = mmap(near, IMAGE_HEAD_SIZE, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-        if (mapped == near) {
-            memcpy(mapped, (const void *)image->base, IMAGE_HEAD_SIZE);
-            if (mprotect(mapped, IMAGE_HEAD_SIZE, PROT_READ | PROT_EXEC) != 0)
-                mapped = MAP_FAILED;
-        }
     }
-    if (mapped == MAP_FAILED)
-        failure_set(why, FAILURE_IMAGE_LOAD, errno, "page at %p", near);
     errno = saved;
-    return mapped == near;
 }
 
 uintptr_t image_slot(const struct image *image, uint32_t number)
 {
-    return image->base + IMAGE_TEXT_OFFSET + (uintptr_t)number * ARCH_SLOT_SIZE;
+    return image->base + IMAGE_TEXT_OFFSET + (uintptr_t)number * image->spacing * ARCH_SLOT_SIZE;
 }
 
 int32_t image_slot_at(const struct image *image, uintptr_t address)
 {
-    uintptr_t offset = address - image_slot(image, 0);
-    return offset / ARCH_SLOT_SIZE < image->used ? (int32_t)(offset / ARCH_SLOT_SIZE) : -1;
+    uintptr_t number = (address - image_slot(image, 0)) / (image->spacing * ARCH_SLOT_SIZE);
+    return number < image->used ? (int32_t)number : -1;
 }
 
 const char *image_name(const struct image *image, uint32_t number)
@@ -363,16 +386,4 @@ void image_freeze(struct image *image)
 {
     image->frozen = true;
     mprotect(image->tables, IMAGE_FILE_SIZE - IMAGE_TABLES_OFFSET, PROT_READ);
-}
-
-void image_remove_file(struct image *image)
-{
-    int saved = errno;
-    int fd = image->anonymous ? -1 : open_again(image);
-    if (fd >= 0) {
-        unlink(image->path);
-        close(fd);
-    }
-    image->frozen = true;
-    errno = saved;
 }

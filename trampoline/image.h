@@ -53,17 +53,23 @@ struct image_head {
 struct image;
 
 /* Makes the file pyperf-PID-XXXXXX.so in `directory` (an absolute path), loads it and returns the
- * image; NULL with `why` when that cannot be done, and then no file is left. The file stays when
- * the process ends: perf reads it later. Keeps errno. */
-struct image *image_create(const char *directory, const struct image_head *head,
+ * image; NULL with `why` when that cannot be done, and then no file is left. Only every
+ * `spacing`-th slot is given away, so that an image has IMAGE_SLOTS / spacing functions. The file
+ * stays when the process ends: perf reads it later. Keeps errno. */
+struct image *image_create(const char *directory, uint32_t spacing, const struct image_head *head,
                            struct failure *why);
 
 /* The same without a file: pages that are filled and then made executable. */
-struct image *image_create_anonymous(const struct image_head *head, struct failure *why);
+struct image *image_create_anonymous(uint32_t spacing, const struct image_head *head,
+                                     struct failure *why);
 
-/* Maps the head at head->near, where near_memory_reserve has put a reservation; false with `why`
- * when that is refused. Before this the stub and home do not exist. */
-bool image_map_head(const struct image *image, const struct image_head *head, struct failure *why);
+/* Maps the head at head->near, where near_memory_reserve has put a reservation, as anonymous
+ * memory; false with `why` when that is refused. Before this the stub and home do not exist. */
+bool image_map_anonymous_head(const struct image_head *head, struct failure *why);
+
+/* Replaces it by the head in the image's file: the same code in a place that perf can unwind.
+ * Threads may be in it. Nothing happens when that is refused. */
+void image_map_head(const struct image *image, const struct image_head *head);
 
 /* Gives the next slot the name, `length` bytes that hold no NUL. Returns the slot's number, or -1
  * when the image is full or its file can no longer grow; then another image is needed. */
@@ -82,7 +88,10 @@ const char *image_path(const struct image *image);
 /* In a forked child: the tables belong to the parent; they are read, never written again. */
 void image_freeze(struct image *image);
 
-/* Removes the file of an image that has not been used. The mapping stays. */
-void image_remove_file(struct image *image);
+/* The unwind data of one slot, for formats that carry it with the code: .eh_frame, then
+ * .eh_frame_hdr, laid out for a text of `text_size` bytes (the slot first) that stands, rounded up
+ * to 8, right before it. Returns the size of both, and that of the header part. */
+enum { IMAGE_SLOT_UNWIND_MAX = 256 };
+size_t image_slot_unwind(uint8_t out[IMAGE_SLOT_UNWIND_MAX], size_t text_size, size_t *header_size);
 
 #endif

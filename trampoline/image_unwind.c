@@ -99,13 +99,29 @@ static size_t put_detour_fde(struct writer *w, size_t cie, const struct detour_p
     return start;
 }
 
-static size_t put_slots_fde(struct writer *w, size_t cie)
+static size_t put_slots_fde(struct writer *w, size_t cie, size_t text, size_t length)
 {
-    size_t start = begin_fde(w, cie, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
+    size_t start = begin_fde(w, cie, text, length);
     for (unsigned i = 0; i < arch_slot_unwind_length; i++)
         put1(w, arch_slot_unwind[i]);
     finish_entry(w, start);
     return start;
+}
+
+static void put_search_header(struct writer *w, size_t eh_frame, uint32_t rows)
+{
+    put1(w, 1); /* version */
+    put1(w, DW_EH_PE_pcrel | DW_EH_PE_sdata4);
+    put1(w, DW_EH_PE_udata4);
+    put1(w, DW_EH_PE_datarel | DW_EH_PE_sdata4);
+    put_relative(w, eh_frame, w->at);
+    put4(w, rows);
+}
+
+static void put_search_row(struct writer *w, size_t header, size_t code, size_t fde)
+{
+    put_relative(w, code, header);
+    put_relative(w, fde, header);
 }
 
 void image_put_unwind(uint8_t *head, const struct detour_plan *detour)
@@ -113,18 +129,26 @@ void image_put_unwind(uint8_t *head, const struct detour_plan *detour)
     struct writer w = {head, IMAGE_EH_FRAME_OFFSET};
     size_t cie = put_cie(&w);
     size_t detour_fde = put_detour_fde(&w, cie, detour);
-    size_t slots_fde = put_slots_fde(&w, cie);
+    size_t slots_fde = put_slots_fde(&w, cie, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
 
     /* The rows are sorted by address: the head's code stands before the slots. */
-    w.at = IMAGE_EH_FRAME_HDR_OFFSET;
-    put1(&w, 1); /* version */
-    put1(&w, DW_EH_PE_pcrel | DW_EH_PE_sdata4);
-    put1(&w, DW_EH_PE_udata4);
-    put1(&w, DW_EH_PE_datarel | DW_EH_PE_sdata4);
-    put_relative(&w, IMAGE_EH_FRAME_OFFSET, w.at);
-    put4(&w, 2);
-    put_relative(&w, IMAGE_CODE_OFFSET, IMAGE_EH_FRAME_HDR_OFFSET);
-    put_relative(&w, detour_fde, IMAGE_EH_FRAME_HDR_OFFSET);
-    put_relative(&w, IMAGE_TEXT_OFFSET, IMAGE_EH_FRAME_HDR_OFFSET);
-    put_relative(&w, slots_fde, IMAGE_EH_FRAME_HDR_OFFSET);
+    size_t header = w.at = IMAGE_EH_FRAME_HDR_OFFSET;
+    put_search_header(&w, IMAGE_EH_FRAME_OFFSET, 2);
+    put_search_row(&w, header, IMAGE_CODE_OFFSET, detour_fde);
+    put_search_row(&w, header, IMAGE_TEXT_OFFSET, slots_fde);
+}
+
+size_t image_slot_unwind(uint8_t out[IMAGE_SLOT_UNWIND_MAX], size_t text_size, size_t *header_size)
+{
+    memset(out, 0, IMAGE_SLOT_UNWIND_MAX);
+    struct writer w = {out, 0};
+    size_t text = 0 - ((text_size + 7) & ~(size_t)7); /* addresses wrap around */
+    size_t cie = put_cie(&w);
+    size_t fde = put_slots_fde(&w, cie, text, text_size);
+    w.at += 4; /* the terminator: an entry of length 0 */
+    size_t header = w.at;
+    put_search_header(&w, 0, 1);
+    put_search_row(&w, header, text, fde);
+    *header_size = w.at - header;
+    return w.at;
 }

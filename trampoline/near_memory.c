@@ -45,7 +45,9 @@ static bool reaches(const struct search *search, uintptr_t page)
  * neighbour meets nothing and the kernel's stack guard is not in the way. */
 static void consider_gap(struct search *search, uintptr_t start, uintptr_t end)
 {
-    if (end < start + search->length + 2 * PAGE)
+    if (end > HIGHEST) /* before [vsyscall] */
+        end = HIGHEST;
+    if (start >= end || end - start < search->length + 2 * PAGE)
         return;
     uintptr_t top = end - search->length - PAGE;
     if (end <= search->site) {
@@ -55,7 +57,7 @@ static void consider_gap(struct search *search, uintptr_t start, uintptr_t end)
         uintptr_t reach =
             (search->site + ARCH_JUMP_REACH - search->length) & ~(uintptr_t)(PAGE - 1);
         uintptr_t page = top < reach ? top : reach - PAGE;
-        if (page > start + PAGE && reaches(search, page))
+        if (page >= start + PAGE && reaches(search, page))
             search->above = page;
     }
 }

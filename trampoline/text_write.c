@@ -33,12 +33,17 @@ static void synchronise_cores(void)
     }
 }
 
-static bool write_through_proc(uintptr_t address, const uint8_t *bytes, size_t length)
+static bool write_through_proc(uintptr_t address, const uint8_t *expected, const uint8_t *bytes,
+                               size_t length)
 {
     int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return false;
     ssize_t written = pwrite(fd, bytes, length, (off_t)address);
+    /* The second of two pages can be one that even this does not write: then neither. */
+    if (written > 0 && written < (ssize_t)length &&
+        pwrite(fd, expected, (size_t)written, (off_t)address) < 0)
+        written = 0;
     close(fd);
     return written == (ssize_t)length;
 }
@@ -80,7 +85,7 @@ static bool exchange(const struct detour_plan *plan, const uint8_t *expected, co
     bool done = true;
     if (memcmp((const void *)plan->site, expected, DETOUR_JUMP_LENGTH) != 0)
         done = failure_set(why, FAILURE_TEXT_CHANGED, 0, "%p", (void *)plan->site);
-    else if (!write_through_proc(plan->site, bytes, DETOUR_JUMP_LENGTH) &&
+    else if (!write_through_proc(plan->site, expected, bytes, DETOUR_JUMP_LENGTH) &&
              !write_through_mprotect(plan->site, bytes, DETOUR_JUMP_LENGTH))
         done = failure_set(why, FAILURE_TEXT_WRITE, errno, "%p", (void *)plan->site);
     else

@@ -1,0 +1,209 @@
+#include "jitdump.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    JITDUMP_MAGIC = 0x4A695444, /* "JiTD" in the writer's byte order */
+    JITDUMP_VERSION = 1,
+    JIT_CODE_LOAD = 0,
+    JIT_CODE_UNWINDING_INFO = 4,
+};
+
+struct file_header {
+    uint32_t magic, version, total_size, machine, padding, pid;
+    uint64_t timestamp, flags;
+};
+_Static_assert(sizeof(struct file_header) == 40, "jitdump specification, header");
+
+struct record_header {
+    uint32_t id, total_size;
+    uint64_t timestamp;
+};
+_Static_assert(sizeof(struct record_header) == 16, "jitdump specification, record header");
+
+struct unwinding_record {
+    struct record_header header;
+    uint64_t unwinding_size, eh_frame_hdr_size, mapped_size;
+};
+_Static_assert(sizeof(struct unwinding_record) == 40, "jitdump specification, unwinding info");
+
+struct load_record {
+    struct record_header header;
+    uint32_t pid, tid;
+    uint64_t vma, code_address, code_size, code_index;
+};
+_Static_assert(sizeof(struct load_record) == 56, "jitdump specification, code load");
+
+static uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static size_t round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+size_t jitdump_extent(const struct jitdump_function *function)
+{
+    return round_up(function->code_size + JITDUMP_SALT_SIZE, 8) +
+           round_up(function->unwind_size, 16);
+}
+
+static bool may_grow(off_t end)
+{
+    struct rlimit limit; /* beyond it the kernel would send SIGXFSZ */
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+           (rlim_t)end <= limit.rlim_cur;
+}
+
+static int open_file(const char *path, int flags)
+{
+    return open(path, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags,
+                0600);
+}
+
+static int begin(struct jitdump *dump, int fd, uint32_t machine)
+{
+    struct file_header header = {
+        .magic = JITDUMP_MAGIC,
+        .version = JITDUMP_VERSION,
+        .total_size = sizeof header,
+        .machine = machine,
+        .pid = (uint32_t)dump->pid,
+        .timestamp = now(),
+    };
+    if (ftruncate(fd, 0) != 0)
+        return errno;
+    if (!may_grow(sizeof header))
+        return EFBIG;
+    ssize_t written = write(fd, &header, sizeof header);
+    if (written != (ssize_t)sizeof header)
+        return written < 0 ? errno : ENOSPC;
+    /* Never unmapped and never read: perf record sees the event. */
+    void *marker =
+        mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    return marker == MAP_FAILED ? errno : 0;
+}
+
+int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_t machine)
+{
+    int saved = errno, error = 0;
+    memset(dump, 0, sizeof *dump);
+    dump->pid = pid;
+    snprintf(dump->path, sizeof dump->path, "%s/jit-%d.dump", directory, (int)pid);
+    struct stat status;
+    int fd = open_file(dump->path, O_CREAT);
+    if (fd < 0 || fstat(fd, &status) != 0)
+        error = errno;
+    else if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || status.st_nlink != 1)
+        error = EPERM;
+    else
+        error = begin(dump, fd, machine);
+    if (error == 0) {
+        dump->device = status.st_dev;
+        dump->inode = status.st_ino;
+        dump->open = true;
+    }
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return error;
+}
+
+/* The copy of the code ends in bytes that occur once on this machine. */
+static void make_salt(const struct jitdump *dump, uint64_t time, uint8_t salt[JITDUMP_SALT_SIZE])
+{
+    uint32_t pid = (uint32_t)dump->pid, index = (uint32_t)dump->functions;
+    memcpy(salt, &time, sizeof time);
+    memcpy(salt + 8, &pid, sizeof pid);
+    memcpy(salt + 12, &index, sizeof index);
+}
+
+static int write_records(struct jitdump *dump, int fd, const struct jitdump_function *function)
+{
+    static const uint8_t zeros[16];
+    uint64_t time = now();
+    uint8_t salt[JITDUMP_SALT_SIZE];
+    make_salt(dump, time, salt);
+    size_t unwind_padding = round_up(function->unwind_size, 8) - function->unwind_size;
+    struct unwinding_record unwinding = {
+        .header = {JIT_CODE_UNWINDING_INFO,
+                   (uint32_t)(sizeof unwinding + function->unwind_size + unwind_padding), time},
+        .unwinding_size = function->unwind_size,
+        .eh_frame_hdr_size = function->unwind_header_size,
+        .mapped_size = round_up(function->unwind_size, 16),
+    };
+    struct load_record load = {
+        .header = {JIT_CODE_LOAD,
+                   (uint32_t)(sizeof load + function->name_length + 1 + function->code_size +
+                              sizeof salt),
+                   time},
+        .pid = (uint32_t)dump->pid,
+        .tid = (uint32_t)syscall(SYS_gettid),
+        .vma = function->address,
+        .code_address = function->address,
+        .code_size = function->code_size + sizeof salt,
+        .code_index = dump->functions,
+    };
+    struct iovec parts[] = {
+        {&unwinding, sizeof unwinding},
+        {(void *)function->unwind, function->unwind_size},
+        {(void *)zeros, unwind_padding},
+        {&load, sizeof load},
+        {(void *)function->name, function->name_length},
+        {(void *)zeros, 1},
+        {(void *)function->code, function->code_size},
+        {salt, sizeof salt},
+    };
+    ssize_t total = (ssize_t)unwinding.header.total_size + (ssize_t)load.header.total_size;
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return errno;
+    if (status.st_dev != dump->device || status.st_ino != dump->inode)
+        return ESTALE; /* removed, and somebody else's since */
+    if (!may_grow(status.st_size + total))
+        return EFBIG;
+    ssize_t written = writev(fd, parts, sizeof parts / sizeof parts[0]);
+    if (written == total)
+        return 0;
+    int error = written < 0 ? errno : ENOSPC;
+    /* Half a record would hide those behind it. */
+    if (ftruncate(fd, status.st_size) != 0)
+        return errno;
+    return error;
+}
+
+int jitdump_append(struct jitdump *dump, const struct jitdump_function *function)
+{
+    if (!dump->open)
+        return 0;
+    int saved = errno;
+    int fd = open_file(dump->path, 0);
+    int error = fd < 0 ? errno : write_records(dump, fd, function);
+    if (fd >= 0)
+        close(fd);
+    if (error != 0)
+        dump->open = false;
+    else
+        dump->functions++;
+    errno = saved;
+    return error;
+}
+
+void jitdump_abandon(struct jitdump *dump)
+{
+    dump->open = false;
+}

@@ -1,0 +1,69 @@
+/* jitdump.h - the binary file from which `perf inject --jit` makes an ELF file for each function.
+ *
+ * Linux, tools/perf/Documentation/jitdump-specification.txt (version 1):
+ *
+ *     header                        magic, version, CPU, pid, time
+ *     JIT_CODE_UNWINDING_INFO       for the function that follows
+ *     JIT_CODE_LOAD                 address, name, and a copy of the code
+ *     ...
+ *
+ * perf learns of the file because its first page is mapped executable (the marker), and recognises
+ * it by its name, jit-PID.dump (tools/perf/util/jitdump.c, jit_detect). Its clock is the monotonic
+ * one: perf record -k 1.
+ *
+ * Both records of a function are one write, done before the function runs for the first time, so a
+ * process that is killed leaves whole records. As with the map (perf_map.h), no descriptor is kept;
+ * errors are errno values and nothing is printed; a dump is used by one thread at a time. */
+#ifndef PYPERF_JITDUMP_H
+#define PYPERF_JITDUMP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct jitdump {
+    bool open;
+    char path[64];
+    dev_t device;
+    ino_t inode;
+    pid_t pid;
+    uint64_t functions; /* written so far: the index of the next one */
+};
+
+struct jitdump_function {
+    uintptr_t address; /* of the code */
+    const void *code;  /* code_size bytes of it, as they are to be copied */
+    size_t code_size;
+    const char *name; /* name_length bytes without NUL */
+    size_t name_length;
+    /* .eh_frame and behind it .eh_frame_hdr, for code that stands, rounded up to 8, before them. */
+    const void *unwind;
+    size_t unwind_size, unwind_header_size;
+};
+
+enum {
+    /* Added to the copy of the code, so that no two records of any two processes are alike: perf
+     * takes files with the same build id for the same, and makes the build id from the code. */
+    JITDUMP_SALT_SIZE = 16,
+};
+
+/* Code, salt and unwind data of a function stand in one mapping after `perf inject`; trampolines
+ * must be further apart than this many bytes. */
+size_t jitdump_extent(const struct jitdump_function *function);
+
+/* Makes jit-PID.dump in `directory`, mode 0600, and maps its marker. A file that is there is
+ * emptied when it is a regular file of ours with no other link, left by an earlier process of this
+ * pid; anything else is EPERM or the error of open(2), and is not touched. `machine` is the ELF
+ * machine (EM_X86_64). Keeps errno. */
+int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_t machine);
+
+/* Appends the records of one function. After an error the dump is closed. A closed dump takes
+ * functions and drops them. Keeps errno. */
+int jitdump_append(struct jitdump *dump, const struct jitdump_function *function);
+
+/* In a forked child: forgets the dump, whose file belongs to the parent. The marker stays mapped.
+ */
+void jitdump_abandon(struct jitdump *dump);
+
+#endif

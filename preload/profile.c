@@ -1,0 +1,75 @@
+#include "profile.h"
+
+#include "../trampoline/detour.h"
+#include "evaluator.h"
+#include "functions.h"
+#include "report.h"
+
+static struct profile {
+    const struct python *python;
+    const struct detour_plan *plan;
+    const struct image_head *head;
+    const char *directory;
+    bool committed; /* the jump is in the text */
+    bool active;
+} profile;
+
+void profile_start(const struct python *python, const struct detour_plan *plan,
+                   const struct image_head *head, const char *directory)
+{
+    profile.python = python;
+    profile.plan = plan;
+    profile.head = head;
+    profile.directory = directory;
+    profile.committed = true;
+}
+
+bool profile_is_active(void)
+{
+    return profile.active;
+}
+
+bool profile_activate(enum registry_writer writer, struct failure *why)
+{
+    if (!registry_use(writer, profile.head, profile.directory, why))
+        return false;
+    if (!profile.committed && !detour_commit(profile.plan, why))
+        return false;
+    profile.committed = true;
+    functions_use(writer, true);
+    profile.active = true;
+    evaluator_adopt_all(true);
+    return true;
+}
+
+void profile_deactivate(void)
+{
+    struct failure why;
+    if (!profile.committed)
+        return;
+    profile.active = false;
+    functions_use(REGISTRY_MAP, false);
+    evaluator_adopt_all(false);
+    /* Where the jump cannot be taken out, the hook finds nobody's tag and passes frames on. */
+    if (detour_revert(profile.plan, &why))
+        profile.committed = false;
+    else
+        report_failure("the hook stays in place", &why);
+}
+
+uintptr_t profile_frame(const void *frame)
+{
+    uintptr_t plain = profile.head->near + IMAGE_HOME_OFFSET;
+    if (!profile.active)
+        return plain;
+    uintptr_t elsewhere = evaluator_adopt();
+    if (elsewhere != 0)
+        return elsewhere;
+    return functions_trampoline(python_field(frame, profile.python->layout->frame_code), plain);
+}
+
+void profile_forked(void)
+{
+    functions_forked();
+    registry_forked();
+}
