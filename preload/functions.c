@@ -77,13 +77,28 @@ static const char *keep(const char *text, size_t length)
     return copy;
 }
 
+/* CPython gives an array a place for everybody who uses co_extra, and when the code object dies
+ * calls everybody's free function, also for places that hold nothing (Objects/codeobject.c,
+ * code_dealloc). A tool that never touched this code object would be called because of us, maybe
+ * after its end. So empty places behind ours are given back; _PyCode_SetExtra makes them again on
+ * demand. */
+static void trim_extra(python_object *code)
+{
+    int64_t *size = (int64_t *)python_field(code, python->layout->code_extra);
+    const uint64_t *values = python_extra_values(python, size);
+    while (*size > hook_offsets.index + 1 && values[*size - 1] == 0)
+        --*size;
+}
+
 /* Writes our place, in whatever interpreter is the current one. Each has its own list of those who
  * use co_extra, and refuses an index it has not given away. A new interpreter runs a frame before
  * anybody else can ask for an index, so asking here gives the index we have everywhere. */
 static void set_extra(python_object *code, uint64_t value)
 {
-    if (python->_PyCode_SetExtra(code, hook_offsets.index, (void *)value) == 0)
+    if (python->_PyCode_SetExtra(code, hook_offsets.index, (void *)value) == 0) {
+        trim_extra(code);
         return;
+    }
     python->PyErr_Clear();
     ssize_t index;
     do
@@ -91,8 +106,10 @@ static void set_extra(python_object *code, uint64_t value)
     while (index >= 0 && index < hook_offsets.index);
     /* Anything else means that others hold our place in this interpreter: its functions then go the
      * slow way on each call, to the same trampolines. */
-    if (index != hook_offsets.index ||
-        python->_PyCode_SetExtra(code, hook_offsets.index, (void *)value) != 0)
+    if (index == hook_offsets.index &&
+        python->_PyCode_SetExtra(code, hook_offsets.index, (void *)value) == 0)
+        trim_extra(code);
+    else
         python->PyErr_Clear();
 }
 

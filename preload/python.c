@@ -147,13 +147,16 @@ bool python_find(struct python *python, elf_lookup_function lookup, struct failu
     return true;
 }
 
+const uint64_t *python_extra_values(const struct python *python, const void *extra)
+{
+    const void *values = (const char *)extra + sizeof(int64_t); /* behind ce_size */
+    return python->layout->extras_indirect ? *(const uint64_t *const *)values : values;
+}
+
 uint64_t python_code_extra(const struct python *python, const python_object *code)
 {
-    const char *extra = (const char *)python_field(code, python->layout->code_extra);
+    const void *extra = python_field(code, python->layout->code_extra);
     if (extra == NULL || *(const int64_t *)extra <= hook_offsets.index)
         return 0;
-    const char *values = extra + sizeof(int64_t);
-    if (python->layout->extras_indirect)
-        values = *(const char *const *)values;
-    return ((const uint64_t *)values)[hook_offsets.index];
+    return python_extra_values(python, extra)[hook_offsets.index];
 }

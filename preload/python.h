@@ -110,6 +110,9 @@ static inline int32_t python_int(const void *object, size_t offset)
     return *(const int32_t *)((const char *)object + offset);
 }
 
+/* The values of a co_extra, which is not NULL. */
+const uint64_t *python_extra_values(const struct python *python, const void *extra);
+
 /* The value in our place of a code object's co_extra, 0 when there is none; the same that hook.S
  * reads. */
 uint64_t python_code_extra(const struct python *python, const python_object *code);

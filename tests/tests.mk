@@ -7,4 +7,4 @@ unit_fixtures :=
 -include tests/unit/*.mk
 
 check-integration: all
-	$(Q)true
+	$(Q)$(PYTHON) tests/integration/run.py --build $(O)
