@@ -1,0 +1,82 @@
+# What scripts/demo and scripts/check share; sourced by them. They run where there is a shell and
+# Debian's apt and nothing else yet.
+# shellcheck shell=sh
+
+# package      how it is seen to be there: a program that runs, or a header that is found
+demo_needs='
+gcc            program cc
+make           program make
+libc6-dev      header stdio.h
+libelf-dev     header libelf.h
+libcapstone-dev header capstone/capstone.h
+liblzma-dev    header lzma.h
+linux-perf     program perf
+python3        program python3
+'
+check_needs="$demo_needs
+check          header check.h
+libunwind-dev  header libunwind.h
+gdb            program gdb
+xz-utils       program xz
+binutils       program readelf
+"
+
+stop() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+is_there() {
+    case $1 in
+    # Asked to run, since perf may be a wrapper that only says what to install.
+    program) "$2" --version ;;
+    # A compiler knows more places than one; before there is one, the usual place must do.
+    header)
+        if cc --version; then
+            echo "#include <$2>" | cc -x c -fsyntax-only -
+        else
+            [ -e "/usr/include/$2" ]
+        fi ;;
+    esac >/dev/null 2>&1 </dev/null
+}
+
+# $1: demo or check
+install_missing() {
+    needs=$demo_needs
+    [ "$1" = demo ] || needs=$check_needs
+    missing=
+    while read -r package kind name; do
+        [ -z "$package" ] || is_there "$kind" "$name" || missing="$missing $package"
+    done <<END
+$needs
+END
+    [ -n "$missing" ] || return 0
+    command -v apt-get >/dev/null ||
+        stop "this needs$missing, and there is no apt-get here: install them by other means"
+    as_root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null ||
+            stop "neither root nor sudo here; as root, run: apt-get install$missing"
+        as_root=sudo
+    fi
+    echo "${0##*/}: installing$missing"
+    # A broken list of some other repository must not stop us: what counts is the installation.
+    apt_get update || true
+    # shellcheck disable=SC2086  # a list of names
+    apt_get install -y --no-install-recommends $missing ||
+        stop "apt-get could not install$missing: its message is above"
+}
+
+# Its chatter is shown only when it fails.
+apt_get() {
+    # shellcheck disable=SC2086  # nothing, or sudo
+    chatter=$($as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -o Dpkg::Use-Pty=0 "$@" 2>&1 </dev/null) && return
+    printf '%s\n' "$chatter" >&2
+    return 1
+}
+
+# $1: the checkout
+build() {
+    make --no-print-directory -C "$1" -j "$(nproc)" || stop "the build failed: see above"
+}

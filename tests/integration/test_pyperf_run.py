@@ -1,0 +1,321 @@
+#!/usr/bin/env python3
+"""scripts/pyperf-run: the program must not notice that it is profiled.
+
+Usage: test_pyperf_run.py INTERPRETER        (PYPERF_BUILD names the build directory)
+
+Each case is one line: verdict, interpreter, case, expected, got. What is run gets a HOME and a TMPDIR of
+its own, so that runs side by side do not see each other's files and perf's cache stays clean.
+"""
+
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+
+import harness
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+RUN = os.path.join(ROOT, "scripts", "pyperf-run")
+BUILD = os.path.realpath(os.environ.get("PYPERF_BUILD", os.path.join(ROOT, "build")))
+
+# Counts what arrives for a second after the first signal, as a graceful shutdown would.
+HANDLER = """
+import os, signal, sys, time
+seen = []
+for name in sys.argv[1:]:
+    signal.signal(getattr(signal, name), lambda number, frame: seen.append(number))
+print("ready", os.getpid(), flush=True)
+deadline = time.time() + 30
+while not seen and time.time() < deadline:
+    time.sleep(0.05)
+end = time.time() + 1
+while time.time() < end:
+    time.sleep(0.05)
+print("seen", [int(number) for number in seen], flush=True)
+sys.exit(7)
+"""
+
+HOT = """
+import os, subprocess, sys, time
+def hot(seconds):
+    end = time.time() + seconds
+    while time.time() < end:
+        sum(i * i for i in range(1000))
+def main():
+    hot(0.5)
+    print(os.getpid())
+main()
+if len(sys.argv) == 1:
+    child = os.fork()
+    if not child:
+        main()
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+# Every disposition that a child can inherit.
+DISPOSITIONS = """
+import signal
+for n in (1, 2, 3, 10, 12, 15):
+    print(n, signal.getsignal(n) == signal.SIG_IGN)
+"""
+
+
+class Bench:
+    def __init__(self, interpreter):
+        self.interpreter = interpreter
+        self.tally = harness.Tally(interpreter)
+        self.folder = tempfile.mkdtemp(prefix="test-pyperf-run-")
+        self.temporary = os.path.join(self.folder, "tmp")
+        self.home = os.path.join(self.folder, "home")
+        self.work = os.path.join(self.folder, "work")
+        for path in (self.temporary, self.home, self.work):
+            os.mkdir(path)
+        self.environment = dict(
+            os.environ,
+            HOME=self.home,
+            TMPDIR=self.temporary,
+            PYPERF_LIBRARY=os.path.join(BUILD, "libpyperf.so"),
+        )
+
+    def check(self, case, expected, got):
+        self.tally.report(case, repr(expected), expected == got, repr(got))
+
+    def command(self, *arguments):
+        return [RUN, "--", self.interpreter] + list(arguments)
+
+    def perf_script(self, *options):
+        return self.run(["perf", "script", "--fields", "pid,ip,sym"] + list(options)).stdout
+
+    def run(self, command, **more):
+        more.setdefault("env", self.environment)
+        more.setdefault("stdin", subprocess.DEVNULL)
+        if "input" in more:
+            del more["stdin"]
+        return subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            cwd=self.work,
+            timeout=120,
+            **more
+        )
+
+    def start(self, *arguments):
+        """A program in a session of its own that has said it is ready, and its pid."""
+        handle, data = tempfile.mkstemp(dir=self.folder)
+        os.close(handle)
+        process = subprocess.Popen(
+            [RUN, "-o", data, "--", self.interpreter, "-c", HANDLER] + list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            env=self.environment,
+            cwd=self.work,
+            start_new_session=True,
+        )
+        return process, int(process.stdout.readline().split()[1])
+
+
+def passes_through(bench):
+    odd = ["a b", "", "-x", "--", "'\"", "two\nlines", "$HOME", "*", "\\n"]
+    code = "import sys; print(sys.argv[1:]); print(sys.stdin.read(), end='', file=sys.stderr)"
+    done = bench.run(bench.command("-c", code, *odd), input="from\nstdin\n")
+    bench.check("arguments and stdout", repr(odd) + "\n", done.stdout)
+    bench.check("stdin and stderr", "from\nstdin\n", done.stderr)
+    bench.check("status 0", 0, done.returncode)
+    done = bench.run([RUN, bench.interpreter, "-c", "raise SystemExit(41)"])
+    bench.check("status 41, without --", 41, done.returncode)
+    bench.check("nothing added to output", ("", ""), (done.stdout, done.stderr))
+    code = "import os; print(os.environ.get('HOME'))"
+    bare = {k: v for k, v in bench.environment.items() if k != "HOME"}
+    done = bench.run(bench.command("-c", code), env=bare)
+    bench.check("HOME unset stays unset", "None\n", done.stdout)
+    code = "import os; print(sorted(os.listdir('/proc/self/fd')))"
+    plain = bench.run([bench.interpreter, "-c", code])
+    done = bench.run(bench.command("-c", code))
+    bench.check("open descriptors", plain.stdout, done.stdout)
+
+
+def refuses(bench):
+    done = bench.run([RUN, "--", "no-such-program"])
+    bench.check("not found", 127, done.returncode)
+    bench.check("not found, message", "pyperf-run: no-such-program: not found in PATH\n", done.stderr)
+    done = bench.run([RUN, "--", "./no/such/program"])
+    bench.check("not found, path", 127, done.returncode)
+    plain = os.path.join(bench.work, "plain")
+    open(plain, "w").close()
+    bench.check("not executable", 126, bench.run([RUN, "--", "./plain"]).returncode)
+    bench.check("a directory", 126, bench.run([RUN, "--", bench.work]).returncode)
+    bench.check("no program", 2, bench.run([RUN]).returncode)
+    bench.check("no program after --", 2, bench.run([RUN, "--"]).returncode)
+    bench.check("options without --", 2, bench.run([RUN, "-F", "99", "true"]).returncode)
+    done = bench.run([RUN, "-e", "no-such-event", "--", bench.interpreter, "-c", "print('ran')"])
+    bench.check("perf's error: status, program not run", (1, ""), (done.returncode, done.stdout))
+    bench.check("perf's error is shown", True, "no-such-event" in done.stderr)
+    broken = dict(bench.environment, PYPERF_LIBRARY="/no/such/library.so")
+    done = bench.run(bench.command("-c", "print('ran')"), env=broken)
+    bench.check("library not found", (1, ""), (done.returncode, done.stdout))
+    done = bench.run(bench.command("-c", "print('ran')"), env=not_permitted(bench))
+    bench.check("perf not permitted: status, program not run", (1, ""), (done.returncode, done.stdout))
+    bench.check("perf not permitted: one line", 1, len(done.stderr.splitlines()))
+    bench.check("perf not permitted: the value", True, "kernel.perf_event_paranoid is" in done.stderr)
+    bench.check("refusals leave nothing", [], os.listdir(bench.temporary))
+
+
+def not_permitted(bench):
+    """A perf that fails as the real one does; no setting makes a kernel refuse root."""
+    folder = os.path.join(bench.folder, "refusing")
+    os.mkdir(folder)
+    fake = os.path.join(folder, "perf")
+    with open(fake, "w") as out:
+        out.write("#!/bin/sh\necho 'Consider /proc/sys/kernel/perf_event_paranoid' >&2\nexit 255\n")
+    os.chmod(fake, 0o755)
+    return dict(bench.environment, PATH=folder + ":" + bench.environment["PATH"])
+
+
+def signals(bench):
+    names = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT")
+    for case, send in ((" is passed on", os.kill), (" to the group arrives once", os.killpg)):
+        started = [(name, bench.start(name)[0]) for name in names]
+        for name, process in started:
+            send(process.pid, getattr(signal, name))
+        for name, process in started:
+            out, err = process.communicate(timeout=60)
+            bench.check(name + case, "seen [%d]\n" % getattr(signal, name), out)
+            bench.check(name + case + ": status and stderr", (7, ""), (process.returncode, err))
+
+    process, _ = bench.start()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    bench.check("SIGTERM kills the program", -signal.SIGTERM, process.returncode)
+    for name in ("SIGKILL", "SIGSEGV"):
+        process, program = bench.start()
+        os.kill(program, getattr(signal, name))
+        _, err = process.communicate(timeout=60)
+        bench.check(name + " to the program", 128 + getattr(signal, name), process.returncode)
+        bench.check(name + ": nothing printed", "", err)
+    bench.check("signals leave nothing", [], os.listdir(bench.temporary))
+
+
+def inherited_signals(bench):
+    def ignore():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    for case, before in (("none", None), ("HUP and INT", ignore)):
+        plain = bench.run([bench.interpreter, "-c", DISPOSITIONS], preexec_fn=before)
+        done = bench.run(bench.command("-c", DISPOSITIONS), preexec_fn=before)
+        bench.check("signals ignored at the start: " + case, plain.stdout, done.stdout)
+
+
+def control_c(bench):
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(bench.work)
+        os.environ.update(bench.environment)
+        command = bench.command("-c", HANDLER, "SIGINT", "SIGTERM")
+        os.execv(command[0], command)
+    text = b""
+    while b"ready" not in text:
+        text += os.read(terminal, 1000)
+    time.sleep(0.5)
+    os.write(terminal, b"\x03")
+    try:
+        while True:
+            chunk = os.read(terminal, 1000)
+            if not chunk:
+                break
+            text += chunk
+    except OSError:
+        pass
+    _, status = os.waitpid(pid, 0)
+    text = text.decode()
+    bench.check("Ctrl-C arrives once, SIGTERM never", ["seen [2]"], re.findall(r"seen .*\]", text))
+    bench.check("Ctrl-C: the program's status", (True, 7), (os.WIFEXITED(status), status >> 8))
+    bench.check("on a terminal, what to do next", True, "next: perf report\r\n" in text)
+
+
+def profile(bench):
+    for name in os.listdir(bench.work):
+        os.unlink(os.path.join(bench.work, name))
+    script = os.path.join(bench.folder, "hot.py")
+    with open(script, "w") as out:
+        out.write(HOT)
+    done = bench.run(bench.command(script))
+    pids = done.stdout.split()
+    bench.check("parent and child ran", 2, len(set(pids)))
+    bench.check("default output", ["perf.data"], os.listdir(bench.work))
+    maps = ["/tmp/perf-%s.map" % pid for pid in pids]
+    bench.check("maps are gone", [], [path for path in maps if os.path.exists(path)])
+    bench.check("private directory is gone", [], os.listdir(bench.temporary))
+    shown = bench.perf_script()
+    for pid, who in zip(pids, ("parent", "child")):
+        stacks = [part for part in shown.split("\n\n") if part.split()[:1] == [pid]]
+        named = [stack for stack in stacks if "py::hot:" + script in stack]
+        bench.check("names after all is gone, " + who, True, len(named) >= len(stacks) / 2 > 5)
+    other = os.path.join(bench.folder, "other.data")
+    done = bench.run([RUN, "-o", other, "-F", "99", "--", bench.interpreter, script, "alone"])
+    bench.check("-o", (0, True), (done.returncode, os.path.exists(other)))
+    bench.check("-o: names", True, "py::hot:" + script in bench.perf_script("-i", other))
+
+
+def cache_unwritable(bench):
+    home = os.path.join(bench.folder, "not-a-directory")
+    open(home, "w").close()
+    done = bench.run(
+        bench.command("-c", "print('ran')"), env=dict(bench.environment, HOME=home)
+    )
+    kept = os.listdir(bench.temporary)
+    bench.check("no cache: the program ran", (0, "ran\n"), (done.returncode, done.stdout))
+    bench.check("no cache: images are kept, and said so", True, len(kept) == 1 and kept[0] in done.stderr)
+    for name in kept:
+        shutil.rmtree(os.path.join(bench.temporary, name))
+
+
+def odd_places(bench):
+    """A checkout whose path LD_PRELOAD cannot hold, called through a link."""
+    odd = os.path.join(bench.folder, "two words: $LIB")
+    os.makedirs(os.path.join(odd, "scripts"))
+    shutil.copy(RUN, os.path.join(odd, "scripts"))
+    shutil.copytree(BUILD, os.path.join(odd, "build"), ignore=shutil.ignore_patterns("obj", "tests"))
+    link = os.path.join(bench.work, "link")
+    os.symlink(os.path.join(odd, "scripts", "pyperf-run"), link)
+    bare = {k: v for k, v in bench.environment.items() if k != "PYPERF_LIBRARY"}
+    code = "print('libpyperf.so' in open('/proc/self/maps').read())"
+    done = bench.run([link, bench.interpreter, "-c", code], env=bare)
+    bench.check("path with blanks, through a link", ("True\n", ""), (done.stdout, done.stderr))
+
+
+def main():
+    bench = Bench(sys.argv[1])
+    try:
+        for cases in (
+            passes_through,
+            refuses,
+            signals,
+            inherited_signals,
+            control_c,
+            profile,
+            cache_unwritable,
+            odd_places,
+        ):
+            cases(bench)
+    finally:
+        shutil.rmtree(bench.folder)
+    print(bench.tally.closing())
+    return 1 if bench.tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
