@@ -29,8 +29,9 @@ uintptr_t evaluator_start(const struct python *interpreter, uintptr_t plain)
                                                      : hook_frame_first);
 }
 
-/* Half of this thread's stack. The main thread's may grow up to its limit; pthread_getattr_np
- * counts that in. 0, that is no floor, when it cannot be known. */
+/* The end of the part of this thread's stack that may be used for profiling. The main thread's
+ * stack may grow up to its limit; pthread_getattr_np counts that in. 0, that is no floor, when it
+ * cannot be known. */
 static uintptr_t find_floor(void)
 {
     pthread_attr_t attributes;
@@ -41,7 +42,10 @@ static uintptr_t find_floor(void)
     if (pthread_attr_getstack(&attributes, &lowest, &size) != 0)
         lowest = NULL;
     pthread_attr_destroy(&attributes);
-    return lowest == NULL ? 0 : (uintptr_t)lowest + size / 2;
+    size_t profiled = python->layout->profiled_stack;
+    if (profiled == 0 || profiled > size / 2)
+        profiled = size / 2;
+    return lowest == NULL ? 0 : (uintptr_t)lowest + size - profiled;
 }
 
 static void exchange(void *interpreter, python_evaluator from, python_evaluator to)
@@ -81,11 +85,23 @@ uintptr_t evaluator_adopt(void)
     return 0;
 }
 
+bool evaluator_is_taken(void)
+{
+    python_evaluator set =
+        python->_PyInterpreterState_GetEvalFrameFunc(python->PyInterpreterState_Get());
+    return set != none() && set != inner_hook();
+}
+
 void evaluator_adopt_all(bool on)
 {
     hooked = on;
     if (!python->layout->inlines_calls)
         return;
+    if (python->layout->has_own_map) {
+        exchange(python->PyInterpreterState_Main(), on ? none() : inner_hook(),
+                 on ? inner_hook() : none());
+        return;
+    }
     void *interpreter = python->PyInterpreterState_Head();
     for (; interpreter != NULL; interpreter = python->PyInterpreterState_Next(interpreter))
         exchange(interpreter, on ? none() : inner_hook(), on ? inner_hook() : none());

@@ -113,11 +113,6 @@ static void set_extra(python_object *code, uint64_t value)
         python->PyErr_Clear();
 }
 
-static bool is_ascii(const char *string)
-{
-    return (string[UNICODE_STATE] & UNICODE_COMPACT_ASCII_READY) == UNICODE_COMPACT_ASCII_READY;
-}
-
 static bool has_type(const python_object *object, const void *type)
 {
     return object != NULL && (const void *)python_field(object, OBJECT_TYPE) == type;
@@ -125,12 +120,11 @@ static bool has_type(const python_object *object, const void *type)
 
 static void put_string(struct name *name, python_object *string)
 {
-    const char *bytes = (const char *)string;
     if (!has_type(string, python->PyUnicode_Type))
         return;
-    if (is_ascii(bytes)) {
-        const char *text = bytes + UNICODE_ASCII_DATA;
-        size_t length = *(const size_t *)(bytes + UNICODE_LENGTH), clean = 0;
+    const char *text = python_ascii(python, string);
+    if (text != NULL) {
+        size_t length = *(const size_t *)((const char *)string + UNICODE_LENGTH), clean = 0;
         while (clean < length && text[clean] >= 0x20 && text[clean] != 0x7f)
             clean++;
         name_put_bytes(name, text, clean);
@@ -162,9 +156,8 @@ static void put_qualname(struct name *name, const python_object *code, uint64_t 
 
 static enum name_scope scope_of(const python_object *code)
 {
-    const char *name = (const char *)python_field(code, python->layout->code_name);
-    return name_scope_of(python_int(code, python->layout->code_flags),
-                         is_ascii(name) ? name + UNICODE_ASCII_DATA : "");
+    const char *name = python_ascii(python, python_field(code, python->layout->code_name));
+    return name_scope_of(python_int(code, python->layout->code_flags), name != NULL ? name : "");
 }
 
 /* Notes in the code objects among its constants what their names begin with. */

@@ -19,9 +19,11 @@ static const struct layout layouts[] = {
      .code_filename = 96,
      .code_name = 104,
      .code_extra = 136,
+     .extras_indirect = true,
      .function_code = 16,
      .function_qualname = 104,
-     .extras_indirect = true},
+     .unicode_ascii_data = 48,
+     .unicode_ascii_state = 0xe0},
     {.major = 3,
      .minor = 7,
      .frame_code = 32,
@@ -32,7 +34,9 @@ static const struct layout layouts[] = {
      .code_name = 104,
      .code_extra = 136,
      .function_code = 16,
-     .function_qualname = 104},
+     .function_qualname = 104,
+     .unicode_ascii_data = 48,
+     .unicode_ascii_state = 0xe0},
     {.major = 3,
      .minor = 8,
      .frame_code = 32,
@@ -43,7 +47,9 @@ static const struct layout layouts[] = {
      .code_name = 112,
      .code_extra = 144,
      .function_code = 16,
-     .function_qualname = 104},
+     .function_qualname = 104,
+     .unicode_ascii_data = 48,
+     .unicode_ascii_state = 0xe0},
     {.major = 3,
      .minor = 9,
      .frame_argument = 1,
@@ -55,7 +61,9 @@ static const struct layout layouts[] = {
      .code_name = 112,
      .code_extra = 144,
      .function_code = 16,
-     .function_qualname = 104},
+     .function_qualname = 104,
+     .unicode_ascii_data = 48,
+     .unicode_ascii_state = 0xe0},
     {.major = 3,
      .minor = 10,
      .frame_argument = 1,
@@ -67,7 +75,9 @@ static const struct layout layouts[] = {
      .code_name = 112,
      .code_extra = 144,
      .function_code = 48,
-     .function_qualname = 40},
+     .function_qualname = 40,
+     .unicode_ascii_data = 48,
+     .unicode_ascii_state = 0xe0},
     {.major = 3,
      .minor = 11,
      .frame_argument = 1,
@@ -79,7 +89,26 @@ static const struct layout layouts[] = {
      .code_filename = 112,
      .code_name = 120,
      .code_qualname = 128,
-     .code_extra = 176},
+     .code_extra = 176,
+     .unicode_ascii_data = 48,
+     .unicode_ascii_state = 0xe0},
+    {.major = 3,
+     .minor = 12,
+     .frame_argument = 1,
+     .inlines_calls = true,
+     .profiled_stack = 256 << 10,
+     .has_own_map = true,
+     .has_new_names = true,
+     .frame_code = 0,
+     .code_flags = 48,
+     .code_firstlineno = 68,
+     .code_consts = 24,
+     .code_filename = 112,
+     .code_name = 120,
+     .code_qualname = 128,
+     .code_extra = 184,
+     .unicode_ascii_data = 40,
+     .unicode_ascii_state = 0x60},
 };
 
 const struct layout *layout_find(unsigned major, unsigned minor)
@@ -123,10 +152,10 @@ static bool holds_string(const struct python *python, const char *object, size_t
     return read_memory(object + offset, &string, sizeof string) &&
            has_type(string, python->PyUnicode_Type) &&
            read_memory(string + UNICODE_STATE, &state, sizeof state) &&
-           (state & UNICODE_COMPACT_ASCII_READY) == UNICODE_COMPACT_ASCII_READY &&
+           (state & python->layout->unicode_ascii_state) == python->layout->unicode_ascii_state &&
            read_memory(string + UNICODE_LENGTH, &length, sizeof length) &&
            length == strlen(expected) && length < sizeof text &&
-           read_memory(string + UNICODE_ASCII_DATA, text, length) &&
+           read_memory(string + python->layout->unicode_ascii_data, text, length) &&
            memcmp(text, expected, length) == 0;
 }
 

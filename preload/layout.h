@@ -20,6 +20,15 @@ struct layout {
     /* From 3.11 on the evaluator runs Python-to-Python calls itself, unless the interpreter has an
      * evaluator of its own (PEP 523; Include/internal/pycore_ceval.h, _PyEval_EvalFrame). */
     bool inlines_calls;
+    /* How much C stack a thread may use before frames are handed back to that inlining
+     * (evaluator.h); 0: half of what it has. 3.12 counts C calls and allows some 800
+     * (Include/cpython/pystate.h, C_RECURSION_LIMIT). */
+    uint32_t profiled_stack;
+    /* Has a perf map of its own (3.12); what is added is the jitdump. Its interpreters may have a
+     * lock each (PEP 684), so only the main one is profiled, and the entry is hooked at start
+     * alone. */
+    bool has_own_map;
+    bool has_new_names; /* python.h, PYTHON_NEW_NAMES */
     /* PyFrameObject.f_code (Include/frameobject.h) to 3.10, _PyInterpreterFrame.f_code
      * (Include/internal/pycore_frame.h) in 3.11. */
     uint8_t frame_code;
@@ -33,6 +42,9 @@ struct layout {
     /* _PyCodeObjectExtra (Objects/codeobject.c): `void **ce_extras` in 3.6, `void *ce_extras[1]`
      * from 3.7 on, behind ce_size. */
     bool extras_indirect;
+    /* PyASCIIObject (Include/cpython/unicodeobject.h): its size, where the characters of a compact
+     * ASCII string begin, and the bits of state that such a string has: compact, ascii, ready. */
+    uint8_t unicode_ascii_data, unicode_ascii_state;
 };
 
 /* The row of a version, NULL when it is not known. Never a neighbour's row: in process a wrong
@@ -51,9 +63,6 @@ enum {
     OBJECT_TYPE = 8,
     UNICODE_LENGTH = 16,
     UNICODE_STATE = 32,
-    UNICODE_ASCII_DATA = 48,
-    /* state: interned:2, kind:3, compact:1, ascii:1, ready:1 */
-    UNICODE_COMPACT_ASCII_READY = 0xe0,
     /* Include/moduleobject.h: PyModuleDef.m_base.m_copy and .m_methods; Include/methodobject.h:
      * sizeof(PyMethodDef). */
     MODULE_DEF_COPY = 32,

@@ -7,19 +7,17 @@
 
 static struct profile {
     const struct python *python;
-    const struct detour_plan *plan;
-    const struct image_head *head;
+    const struct detour_plan *detour;
     const char *directory;
     bool committed; /* the jump is in the text */
     bool active;
 } profile;
 
-void profile_start(const struct python *python, const struct detour_plan *plan,
-                   const struct image_head *head, const char *directory)
+void profile_start(const struct python *python, const struct detour_plan *detour,
+                   const char *directory)
 {
     profile.python = python;
-    profile.plan = plan;
-    profile.head = head;
+    profile.detour = detour;
     profile.directory = directory;
     profile.committed = true;
 }
@@ -31,11 +29,13 @@ bool profile_is_active(void)
 
 bool profile_activate(enum registry_writer writer, struct failure *why)
 {
-    if (!registry_use(writer, profile.head, profile.directory, why))
+    if (!registry_use(writer, profile.detour, profile.directory, why))
         return false;
-    if (!profile.committed && !detour_commit(profile.plan, why))
-        return false;
-    profile.committed = true;
+    if (!profile.committed && !profile.python->layout->has_own_map) {
+        if (!detour_commit(profile.detour, why))
+            return false;
+        profile.committed = true;
+    }
     functions_use(writer, true);
     profile.active = true;
     evaluator_adopt_all(true);
@@ -45,13 +45,13 @@ bool profile_activate(enum registry_writer writer, struct failure *why)
 void profile_deactivate(void)
 {
     struct failure why;
-    if (!profile.committed)
-        return;
     profile.active = false;
     functions_use(REGISTRY_MAP, false);
     evaluator_adopt_all(false);
+    if (!profile.committed)
+        return;
     /* Where the jump cannot be taken out, the hook finds nobody's tag and passes frames on. */
-    if (detour_revert(profile.plan, &why))
+    if (detour_revert(profile.detour, &why))
         profile.committed = false;
     else
         report_failure("the hook stays in place", &why);
@@ -59,7 +59,7 @@ void profile_deactivate(void)
 
 uintptr_t profile_frame(const void *frame)
 {
-    uintptr_t plain = profile.head->near + IMAGE_HOME_OFFSET;
+    uintptr_t plain = profile.detour->home;
     if (!profile.active)
         return plain;
     uintptr_t elsewhere = evaluator_adopt();

@@ -19,8 +19,8 @@
 
 /* Everything that is known when the detour has been committed; kept. The profile is off then, with
  * the jump in place, for the first frames. */
-void profile_start(const struct python *python, const struct detour_plan *plan,
-                   const struct image_head *head, const char *directory);
+void profile_start(const struct python *python, const struct detour_plan *detour,
+                   const char *directory);
 
 /* On with this writer, or another writer when it is on. False with `why`: it is then as it was. */
 bool profile_activate(enum registry_writer writer, struct failure *why);

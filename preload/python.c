@@ -32,7 +32,7 @@ static bool version(unsigned *major, unsigned *minor)
 bool python_has_own_support(void)
 {
     unsigned major, minor;
-    return version(&major, &minor) && (major > 3 || (major == 3 && minor >= 12));
+    return version(&major, &minor) && (major > 3 || (major == 3 && minor >= 13));
 }
 
 const struct layout *python_layout(struct failure *why)
@@ -80,13 +80,20 @@ enum {
     SYMBOL_COUNT
 };
 
-static bool is_required(const struct layout *layout, int symbol)
+/* Leaves out what this version has not got or does not need (looking for a name that is nowhere
+ * means reading everything), and names the rest as this version does. */
+static void adapt(struct elf_symbol *symbols, const struct layout *layout)
 {
-    bool for_evaluators = false;
-#define X(result, name, arguments) for_evaluators |= symbol == SYMBOL_##name;
-    PYTHON_EVALUATOR_FUNCTIONS(X)
+#define X(result, symbol, arguments) symbols[SYMBOL_##symbol].name = NULL;
+    if (!layout->inlines_calls) {
+        PYTHON_EVALUATOR_FUNCTIONS(X)
+    }
 #undef X
-    return !for_evaluators || layout->inlines_calls;
+#define X(old, new) symbols[SYMBOL_##old].name = #new;
+    if (layout->has_new_names) {
+        PYTHON_NEW_NAMES(X)
+    }
+#undef X
 }
 
 static void take(struct python *python, const struct elf_symbol *symbols, uintptr_t bias)
@@ -137,10 +144,11 @@ bool python_find(struct python *python, elf_lookup_function lookup, struct failu
 #undef X
                 [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
     };
+    adapt(symbols, python->layout);
     if (!lookup(path, real_path, SEPARATE_DEBUG_ROOT, symbols, SYMBOL_COUNT, why))
         return false;
     for (int i = 0; i < SYMBOL_COUNT; i++)
-        if (symbols[i].address == 0 && is_required(python->layout, i))
+        if (symbols[i].address == 0 && symbols[i].name != NULL)
             return failure_set(why, FAILURE_NO_SYMBOL, 0, "%s in %.100s", symbols[i].name,
                                real_path);
     take(python, symbols, object.bias);

@@ -14,7 +14,7 @@
 typedef struct python_object python_object;
 typedef void *(*python_evaluator)(void);
 
-/* result, name, arguments. All of them are exported by 3.6 to 3.11. */
+/* result, name, arguments. All of them are exported by 3.6 to 3.12. */
 #define PYTHON_FUNCTIONS(X)                                                                        \
     X(python_object *, PyCode_NewEmpty, (const char *file, const char *name, int line))            \
     X(int, _PyCode_SetExtra, (python_object * code, ssize_t index, void *extra))                   \
@@ -50,15 +50,24 @@ typedef void *(*python_evaluator)(void);
     X(python_object *, Py_BuildValue, (const char *format, ...))                                   \
     X(python_object *, PySys_GetObject, (const char *name))                                        \
     X(int, PySys_SetObject, (const char *name, python_object *value))                              \
+    X(python_object *, PyObject_CallFunction, (python_object * callable, const char *format, ...)) \
+    X(int, PyObject_IsTrue, (python_object * object))                                              \
+    X(void, Py_IncRef, (python_object * object))                                                   \
     X(void, Py_DecRef, (python_object * object))
 
 /* From 3.9 on, and needed where the evaluator inlines calls (PEP 523). */
 #define PYTHON_EVALUATOR_FUNCTIONS(X)                                                              \
     X(void *, PyInterpreterState_Get, (void))                                                      \
+    X(void *, PyInterpreterState_Main, (void))                                                     \
     X(void *, PyInterpreterState_Head, (void))                                                     \
     X(void *, PyInterpreterState_Next, (void *interpreter))                                        \
     X(python_evaluator, _PyInterpreterState_GetEvalFrameFunc, (void *interpreter))                 \
     X(void, _PyInterpreterState_SetEvalFrameFunc, (void *interpreter, python_evaluator))
+
+/* What 3.12 calls otherwise (PEP 689): the name above, the new one. */
+#define PYTHON_NEW_NAMES(X)                                                                        \
+    X(_PyCode_SetExtra, PyUnstable_Code_SetExtra)                                                  \
+    X(_PyEval_RequestCodeExtraIndex, PyUnstable_Eval_RequestCodeExtraIndex)
 
 /* type, name */
 #define PYTHON_DATA(X)                                                                             \
@@ -96,8 +105,18 @@ bool python_find(struct python *python, elf_lookup_function lookup, struct failu
 /* The row for the interpreter's own version, NULL with `why` when it is not known. */
 const struct layout *python_layout(struct failure *why);
 
-/* The version is one whose own perf support does what libpyperf does: 3.12 and later. */
+/* The version is one that supports all of it itself, with map and jitdump: 3.13 and later. */
 bool python_has_own_support(void);
+
+/* The characters of a string object that holds ASCII alone, NUL terminated; NULL for any other. */
+static inline const char *python_ascii(const struct python *python, const python_object *string)
+{
+    const char *bytes = (const char *)string;
+    uint8_t state = python->layout->unicode_ascii_state;
+    return ((uint8_t)bytes[UNICODE_STATE] & state) == state
+               ? bytes + python->layout->unicode_ascii_data
+               : NULL;
+}
 
 /* Reads a pointer-sized or other field of an object. */
 static inline python_object *python_field(const void *object, size_t offset)

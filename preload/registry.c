@@ -26,7 +26,7 @@ enum {
 #define FOR_JITDUMP 0x80000000u
 
 static struct registry {
-    const struct image_head *head;
+    const struct detour_plan *detour;
     const char *directory; /* NULL once anonymous images have to do */
     struct image *images[REGISTRY_IMAGES];
     uint8_t image_count;
@@ -73,17 +73,15 @@ static bool add_image(struct failure *why)
         return failure_set(why, FAILURE_MEMORY, 0, "%d images are full", REGISTRY_IMAGES);
     struct image *image = NULL;
     if (registry.directory != NULL) {
-        image = image_create(registry.directory, spacing, registry.head, why);
+        image = image_create(registry.directory, spacing, registry.detour, why);
         if (image == NULL)
             report_failure("no trampoline image, so stacks end at the first Python function and "
                            "its name needs /tmp/perf-PID.map",
                            why);
-        else
-            image_map_head(image, registry.head);
     }
     if (image == NULL) {
         registry.directory = NULL;
-        image = image_create_anonymous(spacing, registry.head, why);
+        image = image_create_anonymous(spacing, registry.detour, why);
         if (image == NULL)
             return false;
     }
@@ -119,12 +117,12 @@ static bool begin(struct failure *why)
     return true;
 }
 
-bool registry_use(enum registry_writer writer, const struct image_head *head, const char *directory,
-                  struct failure *why)
+bool registry_use(enum registry_writer writer, const struct detour_plan *detour,
+                  const char *directory, struct failure *why)
 {
-    if (registry.head == NULL)
+    if (registry.detour == NULL)
         registry.directory = directory;
-    registry.head = head;
+    registry.detour = detour;
     registry.writer = writer;
     return begin(why);
 }

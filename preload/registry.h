@@ -29,11 +29,11 @@ enum registry_writer { REGISTRY_MAP, REGISTRY_JITDUMP, REGISTRY_WRITERS };
 
 /* From now on functions are registered for this writer. Where the process has none of that kind
  * yet, makes an image in `directory` (an absolute path), or an anonymous one where that cannot be
- * done, and opens the file. `head` and what it points to are kept. What is lost when something
+ * done, and opens the file. `detour` is kept. What is lost when something
  * could not be had is said in one line each. False, with `why`, when there can be no trampolines.
  */
-bool registry_use(enum registry_writer writer, const struct image_head *head, const char *directory,
-                  struct failure *why);
+bool registry_use(enum registry_writer writer, const struct detour_plan *detour,
+                  const char *directory, struct failure *why);
 
 /* The id of a function; new ones get a slot, a symbol and a record of the writer. REGISTRY_NONE
  * when there is no room for another one. */

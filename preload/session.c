@@ -31,15 +31,10 @@ static struct session {
     } state;
     bool confirmed; /* while waiting: the first frame has been seen */
     struct python python;
-    struct detour_plan plan;
-    struct image_head head;
+    struct detour_plan detour;
+    uintptr_t page; /* near the evaluator: stub and home */
     char directory[PATH_MAX];
 } session;
-
-static uintptr_t plain_evaluator(void)
-{
-    return session.head.near + IMAGE_HOME_OFFSET;
-}
 
 /* Whether the first frame of the first interpreter is as expected. */
 static bool confirm(const void *frame)
@@ -70,10 +65,12 @@ static void decide(const void *frame)
         return;
     }
     session.state = SESSION_DECIDED;
-    if (switches == SWITCHES_OFF) {
+    if (switches == SWITCHES_OFF || session.python.layout->has_own_map)
         profile_deactivate();
-    } else if (!profile_activate(switches == SWITCHES_MAP ? REGISTRY_MAP : REGISTRY_JITDUMP,
-                                 &why)) {
+    if (switches == SWITCHES_OFF)
+        return;
+    sys_functions_stop_own();
+    if (!profile_activate(switches == SWITCHES_MAP ? REGISTRY_MAP : REGISTRY_JITDUMP, &why)) {
         profile_deactivate();
         report_failure(NOT_PROFILING, &why);
     }
@@ -121,13 +118,11 @@ static bool plan(void *companion, struct failure *why)
     struct python *python = &session.python;
     if (!python_find(python, lookup, why))
         return false;
-    session.head.near = near_memory_reserve(python->evaluator, IMAGE_HEAD_SIZE, why);
-    session.head.hook = evaluator_start(python, plain_evaluator());
-    session.head.detour = &session.plan;
-    return session.head.near != 0 &&
-           prepare(&session.plan, (const void *)python->evaluator, python->evaluator_size,
-                   python->evaluator, session.head.near + IMAGE_STUB_OFFSET, plain_evaluator(),
-                   why);
+    session.page = near_memory_reserve(python->evaluator, DETOUR_PAGE_SIZE, why);
+    return session.page != 0 &&
+           prepare(&session.detour, (const void *)python->evaluator, python->evaluator_size,
+                   python->evaluator, session.page + DETOUR_STUB_OFFSET,
+                   session.page + DETOUR_HOME_OFFSET, why);
 }
 
 static const char *image_directory(void)
@@ -148,14 +143,15 @@ static bool install(struct failure *why)
         return false;
     bool planned = plan(companion, why);
     dlclose(companion);
-    if (!planned || !image_map_anonymous_head(&session.head, why))
+    if (!planned || !detour_place(&session.detour, session.page,
+                                  evaluator_start(&session.python, session.detour.home), why))
         return false;
     functions_start(&session.python);
     if (pthread_atfork(NULL, NULL, forked) != 0)
         return failure_set(why, FAILURE_MEMORY, 0, "pthread_atfork");
-    if (!detour_commit(&session.plan, why))
+    if (!detour_commit(&session.detour, why))
         return false;
-    profile_start(&session.python, &session.plan, &session.head, image_directory());
+    profile_start(&session.python, &session.detour, image_directory());
     session.state = SESSION_WAITING;
     return true;
 }

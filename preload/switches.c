@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "evaluator.h"
+
 bool switches_value_is_on(const char *value)
 {
     if (value == NULL || *value == '\0')
@@ -37,8 +39,8 @@ static bool is_frozen(const struct python *python, const void *frame)
 {
     static const char frozen[] = "<frozen ";
     python_object *code = python_field(frame, python->layout->frame_code);
-    const char *file = (const char *)python_field(code, python->layout->code_filename);
-    return strncmp(file + UNICODE_ASCII_DATA, frozen, sizeof frozen - 1) == 0;
+    const char *file = python_ascii(python, python_field(code, python->layout->code_filename));
+    return file != NULL && strncmp(file, frozen, sizeof frozen - 1) == 0;
 }
 
 enum switches switches_read(const struct python *python, const void *frame)
@@ -49,7 +51,13 @@ enum switches switches_read(const struct python *python, const void *frame)
     bool environment = *python->Py_IgnoreEnvironmentFlag == 0;
     bool perf = options != NULL && python->PyDict_GetItemString(options, "perf") != NULL;
     bool perf_jit = options != NULL && python->PyDict_GetItemString(options, "perf_jit") != NULL;
-    if (perf_jit || (environment && jitdump_in_environment()))
-        return SWITCHES_JITDUMP;
-    return perf || (environment && map_in_environment()) ? SWITCHES_MAP : SWITCHES_OFF;
+    bool map = perf || (environment && map_in_environment());
+    bool jitdump = perf_jit || (environment && jitdump_in_environment());
+    if (!python->layout->has_own_map)
+        return jitdump ? SWITCHES_JITDUMP : map ? SWITCHES_MAP : SWITCHES_OFF;
+    /* The map is the interpreter's own. It does not start where another evaluator is set already
+     * (Python/perf_trampoline.c, _PyPerfTrampoline_Init), so with both it goes first. */
+    if (jitdump && map && !evaluator_is_taken())
+        return SWITCHES_UNDECIDED;
+    return jitdump ? SWITCHES_JITDUMP : SWITCHES_OFF;
 }

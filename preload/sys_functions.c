@@ -19,6 +19,10 @@ enum { TYPE_NAME = 24 };
 
 static const struct python *python;
 
+/* The interpreter's own functions, in the order of `added`; NULL where it has none. */
+static python_object *own[3];
+enum { OWN_ACTIVATE, OWN_DEACTIVATE, OWN_IS_ACTIVE };
+
 static python_object *none(void)
 {
     return python->Py_BuildValue("");
@@ -43,6 +47,11 @@ static python_object *activate(python_object *self, python_object *backend)
     bool jitdump = strcmp(text, "perf_jit") == 0;
     if (!jitdump && strcmp(text, "perf") != 0)
         return python->PyErr_Format(*python->PyExc_ValueError, "invalid backend: %s", text);
+    if (own[OWN_ACTIVATE] != NULL && !jitdump) {
+        profile_deactivate();
+        return python->PyObject_CallFunction(own[OWN_ACTIVATE], "s", text);
+    }
+    sys_functions_stop_own();
     struct failure why = {.code = FAILURE_NONE};
     if (!profile_activate(jitdump ? REGISTRY_JITDUMP : REGISTRY_MAP, &why))
         return python->PyErr_Format(*python->PyExc_RuntimeError, "%s: %s",
@@ -54,12 +63,16 @@ static python_object *deactivate(python_object *self, python_object *nothing)
 {
     (void)self, (void)nothing;
     profile_deactivate();
+    if (own[OWN_DEACTIVATE] != NULL)
+        return python->PyObject_CallFunction(own[OWN_DEACTIVATE], NULL);
     return none();
 }
 
 static python_object *is_active(python_object *self, python_object *nothing)
 {
     (void)self, (void)nothing;
+    if (!profile_is_active() && own[OWN_IS_ACTIVE] != NULL)
+        return python->PyObject_CallFunction(own[OWN_IS_ACTIVE], NULL);
     return python->PyBool_FromLong(profile_is_active());
 }
 
@@ -78,15 +91,15 @@ static const struct method_definition added[] = {
 };
 enum { ADDED = sizeof added / sizeof added[0] };
 
-/* The interpreter's own methods and ours. The table is used for as long as the process lives. */
-static struct method_definition *extended_table(const struct method_definition *own)
+/* The methods that are there and ours. The table is used for as long as the process lives. */
+static struct method_definition *extended_table(const struct method_definition *present)
 {
     size_t count = 0;
-    while (own[count].name != NULL)
+    while (present[count].name != NULL)
         count++;
     struct method_definition *table = calloc(count + ADDED + 1, sizeof *table);
     if (table != NULL) {
-        memcpy(table, own, count * sizeof *table);
+        memcpy(table, present, count * sizeof *table);
         memcpy(table + count, added, sizeof added);
     }
     return table;
@@ -107,10 +120,39 @@ static bool add_to_module(python_object *module, python_object *copy,
     return done;
 }
 
+void sys_functions_stop_own(void)
+{
+    python_object *result = own[OWN_DEACTIVATE] == NULL
+                                ? NULL
+                                : python->PyObject_CallFunction(own[OWN_DEACTIVATE], NULL);
+    if (result != NULL)
+        python->Py_DecRef(result);
+    else
+        python->PyErr_Clear();
+}
+
+/* Beside the interpreter's own ones, in the main interpreter alone. */
+static bool add_before_own(python_object *module)
+{
+    static struct method_definition methods[ADDED];
+    bool done = true;
+    for (size_t i = 0; i < ADDED; i++) {
+        methods[i] = added[i];
+        own[i] = python->PySys_GetObject(added[i].name);
+        if (own[i] == NULL)
+            return false;
+        python->Py_IncRef(own[i]);
+        done = done && add_to_module(module, NULL, &methods[i]);
+    }
+    return done;
+}
+
 bool sys_functions_add(const struct python *interpreter)
 {
     python = interpreter;
     python_object *module = python->PyImport_AddModule("sys");
+    if (python->layout->has_own_map)
+        return module != NULL && add_before_own(module);
     char *definition = module == NULL ? NULL : python->PyModule_GetDef(module);
     struct method_definition *table = NULL;
     if (definition != NULL && python_field(definition, MODULE_DEF_METHODS) != NULL)

@@ -15,4 +15,8 @@
  * as it should be; the functions are then missing, and nothing else is wrong. */
 bool sys_functions_add(const struct python *python);
 
+/* Where the interpreter has a map of its own (3.12) its functions go on doing what they did, and
+ * ours call them for it: one of the two is on at a time. This turns off the interpreter's. */
+void sys_functions_stop_own(void);
+
 #endif

@@ -16,7 +16,7 @@
  *
  * Preparing reads only and does all that can fail for reasons of the code itself. It needs capstone
  * and is therefore part of libpyperf-plan.so, which is unloaded again when the plan is made; the
- * plan is plain data. Committing and reverting flip bytes (text_write.c) and are part of
+ * plan is plain data. Placing (detour_place.c), committing and reverting (text_write.c) are part of
  * libpyperf.so. */
 #ifndef PYPERF_DETOUR_H
 #define PYPERF_DETOUR_H
@@ -65,6 +65,18 @@ struct detour_plan {
  * branch of the function leads back into the displaced bytes behind their first. */
 bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uintptr_t entry,
                     uintptr_t stub, uintptr_t home, struct failure *why);
+
+/* Where stub and home stand in the page near the function that near_memory_reserve has reserved. */
+enum { DETOUR_PAGE_SIZE = 4096, DETOUR_STUB_OFFSET = 0, DETOUR_HOME_OFFSET = 16 };
+
+/* Fills that page: at its stub a jump to `hook`, at its home the relocated code. It is writable
+ * first and then executable, never both. False with `why` when that is refused. Keeps errno. */
+bool detour_place(const struct detour_plan *plan, uintptr_t page, uintptr_t hook,
+                  struct failure *why);
+
+/* Whether the displaced instructions can run anywhere as they are, followed by a jump to
+ * site + length: nothing in them had to be adjusted. */
+bool detour_is_movable(const struct detour_plan *plan);
 
 /* Writes the jump. Fails when the bytes at the site are not plan->original, or cannot be written;
  * the text is then as it was. The caller makes sure that no thread is between site and site+length

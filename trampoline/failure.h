@@ -27,6 +27,7 @@
     X(FAILURE_BRANCH_INTO_ENTRY, "a branch of the function leads into the bytes to be replaced")   \
     X(FAILURE_JUMP_OUT_OF_REACH, "the hook is more than 2 GiB away from the function")             \
     X(FAILURE_NO_NEAR_MEMORY, "no free memory within 2 GiB of the function")                       \
+    X(FAILURE_NEAR_MEMORY, "memory near the function cannot be made executable")                   \
     X(FAILURE_TEXT_CHANGED, "the function's entry is not what it was: something else patched it")  \
     X(FAILURE_TEXT_WRITE, "cannot write to the function's entry")                                  \
     X(FAILURE_IMAGE_FILE, "cannot make the trampoline image")                                      \

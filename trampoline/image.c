@@ -56,13 +56,18 @@ static void publish_size(struct image *image, enum image_section section, size_t
     __atomic_store_n(&headers[section].sh_size, size, __ATOMIC_RELEASE);
 }
 
-/* Blocks for [offset, offset + length) of the file. Beyond RLIMIT_FSIZE the kernel would send
- * SIGXFSZ, so that is asked first. Returns 0 or an errno value. */
-static int reserve(int fd, off_t offset, off_t length)
+/* Beyond RLIMIT_FSIZE the kernel sends SIGXFSZ, also where the file is longer already. */
+static bool is_within_limit(off_t end)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-        (rlim_t)(offset + length) > limit.rlim_cur)
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+           (rlim_t)end <= limit.rlim_cur;
+}
+
+/* Blocks for [offset, offset + length) of the file. Returns 0 or an errno value. */
+static int reserve(int fd, off_t offset, off_t length)
+{
+    if (!is_within_limit(offset + length))
         return EFBIG;
     int error;
     do
@@ -73,6 +78,8 @@ static int reserve(int fd, off_t offset, off_t length)
 
 static int write_all(int fd, const uint8_t *bytes, size_t length, off_t offset)
 {
+    if (!is_within_limit(offset + (off_t)length))
+        return EFBIG;
     while (length > 0) {
         ssize_t n = pwrite(fd, bytes, length, offset);
         if (n < 0 && errno == EINTR)
@@ -86,11 +93,11 @@ static int write_all(int fd, const uint8_t *bytes, size_t length, off_t offset)
     return 0;
 }
 
-/* The slots themselves: the same 16 bytes but for the distance to the constant. */
+/* The slots themselves: the same 16 bytes but for the distance to home. */
 static void fill_slots(uint8_t *out, size_t offset, size_t length)
 {
     for (size_t i = 0; i < length; i += ARCH_SLOT_SIZE)
-        arch_put_slot(out + i, IMAGE_TEXT_OFFSET + offset + i, IMAGE_CONSTANT_EVALUATOR);
+        arch_put_slot(out + i, IMAGE_TEXT_OFFSET + offset + i, IMAGE_HOME_OFFSET);
 }
 
 /* Bytes of text up to the end of the next slot. */
@@ -201,13 +208,32 @@ static void new_build_id(uint8_t id[IMAGE_BUILD_ID_SIZE])
     memcpy(id + sizeof now, &pid, sizeof pid);
 }
 
+/* Mapped through another name of the file, which is gone at once: perf takes the lowest mapping of
+ * a name for the load address of the object, and this one may come to lie below the text. Where the
+ * file system has no links, perf may fail to unwind, by chance. */
+static uint8_t *map_tables(const struct image *image, int fd)
+{
+    char other_name[PATH_MAX + 8];
+    snprintf(other_name, sizeof other_name, "%s.tables", image->path);
+    int other_fd = -1;
+    if (link(image->path, other_name) == 0) {
+        other_fd = open(other_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        unlink(other_name);
+    }
+    uint8_t *tables = mmap(NULL, IMAGE_FILE_SIZE - IMAGE_TABLES_OFFSET, PROT_READ | PROT_WRITE,
+                           MAP_SHARED, other_fd >= 0 ? other_fd : fd, IMAGE_TABLES_OFFSET);
+    if (other_fd >= 0)
+        close(other_fd);
+    return tables;
+}
+
 /* Writes the parts that are there from the start, and maps the tables. */
-static int fill_file(struct image *image, int fd, const struct image_head *contents)
+static int fill_file(struct image *image, int fd, const struct detour_plan *detour)
 {
     uint8_t page[IMAGE_HEAD_SIZE] = {0};
     uint8_t build_id[IMAGE_BUILD_ID_SIZE] = {0};
     new_build_id(build_id);
-    image_put_head(page, contents, build_id);
+    image_put_head(page, detour, build_id);
     int error = reserve(fd, IMAGE_DYNAMIC_OFFSET, IMAGE_SYMTAB_OFFSET - IMAGE_DYNAMIC_OFFSET);
     if (error == 0)
         error = write_all(fd, page, sizeof page, 0);
@@ -220,12 +246,11 @@ static int fill_file(struct image *image, int fd, const struct image_head *conte
     if (error != 0)
         return error;
 
-    image->tables = mmap(NULL, IMAGE_FILE_SIZE - IMAGE_TABLES_OFFSET, PROT_READ | PROT_WRITE,
-                         MAP_SHARED, fd, IMAGE_TABLES_OFFSET);
+    image->tables = map_tables(image, fd);
     if (image->tables == MAP_FAILED)
         return errno;
     image_put_sections(image->tables);
-    image->names_used = image_put_first_symbols(symbols_of(image), names_of(image), contents);
+    image->names_used = image_put_first_symbols(symbols_of(image), names_of(image), detour);
     publish_size(image, IMAGE_SECTION_STRTAB, image->names_used);
     publish_size(image, IMAGE_SECTION_SYMTAB, IMAGE_FIRST_SYMBOL * sizeof(Elf64_Sym));
     return 0;
@@ -243,7 +268,7 @@ static bool load(struct image *image, struct failure *why)
     return true;
 }
 
-static bool make_file(struct image *image, const char *directory, const struct image_head *contents,
+static bool make_file(struct image *image, const char *directory, const struct detour_plan *detour,
                       struct failure *why)
 {
     int length = snprintf(image->path, sizeof image->path, "%s/pyperf-%d-XXXXXX.so", directory,
@@ -259,7 +284,7 @@ static bool make_file(struct image *image, const char *directory, const struct i
     image->device = status.st_dev;
     image->inode = status.st_ino;
     if (error == 0)
-        error = fill_file(image, fd, contents);
+        error = fill_file(image, fd, detour);
     close(fd);
     if (error != 0)
         failure_set(why, FAILURE_IMAGE_FILE, error, "%s", image->path);
@@ -281,11 +306,11 @@ static struct image *new_image(uint32_t spacing, struct failure *why)
 }
 
 struct image *image_create(const char *directory, uint32_t spacing,
-                           const struct image_head *contents, struct failure *why)
+                           const struct detour_plan *detour, struct failure *why)
 {
     int saved = errno;
     struct image *image = new_image(spacing, why);
-    if (image != NULL && !make_file(image, directory, contents, why)) {
+    if (image != NULL && !make_file(image, directory, detour, why)) {
         if (image->tables != NULL && image->tables != MAP_FAILED)
             munmap(image->tables, IMAGE_FILE_SIZE - IMAGE_TABLES_OFFSET);
         free(image);
@@ -297,7 +322,7 @@ struct image *image_create(const char *directory, uint32_t spacing,
 
 /* The same layout in anonymous memory. The text is filled as a whole, then it is made executable
  * and no longer writable. */
-struct image *image_create_anonymous(uint32_t spacing, const struct image_head *contents,
+struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan *detour,
                                      struct failure *why)
 {
     int saved = errno;
@@ -321,9 +346,9 @@ struct image *image_create_anonymous(uint32_t spacing, const struct image_head *
     image->symbols_reserved = IMAGE_SYMTAB_SIZE;
     image->names_reserved = IMAGE_NAME_BYTES;
     image->text_reserved = IMAGE_TEXT_SIZE;
-    image_put_head(memory, contents, build_id);
+    image_put_head(memory, detour, build_id);
     fill_slots(memory + IMAGE_TEXT_OFFSET, 0, IMAGE_TEXT_SIZE);
-    image->names_used = image_put_first_symbols(symbols_of(image), names_of(image), contents);
+    image->names_used = image_put_first_symbols(symbols_of(image), names_of(image), detour);
     if (mprotect(memory, IMAGE_DYNAMIC_OFFSET, PROT_READ | PROT_EXEC) != 0) {
         failure_set(why, FAILURE_IMAGE_LOAD, errno, "anonymous pages");
         munmap(memory, IMAGE_FILE_SIZE);
@@ -332,33 +357,6 @@ struct image *image_create_anonymous(uint32_t spacing, const struct image_head *
     }
     errno = saved;
     return image;
-}
-
-bool image_map_anonymous_head(const struct image_head *contents, struct failure *why)
-{
-    int saved = errno;
-    uint8_t build_id[IMAGE_BUILD_ID_SIZE] = {0};
-    uint8_t *near = (uint8_t *)contents->near;
-    bool mapped = mmap(near, IMAGE_HEAD_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == near;
-    if (mapped)
-        image_put_head(near, contents, build_id);
-    if (!mapped || mprotect(near, IMAGE_HEAD_SIZE, PROT_READ | PROT_EXEC) != 0)
-        mapped = failure_set(why, FAILURE_IMAGE_LOAD, errno, "page at %p", (void *)near);
-    errno = saved;
-    return mapped;
-}
-
-void image_map_head(const struct image *image, const struct image_head *contents)
-{
-    int saved = errno;
-    int fd = image->anonymous ? -1 : open_again(image);
-    if (fd >= 0) {
-        mmap((void *)contents->near, IMAGE_HEAD_SIZE, PROT_READ | PROT_EXEC,
-             MAP_PRIVATE | MAP_FIXED, fd, 0);
-        close(fd);
-    }
-    errno = saved;
 }
 
 uintptr_t image_slot(const struct image *image, uint32_t number)

@@ -17,9 +17,11 @@
  * a store into a hole on a full disk is a SIGBUS in the user's program. No page is ever writable
  * and executable, and no descriptor stays open.
  *
- * The head is the first page: the headers and unwind data, and behind them the code of the detour
- * (detour.h). It is mapped a second time near the interpreter's text, where a 5-byte jump reaches
- * it, and there it runs: perf sees the same file and the same unwind data.
+ * The head is the first page: headers, unwind data, and the image's own copy of the evaluator's
+ * displaced instructions (detour.h), which all its slots call. They are in the file, rather than
+ * near the evaluator, so that a stack can be unwound from there as well; when they cannot run just
+ * anywhere, a jump to the page near the evaluator stands in their place. No other page of the file
+ * is ever mapped below the text: perf takes a file's lowest mapping for its load address.
  *
  * Where no such file can be had, an anonymous image has the same slots and names, without the file.
  *
@@ -38,16 +40,6 @@
 enum {
     IMAGE_SLOTS = 65536,         /* slots of one image */
     IMAGE_NAME_BYTES = 16 << 20, /* room for their names */
-    IMAGE_HEAD_SIZE = 4096,
-    IMAGE_STUB_OFFSET = 0x800, /* in the head: where the detour jumps to */
-    IMAGE_HOME_OFFSET = 0x810, /* in the head: the displaced instructions of the evaluator */
-};
-
-/* What the head holds. */
-struct image_head {
-    uintptr_t near;                   /* where the head is or will be mapped near the evaluator */
-    uintptr_t hook;                   /* where the stub leads */
-    const struct detour_plan *detour; /* made for stub and home at near + the offsets above */
 };
 
 struct image;
@@ -56,20 +48,12 @@ struct image;
  * image; NULL with `why` when that cannot be done, and then no file is left. Only every
  * `spacing`-th slot is given away, so that an image has IMAGE_SLOTS / spacing functions. The file
  * stays when the process ends: perf reads it later. Keeps errno. */
-struct image *image_create(const char *directory, uint32_t spacing, const struct image_head *head,
-                           struct failure *why);
+struct image *image_create(const char *directory, uint32_t spacing,
+                           const struct detour_plan *detour, struct failure *why);
 
 /* The same without a file: pages that are filled and then made executable. */
-struct image *image_create_anonymous(uint32_t spacing, const struct image_head *head,
+struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan *detour,
                                      struct failure *why);
-
-/* Maps the head at head->near, where near_memory_reserve has put a reservation, as anonymous
- * memory; false with `why` when that is refused. Before this the stub and home do not exist. */
-bool image_map_anonymous_head(const struct image_head *head, struct failure *why);
-
-/* Replaces it by the head in the image's file: the same code in a place that perf can unwind.
- * Threads may be in it. Nothing happens when that is refused. */
-void image_map_head(const struct image *image, const struct image_head *head);
 
 /* Gives the next slot the name, `length` bytes that hold no NUL. Returns the slot's number, or -1
  * when the image is full or its file can no longer grow; then another image is needed. */

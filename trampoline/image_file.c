@@ -17,10 +17,9 @@ enum {
 
 _Static_assert((int)NOTE_OFFSET + (int)NOTE_SIZE <= (int)IMAGE_EH_FRAME_HDR_OFFSET,
                "head: headers");
-_Static_assert((int)IMAGE_EH_FRAME_OFFSET + (int)IMAGE_EH_FRAME_SIZE <= (int)IMAGE_STUB_OFFSET,
+_Static_assert((int)IMAGE_EH_FRAME_OFFSET + (int)IMAGE_EH_FRAME_SIZE <= (int)IMAGE_HOME_OFFSET,
                "head: unwind data");
-_Static_assert(IMAGE_STUB_OFFSET + ARCH_STUB_SIZE <= IMAGE_HOME_OFFSET, "head: stub");
-_Static_assert(IMAGE_HOME_OFFSET + DETOUR_MAX_RELOCATED <= (int)IMAGE_CONSTANT_HOOK, "head: home");
+_Static_assert((int)IMAGE_HOME_OFFSET + DETOUR_MAX_RELOCATED <= (int)IMAGE_CONSTANT, "head: home");
 _Static_assert((int)DYNAMIC_STR < (int)IMAGE_DYNAMIC_SIZE, "dynamic page");
 
 static void put_segments(Elf64_Phdr *segment)
@@ -72,7 +71,21 @@ static void put_note(uint8_t *note, const uint8_t *build_id)
     memcpy(note + sizeof header + 4, build_id, IMAGE_BUILD_ID_SIZE);
 }
 
-void image_put_head(uint8_t *head, const struct image_head *contents,
+size_t image_home_size(const struct detour_plan *detour)
+{
+    return (detour_is_movable(detour) ? detour->length : 0) + ARCH_JUMP_SIZE;
+}
+
+static void put_home(uint8_t *head, const struct detour_plan *detour)
+{
+    size_t moved = image_home_size(detour) - ARCH_JUMP_SIZE;
+    uintptr_t next = moved > 0 ? detour->site + detour->length : detour->home;
+    memcpy(head + IMAGE_HOME_OFFSET, detour->original, moved);
+    arch_put_jump(head + IMAGE_HOME_OFFSET + moved, IMAGE_HOME_OFFSET + moved, IMAGE_CONSTANT);
+    memcpy(head + IMAGE_CONSTANT, &next, sizeof next);
+}
+
+void image_put_head(uint8_t *head, const struct detour_plan *detour,
                     const uint8_t build_id[IMAGE_BUILD_ID_SIZE])
 {
     Elf64_Ehdr header = {
@@ -92,14 +105,8 @@ void image_put_head(uint8_t *head, const struct image_head *contents,
     memcpy(head, &header, sizeof header);
     put_segments((Elf64_Phdr *)(head + sizeof header));
     put_note(head + NOTE_OFFSET, build_id);
-    image_put_unwind(head, contents->detour);
-
-    uintptr_t evaluator = contents->near + IMAGE_HOME_OFFSET;
-    arch_put_stub(head + IMAGE_STUB_OFFSET, IMAGE_STUB_OFFSET, IMAGE_CONSTANT_HOOK);
-    memcpy(head + IMAGE_HOME_OFFSET, contents->detour->relocated,
-           contents->detour->relocated_length);
-    memcpy(head + IMAGE_CONSTANT_HOOK, &contents->hook, sizeof contents->hook);
-    memcpy(head + IMAGE_CONSTANT_EVALUATOR, &evaluator, sizeof evaluator);
+    image_put_unwind(head, detour);
+    put_home(head, detour);
 }
 
 void image_put_dynamic(uint8_t *page)
@@ -150,8 +157,8 @@ void image_put_sections(uint8_t *s)
     put_section(s, &n, IMAGE_SECTION_EH_FRAME, ".eh_frame",
                 SECTION(SHT_PROGBITS, SHF_ALLOC, IMAGE_EH_FRAME_OFFSET, IMAGE_EH_FRAME_SIZE,
                         .sh_addralign = 8));
-    put_section(s, &n, IMAGE_SECTION_DETOUR, ".detour",
-                SECTION(SHT_PROGBITS, code, IMAGE_CODE_OFFSET, IMAGE_HEAD_SIZE - IMAGE_CODE_OFFSET,
+    put_section(s, &n, IMAGE_SECTION_HOME, ".home",
+                SECTION(SHT_PROGBITS, code, IMAGE_HOME_OFFSET, IMAGE_HEAD_SIZE - IMAGE_HOME_OFFSET,
                         .sh_addralign = 16));
     put_section(
         s, &n, IMAGE_SECTION_TEXT, ".text",
@@ -180,7 +187,7 @@ void image_put_sections(uint8_t *s)
         SECTION(SHT_STRTAB, 0, IMAGE_TABLES_OFFSET + SHSTRTAB_OFFSET, n + 10, .sh_addralign = 1));
 }
 
-size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct image_head *contents)
+size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct detour_plan *detour)
 {
     static const char name[] = "pyperf_detour";
     names[0] = '\0';
@@ -189,9 +196,9 @@ size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct ima
     symbols[1] = (Elf64_Sym){
         .st_name = 1,
         .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
-        .st_shndx = IMAGE_SECTION_DETOUR,
-        .st_value = IMAGE_CODE_OFFSET,
-        .st_size = IMAGE_HOME_OFFSET - IMAGE_CODE_OFFSET + contents->detour->relocated_length,
+        .st_shndx = IMAGE_SECTION_HOME,
+        .st_value = IMAGE_HOME_OFFSET,
+        .st_size = image_home_size(detour),
     };
     return 1 + sizeof name;
 }

@@ -15,10 +15,9 @@
 enum {
     IMAGE_BUILD_ID_SIZE = 20, /* as long as the SHA-1 that linkers use */
 
-    /* In the head. The constants stand at its end, next to the slots that use them. */
-    IMAGE_CODE_OFFSET = IMAGE_STUB_OFFSET,
-    IMAGE_CONSTANT_HOOK = IMAGE_HEAD_SIZE - 16,
-    IMAGE_CONSTANT_EVALUATOR = IMAGE_HEAD_SIZE - 8,
+    IMAGE_HEAD_SIZE = 4096,
+    IMAGE_HOME_OFFSET = 0x800,            /* the displaced instructions and a jump */
+    IMAGE_CONSTANT = IMAGE_HEAD_SIZE - 8, /* where that jump leads */
 
     IMAGE_TEXT_OFFSET = IMAGE_HEAD_SIZE,
     IMAGE_TEXT_SIZE = IMAGE_SLOTS * ARCH_SLOT_SIZE,
@@ -39,7 +38,7 @@ enum image_section {
     IMAGE_SECTION_NOTE,
     IMAGE_SECTION_EH_FRAME_HDR,
     IMAGE_SECTION_EH_FRAME,
-    IMAGE_SECTION_DETOUR,
+    IMAGE_SECTION_HOME,
     IMAGE_SECTION_TEXT,
     IMAGE_SECTION_HASH,
     IMAGE_SECTION_DYNSYM,
@@ -53,13 +52,16 @@ enum image_section {
 
 /* Fill the three parts that are there from the start; each buffer is zeroed and as large as its
  * part. image_put_head is given a random build id. */
-void image_put_head(uint8_t *head, const struct image_head *contents,
+void image_put_head(uint8_t *head, const struct detour_plan *detour,
                     const uint8_t build_id[IMAGE_BUILD_ID_SIZE]);
 void image_put_dynamic(uint8_t *dynamic);
 void image_put_sections(uint8_t *sections);
 
+/* Bytes of code at IMAGE_HOME_OFFSET. */
+size_t image_home_size(const struct detour_plan *detour);
+
 /* The first symbols and names: null, and the detour's. Returns the bytes of names used. */
-size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct image_head *contents);
+size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct detour_plan *detour);
 
 /* .eh_frame_hdr and .eh_frame (image_unwind.c), at their offsets in the head. Returns the bytes
  * used by .eh_frame. */

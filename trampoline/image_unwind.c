@@ -1,4 +1,4 @@
-/* image_unwind.c - the unwind data of an image: one CIE, one FDE for the detour's code, one FDE for
+/* image_unwind.c - the unwind data of an image: one CIE, one FDE for home, one FDE for
  * all slots (slot.S says how one can do for all), and the search table that leads to them. */
 #include "image_file.h"
 
@@ -75,16 +75,15 @@ static size_t begin_fde(struct writer *w, size_t cie, size_t code, size_t length
     return start;
 }
 
-/* The stub moves no stack, and home's rows count from home. */
-static size_t put_detour_fde(struct writer *w, size_t cie, const struct detour_plan *detour)
+/* The rows of a plan count from home, and hold for its instructions as they were too. */
+static size_t put_home_fde(struct writer *w, size_t cie, const struct detour_plan *detour)
 {
-    size_t home = IMAGE_HOME_OFFSET - IMAGE_CODE_OFFSET;
-    size_t start = begin_fde(w, cie, IMAGE_CODE_OFFSET, home + detour->relocated_length);
+    size_t start = begin_fde(w, cie, IMAGE_HOME_OFFSET, image_home_size(detour));
     size_t location = 0;
-    for (size_t i = 0; i < detour->unwind_count; i++) {
+    for (size_t i = 0; i < detour->unwind_count && detour_is_movable(detour); i++) {
         const struct detour_unwind_row *row = &detour->unwind[i];
-        put1(w, DW_CFA_advance_loc | (unsigned)(home + row->offset - location));
-        location = home + row->offset;
+        put1(w, DW_CFA_advance_loc | (unsigned)(row->offset - location));
+        location = row->offset;
         put1(w, DW_CFA_def_cfa_offset);
         if (row->cfa_offset >= 0x80) /* ULEB128 of two bytes */
             put1(w, row->cfa_offset), put1(w, 1);
@@ -128,13 +127,13 @@ void image_put_unwind(uint8_t *head, const struct detour_plan *detour)
 {
     struct writer w = {head, IMAGE_EH_FRAME_OFFSET};
     size_t cie = put_cie(&w);
-    size_t detour_fde = put_detour_fde(&w, cie, detour);
+    size_t home_fde = put_home_fde(&w, cie, detour);
     size_t slots_fde = put_slots_fde(&w, cie, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
 
     /* The rows are sorted by address: the head's code stands before the slots. */
     size_t header = w.at = IMAGE_EH_FRAME_HDR_OFFSET;
     put_search_header(&w, IMAGE_EH_FRAME_OFFSET, 2);
-    put_search_row(&w, header, IMAGE_CODE_OFFSET, detour_fde);
+    put_search_row(&w, header, IMAGE_HOME_OFFSET, home_fde);
     put_search_row(&w, header, IMAGE_TEXT_OFFSET, slots_fde);
 }
 

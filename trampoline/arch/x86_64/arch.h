@@ -10,7 +10,7 @@
 enum {
     ARCH_ELF_MACHINE = EM_X86_64,
     ARCH_SLOT_SIZE = 16,
-    ARCH_STUB_SIZE = 6,
+    ARCH_JUMP_SIZE = 6, /* of arch_put_jump */
     /* DWARF register numbers: System V psABI x86-64, figure 3.36. */
     ARCH_DWARF_STACK_POINTER = 7,
     ARCH_DWARF_RETURN_ADDRESS = 16,
@@ -25,8 +25,8 @@ extern const uint8_t arch_slot_displacement;
 extern const uint8_t arch_slot_unwind[]; /* call frame instructions of the slots' FDE */
 extern const uint8_t arch_slot_unwind_length;
 
-/* Writes a slot that will run at `slot` and calls the address in the 8-byte constant at `target`;
- * the distance between the two is below 2 GiB because they are in one image. */
+/* Writes a slot that will run at `slot` and calls `target`; the distance between the two is below
+ * 2 GiB because they are in one image. */
 static inline void arch_put_slot(uint8_t *out, uintptr_t slot, uintptr_t target)
 {
     memcpy(out, arch_slot, ARCH_SLOT_SIZE);
@@ -35,10 +35,11 @@ static inline void arch_put_slot(uint8_t *out, uintptr_t slot, uintptr_t target)
     memcpy(out + arch_slot_displacement, &displacement, sizeof displacement);
 }
 
-/* Writes `jmp *target(%rip)` (SDM vol. 2A, JMP FF /4, ModRM 00 100 101) that will run at `stub`. */
-static inline void arch_put_stub(uint8_t *out, uintptr_t stub, uintptr_t target)
+/* Writes a jump that will run at `jump`, to the address in the 8-byte constant at `constant`:
+ * `jmp *constant(%rip)` (SDM vol. 2A, JMP FF /4, ModRM 00 100 101). */
+static inline void arch_put_jump(uint8_t *out, uintptr_t jump, uintptr_t constant)
 {
-    int32_t displacement = (int32_t)(target - (stub + ARCH_STUB_SIZE));
+    int32_t displacement = (int32_t)(constant - (jump + ARCH_JUMP_SIZE));
     out[0] = 0xff;
     out[1] = 0x25;
     memcpy(out + 2, &displacement, sizeof displacement);

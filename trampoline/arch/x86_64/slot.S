@@ -7,18 +7,18 @@
  *   evaluator                slot: py::Orders.total:/srv/app.py
  *                            evaluator
  *
- * All slots of an image are these 16 bytes, exactly full; they differ in the displacement of the call
- * alone, which reaches the one constant that holds the evaluator's address. They follow each other
- * without a gap at multiples of 16, so that one FDE serves them all: where in its slot an address
+ * All slots of an image are these 16 bytes; they differ in the distance of the call alone, which leads
+ * to the image's own copy of the evaluator's first instructions (image.h, home). They follow each
+ * other without a gap at multiples of 16, so that one FDE serves them all: where in its slot an address
  * stands are its low four bits, and that is what the expressions below ask for, as the ones that
  * linkers write for .plt do.
  *
- *   offset  0         4     5          8              14    15
- *           endbr64 | push | mov rbp | call *(%rip)  | pop | ret
- *   CFA     rsp+8          rsp+16 ........................  rsp+8
- *   rbp     own            saved at CFA-16 ...............  own
+ *   offset  0         4      5          8           13    14    15
+ *           endbr64 | push | mov rbp  | call home | pop | ret | int3
+ *   CFA     rsp+8            rsp+16 ....................  rsp+8
+ *   rbp     own              saved at CFA-16 ...........  own
  *
- * (rip + 1) & 15 >= 6 is true for 5..14 and false for 15 and 0..4: the frame is open. */
+ * (rip + 2) & 15 >= 7 is true for 5..13 and false for 14, 15 and 0..4: the frame is open. */
 
     .section .rodata.slot, "a", @progbits
 
@@ -29,12 +29,12 @@ arch_slot:
     endbr64
     pushq   %rbp
     movq    %rsp, %rbp
-    .byte   0xff, 0x15          /* call *disp32(%rip): SDM vol. 2A, CALL FF /2, ModRM 00 010 101 */
+    .byte   0xe8                /* call rel32: SDM vol. 2A, CALL E8 cd */
 .Ldisplacement:
     .long   0
-.Lreturn:
     popq    %rbp
     ret
+    int3
 .Lend:
     .if .Lend - arch_slot != 16
     .error "a slot must be exactly 16 bytes"
@@ -62,7 +62,7 @@ arch_slot_displacement:
 #define DW_CFA_def_cfa_expression 0x0f
 #define DW_CFA_val_expression     0x16
 
-#define FRAME_IS_OPEN DW_OP_breg_rip, 1, DW_OP_lit(15), DW_OP_and, DW_OP_lit(6), DW_OP_ge
+#define FRAME_IS_OPEN DW_OP_breg_rip, 2, DW_OP_lit(15), DW_OP_and, DW_OP_lit(7), DW_OP_ge
 
     .globl  arch_slot_unwind
     .hidden arch_slot_unwind
