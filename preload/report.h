@@ -5,6 +5,10 @@
 
 #include "../trampoline/failure.h"
 
+/* At start: what stderr is. A daemon may close it and open a file of its own under the number 2;
+ * from then on nothing is said, because that file is no place for us. */
+void report_remember_stderr(void);
+
 /* "libpyperf: " and the text, as one write of at most 512 bytes with a newline behind it. Keeps
  * errno; no allocation. */
 void report(const char *format, ...) __attribute__((format(printf, 1, 2)));

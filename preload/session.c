@@ -160,6 +160,7 @@ void session_start(void)
 {
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
+    report_remember_stderr();
     if (!python_has_own_support() && !install(&why) && switches_in_environment())
         report_failure(NOT_PROFILING, &why);
     errno = saved;

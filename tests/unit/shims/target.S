@@ -1,0 +1,40 @@
+/* target.S - functions for test_detour_commit to patch, alone on their pages. */
+
+    .text
+    .balign 4096
+
+/* long target(long x): x + 1. The site is behind the landing pad. */
+    .globl  target, target_site, target_stub
+    .type   target, @function
+target:
+    endbr64
+target_site:
+    pushq   %rbx
+    movq    %rdi, %rbx
+    leaq    1(%rbx), %rax
+    popq    %rbx
+    ret
+    .size   target, . - target
+
+/* Where the jump leads. */
+    .balign 16
+    .type   target_stub, @function
+target_stub:
+    leaq    1000(%rdi), %rax
+    ret
+    .size   target_stub, . - target_stub
+
+/* Two of the five bytes to be written stand on the next page. */
+    .balign 4096
+    .skip   4093
+    .globl  crossing, crossing_site
+    .type   crossing, @function
+crossing:
+crossing_site: /* the same, but data to the compiler, which believes functions to be aligned */
+    leaq    1(%rdi), %rax
+    nop
+    ret
+    .size   crossing, . - crossing
+
+    .balign 4096
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,106 @@
+#include "unwind.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <ucontext.h>
+
+enum { TRAP_FLAG = 0x100 }; /* SDM vol. 1, 3.4.3.3 */
+
+/* One row for each kind of instruction that a plan may hold; then the registers get other values,
+ * so that only the stack has what the caller had. Not zero in rbp: a value of zero, found by an
+ * expression as in slot.S, is the end of all frames to libunwind in its own process (1.6.2,
+ * src/x86_64/Gstep.c), though not to perf, which uses it from outside. */
+static const uint8_t prologue[] = {
+    0x41, 0x57,                      /* push %r15 */
+    0x6a, 0x01,                      /* push $1 */
+    0x55,                            /* push %rbp */
+    0x48, 0x81, 0xec, 0x80, 0, 0, 0, /* sub $0x80, %rsp */
+    0x53,                            /* push %rbx */
+    0x45, 0x31, 0xff,                /* xor %r15d, %r15d */
+    0x89, 0xe5,                      /* mov %esp, %ebp */
+    0x31, 0xdb,                      /* xor %ebx, %ebx */
+};
+static const struct detour_unwind_row rows[] = {
+    {2, 16, 15},  {4, 24, DETOUR_NO_REGISTER}, {5, 32, 6}, {12, 160, DETOUR_NO_REGISTER},
+    {13, 168, 3},
+};
+
+long unwind_digits(long a, long b, long c)
+{
+    return 100 * a + 10 * b + c;
+}
+
+const struct detour_plan *unwind_plan(void)
+{
+    static struct detour_plan plan;
+    plan = plan_of(prologue, sizeof prologue, (uintptr_t)unwind_continue);
+    plan.unwind_count = LENGTH_OF(rows);
+    memcpy(plan.unwind, rows, sizeof rows);
+    unwind_callee = unwind_digits;
+    return &plan;
+}
+
+static struct {
+    uintptr_t start, size;
+    uint8_t visited[64]; /* offsets, in order */
+    size_t count;
+    char complaint[200];
+} steps;
+
+static const char *(*unwinder)(void *context);
+
+/* After each instruction. Nothing may be asserted here: this is within anything. */
+static void on_step(int signal, siginfo_t *info, void *context)
+{
+    (void)signal, (void)info;
+    uintptr_t ip = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+    if (ip - steps.start >= steps.size || steps.count == sizeof steps.visited)
+        return;
+    steps.visited[steps.count++] = (uint8_t)(ip - steps.start);
+    const char *wrong = unwinder(context);
+    if (wrong != NULL && *steps.complaint == '\0')
+        snprintf(steps.complaint, sizeof steps.complaint, "offset %zu: %s", ip - steps.start,
+                 wrong);
+}
+
+static void step_through(evaluator *function, uintptr_t size, const char *expected)
+{
+    char visited[4 * sizeof steps.visited + 1] = "", *at = visited;
+    struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO}, before;
+    memset(&steps, 0, sizeof steps);
+    steps.start = (uintptr_t)function;
+    steps.size = size;
+    ck_assert_int_eq(sigaction(SIGTRAP, &action, &before), 0);
+    long result = unwind_call(function, TRAP_FLAG);
+    ck_assert_int_eq(sigaction(SIGTRAP, &before, NULL), 0);
+    ck_assert_int_eq(result, 123);
+    for (size_t i = 0; i < steps.count; i++)
+        at += sprintf(at, i == 0 ? "%d" : " %d", steps.visited[i]);
+    ck_assert_str_eq(steps.complaint, "");
+    ck_assert_str_eq(visited, expected);
+}
+
+static evaluator *home_of(const struct image *image)
+{
+    evaluator *function;
+    uintptr_t address = image_slot(image, 0) - IMAGE_TEXT_OFFSET + IMAGE_HOME_OFFSET;
+    memcpy(&function, &address, sizeof function);
+    return function;
+}
+
+void assert_unwinds_at_each_step(const char *(*unwind)(void *context))
+{
+    static const uint32_t slots[] = {0, 1, 2, 255, 4095, 4096, IMAGE_SLOTS - 1};
+    if (under_valgrind()) {
+        skip("single steps", "valgrind has no trap flag");
+        return;
+    }
+    unwinder = unwind;
+    struct image *image = make_image(1, unwind_plan());
+    fill(image, 0, IMAGE_SLOTS);
+    for (size_t i = 0; i < LENGTH_OF(slots); i++)
+        step_through(slot_function(image, slots[i]), ARCH_SLOT_SIZE, "0 4 5 8 13 14");
+    step_through(home_of(image), sizeof prologue + ARCH_JUMP_SIZE, "0 2 4 5 12 13 16 18 20");
+    image = make_image(1, plan_fixed_at(unwind_digits));
+    step_through(home_of(image), ARCH_JUMP_SIZE, "0");
+}

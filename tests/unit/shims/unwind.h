@@ -1,0 +1,27 @@
+/* unwind.h - an evaluator with a known beginning, called by a caller with known registers, one
+ * instruction at a time. */
+#ifndef PYPERF_TEST_UNWIND_H
+#define PYPERF_TEST_UNWIND_H
+
+#include "../../../trampoline/image_file.h"
+#include "../support/plan.h"
+
+/* unwind.S */
+extern const uint64_t unwind_known[6]; /* rbx, rbp, r12 to r15 in unwind_call */
+extern uint64_t unwind_sp;             /* and rsp */
+extern evaluator *unwind_callee;       /* what the evaluator calls */
+extern const uint8_t unwind_return[], unwind_continue[];
+long unwind_call(evaluator *target, long flags);
+
+/* The evaluator: its first 20 bytes are displaced, and then it calls unwind_callee. */
+const struct detour_plan *unwind_plan(void);
+
+/* What unwind_callee is at first: 1, 2, 3 give 123. */
+long unwind_digits(long a, long b, long c);
+
+/* Runs slots of an image, and its home, in unwind_call. In front of each instruction `unwind` is
+ * asked, in a signal handler, what is wrong with the frames that it finds there; NULL is nothing.
+ */
+void assert_unwinds_at_each_step(const char *(*unwind)(void *context));
+
+#endif

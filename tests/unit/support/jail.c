@@ -1,0 +1,41 @@
+/* jail.c - worlds in which things fail: a full disk, no open(). Only for child processes, none of
+ * this can be undone. */
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "support.h"
+
+void child_mount_small_disk(size_t bytes, unsigned long flags)
+{
+    char options[64];
+    snprintf(options, sizeof options, "size=%zu", bytes);
+    if (unshare(CLONE_NEWNS) != 0)
+        child_skip("unshare", errno);
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", folder, "tmpfs", flags, options) != 0)
+        child_skip("mount", errno);
+}
+
+void child_forbid_open(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+#ifdef SYS_open
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_open, 1, 0),
+#endif
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {LENGTH_OF(filter), filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        child_skip("seccomp", errno);
+    child_check(open("/proc/self/maps", O_RDONLY) < 0 && errno == EPERM, "%s", "still opens");
+}

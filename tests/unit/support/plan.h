@@ -1,0 +1,103 @@
+/* plan.h - images for tests. Their plans were never prepared from a function: the displaced
+ * instruction does nothing, and what follows it is what the test wants. */
+#ifndef PYPERF_TEST_PLAN_H
+#define PYPERF_TEST_PLAN_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../../../trampoline/image.h"
+#include "support.h"
+
+/* What an evaluator gets and returns. */
+typedef long evaluator(long, long, long);
+
+/* Displaced instructions, and the function that goes on behind them. */
+static inline struct detour_plan plan_of(const uint8_t *code, size_t length, uintptr_t rest)
+{
+    struct detour_plan plan = {.site = rest - length, .length = length, .home = 0xbad};
+    plan.relocated_length = length + DETOUR_JUMP_LENGTH;
+    memcpy(plan.original, code, length);
+    memcpy(plan.relocated, code, length);
+    return plan;
+}
+
+static inline const struct detour_plan *plan_to(evaluator *function)
+{
+    static const uint8_t nop[] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
+    static struct detour_plan plan;
+    plan = plan_of(nop, sizeof nop, (uintptr_t)function);
+    return &plan;
+}
+
+/* The same, but the displaced instruction had to be adjusted, and runs nowhere but at `home`. */
+static inline const struct detour_plan *plan_fixed_at(evaluator *home)
+{
+    static struct detour_plan plan;
+    plan = *plan_to(home);
+    plan.relocated[0] ^= 1;
+    plan.home = (uintptr_t)home;
+    plan.site = 0xbad;
+    return &plan;
+}
+
+/* An image in the folder, or without a file. */
+static inline struct image *make_image(uint32_t spacing, const struct detour_plan *plan)
+{
+    struct failure why = {.what = ""};
+    int descriptors = count_descriptors();
+    errno = EXFULL;
+    struct image *image = keep(image_create(folder, spacing, plan, &why));
+    ck_assert_msg(image != NULL, "%s: %s: %s", failure_message(why.code), why.what,
+                  strerror(why.sys_errno));
+    ck_assert_int_eq(errno, EXFULL);
+    ck_assert_int_eq(count_descriptors(), descriptors);
+    return image;
+}
+
+static inline struct image *make_anonymous(uint32_t spacing, const struct detour_plan *plan)
+{
+    struct failure why = {.what = ""};
+    errno = EXFULL;
+    struct image *image = keep(image_create_anonymous(spacing, plan, &why));
+    ck_assert_msg(image != NULL, "%s: %s", failure_message(why.code), why.what);
+    ck_assert_int_eq(errno, EXFULL);
+    return image;
+}
+
+/* The name of the n-th function of a test, of many lengths. */
+static inline const char *name_of(uint32_t n)
+{
+    static char name[160];
+    snprintf(name, sizeof name, "py::Class.function_%u%.*s:/srv/app.py", n, (int)(n % 61),
+             "-------------------------------------------------------------");
+    return name;
+}
+
+static inline int32_t add(struct image *image, const char *name)
+{
+    errno = EXFULL;
+    int32_t number = image_add(image, name, strlen(name));
+    if (errno != EXFULL) /* one of many: an assertion that holds writes to a file */
+        ck_abort_msg("errno is %s", strerror(errno));
+    return number;
+}
+
+static inline void fill(struct image *image, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        int32_t number = add(image, name_of(i));
+        if (number != (int32_t)i)
+            ck_abort_msg("slot %d, expected %u", number, i);
+    }
+}
+
+static inline evaluator *slot_function(const struct image *image, uint32_t number)
+{
+    evaluator *function;
+    uintptr_t address = image_slot(image, number);
+    memcpy(&function, &address, sizeof function);
+    return function;
+}
+
+#endif

@@ -1,0 +1,220 @@
+#include "support.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+char folder[] = "/tmp/libpyperf-unit-XXXXXX";
+static char *child_message; /* shared with children */
+enum { MESSAGE_SIZE = 4096, MAPS_SIZE = 4 << 20 };
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status, (void)type;
+    return walk->level == 0 ? 0 : remove(path);
+}
+
+void clear_folder(void)
+{
+    nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void make_folder(void)
+{
+    if (mkdtemp(folder) == NULL) {
+        perror(folder);
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void remove_folder(void)
+{
+    clear_folder();
+    rmdir(folder);
+}
+
+int run_suite(const char *name, const TTest *const *tests, size_t count)
+{
+    child_message =
+        mmap(NULL, MESSAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    Suite *suite = suite_create(name);
+    TCase *group = tcase_create(name);
+    tcase_add_unchecked_fixture(group, make_folder, remove_folder);
+    tcase_add_checked_fixture(group, clear_folder, NULL);
+    tcase_set_timeout(group, 60);
+    for (size_t i = 0; i < count; i++)
+        tcase_add_test(group, tests[i]);
+    suite_add_tcase(suite, group);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+const char *in_folder(const char *format, ...)
+{
+    static char paths[8][256];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    int length = snprintf(path, sizeof paths[0], "%s/", folder);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(path + length, sizeof paths[0] - (size_t)length, format, arguments);
+    va_end(arguments);
+    return path;
+}
+
+static int count_in(const char *path)
+{
+    DIR *directory = opendir(path);
+    if (directory == NULL) /* passed assertions write to a file, which may be forbidden here */
+        ck_abort_msg("%s: %s", path, strerror(errno));
+    int count = -2; /* . and .. */
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count;
+}
+
+int count_entries(void)
+{
+    return count_in(folder);
+}
+
+int count_descriptors(void)
+{
+    return count_in("/proc/self/fd");
+}
+
+const char *read_file(const char *path, size_t *length)
+{
+    static char *bytes;
+    struct stat status;
+    free(bytes);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_msg(fd >= 0 && fstat(fd, &status) == 0, "%s: %s", path, strerror(errno));
+    bytes = malloc((size_t)status.st_size + 1);
+    ck_assert_int_eq(read(fd, bytes, (size_t)status.st_size), status.st_size);
+    bytes[status.st_size] = '\0';
+    close(fd);
+    if (length != NULL)
+        *length = (size_t)status.st_size;
+    return bytes;
+}
+
+void write_file(const char *path, const char *bytes, size_t length)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
+    ck_assert_int_eq(write(fd, bytes, length), (ssize_t)length);
+    close(fd);
+}
+
+int open_maps(void)
+{
+    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    ck_assert_msg(fd >= 0, "/proc/self/maps: %s", strerror(errno));
+    return fd;
+}
+
+const char *read_maps(int fd)
+{
+    static char texts[2][MAPS_SIZE];
+    static unsigned next;
+    char *text = texts[next++ % 2];
+    size_t used = 0;
+    ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+    for (ssize_t n; (n = read(fd, text + used, MAPS_SIZE - 1 - used)) > 0;)
+        used += (size_t)n;
+    text[used] = '\0';
+    return text;
+}
+
+void assert_never_writable_and_executable(void)
+{
+    int fd = open_maps(), lines = 0;
+    const char *line = read_maps(fd);
+    close(fd);
+    if (under_valgrind()) /* its own pages are */
+        return;
+    for (; *line != '\0'; line = strchr(line, '\n') + 1, lines++) {
+        const char *protection = strchr(line, ' ') + 1;
+        ck_assert_msg(protection[1] != 'w' || protection[2] != 'x', "writable and executable: %.*s",
+                      (int)strcspn(line, "\n"), line);
+    }
+    ck_assert_int_gt(lines, 5);
+}
+
+void limit_file_size(size_t bytes)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = bytes;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    signal(SIGXFSZ, SIG_DFL);
+}
+
+void *keep(void *memory)
+{
+    static void *kept[4096];
+    static size_t count;
+    ck_assert_uint_lt(count, LENGTH_OF(kept));
+    return kept[count++] = memory;
+}
+
+void skip(const char *what, const char *reason)
+{
+    printf("SKIP %s: %s: %s\n", tcase_name(), what, reason);
+    fflush(stdout);
+}
+
+bool under_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    return preload != NULL && strstr(preload, "vgpreload") != NULL;
+}
+
+void child_failed(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(child_message, MESSAGE_SIZE, format, arguments);
+    va_end(arguments);
+    _exit(1);
+}
+
+void child_skip(const char *what, int error)
+{
+    snprintf(child_message, MESSAGE_SIZE, "%s: %s", what, strerror(error));
+    _exit(77); /* as for automake */
+}
+
+void assert_in_child(void (*body)(void))
+{
+    child_message[0] = '\0';
+    fflush(NULL);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        body();
+        _exit(0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(WIFEXITED(status), "the child was killed by signal %d", WTERMSIG(status));
+    if (WEXITSTATUS(status) == 77)
+        skip("in a child", child_message);
+    else
+        ck_assert_msg(WEXITSTATUS(status) == 0, "child: %s", child_message);
+}

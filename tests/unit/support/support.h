@@ -1,0 +1,73 @@
+/* support.h - what unit tests share: a folder of their own, child processes, and looks at this
+ * process from outside.
+ *
+ * Check runs each test in a process of its own, so a test may leave its process as it likes; what a
+ * test puts into the folder is removed after the suite, also when the test has crashed. */
+#ifndef PYPERF_TEST_SUPPORT_H
+#define PYPERF_TEST_SUPPORT_H
+
+#include <check.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define LENGTH_OF(array) (sizeof(array) / sizeof *(array))
+
+/* Runs the suite in a folder of its own, and returns main's value. A test may take a minute: tests
+ * also run under valgrind. */
+int run_suite(const char *name, const TTest *const *tests, size_t count);
+
+/* The folder, a path in it (valid for the next seven calls), and how many entries it has. */
+extern char folder[];
+const char *in_folder(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int count_entries(void);
+
+/* Empties the folder. */
+void clear_folder(void);
+
+/* A whole file, NUL terminated, in memory of its own that lasts until the next call. */
+const char *read_file(const char *path, size_t *length);
+void write_file(const char *path, const char *bytes, size_t length);
+
+int count_descriptors(void);
+
+/* /proc/self/maps through a descriptor that was opened before it may have become impossible. The
+ * text lasts until the call after the next. */
+int open_maps(void);
+const char *read_maps(int fd);
+
+/* Fails when any page of this process is both writable and executable. */
+void assert_never_writable_and_executable(void);
+
+/* Limits how large files may get, and puts SIGXFSZ back to what kills. */
+void limit_file_size(size_t bytes);
+
+/* What a program leaves in memory on purpose must be reachable for LeakSanitizer. */
+void *keep(void *memory);
+
+/* "SKIP test_name: what: reason" on stdout: Check itself knows no skipping. */
+void skip(const char *what, const char *reason);
+bool under_valgrind(void);
+
+/* Runs body in a child process that ends without atexit handlers: for what cannot be undone
+ * (seccomp, prctl, limits) or may kill. The test fails unless body returns and no child_check in it
+ * failed. A child that says child_skip is skipped by name. */
+void assert_in_child(void (*body)(void));
+void child_failed(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void child_skip(const char *what, int error) __attribute__((noreturn));
+
+#define child_check(condition, format, ...)                                                        \
+    ((condition)                                                                                   \
+         ? (void)0                                                                                 \
+         : child_failed("%s:%d: %s: " format, __FILE__, __LINE__, #condition, __VA_ARGS__))
+
+/* In a child: a full disk of `bytes` in place of the folder, in a mount namespace of the child's
+ * own. Skips where that is not permitted. */
+void child_mount_small_disk(size_t bytes, unsigned long flags);
+
+/* In a child: open() and openat() fail with EPERM from now on. */
+void child_forbid_open(void);
+
+#endif

@@ -1,0 +1,337 @@
+/* test_detour_commit.c - text_write.c: the jump goes in and out, and leaves no other trace. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "../../trampoline/detour.h"
+#include "support/support.h"
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65 /* Linux 6.3 */
+#endif
+
+enum { PAGE = 4096 };
+
+/* shims/target.S */
+extern const uint8_t target_site[], crossing_site[];
+long target(long x);
+long target_stub(long x);
+long crossing(long x);
+
+static struct detour_plan plan_for(const uint8_t *site, size_t length, uintptr_t stub)
+{
+    struct detour_plan plan = {.site = (uintptr_t)site, .length = length, .jump = {0xe9}};
+    int32_t distance = (int32_t)(stub - (plan.site + DETOUR_JUMP_LENGTH));
+    memcpy(plan.original, site, length);
+    memcpy(plan.jump + 1, &distance, sizeof distance);
+    return plan;
+}
+
+static struct detour_plan target_plan(void)
+{
+    return plan_for(target_site, 8, (uintptr_t)target_stub);
+}
+
+static struct detour_plan crossing_plan(void)
+{
+    return plan_for(crossing_site, 5, (uintptr_t)target_stub);
+}
+
+/* The two pages that hold the site, as they are now. */
+static void copy_pages(uint8_t copy[2 * PAGE], uintptr_t site)
+{
+    memcpy(copy, (const void *)(site & ~(uintptr_t)(PAGE - 1)), 2 * PAGE);
+}
+
+START_TEST(commits_and_reverts)
+{
+    struct detour_plan plan = target_plan();
+    struct failure why = {.code = FAILURE_NONE};
+    static uint8_t before[2 * PAGE], during[2 * PAGE], after[2 * PAGE];
+    copy_pages(before, plan.site);
+    ck_assert_int_eq(target(1), 2);
+    for (int round = 0; round < 3; round++) {
+        errno = EXFULL;
+        ck_assert_msg(detour_commit(&plan, &why), "%s: %s", failure_message(why.code), why.what);
+        ck_assert_int_eq(errno, EXFULL);
+        ck_assert_int_eq(target(1), 1001);
+        copy_pages(during, plan.site);
+        ck_assert_mem_eq(target_site, plan.jump, DETOUR_JUMP_LENGTH);
+        memcpy(during + (plan.site % PAGE), plan.original, DETOUR_JUMP_LENGTH);
+        ck_assert_msg(memcmp(during, before, sizeof before) == 0, "other bytes changed as well");
+
+        ck_assert_msg(detour_revert(&plan, &why), "%s: %s", failure_message(why.code), why.what);
+        ck_assert_int_eq(errno, EXFULL);
+        ck_assert_int_eq(target(1), 2);
+        copy_pages(after, plan.site);
+        ck_assert_mem_eq(after, before, sizeof before);
+    }
+    ck_assert_int_eq(why.code, FAILURE_NONE);
+}
+END_TEST
+
+START_TEST(crosses_a_page)
+{
+    struct detour_plan plan = crossing_plan();
+    ck_assert_uint_eq(plan.site % PAGE, PAGE - 3);
+    ck_assert_int_eq(crossing(1), 2);
+    ck_assert(detour_commit(&plan, NULL));
+    ck_assert_int_eq(crossing(1), 1001);
+    ck_assert(detour_revert(&plan, NULL));
+    ck_assert_int_eq(crossing(1), 2);
+    ck_assert_mem_eq(crossing_site, plan.original, plan.length);
+}
+END_TEST
+
+START_TEST(leaves_mappings_and_descriptors_alone)
+{
+    struct detour_plan plan = target_plan();
+    int maps = open_maps(), descriptors = count_descriptors();
+    const char *before = read_maps(maps);
+    ck_assert(detour_commit(&plan, NULL));
+    const char *during = read_maps(maps);
+    ck_assert_str_eq(during, before);
+    ck_assert(detour_revert(&plan, NULL));
+    const char *after = read_maps(maps);
+    ck_assert_str_eq(after, during);
+    ck_assert_int_eq(count_descriptors(), descriptors);
+    close(maps);
+    assert_never_writable_and_executable();
+}
+END_TEST
+
+START_TEST(refuses_other_bytes)
+{
+    struct detour_plan plan = target_plan(), wrong = plan;
+    for (size_t i = 0; i < DETOUR_JUMP_LENGTH; i++) {
+        struct failure why = {.code = FAILURE_NONE};
+        wrong = plan;
+        wrong.original[i] ^= 1;
+        errno = EXFULL;
+        ck_assert_msg(!detour_commit(&wrong, &why), "byte %zu is not looked at", i);
+        ck_assert_int_eq(errno, EXFULL);
+        ck_assert_int_eq(why.code, FAILURE_TEXT_CHANGED);
+        ck_assert_int_eq(why.sys_errno, 0);
+        ck_assert_mem_eq(target_site, plan.original, plan.length);
+    }
+    ck_assert(!detour_commit(&wrong, NULL));
+}
+END_TEST
+
+START_TEST(each_way_only_once)
+{
+    struct detour_plan plan = target_plan();
+    struct failure why = {.code = FAILURE_NONE};
+    ck_assert_msg(!detour_revert(&plan, &why), "reverts what is not there");
+    ck_assert_int_eq(why.code, FAILURE_TEXT_CHANGED);
+    ck_assert(detour_commit(&plan, NULL));
+    ck_assert_msg(!detour_commit(&plan, &why), "commits twice");
+    ck_assert_int_eq(why.code, FAILURE_TEXT_CHANGED);
+    ck_assert_int_eq(target(1), 1001);
+    ck_assert(detour_revert(&plan, NULL));
+    ck_assert_msg(!detour_revert(&plan, &why), "reverts twice");
+    ck_assert_int_eq(why.code, FAILURE_TEXT_CHANGED);
+    ck_assert_int_eq(target(1), 2);
+}
+END_TEST
+
+/* Another tool's jump on top of ours, or a debugger's breakpoint. */
+START_TEST(leaves_what_others_put_on_top)
+{
+    struct detour_plan plan = target_plan(), other = plan;
+    struct failure why = {.code = FAILURE_NONE};
+    ck_assert(detour_commit(&plan, NULL));
+    memcpy(other.original, plan.jump, DETOUR_JUMP_LENGTH);
+    memset(other.jump, 0xcc, DETOUR_JUMP_LENGTH);
+    ck_assert(detour_commit(&other, NULL));
+    ck_assert(!detour_revert(&plan, &why));
+    ck_assert_int_eq(why.code, FAILURE_TEXT_CHANGED);
+    ck_assert_mem_eq(target_site, other.jump, DETOUR_JUMP_LENGTH);
+    ck_assert(detour_revert(&other, NULL));
+    ck_assert(detour_revert(&plan, NULL));
+    ck_assert_int_eq(target(1), 2);
+}
+END_TEST
+
+static const uint8_t code[] = {0xb8, 1, 0, 0, 0, 0xc3}; /* mov $1, %eax; ret */
+
+/* A page without a file; and a file's, which must stay as it is. */
+START_TEST(patches_mapped_pages)
+{
+    int file = memfd_create("text", MFD_CLOEXEC), maps = open_maps();
+    ck_assert_int_eq(ftruncate(file, PAGE), 0);
+    ck_assert_int_eq(pwrite(file, code, sizeof code, 0), sizeof code);
+    uint8_t *pages[] = {
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+        mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0),
+    };
+    memcpy(pages[0], code, sizeof code);
+    ck_assert_int_eq(mprotect(pages[0], PAGE, PROT_READ | PROT_EXEC), 0);
+    for (size_t i = 0; i < LENGTH_OF(pages); i++) {
+        struct detour_plan plan = plan_for(pages[i], 5, (uintptr_t)pages[i] + 5);
+        int (*function)(void);
+        memcpy(&function, &pages[i], sizeof function);
+        const char *before = read_maps(maps);
+        ck_assert(detour_commit(&plan, NULL));
+        ck_assert_str_eq(read_maps(maps), before);
+        ck_assert_mem_eq(pages[i], plan.jump, DETOUR_JUMP_LENGTH);
+        ck_assert(detour_revert(&plan, NULL));
+        ck_assert_int_eq(function(), 1);
+        ck_assert_mem_eq(pages[i], code, sizeof code);
+    }
+    uint8_t in_file[sizeof code];
+    struct detour_plan plan = plan_for(pages[1], 5, (uintptr_t)pages[1] + 5);
+    ck_assert(detour_commit(&plan, NULL));
+    ck_assert_int_eq(pread(file, in_file, sizeof in_file, 0), sizeof in_file);
+    ck_assert_mem_eq(in_file, code, sizeof code);
+    close(file);
+    close(maps);
+}
+END_TEST
+
+static void *wait_for_ever(void *unused)
+{
+    pause();
+    return unused;
+}
+
+static void start_thread(void)
+{
+    pthread_t thread;
+    child_check(pthread_create(&thread, NULL, wait_for_ever, NULL) == 0, "%d", errno);
+}
+
+/* The second page is shared with its file, and there even /proc/self/mem does not write: half of
+ * the jump must not stay behind. */
+static void write_half(void)
+{
+    int file = memfd_create("text", MFD_CLOEXEC);
+    child_check(ftruncate(file, PAGE) == 0, "%d", errno);
+    uint8_t *pages =
+        mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *second =
+        mmap(pages + PAGE, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, file, 0);
+    child_check(second == pages + PAGE, "%d", errno);
+    mprotect(pages, PAGE, PROT_READ | PROT_EXEC);
+    struct detour_plan plan = plan_for(second - 2, 5, (uintptr_t)pages);
+    struct failure why = {.code = FAILURE_NONE};
+    start_thread(); /* so that it cannot be mended with mprotect */
+    child_check(!detour_commit(&plan, &why), "%s", "it is written");
+    child_check(why.code == FAILURE_TEXT_WRITE, "%s", failure_message(why.code));
+    child_check(memcmp(second - 2, plan.original, 5) == 0, "%02x %02x %02x", second[-2], second[-1],
+                second[0]);
+}
+
+static int maps_before_jail;
+
+static void check_both_ways(struct detour_plan plan, long (*function)(long))
+{
+    struct failure why = {.code = FAILURE_NONE};
+    const char *before = read_maps(maps_before_jail);
+    errno = EXFULL;
+    child_check(detour_commit(&plan, &why), "%s: %s", failure_message(why.code), why.what);
+    child_check(errno == EXFULL, "%d", errno);
+    child_check(function(1) == 1001, "%ld", function(1));
+    const char *after = read_maps(maps_before_jail);
+    child_check(strcmp(before, after) == 0, "\n%s\n%s", before, after);
+    child_check(detour_revert(&plan, &why), "%s: %s", failure_message(why.code), why.what);
+    child_check(errno == EXFULL, "%d", errno);
+    child_check(function(1) == 2, "%ld", function(1));
+    child_check(memcmp((void *)plan.site, plan.original, plan.length) == 0, "%s", "other bytes");
+    after = read_maps(maps_before_jail);
+    child_check(strcmp(before, after) == 0, "\n%s\n%s", before, after);
+}
+
+static void check_refused(struct detour_plan plan)
+{
+    struct failure why = {.code = FAILURE_NONE};
+    const char *before = read_maps(maps_before_jail);
+    errno = EXFULL;
+    child_check(!detour_commit(&plan, &why), "%s", "it is written");
+    child_check(errno == EXFULL, "%d", errno);
+    child_check(why.code == FAILURE_TEXT_WRITE, "%s", failure_message(why.code));
+    child_check(memcmp((void *)plan.site, plan.original, plan.length) == 0, "%s", "other bytes");
+    const char *after = read_maps(maps_before_jail);
+    child_check(strcmp(before, after) == 0, "\n%s\n%s", before, after);
+}
+
+static void deny_write_execute(void)
+{
+    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
+        child_skip("PR_SET_MDWE", errno);
+}
+
+static void without_proc(void)
+{
+    child_forbid_open();
+    check_both_ways(target_plan(), target);
+    check_both_ways(crossing_plan(), crossing);
+}
+
+static void without_proc_but_with_threads(void)
+{
+    start_thread();
+    child_forbid_open();
+    check_refused(target_plan());
+    check_refused(crossing_plan());
+    child_check(target(1) == 2, "%ld", target(1));
+}
+
+static void under_mdwe(void)
+{
+    deny_write_execute();
+    check_both_ways(target_plan(), target);
+    check_both_ways(crossing_plan(), crossing);
+}
+
+static void under_mdwe_without_proc(void)
+{
+    deny_write_execute();
+    child_forbid_open();
+    check_refused(target_plan());
+    child_check(target(1) == 2, "%ld", target(1));
+}
+
+static void with_threads(void)
+{
+    start_thread();
+    check_both_ways(target_plan(), target);
+}
+
+START_TEST(works_without_proc_mem)
+{
+    maps_before_jail = open_maps();
+    assert_in_child(without_proc);
+    assert_in_child(without_proc_but_with_threads);
+}
+END_TEST
+
+START_TEST(works_under_mdwe)
+{
+    maps_before_jail = open_maps();
+    assert_in_child(under_mdwe);
+    assert_in_child(under_mdwe_without_proc);
+}
+END_TEST
+
+START_TEST(works_with_threads)
+{
+    maps_before_jail = open_maps();
+    assert_in_child(with_threads);
+    assert_in_child(write_half);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        commits_and_reverts,  crosses_a_page,         leaves_mappings_and_descriptors_alone,
+        refuses_other_bytes,  each_way_only_once,     leaves_what_others_put_on_top,
+        patches_mapped_pages, works_without_proc_mem, works_under_mdwe,
+        works_with_threads,
+    };
+    return run_suite("detour_commit", tests, LENGTH_OF(tests));
+}

@@ -1,0 +1,128 @@
+/* test_detour_place.c - the page near the function: what stands in it, and that it was never
+ * writable and executable at once. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "../../trampoline/near_memory.h"
+#include "support/plan.h"
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65 /* Linux 6.3 */
+#endif
+
+/* mov %rdi, %rax; add $1000, %rax; ret - runs wherever it stands */
+static const uint8_t code[] = {0x48, 0x89, 0xf8, 0x48, 0x05, 0xe8, 3, 0, 0, 0xc3};
+
+static long hook(long a, long b, long c)
+{
+    return 100 * a + 10 * b + c;
+}
+
+static struct detour_plan make_plan(uintptr_t *page)
+{
+    struct detour_plan plan = {.relocated_length = sizeof code};
+    struct failure why;
+    *page = near_memory_reserve((uintptr_t)hook, DETOUR_PAGE_SIZE, &why);
+    memcpy(plan.relocated, code, sizeof code);
+    plan.home = *page + DETOUR_HOME_OFFSET;
+    return plan;
+}
+
+static evaluator *at(uintptr_t address)
+{
+    evaluator *function;
+    memcpy(&function, &address, sizeof function);
+    return function;
+}
+
+START_TEST(fills_the_page)
+{
+    uintptr_t page;
+    struct detour_plan plan = make_plan(&page);
+    struct failure why = {.what = ""};
+    int descriptors = count_descriptors();
+    errno = EXFULL;
+    ck_assert_msg(detour_place(&plan, page, (uintptr_t)hook, &why), "%s: %s",
+                  failure_message(why.code), why.what);
+    ck_assert_int_eq(errno, EXFULL);
+    ck_assert_int_eq(count_descriptors(), descriptors);
+    ck_assert_int_eq(at(page + DETOUR_STUB_OFFSET)(1, 2, 3), 123);
+    ck_assert_int_eq(at(page + DETOUR_HOME_OFFSET)(1, 2, 3), 1001);
+    ck_assert_mem_eq((const void *)plan.home, code, sizeof code);
+    assert_never_writable_and_executable();
+}
+END_TEST
+
+START_TEST(longest_code)
+{
+    uintptr_t page;
+    struct detour_plan plan = make_plan(&page);
+    memset(plan.relocated, 0x90, DETOUR_MAX_RELOCATED - sizeof code); /* nop */
+    memcpy(plan.relocated + DETOUR_MAX_RELOCATED - sizeof code, code, sizeof code);
+    plan.relocated_length = DETOUR_MAX_RELOCATED;
+    ck_assert(detour_place(&plan, page, (uintptr_t)hook, NULL));
+    ck_assert_int_eq(at(page + DETOUR_HOME_OFFSET)(7, 2, 3), 1007);
+    ck_assert_int_eq(at(page + DETOUR_STUB_OFFSET)(1, 2, 3), 123);
+}
+END_TEST
+
+static const struct movable {
+    size_t length, relocated_length;
+    int changed; /* byte of the relocated code, -1 for none */
+    bool expected;
+} movables[] = {
+    {5, 10, -1, true}, {20, 25, -1, true}, {20, 25, 19, false},
+    {5, 10, 0, false}, {5, 10, 4, false},  {5, 14, -1, false}, /* lengthened */
+    {5, 10, 5, true}, /* the jump back is another anywhere else, of course */
+};
+
+START_TEST(knows_what_can_be_moved)
+{
+    for (size_t i = 0; i < LENGTH_OF(movables); i++) {
+        struct detour_plan plan = {.length = movables[i].length,
+                                   .relocated_length = movables[i].relocated_length};
+        memset(plan.original, 0x90, sizeof plan.original);
+        memset(plan.relocated, 0x90, sizeof plan.relocated);
+        if (movables[i].changed >= 0)
+            plan.relocated[movables[i].changed] = 0xcc;
+        ck_assert_msg(detour_is_movable(&plan) == movables[i].expected, "row %zu", i);
+    }
+}
+END_TEST
+
+static void check_refused(void)
+{
+    uintptr_t page;
+    struct detour_plan plan = make_plan(&page);
+    struct failure why = {.code = FAILURE_NONE};
+    errno = EXFULL;
+    child_check(!detour_place(&plan, page, (uintptr_t)hook, &why), "%#lx", page);
+    child_check(errno == EXFULL, "%s", strerror(errno));
+    child_check(why.code == FAILURE_NEAR_MEMORY, "%s", failure_message(why.code));
+    child_check(why.sys_errno != 0, "%s", why.what);
+    child_check(!detour_place(&plan, page, (uintptr_t)hook, NULL), "%#lx", page);
+}
+
+static void under_mdwe(void)
+{
+    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
+        child_skip("PR_SET_MDWE", errno);
+    check_refused();
+}
+
+START_TEST(memory_that_may_not_be_executable)
+{
+    assert_in_child(under_mdwe);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {fills_the_page, longest_code, knows_what_can_be_moved,
+                                  memory_that_may_not_be_executable};
+    return run_suite("detour_place", tests, LENGTH_OF(tests));
+}

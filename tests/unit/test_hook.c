@@ -1,0 +1,370 @@
+/* test_hook.c - arch/x86_64/hook.S on frames, code objects and co_extras made here: which way it
+ * takes, and what it leaves alone on the way. Linked without session.c, which defines hook_resolve
+ * for the library. */
+#include <execinfo.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../../trampoline/hook.h"
+#include "support/support.h"
+
+/* In the order of shims/hook.S. */
+struct registers {
+    uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8_to_15[8];
+    uint64_t xmm[16][2];
+};
+
+uint64_t hook_call(void (*hook)(void), const struct registers *before);
+void hook_return(void);
+void hook_slot(void);
+void hook_plain(void);
+extern struct registers hook_arrived;
+extern uint64_t hook_arrived_from;
+
+enum { FRAME_CODE = 32, CODE_EXTRA = 176, INDEX = 2, TAG = 0x4007 };
+
+static struct {
+    uint64_t frame[32], code[32], extra[16], values[16];
+} world;
+
+static const struct variant {
+    const char *name;
+    void (*hook)(void);
+    bool second, indirect, floor, always_slow;
+} variants[] = {
+    {"first_indirect", hook_frame_first_indirect, .indirect = true},
+    {"first", hook_frame_first, .second = false},
+    {"second", hook_frame_second, .second = true},
+    {"second_floor", hook_frame_second_floor, .second = true, .floor = true},
+    {"second_floor_slow", hook_frame_second_floor_slow, .second = true, .always_slow = true},
+};
+
+static struct {
+    int calls;
+    void *frame;
+    uintptr_t stack; /* of the call: must be a multiple of 16 */
+    void *callers[8];
+    int caller_count;
+    uintptr_t answer;
+} resolve;
+
+uintptr_t hook_resolve(void *frame)
+{
+    resolve.calls++;
+    resolve.frame = frame;
+    /* The frame address is below the return address. */
+    resolve.stack = (uintptr_t)__builtin_frame_address(0) + 16;
+    resolve.caller_count = backtrace(resolve.callers, LENGTH_OF(resolve.callers));
+    /* All that a callee may change (psABI, 3.2.1). */
+    __asm__ volatile("movq $-1, %%rax; movq %%rax, %%rcx; movq %%rax, %%rdx; movq %%rax, %%rsi\n\t"
+                     "movq %%rax, %%rdi; movq %%rax, %%r8; movq %%rax, %%r9; movq %%rax, %%r10\n\t"
+                     "movq %%rax, %%r11"
+                     :
+                     :
+                     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
+    return resolve.answer;
+}
+
+/* A frame whose code object has a valid slot. */
+static void make_world(const struct variant *variant)
+{
+    memset(&world, 0x5a, sizeof world);
+    hook_offsets.frame_code = FRAME_CODE;
+    hook_offsets.code_extra = CODE_EXTRA;
+    hook_offsets.index = INDEX;
+    hook_offsets.tag = HOOK_TAG(TAG);
+    world.frame[FRAME_CODE / 8] = (uintptr_t)world.code;
+    world.code[CODE_EXTRA / 8] = (uintptr_t)world.extra;
+    world.extra[0] = INDEX + 1;
+    uint64_t *values = &world.extra[1];
+    if (variant->indirect) {
+        world.extra[1] = (uintptr_t)world.values;
+        values = world.values;
+    }
+    values[INDEX] = HOOK_TAG(TAG) | (uintptr_t)hook_slot;
+    hook_stack_floor = 0;
+    resolve.calls = 0;
+    resolve.answer = (uintptr_t)hook_plain;
+}
+
+static uint64_t *our_value(const struct variant *variant)
+{
+    return variant->indirect ? &world.values[INDEX] : &world.extra[1 + INDEX];
+}
+
+static struct registers before;
+
+static uint64_t call(const struct variant *variant)
+{
+    uint64_t *all = (uint64_t *)&before;
+    for (size_t i = 0; i < sizeof before / sizeof *all; i++)
+        all[i] = 0x0101010101010101u * (i + 1);
+    before.rdi = variant->second ? 0xdeadbeef0001 : (uintptr_t)world.frame;
+    before.rsi = variant->second ? (uintptr_t)world.frame : 0xdeadbeef0002;
+    memset(&hook_arrived, 0, sizeof hook_arrived);
+    return hook_call(variant->hook, &before);
+}
+
+static void check_arguments(const char *name)
+{
+    ck_assert_msg(hook_arrived.rdi == before.rdi, "%s: rdi is %#lx", name, hook_arrived.rdi);
+    ck_assert_msg(hook_arrived.rsi == before.rsi, "%s: rsi is %#lx", name, hook_arrived.rsi);
+    ck_assert_msg(hook_arrived.rdx == before.rdx, "%s: rdx is %#lx", name, hook_arrived.rdx);
+    ck_assert_msg(hook_arrived.rbx == before.rbx, "%s: rbx is %#lx", name, hook_arrived.rbx);
+    ck_assert_msg(hook_arrived.rbp == before.rbp, "%s: rbp is %#lx", name, hook_arrived.rbp);
+    for (int i = 4; i < 8; i++)
+        ck_assert_msg(hook_arrived.r8_to_15[i] == before.r8_to_15[i], "%s: r%d is %#lx", name,
+                      8 + i, hook_arrived.r8_to_15[i]);
+    ck_assert_msg(hook_arrived_from == (uintptr_t)hook_return, "%s: would return to %#lx", name,
+                  hook_arrived_from);
+    ck_assert_msg(hook_arrived.rsp % 16 == 8, "%s: the stack is at %#lx", name, hook_arrived.rsp);
+}
+
+/* Nothing but rax and rcx, and no libc at all. */
+START_TEST(fast_way)
+{
+    for (size_t i = 0; i < LENGTH_OF(variants); i++) {
+        const struct variant *variant = &variants[i];
+        if (variant->always_slow)
+            continue;
+        make_world(variant);
+        errno = EXFULL;
+        uint64_t where = call(variant);
+        ck_assert_int_eq(errno, EXFULL);
+        ck_assert_msg(where == (uintptr_t)hook_slot, "%s: arrives at %#lx", variant->name, where);
+        ck_assert_msg(resolve.calls == 0, "%s: asks C", variant->name);
+        check_arguments(variant->name);
+        for (int j = 0; j < 4; j++)
+            ck_assert_msg(hook_arrived.r8_to_15[j] == before.r8_to_15[j], "%s: r%d is %#lx",
+                          variant->name, 8 + j, hook_arrived.r8_to_15[j]);
+        for (int j = 0; j < 16; j++)
+            ck_assert_msg(memcmp(hook_arrived.xmm[j], before.xmm[j], 16) == 0, "%s: xmm%d is %#lx",
+                          variant->name, j, hook_arrived.xmm[j][0]);
+    }
+}
+END_TEST
+
+START_TEST(every_place_in_ce_extras)
+{
+    for (size_t i = 0; i < LENGTH_OF(variants); i++)
+        for (int64_t index = 0; index < 8 && !variants[i].always_slow; index++) {
+            make_world(&variants[i]);
+            uint64_t value = *our_value(&variants[i]);
+            *our_value(&variants[i]) = 0;
+            our_value(&variants[i])[index - INDEX] = value;
+            world.extra[0] = (uint64_t)index + 1;
+            hook_offsets.index = index;
+            uint64_t where = call(&variants[i]);
+            ck_assert_msg(where == (uintptr_t)hook_slot, "%s, index %d: arrives at %#lx",
+                          variants[i].name, (int)index, where);
+        }
+}
+END_TEST
+
+/* What must lead to C, each as a change of a world that would not. */
+static void no_extra(const struct variant *variant)
+{
+    (void)variant;
+    world.code[CODE_EXTRA / 8] = 0;
+}
+static void too_small(const struct variant *variant)
+{
+    (void)variant;
+    world.extra[0] = INDEX;
+}
+static void empty(const struct variant *variant)
+{
+    world.extra[0] = 0;
+    if (variant->indirect)
+        world.extra[1] = 0; /* CPython 3.6 allocates it later */
+}
+static void negative_size(const struct variant *variant)
+{
+    (void)variant;
+    world.extra[0] = UINT64_MAX;
+}
+static void zero(const struct variant *variant)
+{
+    *our_value(variant) = 0;
+}
+static void stranger_pointer(const struct variant *variant)
+{
+    *our_value(variant) = (uintptr_t)world.values; /* somebody else's malloc */
+}
+static void stranger_number(const struct variant *variant)
+{
+    *our_value(variant) = 1;
+}
+static void all_ones(const struct variant *variant)
+{
+    *our_value(variant) = UINT64_MAX;
+}
+static void untagged(const struct variant *variant)
+{
+    *our_value(variant) = (uintptr_t)hook_slot;
+}
+static void stale_tag(const struct variant *variant)
+{
+    *our_value(variant) = HOOK_TAG(TAG - 1) | (uintptr_t)hook_slot;
+}
+static void lowest_tag_bit(const struct variant *variant)
+{
+    *our_value(variant) ^= HOOK_TAG(1);
+}
+static void highest_tag_bit(const struct variant *variant)
+{
+    *our_value(variant) ^= HOOK_TAG(0x10000);
+}
+static void new_tag(const struct variant *variant)
+{
+    (void)variant;
+    hook_offsets.tag = HOOK_TAG(TAG + 1);
+}
+
+static const struct detour_to_c {
+    const char *name;
+    void (*change)(const struct variant *);
+} changes[] = {
+#define CHANGE(name)                                                                               \
+    {                                                                                              \
+#name, name                                                                                \
+    }
+    CHANGE(no_extra), CHANGE(too_small),        CHANGE(empty),           CHANGE(negative_size),
+    CHANGE(zero),     CHANGE(stranger_pointer), CHANGE(stranger_number), CHANGE(all_ones),
+    CHANGE(untagged), CHANGE(stale_tag),        CHANGE(lowest_tag_bit),  CHANGE(highest_tag_bit),
+    CHANGE(new_tag),
+};
+
+static void check_slow(const struct variant *variant, const char *change)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s, %s", variant->name, change);
+    uint64_t where = call(variant);
+    ck_assert_msg(resolve.calls == 1, "%s: asks C %d times", name, resolve.calls);
+    ck_assert_msg(where == resolve.answer, "%s: arrives at %#lx, expected %#lx", name, where,
+                  resolve.answer);
+    ck_assert_msg(resolve.frame == world.frame, "%s: frame %p", name, resolve.frame);
+    ck_assert_msg(resolve.stack % 16 == 0, "%s: stack at %#lx", name, resolve.stack);
+    check_arguments(name);
+}
+
+START_TEST(slow_way)
+{
+    for (size_t i = 0; i < LENGTH_OF(variants); i++)
+        for (size_t j = 0; j < LENGTH_OF(changes); j++) {
+            make_world(&variants[i]);
+            changes[j].change(&variants[i]);
+            check_slow(&variants[i], changes[j].name);
+        }
+}
+END_TEST
+
+/* The answer of C is followed, also to a slot. */
+START_TEST(slow_way_to_a_slot)
+{
+    for (size_t i = 0; i < LENGTH_OF(variants); i++) {
+        make_world(&variants[i]);
+        *our_value(&variants[i]) = 0;
+        resolve.answer = (uintptr_t)hook_slot;
+        check_slow(&variants[i], "answered with a slot");
+    }
+}
+END_TEST
+
+/* Asks C also when there is a valid slot. */
+START_TEST(slow_entry)
+{
+    int checked = 0;
+    for (size_t i = 0; i < LENGTH_OF(variants); i++)
+        if (variants[i].always_slow) {
+            make_world(&variants[i]);
+            check_slow(&variants[i], "valid slot");
+            checked++;
+        }
+    ck_assert_int_gt(checked, 0);
+}
+END_TEST
+
+/* Only who looks at the stack pointer, and only below the floor. */
+START_TEST(asks_below_the_floor)
+{
+    int with_floor = 0;
+    for (size_t i = 0; i < LENGTH_OF(variants); i++) {
+        if (variants[i].always_slow)
+            continue;
+        with_floor += variants[i].floor;
+        make_world(&variants[i]);
+        call(&variants[i]);
+        uint64_t stack = hook_arrived.rsp; /* the same in all calls */
+        const uint64_t floors[] = {0, stack - 1, stack, stack + 1, stack + 8, UINT64_MAX};
+        for (size_t j = 0; j < LENGTH_OF(floors); j++) {
+            make_world(&variants[i]);
+            hook_stack_floor = floors[j];
+            call(&variants[i]);
+            ck_assert_uint_eq(hook_arrived.rsp, stack);
+            int expected = variants[i].floor && stack < floors[j];
+            ck_assert_msg(resolve.calls == expected, "%s, floor %+ld: asks C %d times",
+                          variants[i].name, (long)(floors[j] - stack), resolve.calls);
+            check_arguments(variants[i].name);
+        }
+    }
+    ck_assert_int_eq(with_floor, 1);
+}
+END_TEST
+
+static void *floor_of_thread(void *floor)
+{
+    *(uintptr_t *)floor = hook_stack_floor;
+    hook_stack_floor = 1;
+    return NULL;
+}
+
+START_TEST(each_thread_has_its_floor)
+{
+    pthread_t thread;
+    ck_assert_uint_eq(hook_stack_floor, UINTPTR_MAX);
+    hook_stack_floor = 4711;
+    for (int i = 0; i < 2; i++) {
+        uintptr_t floor = 0;
+        ck_assert_int_eq(pthread_create(&thread, NULL, floor_of_thread, &floor), 0);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        ck_assert_uint_eq(floor, UINTPTR_MAX);
+    }
+    ck_assert_uint_eq(hook_stack_floor, 4711);
+}
+END_TEST
+
+/* hook.S's .cfi: from C back through the hook into its caller. */
+START_TEST(unwinds_from_c)
+{
+    for (size_t i = 0; i < LENGTH_OF(variants); i++) {
+        make_world(&variants[i]);
+        *our_value(&variants[i]) = 0;
+        call(&variants[i]);
+        int found = -1;
+        for (int j = 0; j < resolve.caller_count; j++)
+            if ((uintptr_t)resolve.callers[j] == (uintptr_t)hook_return)
+                found = j;
+        ck_assert_msg(found >= 2, "%s: hook_call is frame %d of %d", variants[i].name, found,
+                      resolve.caller_count);
+        uintptr_t below = (uintptr_t)resolve.callers[found - 1] - (uintptr_t)variants[i].hook;
+        ck_assert_msg(below < 256, "%s: hook_call called something else", variants[i].name);
+        ck_assert_msg(resolve.caller_count > found + 1, "%s: the stack ends there",
+                      variants[i].name);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {fast_way,
+                                  every_place_in_ce_extras,
+                                  slow_way,
+                                  slow_way_to_a_slot,
+                                  slow_entry,
+                                  asks_below_the_floor,
+                                  each_thread_has_its_floor,
+                                  unwinds_from_c};
+    return run_suite("hook", tests, LENGTH_OF(tests));
+}

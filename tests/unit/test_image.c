@@ -1,0 +1,354 @@
+/* test_image.c - an image's life: made, loaded, run, filled to the last slot. What its file looks
+ * like to readers is test_image_file.c, what it does to unwinders test_image_unwind.c. */
+#include <dlfcn.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/plan.h"
+
+#include "arch.h"
+
+enum { PAGE = 4096 };
+
+static long evaluate(long a, long b, long c)
+{
+    return 100 * a + 10 * b + c;
+}
+
+START_TEST(makes_one_file)
+{
+    struct stat status;
+    umask(0);
+    struct image *image = make_image(1, plan_to(evaluate));
+    const char *prefix = in_folder("pyperf-%d-", (int)getpid()), *path = image_path(image);
+    ck_assert_msg(strncmp(path, prefix, strlen(prefix)) == 0, "%s", path);
+    ck_assert_str_eq(path + strlen(prefix) + 6, ".so");
+    ck_assert_int_eq(count_entries(), 1);
+    ck_assert_int_eq(stat(path, &status), 0);
+    ck_assert_uint_eq(status.st_mode, S_IFREG | 0600);
+    /* mostly holes */
+    ck_assert_int_gt(status.st_size, 1 << 20);
+    ck_assert_int_lt(status.st_blocks * 512, 400 << 10);
+}
+END_TEST
+
+static int note_path(struct dl_phdr_info *info, size_t size, void *path)
+{
+    (void)size;
+    return strcmp(info->dlpi_name, path) == 0;
+}
+
+START_TEST(loader_knows_it)
+{
+    struct image *image = make_image(1, plan_to(evaluate));
+    Dl_info info;
+    ck_assert_int_eq(add(image, "py::f:f.py"), 0);
+    ck_assert_int_ne(dl_iterate_phdr(note_path, (void *)image_path(image)), 0);
+    ck_assert_int_ne(dladdr((void *)image_slot(image, 0), &info), 0);
+    ck_assert_str_eq(info.dli_fname, image_path(image));
+    ck_assert_ptr_null(dlsym(RTLD_DEFAULT, "py::f:f.py"));
+    ck_assert_ptr_null(dlsym(RTLD_DEFAULT, "pyperf_detour"));
+}
+END_TEST
+
+/* With a file and without; both spacings that are in use; both kinds of plan. */
+static struct image *make_kind(int kind)
+{
+    uint32_t spacing = kind & 2 ? 16 : 1;
+    const struct detour_plan *plan = kind & 4 ? plan_fixed_at(evaluate) : plan_to(evaluate);
+    return kind & 1 ? make_anonymous(spacing, plan) : make_image(spacing, plan);
+}
+enum { KINDS = 8 };
+
+START_TEST(slots_run_the_evaluator)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct image *image = make_kind(kind);
+        fill(image, 0, 600);
+        for (uint32_t i = 0; i < 600; i++) {
+            long got = slot_function(image, i)(1, 2, 3);
+            ck_assert_msg(got == 123, "kind %d, slot %u: %ld", kind, i, got);
+        }
+        ck_assert_uint_eq(image_slot(image, 1) - image_slot(image, 0),
+                          (kind & 2 ? 16 : 1) * ARCH_SLOT_SIZE);
+    }
+}
+END_TEST
+
+static long recurse(long depth, long slot, long unused)
+{
+    evaluator *next;
+    memcpy(&next, &slot, sizeof next);
+    return depth == 0 ? unused : next(depth - 1, slot, unused + 1);
+}
+
+START_TEST(slots_nest)
+{
+    struct image *image = make_image(1, plan_to(recurse));
+    fill(image, 0, 1);
+    ck_assert_int_eq(slot_function(image, 0)(1000, (long)image_slot(image, 0), 0), 1000);
+}
+END_TEST
+
+START_TEST(finds_slots_by_address)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct image *image = make_kind(kind);
+        ck_assert_int_eq(image_slot_at(image, image_slot(image, 0)), -1);
+        fill(image, 0, 100);
+        for (uint32_t i = 0; i < 100; i++)
+            for (uintptr_t offset = 0; offset < ARCH_SLOT_SIZE; offset++)
+                ck_assert_int_eq(image_slot_at(image, image_slot(image, i) + offset), (int32_t)i);
+        ck_assert_int_eq(image_slot_at(image, image_slot(image, 100)), -1);
+        ck_assert_int_eq(image_slot_at(image, image_slot(image, 0) - 1), -1);
+        ck_assert_int_eq(image_slot_at(image, image_slot(image, 0) - PAGE), -1);
+        ck_assert_int_eq(image_slot_at(image, 0), -1);
+        ck_assert_int_eq(image_slot_at(image, UINTPTR_MAX), -1);
+        ck_assert_int_eq(image_slot_at(image, (uintptr_t)evaluate), -1);
+    }
+}
+END_TEST
+
+START_TEST(keeps_names)
+{
+    static char longest[70000];
+    memset(longest, 'n', sizeof longest - 1);
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct image *image = make_kind(kind);
+        ck_assert_int_eq(add(image, ""), 0);
+        ck_assert_int_eq(add(image, "x"), 1);
+        ck_assert_int_eq(image_add(image, "cut here", 3), 2);
+        ck_assert_int_eq(add(image, longest), 3); /* more than one step of growth */
+        ck_assert_int_eq(add(image, "\xf0\x9f\x90\x8d"), 4);
+        const char *first = image_name(image, 1);
+        fill(image, 5, 1000);
+        ck_assert_str_eq(image_name(image, 0), "");
+        ck_assert_ptr_eq(image_name(image, 1), first);
+        ck_assert_str_eq(first, "x");
+        ck_assert_str_eq(image_name(image, 2), "cut");
+        ck_assert_str_eq(image_name(image, 3), longest);
+        ck_assert_str_eq(image_name(image, 4), "\xf0\x9f\x90\x8d");
+        for (uint32_t i = 5; i < 1000; i++)
+            ck_assert_str_eq(image_name(image, i), name_of(i));
+    }
+}
+END_TEST
+
+/* All slots are alike but for the distance to home. */
+static void check_slots(const struct image *image, uint32_t count)
+{
+    uintptr_t home = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t expected[ARCH_SLOT_SIZE];
+        const uint8_t *slot = (const uint8_t *)image_slot(image, i);
+        int32_t displacement;
+        memcpy(&displacement, slot + arch_slot_displacement, sizeof displacement);
+        uintptr_t target = (uintptr_t)slot + arch_slot_displacement + 4 + (uintptr_t)displacement;
+        if (i == 0)
+            home = target;
+        ck_assert_msg(target == home, "slot %u calls %#lx, the first one %#lx", i, target, home);
+        memcpy(expected, arch_slot, sizeof expected);
+        memcpy(expected + arch_slot_displacement, &displacement, sizeof displacement);
+        ck_assert_msg(memcmp(slot, expected, sizeof expected) == 0, "slot %u is another", i);
+    }
+}
+
+START_TEST(takes_as_many_as_it_says)
+{
+    static const uint32_t spacings[] = {1, 16};
+    const struct detour_plan *plan = plan_to(evaluate);
+    for (size_t i = 0; i < 2 * LENGTH_OF(spacings); i++) {
+        uint32_t count = IMAGE_SLOTS / spacings[i / 2];
+        int descriptors = count_descriptors();
+        struct image *image =
+            i % 2 == 0 ? make_image(spacings[i / 2], plan) : make_anonymous(spacings[i / 2], plan);
+        fill(image, 0, count);
+        for (int again = 0; again < 3; again++)
+            ck_assert_int_eq(add(image, "one too many"), -1);
+        ck_assert_int_eq(count_descriptors(), descriptors);
+        check_slots(image, count);
+        ck_assert_str_eq(image_name(image, count - 1), name_of(count - 1));
+        ck_assert_str_eq(image_name(image, 0), name_of(0));
+        ck_assert_int_eq(slot_function(image, count - 1)(4, 5, 6), 456);
+        ck_assert_int_eq(image_slot_at(image, image_slot(image, count - 1)), (int32_t)count - 1);
+        ck_assert_int_eq(image_slot_at(image, image_slot(image, count)), -1);
+    }
+}
+END_TEST
+
+START_TEST(takes_as_many_names_as_fit)
+{
+    static char name[1 << 20];
+    memset(name, 'n', sizeof name - 1);
+    for (int kind = 0; kind < 2; kind++) {
+        struct image *image = make_kind(kind);
+        int32_t number = 0;
+        for (int32_t expected = 0; number >= 0; expected++) {
+            name[0] = (char)('a' + expected);
+            number = add(image, name);
+            ck_assert(number == expected || number == -1);
+        }
+        ck_assert_int_eq(add(image, "short"), -1); /* full is full */
+        for (int i = 0; i < 15; i++) {
+            ck_assert_int_eq(image_name(image, (uint32_t)i)[0], 'a' + i);
+            ck_assert_uint_eq(strlen(image_name(image, (uint32_t)i)), sizeof name - 1);
+        }
+    }
+}
+END_TEST
+
+/* Reading a slot's page early, as an unwinder may, does not make it stay what it was. */
+START_TEST(text_that_was_looked_at_still_grows)
+{
+    struct image *image = make_image(1, plan_to(evaluate));
+    volatile const uint8_t *text = (const uint8_t *)image_slot(image, 0);
+    unsigned sum = 0;
+    for (size_t i = 0; i < IMAGE_SLOTS * ARCH_SLOT_SIZE; i += PAGE)
+        sum += text[i];
+    ck_assert_uint_gt(sum, 0);
+    fill(image, 0, 20000);
+    check_slots(image, 20000);
+    ck_assert_int_eq(slot_function(image, 19999)(7, 8, 9), 789);
+}
+END_TEST
+
+/* The protection of the page at an address, "" when there is none. */
+static const char *line_at(const char *maps, uintptr_t address)
+{
+    for (const char *line = maps; *line != '\0'; line = strchr(line, '\n') + 1) {
+        uintptr_t start, end;
+        if (sscanf(line, "%lx-%lx", &start, &end) == 2 && start <= address && address < end)
+            return line;
+    }
+    return "";
+}
+
+START_TEST(no_page_is_writable_and_executable)
+{
+    int maps = open_maps();
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct image *image = make_kind(kind);
+        fill(image, 0, 5000 / (kind & 2 ? 16 : 1));
+        assert_never_writable_and_executable();
+        const char *text = read_maps(maps);
+        ck_assert_int_eq(strncmp(strchr(line_at(text, image_slot(image, 0)), ' '), " r-xp", 5), 0);
+        const char *tables = line_at(text, (uintptr_t)image_name(image, 0));
+        ck_assert_int_eq(strncmp(strchr(tables, ' '), kind % 2 == 0 ? " rw-s" : " rw-p", 5), 0);
+    }
+    close(maps);
+}
+END_TEST
+
+/* perf takes a file's lowest mapping for its load address. So the text must be the lowest even when
+ * it goes into a hole above the tables. */
+START_TEST(text_is_the_lowest_of_its_name)
+{
+    enum { HOLE = 8 << 20 }; /* large enough for the text, too small for the tables */
+    int maps = open_maps();
+    char *hole = mmap(NULL, HOLE + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int round = 0; round < 2; round++) {
+        if (round == 1)
+            munmap(hole + PAGE, HOLE);
+        struct image *image = make_image(1, plan_to(evaluate));
+        fill(image, 0, 1);
+        bool tables_below = (uintptr_t)image_name(image, 0) < image_slot(image, 0);
+        ck_assert_msg(round == 0 || tables_below, "the test has not made the hole it wanted");
+        uintptr_t start, end;
+        int found = 0;
+        for (const char *line = read_maps(maps); *line != '\0'; line = strchr(line, '\n') + 1) {
+            const char *path = memchr(line, '/', strcspn(line, "\n"));
+            size_t length = strlen(image_path(image));
+            if (path == NULL || strncmp(path, image_path(image), length) != 0 ||
+                path[length] != '\n')
+                continue;
+            ck_assert_int_eq(sscanf(line, "%lx-%lx", &start, &end), 2);
+            if (found++ == 0)
+                ck_assert_msg(end == image_slot(image, IMAGE_SLOTS), "lowest: %.100s", line);
+        }
+        ck_assert_int_ge(found, 2);
+    }
+    close(maps);
+}
+END_TEST
+
+START_TEST(leaves_no_other_name)
+{
+    struct stat status;
+    struct image *image = make_image(1, plan_to(evaluate));
+    ck_assert_int_eq(stat(image_path(image), &status), 0);
+    ck_assert_uint_eq(status.st_nlink, 1);
+    ck_assert_int_eq(count_entries(), 1);
+}
+END_TEST
+
+START_TEST(without_a_file)
+{
+    struct image *image = make_anonymous(1, plan_to(evaluate));
+    ck_assert_ptr_null(image_path(image));
+    ck_assert_int_eq(count_entries(), 0);
+}
+END_TEST
+
+/* What a child does after image_freeze; its parent goes on meanwhile. */
+static int child_of_fork(struct image *image, int ready)
+{
+    char byte;
+    image_freeze(image);
+    if (image_add(image, "child", 5) != -1 || read(ready, &byte, 1) != 1)
+        return 1;
+    for (uint32_t i = 0; i < 10; i++)
+        if (strcmp(image_name(image, i), name_of(i)) != 0 ||
+            image_slot_at(image, image_slot(image, i)) != (int32_t)i)
+            return 2;
+    if (slot_function(image, 9)(1, 2, 3) != 123 || image_slot_at(image, image_slot(image, 10)) >= 0)
+        return 3;
+    return image_add(image, "child", 5) != -1 ? 4 : 0;
+}
+
+START_TEST(forked_child_reads_only)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct image *image = make_kind(kind);
+        fill(image, 0, 10);
+        int ends[2], status;
+        ck_assert_int_eq(pipe(ends), 0);
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(child_of_fork(image, ends[0]));
+        fill(image, 10, 4000 / (kind & 2 ? 16 : 1));
+        ck_assert_int_eq(write(ends[1], "", 1), 1);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_msg(status == 0, "kind %d: status %#x", kind, status);
+        fill(image, 4000 / (kind & 2 ? 16 : 1), 4090 / (kind & 2 ? 16 : 1));
+        for (uint32_t i = 0; i < 4090 / (kind & 2 ? 16 : 1); i++)
+            ck_assert_str_eq(image_name(image, i), name_of(i));
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        makes_one_file,
+        loader_knows_it,
+        slots_run_the_evaluator,
+        slots_nest,
+        finds_slots_by_address,
+        keeps_names,
+        takes_as_many_as_it_says,
+        takes_as_many_names_as_fit,
+        text_that_was_looked_at_still_grows,
+        no_page_is_writable_and_executable,
+        text_is_the_lowest_of_its_name,
+        leaves_no_other_name,
+        without_a_file,
+        forked_child_reads_only,
+    };
+    return run_suite("image", tests, LENGTH_OF(tests));
+}

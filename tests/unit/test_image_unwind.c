@@ -1,0 +1,213 @@
+/* test_image_unwind.c - the unwind data of an image, with libunwind: from every instruction of a
+ * slot and of home the caller is found, with the registers that it had. */
+#define UNW_LOCAL_ONLY
+#include <libunwind.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shims/unwind.h"
+
+static const int registers[] = {UNW_X86_64_RBX, UNW_X86_64_RBP, UNW_X86_64_R12,
+                                UNW_X86_64_R13, UNW_X86_64_R14, UNW_X86_64_R15};
+
+/* What is wrong with the caller that a cursor has reached; NULL when it is ours. */
+static const char *wrong_caller(unw_cursor_t *cursor)
+{
+    static char text[100];
+    unw_word_t ip = 0, sp = 0;
+    unw_get_reg(cursor, UNW_REG_IP, &ip);
+    unw_get_reg(cursor, UNW_REG_SP, &sp);
+    if (ip != (uintptr_t)unwind_return || sp != unwind_sp) {
+        snprintf(text, sizeof text, "caller at %#lx, stack %#lx; expected %#lx, %#lx", ip, sp,
+                 (uintptr_t)unwind_return, unwind_sp);
+        return text;
+    }
+    for (size_t i = 0; i < LENGTH_OF(registers); i++) {
+        unw_word_t value = 0;
+        unw_get_reg(cursor, registers[i], &value);
+        if (value != unwind_known[i]) {
+            snprintf(text, sizeof text, "%s is %#lx in the caller, expected %#lx",
+                     unw_regname(registers[i]), value, unwind_known[i]);
+            return text;
+        }
+    }
+    return NULL;
+}
+
+static const char *unwind_from(void *context)
+{
+    unw_cursor_t cursor;
+    int error = unw_init_local2(&cursor, context, UNW_INIT_SIGNAL_FRAME);
+    if (error == 0)
+        error = unw_step(&cursor);
+    return error > 0 ? wrong_caller(&cursor) : unw_strerror(error);
+}
+
+START_TEST(from_each_instruction)
+{
+    assert_unwinds_at_each_step(unwind_from);
+}
+END_TEST
+
+static const struct image *seen_image;
+static char seen[400]; /* of the frames from a callee to unwind_call */
+
+static size_t describe(unw_cursor_t *cursor, char *out, size_t size)
+{
+    unw_word_t ip = 0, offset = 0;
+    char name[200] = "?";
+    unw_get_reg(cursor, UNW_REG_IP, &ip);
+    int32_t slot = image_slot_at(seen_image, ip);
+    if (slot < 0)
+        return 0;
+    unw_get_proc_name(cursor, name, sizeof name, &offset);
+    return (size_t)snprintf(out, size, "[%s+%lu, %d+%lu]", name, offset, slot,
+                            ip - image_slot(seen_image, (uint32_t)slot));
+}
+
+static long unwind_from_callee(long a, long b, long c)
+{
+    unw_context_t context;
+    unw_cursor_t cursor;
+    size_t used = 0;
+    int frames = 0;
+    unw_getcontext(&context);
+    unw_init_local(&cursor, &context);
+    while (unw_step(&cursor) > 0 && frames++ < 100) {
+        unw_word_t ip = 0;
+        unw_get_reg(&cursor, UNW_REG_IP, &ip);
+        if (ip == (uintptr_t)unwind_return) {
+            const char *wrong = wrong_caller(&cursor);
+            snprintf(seen + used, sizeof seen - used, " %s", wrong == NULL ? "caller" : wrong);
+            break;
+        }
+        used += describe(&cursor, seen + used, sizeof seen - used);
+    }
+    return unwind_digits(a, b, c);
+}
+
+/* The callee, unwind_continue, the slot at its return address, and the caller; with names. */
+START_TEST(from_a_callee)
+{
+    struct image *image = make_image(1, unwind_plan());
+    fill(image, 0, 3);
+    seen_image = image;
+    unwind_callee = unwind_from_callee;
+    for (uint32_t i = 0; i < 3; i++) {
+        char expected[400];
+        *seen = '\0';
+        ck_assert_int_eq(unwind_call(slot_function(image, i), 0), 123);
+        snprintf(expected, sizeof expected, "[%s+13, %u+13] caller", name_of(i), i);
+        ck_assert_str_eq(seen, expected);
+    }
+}
+END_TEST
+
+enum { DEPTH = 40 };
+static int depth;
+
+static long nest(long a, long b, long c)
+{
+    if (++depth < DEPTH)
+        return slot_function(seen_image, (uint32_t)depth)(a, b, c);
+    unw_context_t context;
+    unw_cursor_t cursor;
+    int found = DEPTH - 1;
+    unw_getcontext(&context);
+    unw_init_local(&cursor, &context);
+    while (unw_step(&cursor) > 0 && found >= 0) {
+        unw_word_t ip = 0;
+        unw_get_reg(&cursor, UNW_REG_IP, &ip);
+        int32_t slot = image_slot_at(seen_image, ip);
+        if (slot >= 0 && slot != found--)
+            return -slot;
+    }
+    return found == -1 ? 123 : found;
+}
+
+START_TEST(through_many_slots)
+{
+    struct image *image = make_image(1, unwind_plan());
+    fill(image, 0, DEPTH);
+    seen_image = image;
+    unwind_callee = nest;
+    depth = 0;
+    ck_assert_int_eq(unwind_call(slot_function(image, 0), 0), 123);
+    ck_assert_int_eq(depth, DEPTH);
+}
+END_TEST
+
+/* The n-th line that begins so; fails when there is none. */
+static const char *line_with(const char *text, const char *wanted)
+{
+    const char *found = strstr(text, wanted);
+    ck_assert_msg(found != NULL, "no \"%s\" in\n%s", wanted, text);
+    return found;
+}
+
+/* The unwind data as a reader without this process sees them. */
+static const char *frames_of(const struct image *image)
+{
+    static char text[1 << 16], command[300];
+    snprintf(command, sizeof command, "LC_ALL=C readelf -W --debug-dump=frames '%s' 2>&1",
+             image_path(image));
+    FILE *output = popen(command, "re");
+    text[fread(text, 1, sizeof text - 1, output)] = '\0';
+    ck_assert_int_eq(pclose(output), 0);
+    return text;
+}
+
+START_TEST(as_readelf_sees_it)
+{
+    const char *at = line_with(frames_of(make_image(1, unwind_plan())), "CIE");
+    at = line_with(at, "Return address column: 16");
+    at = line_with(at, "DW_CFA_def_cfa: r7 (rsp) ofs 8");
+    at = line_with(at, "DW_CFA_offset: r16 (rip) at cfa-8");
+    at = line_with(at, "FDE cie=00000000 pc=0000000000000800..000000000000081a");
+    at = line_with(at, "DW_CFA_advance_loc: 2 to 0000000000000802");
+    at = line_with(at, "DW_CFA_def_cfa_offset: 16");
+    at = line_with(at, "DW_CFA_offset: r15 (r15) at cfa-16");
+    at = line_with(at, "DW_CFA_def_cfa_offset: 24");
+    at = line_with(at, "DW_CFA_def_cfa_offset: 32");
+    at = line_with(at, "DW_CFA_offset: r6 (rbp) at cfa-32");
+    at = line_with(at, "DW_CFA_def_cfa_offset: 160");
+    at = line_with(at, "DW_CFA_def_cfa_offset: 168");
+    at = line_with(at, "DW_CFA_offset: r3 (rbx) at cfa-168");
+    at = line_with(at, "FDE cie=00000000 pc=0000000000001000..0000000000101000");
+    at = line_with(at, "DW_CFA_def_cfa_expression (DW_OP_breg7 (rsp): 8; ");
+    at = line_with(at, "DW_CFA_val_expression: r6 (rbp) (");
+    at = line_with(at, "ZERO terminator");
+    ck_assert_ptr_null(strstr(at, "FDE"));
+}
+END_TEST
+
+/* As many rows as there is room for, at the last places that there are. */
+START_TEST(longest_plan)
+{
+    static const uint8_t code[DETOUR_MAX_DISPLACED];
+    struct detour_plan plan = plan_of(code, sizeof code, (uintptr_t)unwind_digits);
+    char expected[100];
+    plan.unwind_count = DETOUR_MAX_UNWIND;
+    for (uint8_t i = 0; i < DETOUR_MAX_UNWIND; i++)
+        plan.unwind[i] = (struct detour_unwind_row){(uint8_t)(i + 13), (uint8_t)(248 - i * 8), 15};
+    const char *at = frames_of(make_image(1, &plan));
+    for (int i = 0; i < DETOUR_MAX_UNWIND; i++) {
+        snprintf(expected, sizeof expected, " to %016x", IMAGE_HOME_OFFSET + i + 13);
+        at = line_with(at, expected);
+        snprintf(expected, sizeof expected, "DW_CFA_def_cfa_offset: %d", 248 - i * 8);
+        at = line_with(at, expected);
+        snprintf(expected, sizeof expected, "r15 (r15) at cfa-%d", 248 - i * 8);
+        at = line_with(at, expected);
+    }
+    line_with(at, "FDE cie=00000000 pc=0000000000001000..0000000000101000");
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        from_each_instruction, from_a_callee, through_many_slots, as_readelf_sees_it, longest_plan,
+    };
+    return run_suite("image_unwind", tests, LENGTH_OF(tests));
+}

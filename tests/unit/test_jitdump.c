@@ -1,0 +1,268 @@
+/* test_jitdump.c - the dump, read back by the specification, and what must not happen to other
+ * people's files. */
+#include <elf.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../jitdump/jitdump.h"
+#include "support/support.h"
+
+enum { PID = 4711, LOAD = 0, UNWINDING = 4 };
+
+static struct jitdump dump;
+static const uint8_t code[16] = "0123456789abcdef";
+static const uint8_t unwind[37] = "unwind";
+
+/* The n-th function of a test. */
+static struct jitdump_function function(unsigned n)
+{
+    static char name[64];
+    struct jitdump_function made = {
+        .address = 0x7f0000000000u + n * 256,
+        .code = code,
+        .code_size = sizeof code,
+        .name = name,
+        .unwind = unwind,
+        .unwind_size = sizeof unwind,
+        .unwind_header_size = 20,
+    };
+    made.name_length = (size_t)snprintf(name, sizeof name, "py::function_%u:/srv/app.py", n);
+    return made;
+}
+
+static void open_dump(void)
+{
+    int descriptors = count_descriptors();
+    errno = EXFULL;
+    ck_assert_int_eq(jitdump_open(&dump, folder, PID, EM_X86_64), 0);
+    ck_assert_int_eq(errno, EXFULL);
+    ck_assert_int_eq(count_descriptors(), descriptors);
+}
+
+static void append(unsigned n)
+{
+    struct jitdump_function next = function(n);
+    int descriptors = count_descriptors();
+    errno = EXFULL;
+    ck_assert_int_eq(jitdump_append(&dump, &next), 0);
+    ck_assert_int_eq(errno, EXFULL);
+    ck_assert_int_eq(count_descriptors(), descriptors);
+}
+
+static uint64_t field(const char *at, size_t size)
+{
+    uint64_t value = 0;
+    memcpy(&value, at, size);
+    return value;
+}
+
+/* Checks the two records of the n-th function and returns what is behind them. */
+static const char *check_records(const char *at, unsigned n, uint64_t *time)
+{
+    struct jitdump_function expected = function(n);
+    size_t size = field(at + 4, 4);
+    ck_assert_uint_eq(field(at, 4), UNWINDING);
+    ck_assert_uint_eq(size, 40 + 40); /* 37 bytes of data, to a multiple of 8 */
+    ck_assert_uint_ge(field(at + 8, 8), *time);
+    *time = field(at + 8, 8);
+    ck_assert_uint_eq(field(at + 16, 8), sizeof unwind);
+    ck_assert_uint_eq(field(at + 24, 8), 20);
+    ck_assert_uint_eq(field(at + 32, 8), 48);
+    ck_assert_mem_eq(at + 40, unwind, sizeof unwind);
+    at += size;
+
+    size = field(at + 4, 4);
+    ck_assert_uint_eq(field(at, 4), LOAD);
+    ck_assert_uint_eq(size, 56 + expected.name_length + 1 + sizeof code + JITDUMP_SALT_SIZE);
+    ck_assert_uint_ge(field(at + 8, 8), *time);
+    ck_assert_uint_eq(field(at + 16, 4), PID);
+    ck_assert_uint_eq(field(at + 20, 4), (uint64_t)getpid());
+    ck_assert_uint_eq(field(at + 24, 8), expected.address);
+    ck_assert_uint_eq(field(at + 32, 8), expected.address);
+    ck_assert_uint_eq(field(at + 40, 8), sizeof code + JITDUMP_SALT_SIZE);
+    ck_assert_uint_eq(field(at + 48, 8), n);
+    ck_assert_str_eq(at + 56, expected.name);
+    ck_assert_mem_eq(at + 56 + expected.name_length + 1, code, sizeof code);
+    return at + size;
+}
+
+static void check_file(unsigned functions)
+{
+    size_t size;
+    uint64_t time = 0;
+    const char *text = read_file(dump.path, &size), *at = text + 40;
+    ck_assert_uint_ge(size, 40);
+    ck_assert_uint_eq(field(text, 4), 0x4A695444);
+    ck_assert_uint_eq(field(text + 4, 4), 1);
+    ck_assert_uint_eq(field(text + 8, 4), 40);
+    ck_assert_uint_eq(field(text + 12, 4), EM_X86_64);
+    ck_assert_uint_eq(field(text + 20, 4), PID);
+    ck_assert_uint_eq(field(text + 32, 8), 0);
+    for (unsigned n = 0; n < functions; n++)
+        at = check_records(at, n, &time);
+    ck_assert_uint_eq((size_t)(at - text), size);
+}
+
+START_TEST(records)
+{
+    struct stat status;
+    open_dump();
+    ck_assert_str_eq(dump.path, in_folder("jit-%d.dump", PID));
+    ck_assert_int_eq(stat(dump.path, &status), 0);
+    ck_assert_uint_eq(status.st_mode, S_IFREG | 0600);
+    check_file(0);
+    for (unsigned n = 0; n < 100; n++) {
+        append(n);
+        check_file(n + 1);
+    }
+}
+END_TEST
+
+START_TEST(no_two_copies_of_the_code_are_alike)
+{
+    open_dump();
+    append(0);
+    append(1);
+    size_t size;
+    const char *text = read_file(dump.path, &size);
+    size_t last = size - JITDUMP_SALT_SIZE;
+    size_t one = sizeof code + JITDUMP_SALT_SIZE + function(1).name_length + 1 + 56 + 80;
+    ck_assert_mem_ne(text + last, text + last - one, JITDUMP_SALT_SIZE);
+}
+END_TEST
+
+START_TEST(extent_holds_all_that_perf_inject_maps)
+{
+    struct jitdump_function some = function(0);
+    ck_assert_uint_eq(jitdump_extent(&some), 32 + 48);
+}
+END_TEST
+
+START_TEST(marker_is_mapped_executable_and_not_writable)
+{
+    open_dump();
+    const char *maps = read_maps(open_maps());
+    const char *line = strstr(maps, dump.path);
+    ck_assert_ptr_nonnull(line);
+    while (line > maps && line[-1] != '\n')
+        line--;
+    ck_assert_msg(strstr(line, " r-xp 00000000 ") != NULL, "%.80s", line);
+}
+END_TEST
+
+START_TEST(file_of_an_earlier_process_is_emptied)
+{
+    write_file(in_folder("jit-%d.dump", PID), "stale", 5);
+    open_dump();
+    append(0);
+    check_file(1);
+}
+END_TEST
+
+static void check_refused(int expected)
+{
+    errno = EXFULL;
+    int error = jitdump_open(&dump, folder, PID, EM_X86_64);
+    ck_assert_msg(error == expected, "%s, expected %s", strerror(error), strerror(expected));
+    ck_assert_int_eq(errno, EXFULL);
+    struct jitdump_function dropped = function(0);
+    ck_assert_int_eq(jitdump_append(&dump, &dropped), 0);
+}
+
+START_TEST(links_are_not_followed)
+{
+    write_file(in_folder("target"), "precious", 8);
+    ck_assert_int_eq(symlink("target", in_folder("jit-%d.dump", PID)), 0);
+    check_refused(ELOOP);
+    ck_assert_int_eq(unlink(in_folder("jit-%d.dump", PID)), 0);
+    ck_assert_int_eq(link(in_folder("target"), in_folder("jit-%d.dump", PID)), 0);
+    check_refused(EPERM);
+    ck_assert_str_eq(read_file(in_folder("target"), NULL), "precious");
+}
+END_TEST
+
+START_TEST(neither_pipe_nor_folder)
+{
+    ck_assert_int_eq(mkfifo(in_folder("jit-%d.dump", PID), 0600), 0);
+    check_refused(EPERM);
+    ck_assert_int_eq(unlink(in_folder("jit-%d.dump", PID)), 0);
+    ck_assert_int_eq(mkdir(in_folder("jit-%d.dump", PID), 0700), 0);
+    check_refused(EISDIR);
+}
+END_TEST
+
+START_TEST(file_that_was_exchanged_is_left_alone)
+{
+    open_dump();
+    append(0);
+    ck_assert_int_eq(unlink(dump.path), 0);
+    write_file(dump.path, "precious", 8);
+    struct jitdump_function next = function(1);
+    ck_assert_int_eq(jitdump_append(&dump, &next), ESTALE);
+    ck_assert(!dump.open);
+    ck_assert_str_eq(read_file(dump.path, NULL), "precious");
+}
+END_TEST
+
+/* Whole records up to the limit, no signal, and then nothing more. */
+START_TEST(limit_on_file_size)
+{
+    open_dump();
+    struct rlimit limit, old; /* not for Check's own file, which holds what assertions say */
+    getrlimit(RLIMIT_FSIZE, &old);
+    limit = (struct rlimit){1000, old.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    unsigned n = 0;
+    int error = 0;
+    for (; error == 0 && n < 100; n++) {
+        struct jitdump_function next = function(n);
+        error = jitdump_append(&dump, &next);
+    }
+    setrlimit(RLIMIT_FSIZE, &old);
+    ck_assert_int_eq(error, EFBIG);
+    check_file(n - 1);
+    ck_assert(!dump.open);
+}
+END_TEST
+
+START_TEST(child_forgets_the_dump)
+{
+    open_dump();
+    append(0);
+    pid_t child = fork();
+    if (child == 0) {
+        jitdump_abandon(&dump);
+        struct jitdump_function dropped = function(1);
+        _exit(jitdump_append(&dump, &dropped));
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    check_file(1);
+    append(1);
+    check_file(2);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        records,
+        no_two_copies_of_the_code_are_alike,
+        extent_holds_all_that_perf_inject_maps,
+        marker_is_mapped_executable_and_not_writable,
+        file_of_an_earlier_process_is_emptied,
+        links_are_not_followed,
+        neither_pipe_nor_folder,
+        file_that_was_exchanged_is_left_alone,
+        limit_on_file_size,
+        child_forgets_the_dump,
+    };
+    return run_suite("jitdump", tests, LENGTH_OF(tests));
+}

@@ -1,0 +1,400 @@
+/* test_perf_map.c - the lines of a map file: exact, complete at every moment, and still so after a
+ * kill. What happens to a file that is not as it should be: test_perf_map_hostile.c. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../jitdump/perf_map.h"
+#include "support/support.h"
+
+enum { PAGE = 4096, PID = 4711 };
+
+static struct perf_map map;
+
+/* What the file should hold, without the empty lines at its end. */
+static char expected[8 << 20];
+static size_t expected_length;
+
+static const char *map_path(void)
+{
+    return in_folder("perf-%d.map", PID);
+}
+
+static void open_map(void)
+{
+    int descriptors = count_descriptors();
+    errno = EXFULL;
+    int error = perf_map_open(&map, folder, PID);
+    ck_assert_msg(error == 0, "%s: %s", map.path, strerror(error));
+    ck_assert_int_eq(errno, EXFULL);
+    ck_assert_int_eq(count_descriptors(), descriptors);
+}
+
+static void append(uint64_t address, size_t size, const char *name, size_t length)
+{
+    errno = EXFULL;
+    int error = perf_map_append(&map, address, size, name, length);
+    ck_assert_msg(error == 0, "%s", strerror(error));
+    ck_assert_int_eq(errno, EXFULL);
+    expected_length += (size_t)sprintf(expected + expected_length, "%" PRIx64 " %zx %.*s\n",
+                                       address, size, (int)length, name);
+}
+
+/* Exactly the lines, and behind them `empty` empty ones; or any number up to a page's; or any. */
+enum { UP_TO_A_PAGE = -1, ANY = -2 };
+
+static void check_file(int empty)
+{
+    size_t length;
+    const char *text = read_file(map_path(), &length);
+    ck_assert_msg(length >= expected_length, "%zu bytes, expected %zu", length, expected_length);
+    ck_assert_msg(memcmp(text, expected, expected_length) == 0, "the lines are others");
+    size_t newlines = strspn(text + expected_length, "\n");
+    ck_assert_msg(newlines == length - expected_length, "there is something behind the lines");
+    if (empty >= 0)
+        ck_assert_uint_eq(newlines, (size_t)empty);
+    else if (empty == UP_TO_A_PAGE)
+        ck_assert_uint_lt(newlines, PAGE);
+}
+
+static void finish(void)
+{
+    errno = EXFULL;
+    perf_map_finish(&map);
+    ck_assert_int_eq(errno, EXFULL);
+    check_file(0);
+}
+
+START_TEST(line_is_as_perf_wants_it)
+{
+    static const char name[] = "py::main:/srv/app.py, and what is not part of it";
+    open_map();
+    check_file(0);
+    ck_assert_int_eq(perf_map_append(&map, 0x7f31c0de1010, 16, name, 20), 0);
+    ck_assert_int_eq(
+        strncmp(read_file(map_path(), NULL), "7f31c0de1010 10 py::main:/srv/app.py\n\n\n\n", 40),
+        0);
+    perf_map_finish(&map);
+    ck_assert_str_eq(read_file(map_path(), NULL), "7f31c0de1010 10 py::main:/srv/app.py\n");
+}
+END_TEST
+
+START_TEST(numbers_of_any_size)
+{
+    open_map();
+    append(0, 0, "zero", 4);
+    for (uint64_t bit = 1; bit != 0; bit <<= 1) {
+        append(bit, bit - 1, "one bit", 7);
+        append(bit - 1, bit, "all below it", 12);
+    }
+    append(UINT64_MAX, SIZE_MAX, "all", 3);
+    append(0x123456789abcdef0, 0xfedcba9876543210, "", 0);
+    check_file(UP_TO_A_PAGE);
+    finish();
+}
+END_TEST
+
+START_TEST(only_the_user_may_read_it)
+{
+    struct stat status;
+    umask(0);
+    open_map();
+    append(1, 1, "x", 1);
+    ck_assert_int_eq(stat(map_path(), &status), 0);
+    ck_assert_uint_eq(status.st_mode, S_IFREG | 0600);
+    ck_assert_uint_eq(status.st_nlink, 1);
+}
+END_TEST
+
+START_TEST(path_is_perfs)
+{
+    open_map();
+    ck_assert_str_eq(map.path, map_path());
+    ck_assert_int_eq(count_entries(), 1);
+    perf_map_finish(&map);
+    ck_assert_int_eq(count_entries(), 1);
+}
+END_TEST
+
+START_TEST(grows_by_pages)
+{
+    struct stat status;
+    open_map();
+    int descriptors = count_descriptors();
+    for (int i = 0; i < 6000; i++) { /* beyond three windows */
+        char name[64];
+        append(0x7f0000000000 + 16 * (uint64_t)i, 16, name,
+               (size_t)sprintf(name, "py::function_%d:/srv/app.py", i));
+        ck_assert_int_eq(stat(map_path(), &status), 0);
+        ck_assert_int_eq(status.st_size % PAGE, 0);
+        ck_assert_uint_lt((size_t)status.st_size - expected_length, PAGE);
+        if (i % 500 == 0)
+            check_file(UP_TO_A_PAGE);
+    }
+    ck_assert_uint_gt(expected_length, 3 * 65536);
+    check_file(UP_TO_A_PAGE);
+    ck_assert_int_eq(count_descriptors(), descriptors);
+    finish();
+}
+END_TEST
+
+/* Lines that end at, before and behind the ends of pages and of the mapped window. */
+START_TEST(lengths_around_every_border)
+{
+    static char name[300000];
+    static const size_t borders[] = {4096, 8192, 61440, 65536, 69632, 131072, 200000};
+    memset(name, 'n', sizeof name);
+    open_map();
+    for (size_t i = 0; i < LENGTH_OF(borders); i++)
+        for (size_t length = borders[i] - 10; length < borders[i] + 10; length += i < 2 ? 1 : 5) {
+            append(0x1000, 16, name, length);
+            append(0x1000, 16, "short", 5);
+        }
+    check_file(UP_TO_A_PAGE);
+    finish();
+}
+END_TEST
+
+START_TEST(fills_a_page_to_the_last_byte)
+{
+    char name[PAGE];
+    memset(name, 'n', sizeof name);
+    open_map();
+    append(0x1000, 16, name, PAGE - strlen("1000 10 \n"));
+    ck_assert_uint_eq(expected_length, PAGE);
+    check_file(0);
+    append(0x1000, 16, "next", 4);
+    check_file(UP_TO_A_PAGE);
+    finish();
+}
+END_TEST
+
+START_TEST(closed_takes_lines_and_drops_them)
+{
+    static struct perf_map never_opened;
+    ck_assert_int_eq(perf_map_append(&never_opened, 1, 1, "x", 1), 0);
+    perf_map_finish(&never_opened);
+    perf_map_abandon(&never_opened);
+
+    open_map();
+    append(1, 1, "x", 1);
+    finish();
+    ck_assert_int_eq(perf_map_append(&map, 1, 1, "dropped", 7), 0);
+    check_file(0);
+    perf_map_finish(&map);
+    check_file(0);
+    perf_map_abandon(&map);
+    ck_assert_int_eq(perf_map_append(&map, 1, 1, "dropped", 7), 0);
+    check_file(0);
+}
+END_TEST
+
+/* What an earlier program of this process, or of one that had its pid, may have left. */
+static const struct left {
+    size_t text, newlines;
+} left[] = {
+    {0, 0},
+    {0, 1},
+    {0, PAGE},
+    {0, 3 * PAGE + 1},
+    {10, 0},
+    {10, 1},
+    {10, PAGE},
+    {10, PAGE - 10},
+    {10, 5 * PAGE - 10},
+    {PAGE - 1, 0},
+    {PAGE - 1, 1},
+    {PAGE, 0},
+    {PAGE, 1},
+    {PAGE, PAGE},
+    {PAGE + 1, 0},
+    {PAGE + 1, 1},
+    {2 * PAGE, 0},
+    {3 * PAGE - 1, 1},
+    {65536, 0},
+    {65535, 1},
+    {65536, 3 * PAGE},
+    {100000, 1},
+    {100000, 0},
+};
+
+static void leave(const struct left *row)
+{
+    clear_folder();
+    memset(expected, 'x', row->text);
+    memset(expected + row->text, '\n', row->newlines);
+    write_file(map_path(), expected, row->text + row->newlines);
+    expected_length = row->text;
+}
+
+START_TEST(appends_to_what_is_there)
+{
+    for (size_t i = 0; i < LENGTH_OF(left); i++) {
+        leave(&left[i]);
+        open_map();
+        if (left[i].text > 0)
+            expected[expected_length++] = '\n';
+        append(0x1000, 16, "first", 5);
+        check_file(ANY);
+        append(0x1010, 16, "second", 6);
+        finish();
+    }
+}
+END_TEST
+
+START_TEST(finished_without_a_line)
+{
+    for (size_t i = 0; i < LENGTH_OF(left); i++) {
+        leave(&left[i]);
+        open_map();
+        perf_map_finish(&map); /* adds nothing, not even a newline */
+        if (left[i].text > 0 && left[i].newlines > 0)
+            expected[expected_length++] = '\n';
+        check_file(0);
+    }
+}
+END_TEST
+
+/* exec does not say goodbye: the next program in the same process goes on. */
+START_TEST(survives_exec)
+{
+    char name[64];
+    for (int program = 0; program < 20; program++) {
+        open_map();
+        for (int i = 0; i < 97; i++)
+            append((uint64_t)i, 16, name, (size_t)sprintf(name, "py::f%d:%d.py", i, program));
+        perf_map_abandon(&map);
+    }
+    check_file(UP_TO_A_PAGE);
+    ck_assert_int_eq(count_entries(), 1);
+}
+END_TEST
+
+START_TEST(child_leaves_it_alone)
+{
+    open_map();
+    append(1, 1, "parent", 6);
+    pid_t pid = fork();
+    if (pid == 0) {
+        errno = EXFULL;
+        perf_map_abandon(&map);
+        int error = perf_map_append(&map, 2, 2, "child", 5);
+        perf_map_finish(&map);
+        _exit(error != 0 || errno != EXFULL || map.open);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    append(3, 3, "parent", 6);
+    check_file(UP_TO_A_PAGE);
+    finish();
+}
+END_TEST
+
+static const char *long_name(int i, size_t *length)
+{
+    static char name[128];
+    *length = (size_t)snprintf(name, sizeof name, "py::function_%d_%.*s:/srv/app.py", i, i % 60,
+                               "____________________________________________________________");
+    return name;
+}
+
+static void append_and_die(int count)
+{
+    perf_map_open(&map, folder, PID);
+    for (int i = 0; i < count; i++) {
+        size_t length;
+        const char *name = long_name(i, &length);
+        perf_map_append(&map, (uint64_t)i, 16, name, length);
+    }
+    kill(getpid(), SIGKILL);
+}
+
+START_TEST(killed_process_loses_nothing)
+{
+    static const int counts[] = {0, 1, 2, 53, 1000, 5000};
+    for (size_t i = 0; i < LENGTH_OF(counts); i++) {
+        int status;
+        clear_folder();
+        pid_t pid = fork();
+        if (pid == 0)
+            append_and_die(counts[i]);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        expected_length = 0;
+        for (int j = 0; j < counts[i]; j++) {
+            size_t length;
+            const char *name = long_name(j, &length);
+            expected_length +=
+                (size_t)sprintf(expected + expected_length, "%x 10 %.*s\n", j, (int)length, name);
+        }
+        check_file(UP_TO_A_PAGE);
+    }
+}
+END_TEST
+
+/* Returns how many lines there are, all but the last of them as they should be. The last may be
+ * the beginning of what it should be: the kill came in between. */
+static int check_killed_at_random(void)
+{
+    char wanted[256];
+    const char *line = read_file(map_path(), NULL);
+    for (int i = 0;; i++) {
+        if (line[strspn(line, "\n")] == '\0')
+            return i;
+        size_t length, got = strcspn(line, "\n");
+        const char *name = long_name(i, &length);
+        length = (size_t)snprintf(wanted, sizeof wanted, "%x 10 %.*s", i, (int)length, name);
+        bool last = line[got + strspn(line + got, "\n")] == '\0';
+        ck_assert_msg(strncmp(line, wanted, got) == 0 && (got == length || last),
+                      "line %d: %.*s, expected %s", i, (int)got, line, wanted);
+        line += got + 1;
+    }
+}
+
+START_TEST(killed_at_any_moment)
+{
+    int lines = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        int status;
+        clear_folder();
+        pid_t pid = fork();
+        if (pid == 0)
+            append_and_die(200000);
+        while (access(map_path(), F_OK) != 0)
+            continue;
+        usleep(37 * i);
+        kill(pid, SIGKILL);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        lines += check_killed_at_random();
+    }
+    ck_assert_int_gt(lines, 0);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        line_is_as_perf_wants_it,
+        numbers_of_any_size,
+        only_the_user_may_read_it,
+        path_is_perfs,
+        grows_by_pages,
+        lengths_around_every_border,
+        fills_a_page_to_the_last_byte,
+        closed_takes_lines_and_drops_them,
+        appends_to_what_is_there,
+        finished_without_a_line,
+        survives_exec,
+        child_leaves_it_alone,
+        killed_process_loses_nothing,
+        killed_at_any_moment,
+    };
+    return run_suite("perf_map", tests, LENGTH_OF(tests));
+}

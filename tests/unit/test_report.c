@@ -1,0 +1,121 @@
+/* test_report.c - lines on stderr: whole, single, and in one write. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../preload/report.h"
+#include "support/support.h"
+
+static int receiver;
+
+/* Datagrams keep apart what was written apart. */
+static void catch_stderr(void)
+{
+    int ends[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
+    ck_assert_int_eq(dup2(ends[0], STDERR_FILENO), STDERR_FILENO);
+    close(ends[0]);
+    receiver = ends[1];
+}
+
+/* The next write, NULL when there was none. */
+static const char *next_write(void)
+{
+    static char text[4096];
+    ssize_t n = recv(receiver, text, sizeof text - 1, MSG_DONTWAIT);
+    if (n < 0)
+        return NULL;
+    text[n] = '\0';
+    return text;
+}
+
+START_TEST(prints_one_line)
+{
+    catch_stderr();
+    errno = EXFULL;
+    report("%s is %d", "answer", 42);
+    ck_assert_int_eq(errno, EXFULL);
+    ck_assert_str_eq(next_write(), "libpyperf: answer is 42\n");
+    ck_assert_ptr_null(next_write());
+}
+END_TEST
+
+START_TEST(cuts_a_long_line)
+{
+    char text[2000];
+    catch_stderr();
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    for (size_t length = 480; length < 520; length++) {
+        report("%.*s", (int)length, text);
+        const char *line = next_write();
+        size_t all = strlen("libpyperf: ") + length + 1;
+        ck_assert_ptr_nonnull(line);
+        ck_assert_msg(strlen(line) == all || (all > 511 && strlen(line) >= 500),
+                      "%zu of %zu bytes arrive", strlen(line), all);
+        ck_assert_uint_le(strlen(line), 512);
+        ck_assert_msg(strchr(line, '\n') == line + strlen(line) - 1, "no newline at the end");
+        ck_assert_ptr_null(next_write());
+    }
+}
+END_TEST
+
+static const struct reported {
+    struct failure why;
+    const char *line;
+} reported[] = {
+    {{FAILURE_MEMORY, 0, ""}, "libpyperf: nothing happens: out of memory\n"},
+    {{FAILURE_MEMORY, 0, "table"}, "libpyperf: nothing happens: out of memory: table\n"},
+    {{FAILURE_MEMORY, ENOENT, ""},
+     "libpyperf: nothing happens: out of memory: No such file or directory\n"},
+    {{FAILURE_MEMORY, ENOENT, "table"},
+     "libpyperf: nothing happens: out of memory: table: No such file or directory\n"},
+    {{FAILURE_MEMORY, 99999, "table"}, "libpyperf: nothing happens: out of memory: table\n"},
+};
+
+START_TEST(prints_failures)
+{
+    catch_stderr();
+    for (size_t i = 0; i < LENGTH_OF(reported); i++) {
+        errno = EXFULL;
+        report_failure("nothing happens", &reported[i].why);
+        ck_assert_int_eq(errno, EXFULL);
+        ck_assert_str_eq(next_write(), reported[i].line);
+        ck_assert_ptr_null(next_write());
+    }
+}
+END_TEST
+
+START_TEST(survives_without_stderr)
+{
+    int saved = dup(STDERR_FILENO);
+    close(STDERR_FILENO);
+    errno = EXFULL;
+    report("%s", "to nobody");
+    ck_assert_int_eq(errno, EXFULL);
+    dup2(saved, STDERR_FILENO);
+}
+END_TEST
+
+/* A daemon's own file has come to stand under the number of stderr. */
+START_TEST(says_nothing_into_a_file_of_the_program)
+{
+    report_remember_stderr();
+    int saved = dup(STDERR_FILENO);
+    int own = open(in_folder("data"), O_CREAT | O_RDWR, 0600);
+    dup2(own, STDERR_FILENO);
+    errno = EXFULL;
+    report("%s", "not here");
+    ck_assert_int_eq(errno, EXFULL);
+    dup2(saved, STDERR_FILENO);
+    ck_assert_str_eq(read_file(in_folder("data"), NULL), "");
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {prints_one_line, cuts_a_long_line, prints_failures,
+                                  survives_without_stderr, says_nothing_into_a_file_of_the_program};
+    return run_suite("report", tests, LENGTH_OF(tests));
+}

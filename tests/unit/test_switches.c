@@ -1,0 +1,260 @@
+/* test_switches.c - CPython's rules for its perf switches: what a value means, and who beats whom.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../preload/evaluator.h"
+#include "../../preload/python.h"
+#include "../../preload/switches.h"
+#include "support/support.h"
+
+/* CPython 3.12, Python/initconfig.c, config_read_env_vars and _Py_str_to_int. */
+static const struct value {
+    const char *value;
+    bool is_on;
+} values[] = {
+    {"1", true},
+    {"2", true},
+    {"-1", true},
+    {"+1", true},
+    {" 1", true},
+    {"\t\n1", true},
+    {"007", true},
+    {"2147483647", true},
+    {"-2147483648", true},
+    {NULL, false},
+    {"", false},
+    {" ", false},
+    {"0", false},
+    {"00", false},
+    {"-0", false},
+    {"+0", false},
+    {"abc", false},
+    {"1x", false},
+    {"x1", false},
+    {"1 ", false},
+    {"1\n", false},
+    {"0x1", false},
+    {"1.0", false},
+    {"1e3", false},
+    {"- 1", false},
+    {"--1", false},
+    {"true", false},
+    {"2147483648", false},
+    {"-2147483649", false},
+    {"4294967297", false}, /* is 1 in 32 bits */
+    {"9223372036854775807", false},
+    {"9223372036854775808", false},
+    {"18446744073709551617", false}, /* is 1 in 64 bits */
+    {"99999999999999999999999999", false},
+};
+
+START_TEST(reads_values_as_cpython_does)
+{
+    for (size_t i = 0; i < LENGTH_OF(values); i++) {
+        errno = EXFULL; /* must not be taken for strtol's */
+        ck_assert_msg(switches_value_is_on(values[i].value) == values[i].is_on,
+                      "\"%s\" is %s, expected %s", values[i].value, values[i].is_on ? "off" : "on",
+                      values[i].is_on ? "on" : "off");
+    }
+}
+END_TEST
+
+static void set(const char *name, const char *value)
+{
+    if (value == NULL)
+        unsetenv(name);
+    else
+        setenv(name, value, 1);
+}
+
+/* An interpreter's answers. */
+static int ignores_environment;
+static const char *const *options; /* of -X, up to NULL; NULL while there are none in sys */
+static bool evaluator_taken;
+
+static python_object *get_system_object(const char *name)
+{
+    ck_assert_str_eq(name, "_xoptions");
+    return (python_object *)options;
+}
+
+static python_object *get_item(python_object *dictionary, const char *key)
+{
+    ck_assert_ptr_eq(dictionary, options);
+    for (const char *const *option = options; *option != NULL; option++)
+        if (strcmp(*option, key) == 0)
+            return dictionary;
+    return NULL;
+}
+
+static void *get_interpreter(void)
+{
+    return &options;
+}
+
+static python_evaluator get_evaluator(void *interpreter)
+{
+    ck_assert_ptr_eq(interpreter, &options);
+    return (python_evaluator)(uintptr_t)(evaluator_taken ? 0x2000 : 0x1000);
+}
+
+static struct python python = {
+    .evaluator = 0x1000,
+    .PySys_GetObject = get_system_object,
+    .PyDict_GetItemString = get_item,
+    .PyInterpreterState_Get = get_interpreter,
+    ._PyInterpreterState_GetEvalFrameFunc = get_evaluator,
+    .Py_IgnoreEnvironmentFlag = &ignores_environment,
+};
+
+static void become(unsigned minor)
+{
+    python.layout = layout_find(3, minor);
+    ck_assert_ptr_nonnull(python.layout);
+    evaluator_start(&python, 0x3000);
+}
+
+/* A frame whose code object comes from this file. */
+static const void *frame_of(const char *file, bool is_ascii)
+{
+    static char string[256], *code[64], *frame[32];
+    strcpy(string + python.layout->unicode_ascii_data, file);
+    string[UNICODE_STATE] = is_ascii ? (char)python.layout->unicode_ascii_state : 0;
+    code[python.layout->code_filename / 8] = string;
+    frame[python.layout->frame_code / 8] = (char *)code;
+    return frame;
+}
+
+#define FROZEN "<frozen importlib._bootstrap>"
+#define NONE   ((const char *const[]){NULL})
+#define X(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static const struct situation {
+    const char *map, *jitdump; /* PYTHONPERFSUPPORT, PYTHON_PERF_JIT_SUPPORT */
+    const char *const *options;
+    int ignores_environment; /* -E, -I */
+    const char *file;
+    enum switches expected;
+} situations[] = {
+    /* ../../preload/switches.h; a row for each pair of who beats whom */
+    {NULL, NULL, NONE, 0, "a.py", SWITCHES_OFF},
+    {"1", NULL, NONE, 0, "a.py", SWITCHES_MAP},
+    {"0", NULL, NONE, 0, "a.py", SWITCHES_OFF},
+    {"1", NULL, NONE, 1, "a.py", SWITCHES_OFF},
+    {"1", NULL, NONE, 2, "a.py", SWITCHES_OFF},
+    {NULL, "1", NONE, 0, "a.py", SWITCHES_JITDUMP},
+    {NULL, "0", NONE, 0, "a.py", SWITCHES_OFF},
+    {NULL, "1 ", NONE, 0, "a.py", SWITCHES_OFF},
+    {NULL, "1", NONE, 1, "a.py", SWITCHES_OFF},
+    {"1", "1", NONE, 0, "a.py", SWITCHES_JITDUMP},
+    {"1", "0", NONE, 0, "a.py", SWITCHES_MAP},
+    {"0", "1", NONE, 0, "a.py", SWITCHES_JITDUMP},
+    {"1", "1", NONE, 1, "a.py", SWITCHES_OFF},
+    {NULL, NULL, X("perf"), 0, "a.py", SWITCHES_MAP},
+    {"0", NULL, X("perf"), 0, "a.py", SWITCHES_MAP},
+    {NULL, "0", X("perf"), 0, "a.py", SWITCHES_MAP},
+    {NULL, "1", X("perf"), 0, "a.py", SWITCHES_JITDUMP},
+    {NULL, "1", X("perf"), 1, "a.py", SWITCHES_MAP},
+    {NULL, NULL, X("perf_jit"), 0, "a.py", SWITCHES_JITDUMP},
+    {"1", "0", X("perf_jit"), 0, "a.py", SWITCHES_JITDUMP},
+    {NULL, NULL, X("perf_jit"), 1, "a.py", SWITCHES_JITDUMP},
+    {NULL, NULL, X("perf", "perf_jit"), 0, "a.py", SWITCHES_JITDUMP},
+    {NULL, NULL, X("perfx"), 0, "a.py", SWITCHES_OFF},
+    {"1", NULL, X("dev", "utf8"), 0, "a.py", SWITCHES_MAP},
+    /* before sys has the options */
+    {"1", "1", NULL, 0, FROZEN, SWITCHES_UNDECIDED},
+    {NULL, NULL, NULL, 0, FROZEN, SWITCHES_UNDECIDED},
+    {"1", NULL, NULL, 1, FROZEN, SWITCHES_UNDECIDED},
+    {"1", NULL, NULL, 0, "a.py", SWITCHES_MAP},
+    {NULL, NULL, NULL, 0, "a.py", SWITCHES_OFF},
+    {NULL, NULL, NULL, 0, "<frozen", SWITCHES_OFF},
+    {NULL, NULL, X("perf"), 0, FROZEN, SWITCHES_MAP},
+    {NULL, NULL, NONE, 0, FROZEN, SWITCHES_OFF},
+};
+
+static enum switches read_in(const struct situation *now)
+{
+    set("PYTHONPERFSUPPORT", now->map);
+    set("PYTHON_PERF_JIT_SUPPORT", now->jitdump);
+    options = now->options;
+    ignores_environment = now->ignores_environment;
+    return switches_read(&python, frame_of(now->file, true));
+}
+
+static const char *const names[] = {"undecided", "off", "map", "jitdump"};
+
+START_TEST(who_beats_whom)
+{
+    static const unsigned minors[] = {6, 9, 11};
+    for (size_t i = 0; i < LENGTH_OF(minors); i++) {
+        become(minors[i]);
+        for (size_t j = 0; j < LENGTH_OF(situations); j++) {
+            enum switches found = read_in(&situations[j]);
+            ck_assert_msg(found == situations[j].expected, "3.%u, row %zu: %s, expected %s",
+                          minors[i], j, names[found], names[situations[j].expected]);
+        }
+    }
+}
+END_TEST
+
+/* 3.12 has the map itself; when it is to have both, its own evaluator must be there first. */
+START_TEST(beside_an_own_map)
+{
+    become(12);
+    ck_assert(python.layout->has_own_map);
+    for (size_t i = 0; i < LENGTH_OF(situations); i++)
+        for (int taken = 0; taken < 2; taken++) {
+            evaluator_taken = taken;
+            enum switches found = read_in(&situations[i]), expected = situations[i].expected;
+            if (expected == SWITCHES_MAP)
+                expected = SWITCHES_OFF;
+            if (found == SWITCHES_UNDECIDED && !taken && expected == SWITCHES_JITDUMP)
+                continue; /* below */
+            ck_assert_msg(found == expected, "row %zu: %s, expected %s", i, names[found],
+                          names[expected]);
+        }
+    const struct situation both = {"1", "1", NONE, 0, "a.py", SWITCHES_UNDECIDED};
+    evaluator_taken = false;
+    ck_assert_int_eq(read_in(&both), SWITCHES_UNDECIDED);
+    evaluator_taken = true;
+    ck_assert_int_eq(read_in(&both), SWITCHES_JITDUMP);
+}
+END_TEST
+
+START_TEST(file_names_that_are_not_ascii)
+{
+    become(9);
+    set("PYTHONPERFSUPPORT", "1");
+    set("PYTHON_PERF_JIT_SUPPORT", NULL);
+    options = NULL;
+    ck_assert_int_eq(switches_read(&python, frame_of(FROZEN, true)), SWITCHES_UNDECIDED);
+    ck_assert_int_eq(switches_read(&python, frame_of(FROZEN, false)), SWITCHES_MAP);
+}
+END_TEST
+
+START_TEST(values_in_the_environment)
+{
+    static const char *const variables[] = {"PYTHONPERFSUPPORT", "PYTHON_PERF_JIT_SUPPORT"};
+    for (size_t i = 0; i < LENGTH_OF(variables); i++) {
+        set(variables[1 - i], NULL);
+        for (size_t j = 0; j < LENGTH_OF(values); j++) {
+            set(variables[i], values[j].value);
+            ck_assert_msg(switches_in_environment() == values[j].is_on, "%s=%s", variables[i],
+                          values[j].value);
+        }
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        reads_values_as_cpython_does,
+        who_beats_whom,
+        beside_an_own_map,
+        file_names_that_are_not_ascii,
+        values_in_the_environment,
+    };
+    return run_suite("switches", tests, LENGTH_OF(tests));
+}

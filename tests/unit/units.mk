@@ -1,0 +1,36 @@
+# What the unit tests of single sources share, and the assembly that watches registers for them.
+
+support_objects := $(call object,$(wildcard tests/unit/support/*.c))
+supported := detour_commit detour_place failure hook image image_exceptions image_file \
+    image_hostile image_unwind jitdump names near_memory perf_map perf_map_hostile registry report switches
+supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
+
+$(supported_tests): $(support_objects)
+-include $(patsubst %.o,%.d,$(support_objects))
+
+# Kept, as all other objects are.
+.SECONDARY: $(patsubst %,$(O)/obj/%.o,$(unit_sources))
+
+$(O)/tests/test_detour_commit: $(call object,tests/unit/shims/target.S)
+
+# By its own rule: it defines what session.c defines.
+$(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/shims/hook.S \
+    trampoline/arch/$(ARCH)/hook.S)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ -lcheck -lsubunit -lm -lrt -lpthread
+
+unwind_objects := $(call object,tests/unit/shims/unwind.S tests/unit/shims/unwind.c)
+$(O)/tests/test_image_unwind $(O)/tests/test_image_exceptions: $(unwind_objects)
+-include $(patsubst %.o,%.d,$(unwind_objects))
+
+# Without libunwind, which takes the place of libgcc's unwinder.
+$(O)/obj/tests/unit/test_image_exceptions.c.o: flags += -fexceptions
+$(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions.c) $(test_objects)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ $(plan_libraries) -lcheck -lsubunit -lm -lrt \
+	    -lpthread
+
+# These two go to /tmp, where perf looks for them; the test sends them elsewhere.
+$(O)/tests/test_registry: LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open
