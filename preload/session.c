@@ -86,11 +86,6 @@ uintptr_t hook_resolve(void *frame)
     return target;
 }
 
-static void forked(void)
-{
-    profile_forked();
-}
-
 /* libpyperf-plan.so lies beside this library. */
 static void *load_companion(struct failure *why)
 {
@@ -147,7 +142,7 @@ static bool install(struct failure *why)
                                   evaluator_start(&session.python, session.detour.home), why))
         return false;
     functions_start(&session.python);
-    if (pthread_atfork(NULL, NULL, forked) != 0)
+    if (pthread_atfork(NULL, NULL, profile_forked) != 0)
         return failure_set(why, FAILURE_MEMORY, 0, "pthread_atfork");
     if (!detour_commit(&session.detour, why))
         return false;

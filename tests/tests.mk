@@ -5,6 +5,7 @@
 unit_fixtures :=
 
 -include tests/unit/*.mk
+-include tests/bench/*.mk
 
 check-integration: all
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O)

@@ -45,6 +45,7 @@ void assert_never_writable_and_executable(void);
 void limit_file_size(size_t bytes);
 
 /* What a program leaves in memory on purpose must be reachable for LeakSanitizer. */
+extern void *kept[];
 void *keep(void *memory);
 
 /* "SKIP test_name: what: reason" on stdout: Check itself knows no skipping. */

@@ -47,14 +47,12 @@ arch_slot_displacement:
 
 /* DWARF 4, 7.7.1 (operations) and 7.23 (call frame instructions). */
 #define DW_OP_deref  0x06
-#define DW_OP_drop   0x13
 #define DW_OP_and    0x1a
 #define DW_OP_minus  0x1c
+#define DW_OP_mul    0x1e
 #define DW_OP_plus   0x22
 #define DW_OP_shl    0x24
-#define DW_OP_bra    0x28
 #define DW_OP_ge     0x2a
-#define DW_OP_skip   0x2f
 #define DW_OP_lit(n) 0x30 + n
 #define DW_OP_breg_rbp 0x76
 #define DW_OP_breg_rsp 0x77
@@ -72,16 +70,12 @@ arch_slot_unwind:
 .Lcfa:
     .byte   DW_OP_breg_rsp, 8, FRAME_IS_OPEN, DW_OP_lit(3), DW_OP_shl, DW_OP_plus
 .Lcfa_end:
-    /* rbp = open ? *(CFA - 16) : rbp; the CFA is on the expression's stack at its start. */
+    /* rbp = rbp + (*rsp - rbp) * open: while the frame is open, rsp points to what rbp was. Without a
+     * branch, which not every reader knows (valgrind 3.19 does not, and says so to the user). */
     .byte   DW_CFA_val_expression, 6, .Lrbp_end - .Lrbp
 .Lrbp:
-    .byte   FRAME_IS_OPEN, DW_OP_bra
-    .short  .Lopen - .Lclosed
-.Lclosed:
-    .byte   DW_OP_drop, DW_OP_breg_rbp, 0, DW_OP_skip
-    .short  .Lrbp_end - .Lopen
-.Lopen:
-    .byte   DW_OP_lit(16), DW_OP_minus, DW_OP_deref
+    .byte   DW_OP_breg_rbp, 0, DW_OP_breg_rsp, 0, DW_OP_deref, DW_OP_breg_rbp, 0, DW_OP_minus
+    .byte   FRAME_IS_OPEN, DW_OP_mul, DW_OP_plus
 .Lrbp_end:
 .Lunwind_end:
 
