@@ -7,11 +7,13 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     PAGE = 4096,
     WINDOW = 64 << 10,
+    A_MOMENT = 25000,     /* nanoseconds; to look costs some 3000 */
     NUMBERS = 2 * 16 + 2, /* two 64-bit numbers in hexadecimal and their blanks */
 };
 
@@ -36,6 +38,12 @@ static off_t end_of_lines(int fd, off_t size)
             return size + 1; /* and its own newline */
     }
     return 0;
+}
+
+static bool has_room(const struct perf_map *map, off_t needed)
+{
+    return map->window != NULL && map->length + needed <= map->reserved &&
+           map->length + needed <= map->window_start + (off_t)map->window_size;
 }
 
 /* Writes newlines from the end of the file to `end`, and moves the window there. */
@@ -72,18 +80,29 @@ static int reserve(struct perf_map *map, int fd, off_t end)
     return 0;
 }
 
-static int grow(struct perf_map *map, off_t needed)
+static uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* Looks whether the file is there and whole, and makes room for `needed` bytes where there is none.
+ */
+static int look_at_file(struct perf_map *map, off_t needed)
 {
     struct stat status;
     int fd = open_file(map->path, 0);
     if (fd < 0)
         return errno;
     int error = 0;
+    map->checked_at = now();
     if (fstat(fd, &status) != 0)
         error = errno;
-    else if (status.st_dev != map->device || status.st_ino != map->inode)
-        error = ESTALE; /* removed, and somebody else's since */
-    else
+    else if (status.st_dev != map->device || status.st_ino != map->inode ||
+             status.st_size < map->reserved)
+        error = ESTALE; /* somebody else's now, or truncated */
+    else if (!has_room(map, needed))
         error = reserve(map, fd, (map->length + needed + PAGE - 1) & ~(off_t)(PAGE - 1));
     close(fd);
     return error;
@@ -136,9 +155,8 @@ int perf_map_append(struct perf_map *map, uintptr_t address, size_t size, const 
     n += put_hex(numbers + n, size);
     numbers[n++] = ' ';
     off_t needed = (off_t)(n + length + 1);
-    if (map->window == NULL || map->length + needed > map->reserved ||
-        map->length + needed > map->window_start + (off_t)map->window_size)
-        error = grow(map, needed);
+    if (!has_room(map, needed) || now() - map->checked_at > A_MOMENT)
+        error = look_at_file(map, needed);
     if (error != 0) {
         perf_map_finish(map);
     } else {

@@ -14,6 +14,10 @@
  * What is reserved and not used yet holds newlines: empty lines, which perf passes over.
  * perf_map_finish cuts them off; after SIGKILL or _exit up to 4095 of them stay.
  *
+ * A store behind the end of a file that somebody has truncated would be a SIGBUS in the program. So
+ * before a store the file is looked at again, unless that was a moment ago: a burst of new
+ * functions pays for it once.
+ *
  * Errors are errno values, 0 for success; nothing is printed. A map is used by one thread at a
  * time. */
 #ifndef PYPERF_PERF_MAP_H
@@ -32,8 +36,9 @@ struct perf_map {
     char *window;       /* mapping of window_size bytes of the file at window_start */
     off_t window_start; /* bytes, a multiple of the page size */
     size_t window_size;
-    off_t length;   /* end of the last line */
-    off_t reserved; /* size of the file */
+    uint64_t checked_at; /* nanoseconds, CLOCK_MONOTONIC: when the file was last seen to be whole */
+    off_t length;        /* end of the last line */
+    off_t reserved;      /* size of the file */
 };
 
 /* Opens or creates perf-PID.map in `directory` ("/tmp": perf looks nowhere else), mode 0600, and

@@ -185,24 +185,47 @@ static void mark_enclosed(const python_object *code, const char *qualname, size_
     }
 }
 
-/* One object of the garbage collector's: when it is a function whose code has no name noted yet. */
-static void survey_object(python_object *object)
+/* Whether the qualified name ends in the code object's own. Where it does not, the function has
+ * been given the name of the one it wraps (functools.wraps). */
+static bool is_own_name(const struct name *qualname, const python_object *code)
+{
+    static struct name own;
+    name_clear(&own);
+    put_string(&own, python_field(code, python->layout->code_name));
+    size_t before = qualname->length - own.length;
+    return qualname->length >= own.length &&
+           memcmp(qualname->text + before, own.text, own.length) == 0 &&
+           (before == 0 || qualname->text[before - 1] == '.');
+}
+
+/* When it is a function: notes its code object's qualified name where nothing is known. */
+static void survey_own_name(python_object *object)
 {
     static struct name name;
-    if (!has_type(object, python->PyFunction_Type))
-        return;
     python_object *code = python_field(object, python->layout->function_code);
-    python_object *qualname = python_field(object, python->layout->function_qualname);
     if (!has_type(code, python->PyCode_Type) || python_code_extra(python, code) != 0)
         return;
     name_clear(&name);
-    put_string(&name, qualname);
-    const char *kept = keep(name.text, name.length);
+    put_string(&name, python_field(object, python->layout->function_qualname));
+    const char *kept = is_own_name(&name, code) ? keep(name.text, name.length) : NULL;
     if (kept != NULL)
         set_extra(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
 }
 
-/* Notes the qualified names of all functions that exist. */
+/* The same for the code objects that it encloses: those of functions that wrap others, and those of
+ * which there is no function yet. */
+static void survey_enclosed(python_object *object)
+{
+    python_object *code = python_field(object, python->layout->function_code);
+    if (!has_type(code, python->PyCode_Type))
+        return;
+    uint64_t extra = python_code_extra(python, code);
+    if (HOOK_TAG_OF(extra) == TAG_QUALIFIED)
+        mark_enclosed(code, (const char *)HOOK_ADDRESS(extra),
+                      strlen((const char *)HOOK_ADDRESS(extra)));
+}
+
+/* Notes the names of all functions that exist. */
 static void survey(void)
 {
     survey_is_due = false;
@@ -210,8 +233,13 @@ static void survey(void)
     python_object *objects =
         gc == NULL ? NULL : python->PyObject_CallMethod(gc, "get_objects", NULL);
     ssize_t count = objects == NULL ? 0 : python->PyList_Size(objects);
-    for (ssize_t i = 0; i < count; i++)
-        survey_object(python->PyList_GetItem(objects, i));
+    for (int pass = 0; pass < 2; pass++) {
+        for (ssize_t i = 0; i < count; i++) {
+            python_object *object = python->PyList_GetItem(objects, i);
+            if (has_type(object, python->PyFunction_Type))
+                (pass == 0 ? survey_own_name : survey_enclosed)(object);
+        }
+    }
     if (objects != NULL)
         python->Py_DecRef(objects);
     if (gc != NULL)

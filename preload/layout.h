@@ -42,6 +42,9 @@ struct layout {
     /* _PyCodeObjectExtra (Objects/codeobject.c): `void **ce_extras` in 3.6, `void *ce_extras[1]`
      * from 3.7 on, behind ce_size. */
     bool extras_indirect;
+    /* Python/sysmodule.c: functions of one argument parse a tuple (METH_VARARGS) to 3.7, which
+     * shows in the words of a TypeError. */
+    bool sys_parses_tuples;
     /* PyASCIIObject (Include/cpython/unicodeobject.h): its size, where the characters of a compact
      * ASCII string begin, and the bits of state that such a string has: compact, ascii, ready. */
     uint8_t unicode_ascii_data, unicode_ascii_state;

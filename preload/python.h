@@ -29,6 +29,7 @@ typedef void *(*python_evaluator)(void);
     X(python_object *, PyUnicode_FromString, (const char *text))                                   \
     X(ssize_t, PyTuple_Size, (python_object * tuple))                                              \
     X(python_object *, PyTuple_GetItem, (python_object * tuple, ssize_t index))                    \
+    X(int, PyArg_ParseTuple, (python_object * arguments, const char *format, ...))                 \
     X(ssize_t, PyList_Size, (python_object * list))                                                \
     X(python_object *, PyList_GetItem, (python_object * list, ssize_t index))                      \
     X(python_object *, PyDict_New, (void))                                                         \

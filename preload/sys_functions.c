@@ -12,7 +12,7 @@ struct method_definition {
     int flags;
     const char *doc;
 };
-enum { METH_NOARGS = 0x4, METH_O = 0x8 };
+enum { METH_VARARGS = 0x1, METH_NOARGS = 0x4, METH_O = 0x8 };
 
 /* Include/object.h: PyTypeObject.tp_name */
 enum { TYPE_NAME = 24 };
@@ -59,6 +59,14 @@ static python_object *activate(python_object *self, python_object *backend)
     return none();
 }
 
+static python_object *activate_from_tuple(python_object *self, python_object *arguments)
+{
+    python_object *backend;
+    if (!python->PyArg_ParseTuple(arguments, "O:activate_stack_trampoline", &backend))
+        return NULL;
+    return activate(self, backend);
+}
+
 static python_object *deactivate(python_object *self, python_object *nothing)
 {
     (void)self, (void)nothing;
@@ -101,6 +109,10 @@ static struct method_definition *extended_table(const struct method_definition *
     if (table != NULL) {
         memcpy(table, present, count * sizeof *table);
         memcpy(table + count, added, sizeof added);
+        if (python->layout->sys_parses_tuples) {
+            table[count].function = activate_from_tuple;
+            table[count].flags = METH_VARARGS;
+        }
     }
     return table;
 }

@@ -51,7 +51,7 @@ def hot(seconds):
         sum(i * i for i in range(1000))
 def main():
     hot(0.5)
-    print(os.getpid())
+    print(os.getpid(), flush=True)
 main()
 if len(sys.argv) == 1:
     child = os.fork()

@@ -257,8 +257,8 @@ START_TEST(text_is_the_lowest_of_its_name)
             munmap(hole + PAGE, HOLE);
         struct image *image = make_image(1, plan_to(evaluate));
         fill(image, 0, 1);
-        bool tables_below = (uintptr_t)image_name(image, 0) < image_slot(image, 0);
-        ck_assert_msg(round == 0 || tables_below, "the test has not made the hole it wanted");
+        if (round == 1 && (uintptr_t)image_name(image, 0) > image_slot(image, 0))
+            skip("a hole for the text", "not where this kernel puts it");
         uintptr_t start, end;
         int found = 0;
         for (const char *line = read_maps(maps); *line != '\0'; line = strchr(line, '\n') + 1) {
@@ -308,7 +308,10 @@ static int child_of_fork(struct image *image, int ready)
             return 2;
     if (slot_function(image, 9)(1, 2, 3) != 123 || image_slot_at(image, image_slot(image, 10)) >= 0)
         return 3;
-    return image_add(image, "child", 5) != -1 ? 4 : 0;
+    int maps = open_maps();
+    const char *tables = line_at(read_maps(maps), (uintptr_t)image_name(image, 0));
+    close(maps);
+    return strncmp(strchr(tables, ' '), " r--", 4) != 0 ? 4 : 0;
 }
 
 START_TEST(forked_child_reads_only)

@@ -115,7 +115,7 @@ static void clean_by_handler(void *unused)
 
 static void *call_slot(void *image)
 {
-    long token __attribute__((cleanup(clean))) = 4711;
+    long token __attribute__((cleanup(clean), unused)) = 4711;
     pthread_cleanup_push(clean_by_handler, NULL);
     unwind_call(slot_function(image, 0), 0);
     slot_function(image, 1)(1, 2, 3);

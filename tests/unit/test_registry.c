@@ -172,6 +172,33 @@ START_TEST(more_than_an_image_holds)
 }
 END_TEST
 
+/* So many that they meet each other in the table: the same name on many lines, and names that are
+ * the beginnings of ones that were there before. */
+enum { LINES = 30000, LENGTHS = 3000 };
+
+static uint32_t add_alike(uint32_t i)
+{
+    static char name[LENGTHS + 1];
+    memset(name, 'n', LENGTHS);
+    return i < LINES ? add_line("py::<lambda>:f.py", i)
+                     : registry_add(name, LINES + LENGTHS - i, 0);
+}
+
+START_TEST(alike_but_not_the_same)
+{
+    use(REGISTRY_MAP);
+    for (uint32_t i = 0; i < LINES + LENGTHS; i++)
+        many[i] = add_alike(i);
+    for (uint32_t i = 0; i < LINES + LENGTHS; i++) {
+        size_t length = i < LINES ? strlen("py::<lambda>:f.py") : LINES + LENGTHS - i;
+        if (many[i] != many[0] + i || add_alike(i) != many[i] ||
+            strlen(registry_name(many[i])) != length)
+            ck_abort_msg("function %u is id %u and then %u, named %s", i, many[i], add_alike(i),
+                         registry_name(many[i]));
+    }
+}
+END_TEST
+
 START_TEST(each_writer_has_its_own_slots)
 {
     use(REGISTRY_MAP);
@@ -234,6 +261,33 @@ START_TEST(forked_child_starts_anew)
     ck_assert_int_eq(count_files("perf-*.map", false), 4);
     ck_assert_uint_eq(add_line(name_of(0), 0), parents[0]);
     ck_assert_uint_ne(add_line(name_of(2), 2), REGISTRY_NONE);
+}
+END_TEST
+
+/* The parent goes on while there is a child that ends without having run a function. */
+START_TEST(idle_child_leaves_the_map_alone)
+{
+    int ends[2], status;
+    char byte;
+    use(REGISTRY_MAP);
+    for (uint32_t i = 0; i < 10; i++)
+        many[i] = add_line(name_of(i), 1);
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        registry_forked();
+        if (read(ends[0], &byte, 1) == 1)
+            registry_finish();
+        _exit(0);
+    }
+    for (uint32_t i = 10; i < 1000; i++)
+        many[i] = add_line(name_of(i), 1);
+    ck_assert_int_eq(write(ends[1], "", 1), 1);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    check_map(getpid(), many, 1000);
+    ck_assert_int_eq(count_files("perf-*.map", false), 1);
+    ck_assert_int_eq(count_files("pyperf-*.so", false), 1);
 }
 END_TEST
 
@@ -350,11 +404,12 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        same_function_same_id,     found_by_address,
-        more_than_an_image_holds,  each_writer_has_its_own_slots,
-        forked_child_starts_anew,  generations,
-        goes_on_without_its_files, says_once_when_all_is_full,
-        does_without_an_image,     does_without_a_map,
+        same_function_same_id,           found_by_address,
+        more_than_an_image_holds,        alike_but_not_the_same,
+        idle_child_leaves_the_map_alone, each_writer_has_its_own_slots,
+        forked_child_starts_anew,        generations,
+        goes_on_without_its_files,       says_once_when_all_is_full,
+        does_without_an_image,           does_without_a_map,
     };
     return run_suite("registry", tests, LENGTH_OF(tests));
 }

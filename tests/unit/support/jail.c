@@ -17,7 +17,7 @@ void child_mount_small_disk(size_t bytes, unsigned long flags)
     snprintf(options, sizeof options, "size=%zu", bytes);
     if (unshare(CLONE_NEWNS) != 0)
         child_skip("unshare", errno);
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("tmpfs", folder, "tmpfs", flags, options) != 0)
         child_skip("mount", errno);
 }

@@ -33,7 +33,7 @@ void write_file(const char *path, const char *bytes, size_t length);
 
 int count_descriptors(void);
 
-/* /proc/self/maps through a descriptor that was opened before it may have become impossible. The
+/* The maps of the process that has called open_maps, also when it can no longer open a file. The
  * text lasts until the call after the next. */
 int open_maps(void);
 const char *read_maps(int fd);
