@@ -1,0 +1,264 @@
+"""The program must not notice: switches, its own process, and behaviour that must stay the same."""
+
+import json
+import os
+import re
+
+import harness
+import perf
+from harness import Skip, case
+from maps import Map
+
+CASES = []
+CALLS = "def called(): pass\ncalled()"
+
+
+def expect_on(bench, what, done):
+    bench.equal("%s: silent" % what, (0, "", ""), done.seen)
+    path, names = bench.map_path(done.pid), "no map"
+    if os.path.exists(path):
+        names = Map(path).of_file("<string>")
+    bench.equal("%s: names" % what, ["<module>", "called"], names)
+
+
+def expect_off(bench, what, done):
+    bench.equal("%s: silent" % what, (0, "", ""), done.seen)
+    bench.equal("%s: left in /tmp" % what, [], bench.left(done.pid))
+
+
+@case(CASES)
+def switch_values(bench):
+    for value in ("1", "2", "-1", " 1", "\t+7", "2147483647", "01"):
+        environment = bench.environment(support=value, images=False)
+        expect_on(bench, repr(value), bench.run_python("-c", CALLS, environment=environment))
+    off = (None, "0", "", "abc", "1 ", "0x1", "1x", " ", "-0", "2147483648", "99999999999999999999")
+    for value in off:
+        environment = bench.environment(support=value, images=False)
+        expect_off(bench, repr(value), bench.run_python("-c", CALLS, environment=environment))
+
+
+@case(CASES)
+def switch_options(bench):
+    for option in ("-E", "-I", "-IS", "-sE"):
+        environment = bench.environment(images=False)
+        expect_off(bench, option, bench.run_python(option, "-c", CALLS, environment=environment))
+    for option in ("-s", "-S", "-B", "-O", "-u"):
+        environment = bench.environment(images=False)
+        expect_on(bench, option, bench.run_python(option, "-c", CALLS, environment=environment))
+
+
+@case(CASES)
+def text_restored(bench):
+    """Off means off: not a byte of the evaluator is another than in its file."""
+    for what, arguments, support, same in (
+        ("on", [], "1", False),
+        ("unset", [], None, True),
+        ("-E", ["-E"], "1", True),
+        ("-I", ["-I"], "1", True),
+    ):
+        environment = bench.environment(support=support)
+        done = bench.run_python(*arguments + [bench.program("entry.py")], environment=environment)
+        if done.status != 0:
+            raise RuntimeError(done.err)
+        entry = json.loads(done.out)
+        bench.equal("%s: entry as in the file" % what, same, entry["memory"] == entry["file"])
+        bench.equal("%s: rights of its page" % what, "r-xp", entry["rights"])
+        # endbr64 stays where it is: an indirect call must still find it.
+        if entry["file"].startswith("f30f1efa"):
+            bench.equal("%s: begins with endbr64" % what, "f30f1efa", entry["memory"][:8])
+
+
+def mapped_files(maps):
+    return {line.split(None, 5)[5] for line in maps if "/" in line}
+
+
+@case(CASES)
+def inside_the_process(bench):
+    program = bench.program("process.py")
+    done, plain = bench.run_python(program), bench.plain(program)
+    bench.equal("status, stderr", (0, ""), (done.status, done.err))
+    seen, before = json.loads(done.out), json.loads(plain.out)
+    bench.equal("descriptors", before["descriptors"], seen["descriptors"])
+    bench.equal("symbols in the program's scope", before["symbols"], seen["symbols"])
+    ignored = {"PYTHONPERFSUPPORT", "PYPERF_DIR"}
+    changed = set(before["environment"]) ^ set(seen["environment"])
+    bench.equal("variables that came or went", [], sorted(changed - ignored))
+    extra = sorted(mapped_files(seen["maps"]) - mapped_files(before["maps"]))
+    images = bench.image_paths(done.pid, bench.images)
+    # The tables of an image are mapped under a name of their own, which is gone by then.
+    tables = [path + ".tables (deleted)" for path in images]
+    expected = sorted([bench.library, bench.map_path(done.pid)] + images + tables)
+    bench.equal("files mapped more", expected, extra)
+    wrong = [line for line in seen["maps"] if re.match(r"\S+ .wx", line)]
+    bench.equal("pages both writable and executable", [], wrong)
+
+
+DAEMON = """
+import os
+def first(): pass
+first()
+os.closerange(3, 100)
+held = [os.open(%r %% number, os.O_RDWR | os.O_CREAT, 0o600) for number in range(20)]
+for number in range(5000):
+    exec(compile("def later%%d(): pass\\nlater%%d()" %% (number, number), "later.py", "exec"), {})
+print(sum(os.fstat(one).st_size for one in held))
+"""
+
+
+@case(CASES)
+def descriptors_of_the_program(bench):
+    """A daemon closes all and opens its own under the same numbers."""
+    program = bench.write("daemon.py", DAEMON % os.path.join(bench.folder, "own%d"))
+    done = bench.run_python(program)
+    bench.equal("bytes in its own files", (0, "0\n", ""), done.seen)
+    names = Map(bench.map_path(done.pid)).of_file("later.py")
+    bench.equal("functions named", 5000, len(set(names) - {"<module>"}))
+
+
+def same(bench, what, *arguments, **more):
+    plain, done = bench.plain(*arguments, **more), bench.run_python(*arguments, **more)
+    bench.equal("%s: status, output" % what, plain.seen, done.seen)
+    return done
+
+
+@case(CASES)
+def same_behaviour(bench):
+    """Each part of programs/behaviour.py shows the same with and without."""
+    program = bench.program("behaviour.py")
+    parts = bench.plain(program).out.split()
+    bench.that("parts", "20 or more", len(parts) >= 20, str(len(parts)))
+    for part in parts:
+        same(bench, part, program, part)
+
+
+RECURSION = """
+import sys
+def depth(n):
+    global deepest
+    deepest = n
+    depth(n + 1)
+class Deep:
+    def __getattr__(self, name):
+        global deepest
+        deepest += 1
+        return getattr(self, name)
+def walk(n):
+    return 0 if n == 0 else 1 + max(walk(m) for m in (n - 1,))
+for start in (lambda: depth(0), lambda: Deep().name, lambda: walk(10000)):
+    deepest = 0
+    try:
+        start()
+    except RecursionError as error:
+        print(deepest, error)
+def chain(n):
+    return 0 if n == 0 else 1 + chain(n - 1)
+if sys.argv[1:]:
+    sys.setrecursionlimit(int(sys.argv[1]) + 100)
+    print(chain(int(sys.argv[1])))
+"""
+
+
+@case(CASES)
+def recursion(bench):
+    """The same depth, and what works without works with, while a tenth of the stack is to spare."""
+    program = bench.write("recursion.py", RECURSION)
+    same(bench, "RecursionError", program)
+    depths = [5000, 10000, 12000, 15000, 18000, 25000]
+    works = [depth for depth in depths if bench.plain(program, str(depth * 11 // 10)).status == 0]
+    bench.that("depths that work without", "one or more", len(works) > 0, repr(works))
+    for depth in works:
+        same(bench, "depth %d" % depth, program, str(depth))
+
+
+@case(CASES)
+def daemon_threads(bench):
+    """They die in pthread_exit when the interpreter ends, unwound through our frames."""
+    for _ in range(5):
+        same(bench, "daemon threads at exit", bench.program("daemon_threads.py"))
+
+
+SUB_INTERPRETERS = """
+import sys
+try:
+    from _testcapi import run_in_subinterp as run
+except ImportError:
+    try:
+        import _xxsubinterpreters as interpreters
+    except ImportError:
+        print("none")
+        sys.exit()
+    def run(code):
+        one = interpreters.create()
+        interpreters.run_string(one, code)
+        interpreters.destroy(one)
+        return 0
+CODE = '''
+import time
+def hot_inside():
+    total = 0
+    for i in range(3000):
+        total += i * i
+end = time.process_time() + %s
+def repeat_%d():
+    while True:
+        hot_inside()
+        if time.process_time() > end: break
+repeat_%d()
+'''
+def hot_outside():
+    return 1
+def main():
+    print([run(CODE % (float(sys.argv[1]) / 5, number, number)) for number in range(5)])
+    hot_outside()
+hot_outside()
+main()
+"""
+
+
+def sub_interpreter_program(bench):
+    program = bench.write("outside.py", SUB_INTERPRETERS)
+    plain = bench.plain(program, "0")
+    if plain.out == "none\n":
+        raise Skip("this interpreter has neither _testcapi nor _xxsubinterpreters")
+    return program, plain
+
+
+@case(CASES)
+def sub_interpreters(bench):
+    program, plain = sub_interpreter_program(bench)
+    done = bench.run_python(program, "0")
+    bench.equal("status, output", plain.seen, done.seen)
+    names = Map(bench.map_path(done.pid)).of_file("<string>")
+    expected = ["hot_inside"] + ["repeat_%d" % number for number in range(5)]
+    bench.equal("functions missing", [], sorted(set(expected) - set(names)))
+
+
+@case(CASES, needs=("perf",))
+def sub_interpreter_stacks(bench):
+    program, _ = sub_interpreter_program(bench)
+    done, data = perf.record(bench, [bench.python, program, "0.8"])
+    bench.equal("status", 0, done.status)
+    samples = perf.script(bench, data)
+    bench.pids.update(one.pid for one in samples)
+    hot = [one for one in samples if "hot_inside:<string>" in one.python]
+    chain = re.compile(r"hot_inside:<string> repeat_\d:<string> <module>:<string> ")
+    outside = ["%s:%s" % (name, program) for name in ("main", "<module>")]
+    good = [one for one in hot if chain.match(" ".join(one.python)) and one.python[-2:] == outside]
+    enough = len(hot) >= 100 and len(good) >= 0.99 * len(hot)
+    got = "complete " + perf.share(len(good), len(hot))
+    bench.that("stacks", "99 % of 100 or more", enough, got)
+
+
+@case(CASES)
+def co_extra_of_others(bench):
+    """Another user of co_extra keeps its values, whoever came first, in each interpreter."""
+    program = bench.program("co_extra.py")
+    for how in ("main", "sub"):
+        plain, done = bench.plain(program, how), bench.run_python(program, how)
+        if plain.out == "none\n":
+            bench.skip(how, "this interpreter has no _testcapi")
+            continue
+        bench.equal("%s: status, output" % how, plain.seen, done.seen)
+        names = Map(bench.map_path(done.pid)).names
+        named = any("marked_%s:" % how in one for one in names)
+        bench.equal("%s: functions named" % how, True, named)

@@ -1,0 +1,99 @@
+"""What libpyperf leaves alone, and how it says so: one line, and the program runs."""
+
+import os
+import shutil
+
+import harness
+from harness import case
+from maps import Map
+
+CASES = []
+PROGRAM = """
+import sys
+def called(): sys.stdout.write("out\\n")
+called()
+sys.stderr.write("err\\n")
+sys.exit(5)
+"""
+OURS = "libpyperf: "
+
+
+def refused(bench, what, done, plain):
+    """One line of ours, ahead of the program's own."""
+    lines = done.err.splitlines(True)
+    ours = [line for line in lines if line.startswith(OURS)]
+    good = len(ours) == 1 and ours[0].startswith(OURS + "not profiling: ")
+    bench.that("%s: lines of ours" % what, "1, 'libpyperf: not profiling: ...'", good, repr(ours))
+    rest = "".join(line for line in lines if line not in ours)
+    bench.equal("%s: all else" % what, plain.seen, (done.status, done.out, rest))
+    bench.equal("%s: left in /tmp" % what, [], bench.left(done.pid))
+
+
+@case(CASES, harness.OTHERS)
+def unknown_version(bench):
+    """Python 2 is refused; 3.12 and later do it themselves."""
+    program = bench.write("program.py", PROGRAM)
+    plain = bench.plain(program)
+    done = bench.run_python(program)
+    if bench.version < (3, 12):
+        refused(bench, "refused", done, plain)
+        return
+    bench.equal("status, output", plain.seen, done.seen)
+    map_file = Map(bench.map_path(done.pid))
+    native = [line.split(" ", 2)[2] for line in map_file.lines if " py::" in line]
+    names = ["py::%s:%s" % (name, program) for name in ("<module>", "called")]
+    once = [name for name in names if native.count(name) == 1]
+    bench.equal("names of its own support", names, once)
+    # Ours have slots of 16 bytes; its own are larger.
+    bench.equal("lines of ours", 0, len(map_file.names))
+    bench.that("lines of its own", "100 or more", len(native) >= 100, str(len(native)))
+    bench.equal("images", [], [path for path in bench.left(done.pid) if path.endswith(".so")])
+
+
+@case(CASES, harness.OTHERS)
+def unknown_version_off(bench):
+    program = bench.write("program.py", PROGRAM)
+    for support in (None, "0", "abc"):
+        done = bench.run_python(program, environment=bench.environment(support=support))
+        bench.equal("%s: status, output" % support, bench.plain(program).seen, done.seen)
+        bench.equal("%s: left in /tmp" % support, [], bench.left(done.pid))
+
+
+@case(CASES)
+def damaged_companion(bench):
+    """libpyperf-plan.so missing, cut off, of another kind."""
+    program = bench.write("program.py", PROGRAM)
+    plain = bench.plain(program)
+    place = os.path.join(bench.folder, "damaged")
+    os.mkdir(place)
+    shutil.copy(bench.library, place)
+    companion = os.path.join(place, "libpyperf-plan.so")
+    with open(os.path.join(bench.build, "libpyperf-plan.so"), "rb") as file:
+        whole = file.read()
+    contents = {
+        "missing": None,
+        "empty": b"",
+        "cut off": whole[:5000],
+        "text": b"not a library\n" * 100,
+    }
+    for what, content in contents.items():
+        if content is not None:
+            with open(companion, "wb") as file:
+                file.write(content)
+        environment = bench.environment(LD_PRELOAD=os.path.join(place, "libpyperf.so"))
+        refused(bench, what, bench.run_python(program, environment=environment), plain)
+    os.unlink(companion)
+    shutil.copy("/bin/true", companion)
+    refused(bench, "a program", bench.run_python(program, environment=environment), plain)
+
+
+@case(CASES)
+def damaged_companion_unasked(bench):
+    """Silent as long as nobody asks for profiling."""
+    program = bench.write("program.py", PROGRAM)
+    place = os.path.join(bench.folder, "alone")
+    os.mkdir(place)
+    shutil.copy(bench.library, place)
+    environment = bench.environment(LD_PRELOAD=os.path.join(place, "libpyperf.so"), support=None)
+    done = bench.run_python(program, environment=environment)
+    bench.equal("status, output", bench.plain(program).seen, done.seen)

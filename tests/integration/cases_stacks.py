@@ -1,0 +1,187 @@
+"""Whole stacks in perf and gdb: every Python function, in order, down to <module>."""
+
+import collections
+import json
+import os
+import re
+import subprocess
+
+import harness
+import perf
+from harness import case
+
+CASES = []
+AT_LEAST = 0.99
+SAMPLES = 300  # in hot functions, for each interpreter
+SECONDS_A_PATH = "0.15"
+
+
+class Expected:
+    """What programs/stacks.py says of itself."""
+
+    def __init__(self, out):
+        answer = json.loads(out)
+        self.pid, self.hot = answer["pid"], answer["hot"]
+        self.paths = {tuple(chain): name for name, chain in answer["paths"].items()}
+        self.roots = {chain[-1] for chain in self.paths}
+
+
+def look_at_stacks(bench, expected, samples):
+    """The shares, and that no path was left out."""
+    samples = [one for one in samples if one.pid == expected.pid]
+    hot = [number for number, one in enumerate(samples) if expected.hot in one.python]
+    good, bad = collections.Counter(), collections.Counter()
+    for number in hot:
+        chain = tuple(samples[number].python)
+        if chain in expected.paths:
+            good[expected.paths[chain]] += 1
+        else:
+            bad[chain] += 1
+    complete = sum(good.values())
+    bench.that("samples in hot()", "%d or more" % SAMPLES, len(hot) >= SAMPLES, str(len(hot)))
+    bench.that(
+        "every frame down to <module>",
+        "99 % or more",
+        complete >= AT_LEAST * len(hot) > 0,
+        "complete %s%s" % (perf.share(complete, len(hot)), worst(bad)),
+    )
+    # A stack that breaks off below the first trampoline is not seen as one of hot().
+    between = samples[hot[0] : hot[-1] + 1] if hot else []
+    rooted = [one for one in between if one.python and one.python[-1] in expected.roots]
+    lost = collections.Counter(tuple(one.python) for one in between if one not in rooted)
+    bench.that(
+        "any sample meanwhile reaches <module>",
+        "99 % or more",
+        len(rooted) >= AT_LEAST * len(between) > 0,
+        "%s%s" % (perf.share(len(rooted), len(between)), worst(lost)),
+    )
+    missing = sorted(set(expected.paths.values()) - {name for name in good if good[name] >= 5})
+    bench.equal("paths with less than 5 complete samples", [], missing)
+
+
+def worst(counter):
+    if not counter:
+        return ""
+    chain, count = counter.most_common(1)[0]
+    return "; %d times %s" % (count, " < ".join(os.path.basename(part) for part in chain) or "none")
+
+
+def record_stacks(bench, options=(), **environment):
+    command = [bench.python, bench.program("stacks.py"), SECONDS_A_PATH]
+    done, data = perf.record(bench, command, options, **environment)
+    bench.equal("status", 0, done.status)
+    expected = Expected(done.out)
+    bench.pids.add(expected.pid)
+    return expected, data
+
+
+@case(CASES, needs=("perf",))
+def stacks(bench):
+    """As a user types it: images in /tmp."""
+    expected, data = record_stacks(bench, images=False)
+    bench.equal("images in /tmp", 1, len(bench.image_paths(expected.pid)))
+    look_at_stacks(bench, expected, perf.script(bench, data))
+
+
+@case(CASES, needs=("perf",))
+def stacks_after_deletion(bench):
+    """Names out of perf's build-id cache, when all of ours is gone."""
+    expected, data = record_stacks(bench, ["--buildid-all"], images=False)
+    for path in bench.left(expected.pid):
+        os.unlink(path)
+    bench.equal("left in /tmp", [], bench.left(expected.pid))
+    look_at_stacks(bench, expected, perf.script(bench, data))
+
+
+STARTS = 8
+SHORT = """
+import os, time
+def hot():
+    for i in range(3000): pass
+def main():
+    end = time.process_time() + 0.2
+    while time.process_time() < end: hot()
+main()
+print(os.getpid())
+"""
+
+
+def complete_of_short(bench, program, prefix):
+    done, data = perf.record(bench, prefix + [bench.python, program])
+    pid = int(done.out)
+    bench.pids.add(pid)
+    chain = ["%s:%s" % (name, program) for name in ("hot", "main", "<module>")]
+    # Not what is between: perf 6.1 loses the vdso and libc when setarch has had them elsewhere.
+    hot = [one for one in perf.script(bench, data) if one.pid == pid and chain[0] in one.python]
+    return sum(one.python == chain for one in hot), len(hot)
+
+
+@case(CASES, needs=("perf",))
+def stacks_in_any_layout(bench):
+    """Where the kernel puts what is mapped is another place on each start."""
+    program = bench.write("short.py", SHORT)
+    starts = [("start %d" % number, []) for number in range(1, STARTS + 1)]
+    starts.append(("fixed addresses", ["setarch", "-R"]))
+    starts.append(("mapped upwards", ["sh", "-c", 'ulimit -s unlimited; exec "$@"', "sh"]))
+    for what, prefix in starts:
+        if prefix and bench.run(prefix + ["true"], bench.environment(preload=False)).status != 0:
+            bench.skip(what, "not permitted here")
+            continue
+        good, total = complete_of_short(bench, program, prefix)
+        got = "complete " + perf.share(good, total)
+        bench.that(what, "99 % of 40 or more", total >= 40 and good >= 0.99 * total, got)
+
+
+@case(CASES, needs=("perf",))
+def c_and_kernel_frames(bench):
+    """Each function of programs/in_c.py spends its time in C; innermost first."""
+    done, data = perf.record(bench, [bench.python, bench.program("in_c.py")])
+    bench.equal("status", 0, done.status)
+    samples = perf.script(bench, data)
+    for function, marks in (
+        ("read_zeros", (perf.KERNEL,)),
+        ("compress", ("libz.so", "/zlib.")),
+        ("digest", ("libcrypto.so", "/_hashlib.", "/_md5.")),
+    ):
+        names = (function, "main", "<module>")
+        wanted = ["%s:%s" % (name, bench.program("in_c.py")) for name in names]
+        inside = [one for one in samples if one.python and one.python[0] == wanted[0]]
+        if function == "read_zeros" and not any(perf.KERNEL in str(one.frames) for one in samples):
+            bench.skip(function, "perf may not record the kernel here")
+            continue
+        good = [
+            one
+            for one in inside
+            if one.python == wanted and any(mark in dso for _, dso in one.above() for mark in marks)
+        ]
+        expected = "%s above %s, 90 %% or more" % (marks[0], function)
+        enough = len(good) >= 0.9 * len(inside) > 9
+        bench.that(function, expected, enough, perf.share(len(good), len(inside)))
+
+
+@case(CASES, needs=("gdb",))
+def gdb(bench):
+    process = bench.start([bench.python, bench.program("sleeping.py")])
+    names = json.loads(process.stdout.readline())
+    command = ["gdb", "-nx", "-batch", "-iex", "set auto-load off"]
+    try:
+        shown = subprocess.run(
+            command + ["-iex", "set debuginfod enabled off", "-p", str(process.pid), "-ex", "bt"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=bench.environment(preload=False, support=None),
+            encoding="utf-8",
+            errors="backslashreplace",
+            timeout=harness.TIMEOUT,
+        ).stdout
+    except FileNotFoundError:
+        raise RuntimeError("gdb is not installed: apt-get install gdb")
+    finally:
+        harness.kill(process)
+    frames = re.findall(r"^#\d+ .* in py::(.*?) \(", shown, re.M)
+    # gdb takes names without capital letters for Ada's and shows their suffix that way.
+    frames = [re.sub(r"\[py\]$", ".py", name) for name in frames]
+    bench.that("frames", repr(names), frames == names, repr(frames or shown[-600:]))
+    broken = re.findall(r"Backtrace stopped.*|corrupt.*", shown)
+    bench.equal("a stack that breaks off", [], broken)

@@ -1,0 +1,262 @@
+"""The truth table of CPython's switches: variables and options, and off, map or jitdump.
+
+Each table is also looked at with the interpreters that have the feature themselves (3.12 knows no
+jitdump), without libpyperf: a row that is wrong about CPython fails there.
+"""
+
+import itertools
+import os
+
+import harness
+from harness import case
+from outcome import (
+    JITDUMP,
+    MAP,
+    OFF,
+    PROGRAM,
+    compile_program,
+    configuration,
+    headers,
+    look_at_outcome,
+    switch_environment,
+    written,
+)
+
+CASES = []
+
+ON_VALUES = ("1", "2", "-1", " 1", "\t1", "\n 1", "+1", "01", "2147483647", "-2147483648")
+OFF_VALUES = (
+    *("0", "", "abc", "1x", "1 ", "0x1", "1.0", "1,0", "00", "-0", "+", "-", " ", "- 1", "--1"),
+    "1\n",
+    *("2147483648", "-2147483649", "9223372036854775808", "99999999999999999999", "True", "\u0661"),
+)
+
+# Options of the interpreter, and what they come to with neither variable, with
+# PYTHONPERFSUPPORT=1, and with PYTHON_PERF_JIT_SUPPORT=1.
+OPTIONS = (
+    ("", OFF, MAP, JITDUMP),
+    ("-E", OFF, OFF, OFF),
+    ("-I", OFF, OFF, OFF),
+    ("-S", OFF, MAP, JITDUMP),
+    ("-s", OFF, MAP, JITDUMP),
+    ("-B -O -u -q", OFF, MAP, JITDUMP),
+    ("-ES", OFF, OFF, OFF),
+    ("-IS", OFF, OFF, OFF),
+    ("-sSE", OFF, OFF, OFF),
+    ("-X perf", MAP, MAP, JITDUMP),
+    ("-Xperf", MAP, MAP, JITDUMP),
+    ("-BXperf", MAP, MAP, JITDUMP),
+    ("-X perf=0", MAP, MAP, JITDUMP),
+    ("-X perf=anything", MAP, MAP, JITDUMP),
+    ("-X perf=", MAP, MAP, JITDUMP),
+    ("-X perf -X perf=0", MAP, MAP, JITDUMP),
+    ("-X dev=x -X perf -X q", MAP, MAP, JITDUMP),
+    ("-E -X perf", MAP, MAP, MAP),
+    ("-X perf -I", MAP, MAP, MAP),
+    ("-S -X perf", MAP, MAP, JITDUMP),
+    ("-X perf_jit", JITDUMP, JITDUMP, JITDUMP),
+    ("-Xperf_jit", JITDUMP, JITDUMP, JITDUMP),
+    ("-X perf_jit=0", JITDUMP, JITDUMP, JITDUMP),
+    ("-X perf_jit=anything", JITDUMP, JITDUMP, JITDUMP),
+    ("-I -X perf_jit", JITDUMP, JITDUMP, JITDUMP),
+    ("-S -X perf_jit", JITDUMP, JITDUMP, JITDUMP),
+    ("-X perf -X perf_jit", JITDUMP, JITDUMP, JITDUMP),
+    ("-X perf_jit -X perf", JITDUMP, JITDUMP, JITDUMP),
+    ("-X perfx", OFF, MAP, JITDUMP),
+    ("-X per", OFF, MAP, JITDUMP),
+    ("-X Perf", OFF, MAP, JITDUMP),
+    ("-X perf-jit", OFF, MAP, JITDUMP),
+    ("-X perf_jitx", OFF, MAP, JITDUMP),
+    ("-X =perf", OFF, MAP, JITDUMP),
+    ("-X x=perf", OFF, MAP, JITDUMP),
+    ("-W ignore::UserWarning:perf", OFF, MAP, JITDUMP),
+)
+
+
+def applies(bench, support, jit, expected):
+    """3.12 has no jitdump of its own, and takes its switches for none."""
+    return bench.version != (3, 12) or (jit is None and expected != JITDUMP)
+
+
+def look_at_row(bench, support, jit, words, expected, preload=True, program=("-c", PROGRAM)):
+    if not preload and not applies(bench, support, jit, expected):
+        return
+    environment = switch_environment(bench, support, jit, preload=preload)
+    command = [bench.python] + words.split() + list(program)
+    what = " ".join((written(support, jit), words)).strip()
+    look_at_outcome(bench, what, expected, bench.run(command, environment), environment)
+
+
+def value_rows():
+    for values, name in ((ON_VALUES, True), (OFF_VALUES, False)):
+        for value in values:
+            yield value, None, MAP if name else OFF
+            yield None, value, JITDUMP if name else OFF
+
+
+def order(support, jit, options):
+    """A later one overrides an earlier one that is less."""
+    if jit == "1" or "perf_jit" in options:
+        return JITDUMP
+    return MAP if support == "1" or "perf" in options else OFF
+
+
+def order_rows():
+    options = ((), ("perf",), ("perf_jit",), ("perf", "perf_jit"))
+    for support, jit, chosen in itertools.product((None, "0", "1"), (None, "0", "1"), options):
+        words = " ".join("-X " + option for option in chosen)
+        yield support, jit, words, order(support, jit, chosen)
+
+
+def option_rows():
+    for words, alone, with_map, with_jit in OPTIONS:
+        yield None, None, words, alone
+        yield "1", None, words, with_map
+        yield None, "1", words, with_jit
+
+
+def look_at_tables(bench, preload):
+    for support, jit, expected in value_rows():
+        look_at_row(bench, support, jit, "", expected, preload)
+    for support, jit, words, expected in itertools.chain(order_rows(), option_rows()):
+        look_at_row(bench, support, jit, words, expected, preload)
+
+
+@case(CASES)
+def switch_table(bench):
+    look_at_tables(bench, preload=True)
+
+
+@case(CASES, harness.OTHERS)
+def switch_table_native(bench):
+    """That the tables are right about CPython."""
+    if bench.version < (3, 12):
+        return
+    look_at_tables(bench, preload=False)
+
+
+@case(CASES, harness.OTHERS)
+def switch_table_own_support(bench):
+    """The interpreter's own switches go on to work beside libpyperf."""
+    if bench.version < (3, 12):
+        return
+    for support, jit, words, expected in order_rows():
+        if bench.version > (3, 12) or expected != JITDUMP:
+            look_at_row(bench, support, jit, words, expected)
+
+
+@case(CASES, harness.OTHERS)
+def switch_jitdump_of_3_12(bench):
+    """3.12 has the map alone: libpyperf adds the jitdump."""
+    if bench.version != (3, 12):
+        return
+    for support, jit, words, expected in order_rows():
+        if expected == JITDUMP:
+            look_at_row(bench, support, jit, words, expected)
+
+
+def ways_to_run(bench):
+    """What follows the options, and whether more words after it belong to the program."""
+    script = bench.write("script.py", PROGRAM)
+    bench.write("as_module.py", PROGRAM)
+    os.makedirs(os.path.join(bench.folder, "directory"), exist_ok=True)
+    bench.write("directory/__main__.py", PROGRAM)
+    return (
+        ("-c", ["-c", PROGRAM]),
+        ("script", [script]),
+        ("-m", ["-m", "as_module"]),
+        ("directory", [os.path.join(bench.folder, "directory")]),
+    )
+
+
+def look_at_ways(bench, preload):
+    for what, words in ways_to_run(bench):
+        for options, behind, expected in (
+            ("-X perf", [], MAP),
+            ("-X perf_jit", [], JITDUMP),
+            ("", ["-X", "perf"], OFF),
+            ("", ["-X", "perf_jit"], OFF),
+            ("-X perf", ["-X", "perf_jit", "-E"], MAP),
+        ):
+            if not preload and not applies(bench, None, None, expected):
+                continue
+            environment = switch_environment(bench, preload=preload)
+            done = bench.run([bench.python] + options.split() + words + behind, environment)
+            named = " ".join([options, what] + behind).strip()
+            look_at_outcome(bench, named, expected, done, environment)
+    with open(bench.write("script.py", PROGRAM)) as script:
+        environment = switch_environment(bench, preload=preload)
+        done = bench.run([bench.python, "-X", "perf", "-"], environment, stdin=script)
+    look_at_outcome(bench, "-X perf - (from stdin)", MAP, done, environment)
+
+
+@case(CASES)
+def switch_ways_to_run(bench):
+    """Options end where the program begins, however it is given."""
+    look_at_ways(bench, preload=True)
+
+
+@case(CASES, harness.OTHERS)
+def switch_ways_to_run_native(bench):
+    if bench.version < (3, 12):
+        return
+    look_at_ways(bench, preload=False)
+
+
+# How programs/embed.c initialises, since which version, and what it comes to with neither
+# variable, with PYTHONPERFSUPPORT=1, and with PYTHON_PERF_JIT_SUPPORT=1.
+EMBEDDED = (
+    ("plain", (3, 6), OFF, MAP, JITDUMP),
+    ("no-signals", (3, 6), OFF, MAP, JITDUMP),
+    ("ignore", (3, 6), OFF, OFF, OFF),
+    ("twice", (3, 6), OFF, MAP, JITDUMP),
+    ("main-perf", (3, 6), MAP, MAP, JITDUMP),
+    ("main-perf_jit", (3, 6), JITDUMP, JITDUMP, JITDUMP),
+    ("main-other", (3, 6), OFF, MAP, JITDUMP),
+    ("configured", (3, 8), OFF, MAP, JITDUMP),
+    ("isolated", (3, 8), OFF, OFF, OFF),
+    ("no-environment", (3, 8), OFF, OFF, OFF),
+    ("xoption", (3, 8), MAP, MAP, JITDUMP),
+    ("xoption-jit", (3, 8), JITDUMP, JITDUMP, JITDUMP),
+)
+
+
+def embedding_program(bench):
+    include = headers(bench)
+    folder, name = configuration(bench, "LIBDIR", "LDVERSION")
+    if not os.path.exists(os.path.join(folder, "libpython%s.so" % name)):
+        folder = "/usr/lib/%s" % configuration(bench, "MULTIARCH")[0]  # Debian says /usr/lib
+    if not os.path.exists(os.path.join(folder, "libpython%s.so" % name)):
+        raise harness.Skip("this interpreter has no shared library to link with")
+    flags = ["-I" + include, "-L" + folder, "-Wl,-rpath," + folder, "-lpython" + name]
+    return compile_program(bench, "embed.c", "embed", flags)
+
+
+def look_at_embedded(bench, preload):
+    program, script = embedding_program(bench), bench.write("inside.py", PROGRAM)
+    # Where the library is to find its modules: it would look beside the program.
+    (prefix,) = configuration(bench, "prefix")
+    for how, since, alone, with_map, with_jit in EMBEDDED:
+        if bench.version < since:
+            continue
+        rows = ((None, None, alone), ("1", None, with_map), (None, "1", with_jit))
+        for support, jit, expected in rows:
+            if not preload and not applies(bench, support, jit, expected):
+                continue
+            environment = switch_environment(bench, support, jit, preload=preload)
+            environment["PYTHONHOME"] = prefix
+            done = bench.run([program, how, script], environment)
+            what = "%s %s" % (written(support, jit), how)
+            look_at_outcome(bench, what, expected, done, environment)
+
+
+@case(CASES)
+def switch_embedded(bench):
+    look_at_embedded(bench, preload=True)
+
+
+@case(CASES, harness.OTHERS)
+def switch_embedded_native(bench):
+    if bench.version < (3, 12):
+        return
+    look_at_embedded(bench, preload=False)

@@ -1,0 +1,248 @@
+"""What a case gets to work with: its interpreter, the library, a folder, and ways to run programs.
+
+A case is a function of one argument, a Bench, marked with @case. It says what it saw with
+bench.equal and bench.that; each is one line of output. What a program leaves in /tmp is removed
+when the case ends, by the pids that are known.
+"""
+
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import traceback
+
+import interpreters
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+PROGRAMS = os.path.join(HERE, "programs")
+TIMEOUT = 120
+
+
+class Tally:
+    def __init__(self, label):
+        self.label = label
+        self.passed = self.failed = self.skipped = 0
+
+    def report(self, case, expected, good, got):
+        self.add(int(bool(good)), int(not good), 0)
+        if good and len(got) > 200:
+            got = got[:200] + "..."
+        verdict = "ok  " if good else "FAIL"
+        line = "%s %s, %s, expected %s, got %s" % (verdict, self.label, case, expected, got)
+        print(line, flush=True)
+
+    def skip(self, text):
+        self.add(0, 0, 1)
+        print("skip %s" % text, flush=True)
+
+    def add(self, passed, failed, skipped):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+
+    def closing(self):
+        return "%d passed, %d failed, %d skipped" % (self.passed, self.failed, self.skipped)
+
+
+class Done:
+    """A program that has ended."""
+
+    def __init__(self, pid, status, out, err):
+        self.pid, self.status, self.out, self.err = pid, status, out, err
+
+    @property
+    def seen(self):
+        """All of what a program's user can see."""
+        return (self.status, self.out, self.err)
+
+
+class Skip(Exception):
+    """Raised by a case that cannot be had on this machine or interpreter."""
+
+
+class Bench:
+    def __init__(self, name, interpreter, build, tally):
+        self.name, self.interpreter, self.tally = name, interpreter, tally
+        self.python = interpreter.path if interpreter else None
+        self.version = interpreter.series if interpreter else None
+        self.build = build
+        self.library = os.path.join(build, "libpyperf.so")
+        # Not below TMPDIR: perf's build-id cache and the maps are not either.
+        self.folder = tempfile.mkdtemp(prefix="pyperf-test-", dir="/tmp")
+        self.home = os.path.join(self.folder, "home")
+        self.images = os.path.join(self.folder, "images")
+        os.mkdir(self.home)
+        os.mkdir(self.images)
+        self.pids = set()
+
+    # what was seen
+
+    def equal(self, what, expected, got):
+        self.that(what, repr(expected), expected == got, repr(got))
+
+    def that(self, what, expected, good, got):
+        self.tally.report("%s: %s" % (self.name, what), expected, good, got)
+
+    def skip(self, what, why):
+        self.tally.skip("%s, %s: %s: %s" % (self.tally.label, self.name, what, why))
+
+    # running programs
+
+    def program(self, name):
+        return os.path.join(PROGRAMS, name)
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        return path
+
+    def environment(self, preload=True, support="1", images=True, **more):
+        """support: the value of PYTHONPERFSUPPORT, None for unset. images: kept in the case's own
+        folder rather than in /tmp. Any other name is a variable; None takes it away."""
+        result = interpreters.plain_environment()
+        result.update(HOME=self.home, LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1")
+        if preload:
+            result["LD_PRELOAD"] = self.library
+        if support is not None:
+            result["PYTHONPERFSUPPORT"] = support
+        if images:
+            result["PYPERF_DIR"] = self.images
+        result.update(more)
+        return {name: value for name, value in result.items() if value is not None}
+
+    def start(self, command, environment=None, **more):
+        """A process whose pid has no files of a predecessor."""
+        more.setdefault("stdin", subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.environment() if environment is None else environment,
+            cwd=self.folder,
+            preexec_fn=remove_own_files,
+            encoding="utf-8",
+            errors="backslashreplace",
+            start_new_session=True,
+            **more
+        )
+        self.pids.add(process.pid)
+        return process
+
+    def run(self, command, environment=None, timeout=TIMEOUT, **more):
+        return finish(self.start(command, environment, **more), timeout)
+
+    def run_python(self, *arguments, **more):
+        return self.run([self.python] + list(arguments), **more)
+
+    def plain(self, *arguments, **more):
+        """The same without libpyperf: what is to be seen with it."""
+        more["environment"] = self.environment(preload=False, support=None, images=False)
+        return self.run_python(*arguments, **more)
+
+    # what a process leaves
+
+    def map_path(self, pid):
+        return "/tmp/perf-%d.map" % pid
+
+    def dump_path(self, pid):
+        return "/tmp/jit-%d.dump" % pid
+
+    def image_paths(self, pid, folder="/tmp"):
+        return sorted(glob.glob("%s/pyperf-%d-*.so" % (glob.escape(folder), pid)))
+
+    def left(self, pid):
+        """All files that a process may leave, wherever."""
+        files = self.image_paths(pid) + self.image_paths(pid, self.images)
+        files += glob.glob(self.dump_path(pid)) + glob.glob("/tmp/jitted-%d-*.so" % pid)
+        return files + glob.glob(self.map_path(pid))
+
+    def close(self):
+        for path in glob.glob(os.path.join(glob.escape(self.images), "pyperf-*.so")):
+            self.pids.add(int(os.path.basename(path).split("-")[1]))
+        for pid in self.pids:
+            for path in self.left(pid):
+                remove(path)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def finish(process, timeout=TIMEOUT):
+    """Waits for its end; what hangs is killed with all that it started, and fails the case."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise RuntimeError("no end after %d s: %s" % (timeout, process.args))
+    return Done(process.pid, process.returncode, out, err)
+
+
+def kill(process, number=signal.SIGKILL):
+    process.send_signal(number)
+    return finish(process)
+
+
+def remove(path):
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def remove_own_files():
+    for pattern in ("perf-%d.map", "jit-%d.dump", "pyperf-%d-*.so"):
+        for path in glob.glob(os.path.join("/tmp", pattern % os.getpid())):
+            remove(path)
+
+
+# cases
+
+SUPPORTED, OTHERS, LIBRARY = "supported", "others", "library"
+
+
+class Case:
+    def __init__(self, function, name, kind, needs):
+        self.function, self.name, self.kind, self.needs = function, name, kind, needs
+
+    def applies_to(self, interpreter):
+        if interpreter is None:
+            return self.kind == LIBRARY
+        return self.kind == (SUPPORTED if interpreter.supported else OTHERS)
+
+    def missing(self):
+        """Why it cannot be run, as the user wants it; None when it can."""
+        for tool, variable in (("perf", "PYPERF_NO_PERF"), ("gdb", "PYPERF_NO_GDB")):
+            if tool in self.needs and os.environ.get(variable, "0") not in ("", "0"):
+                return "%s is set" % variable
+        return None
+
+
+def case(cases, kind=SUPPORTED, needs=()):
+    """Adds the function to a module's list under its own name, with dashes."""
+
+    def mark(function):
+        cases.append(Case(function, function.__name__.replace("_", "-"), kind, needs))
+        return function
+
+    return mark
+
+
+def run_case(one, interpreter, build, tally):
+    if one.missing():
+        tally.skip("%s, %s: %s" % (tally.label, one.name, one.missing()))
+        return
+    bench = Bench(one.name, interpreter, build, tally)
+    try:
+        one.function(bench)
+    except Skip as why:
+        tally.skip("%s, %s: %s" % (tally.label, one.name, why))
+    except RuntimeError as why:  # said by a case, in its own words
+        bench.that("runs", "to its end", False, str(why))
+    except Exception:  # whatever it is, the next case is to be run
+        where = traceback.format_exc().strip().split("\n")
+        bench.that("runs", "to its end", False, re.sub(r"\s+", " ", " | ".join(where[-5:])))
+    finally:
+        bench.close()

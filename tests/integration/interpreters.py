@@ -1,0 +1,113 @@
+"""Which interpreters there are on this machine, and which of them the tests want."""
+
+import glob
+import os
+import re
+import subprocess
+import sys
+
+# What the interpreter says about itself; 2.7 has to understand it. "shared" is what the process
+# maps, because Debian's static python3.11 reports Py_ENABLE_SHARED as its library package is built.
+PROBE = """
+import platform, sys
+mapped = any('/libpython' in line for line in open('/proc/self/maps'))
+print(platform.python_implementation())
+print('%d.%d.%d' % sys.version_info[:3])
+print('shared' if mapped else 'static')
+print('debug' if hasattr(sys, 'gettotalrefcount') else 'release')
+"""
+
+SUPPORTED = ((3, 6), (3, 11))
+WANTED = [((3, minor), "shared") for minor in range(6, 12)] + [((3, 11), "static")]
+# Of these any build will do: one that is refused, and those with perf support of their own.
+WANTED_OTHERS = [(2, 7), (3, 12), (3, 13)]
+
+
+class Interpreter:
+    def __init__(self, path):
+        self.path = path
+        answer = subprocess.run(
+            [path, "-E", "-s", "-c", PROBE],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            universal_newlines=True,
+            env=plain_environment(),
+            timeout=60,
+        ).stdout.split()
+        if len(answer) != 4:
+            raise ValueError("%s is not a Python interpreter that runs" % path)
+        self.implementation, version, self.kind, build = answer
+        self.version = tuple(int(part) for part in version.split("."))
+        self.release = build == "release" and self.implementation == "CPython"
+        self.label = "python%s %s" % (version, self.kind)
+
+    @property
+    def series(self):
+        return self.version[:2]
+
+    @property
+    def supported(self):
+        return SUPPORTED[0] <= self.series <= SUPPORTED[1]
+
+
+def plain_environment():
+    """The caller's, without what would change how an interpreter starts."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "PYPERF_", "LD_", "PERF_", "VIRTUAL_ENV", "GCONV_"))
+    }
+
+
+def candidates():
+    root = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
+    for version in sorted(glob.glob(os.path.join(root, "versions", "*"))):
+        for name in ("python3", "python2", "python"):
+            path = os.path.join(version, "bin", name)
+            if os.access(path, os.X_OK):
+                yield path
+                break
+    for path in sorted(glob.glob("/usr/bin/python3.*")):
+        if re.search(r"python3\.\d+$", path):
+            yield path
+    for path in os.environ.get("PYPERF_INTERPRETERS", "").split(":"):
+        if path:
+            yield path
+
+
+def find():
+    """Every CPython release build, oldest first, and a list of (path, why it was left out)."""
+    found, left_out, seen = [], [], set()
+    for path in candidates():
+        real = os.path.realpath(path)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            interpreter = Interpreter(real)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            left_out.append((path, str(error)))
+            continue
+        if interpreter.release:
+            found.append(interpreter)
+        else:
+            left_out.append((path, "not a release build of CPython"))
+    found.sort(key=lambda one: (one.version, one.kind, one.path))
+    return found, left_out
+
+
+def absent(found):
+    """The names of the wanted ones that are not among those found."""
+    have = {(one.series, one.kind) for one in found}
+    for series, kind in WANTED:
+        if (series, kind) not in have:
+            yield "python%d.%d %s" % (series + (kind,))
+    for series in WANTED_OTHERS:
+        if series not in {one.series for one in found}:
+            yield "python%d.%d" % series
+
+
+if __name__ == "__main__":
+    for one in find()[0]:
+        sys.stdout.write("%s %s\n" % (one.label, one.path))

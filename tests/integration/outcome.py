@@ -1,0 +1,88 @@
+"""What the switches came to: which of perf's files a process has left, and what it said itself."""
+
+import os
+import sysconfig
+
+import harness
+
+OFF, MAP, JITDUMP = "off", "map", "jitdump"
+STATE = "PYPERF_TEST_STATE"
+# Silent: what it has to say goes to the file that the environment names.
+PROGRAM = """
+import os, sys
+def called(): return sys.is_stack_trampoline_active()
+state = called()
+with open(os.environ["PYPERF_TEST_STATE"], "a") as file:
+    file.write("%d %s\\n" % (os.getpid(), state))
+"""
+ACTIVE = {OFF: "False", MAP: "True", JITDUMP: "True"}
+
+
+def switch_environment(bench, support=None, jit=None, **more):
+    more.setdefault(STATE, os.path.join(bench.folder, "state"))
+    return bench.environment(support=support, PYTHON_PERF_JIT_SUPPORT=jit, **more)
+
+
+def result_of(bench, pid, since=0.0):
+    """By the files alone; "map+jitdump" for both. Older ones are of a predecessor with that pid."""
+    paths = [(MAP, bench.map_path(pid)), (JITDUMP, bench.dump_path(pid))]
+    there = [(name, path) for name, path in paths if os.path.exists(path)]
+    return "+".join(name for name, path in there if os.stat(path).st_mtime > since) or OFF
+
+
+def states(path):
+    """pid -> what sys.is_stack_trampoline_active() said there; takes the file away."""
+    try:
+        with open(path) as file:
+            words = [line.split() for line in file]
+    except FileNotFoundError:
+        return {}
+    os.unlink(path)
+    return {int(pid): state for pid, state in words}
+
+
+def look_at_outcome(bench, what, expected, done, environment):
+    """One line for a row of a truth table."""
+    state = states(environment[STATE]).get(done.pid)
+    got = (result_of(bench, done.pid), state) + done.seen
+    bench.equal(what, (expected, ACTIVE[expected], 0, "", ""), got)
+    for path in bench.left(done.pid):
+        harness.remove(path)
+
+
+def written(support, jit):
+    """The two variables as a shell would have them."""
+    pairs = (("PYTHONPERFSUPPORT", support), ("PYTHON_PERF_JIT_SUPPORT", jit))
+    return " ".join("%s=%r" % pair for pair in pairs if pair[1] is not None) or "no variable"
+
+
+def configuration(bench, *names):
+    """sysconfig variables of the interpreter that is being tested."""
+    code = "import sysconfig; print('\\n'.join(str(sysconfig.get_config_var(n)) for n in %r))"
+    done = bench.plain("-c", code % (names,))
+    if done.status != 0:
+        raise harness.Skip("sysconfig does not work: %s" % done.err.strip().splitlines()[-1])
+    return done.out.split("\n")[: len(names)]
+
+
+def headers(bench):
+    """The folder of Python.h; the case is skipped where there is none."""
+    code = "import sysconfig; print(sysconfig.get_paths()['include'])"
+    folder = bench.plain("-c", code).out.strip()
+    if not os.path.exists(os.path.join(folder, "Python.h")):
+        raise harness.Skip("this interpreter's Python.h is not installed")
+    return folder
+
+
+def compiler():
+    return os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0] or "cc"
+
+
+def compile_program(bench, name, output, flags):
+    """From programs/; what the compiler says is the case's failure."""
+    path = os.path.join(bench.folder, output)
+    command = [compiler(), "-O1", "-w", "-o", path, bench.program(name)] + list(flags)
+    done = bench.run(command, bench.environment(preload=False, support=None, images=False))
+    if done.status != 0:
+        raise RuntimeError("%s: %s" % (" ".join(command), done.err))
+    return path

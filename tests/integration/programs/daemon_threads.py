@@ -1,0 +1,34 @@
+"""Daemon threads that want the interpreter's lock while it is being taken down: each dies in
+pthread_exit, which unwinds its stack."""
+import threading
+import time
+
+
+def nap():
+    time.sleep(0.0001)
+
+
+class Work:
+    def __call__(self):
+        for _ in self.forever():
+            sorted([2, 1], key=lambda number: nap() or number)
+
+    def forever(self):
+        while True:
+            yield
+
+
+class Slow:
+    """Lets go of the lock when the modules are taken down."""
+
+    sleep = time.sleep
+
+    def __del__(self):
+        self.sleep(0.2)
+
+
+slow = Slow()
+for _ in range(8):
+    threading.Thread(target=Work(), daemon=True).start()
+time.sleep(0.1)
+print("end")

@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Integration tests: every case on every interpreter found.
+
+    run.py [--build DIR] [--only CASE]... [--python PATH]... [--jobs N] [--list]
+
+One line for each thing looked at: verdict, interpreter, case, expected, got. The last line is
+"N passed, N failed, N skipped"; the exit status is 1 when anything failed, and when no supported
+interpreter was found at all.
+
+Environment: PYENV_ROOT (default ~/.pyenv) and PYPERF_INTERPRETERS (a colon-separated list of paths)
+say where interpreters are, beside /usr/bin. Without PYPERF_NO_PERF=1, a machine where perf is
+missing or not permitted is a failure; likewise PYPERF_NO_GDB=1 and gdb.
+
+Each interpreter's cases run in a process of their own (this file with --worker), as many at a time
+as there are CPUs.
+"""
+
+import argparse
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+
+sys.dont_write_bytecode = True
+
+import cases_children
+import cases_conformance
+import cases_effects
+import cases_evaluators
+import cases_files
+import cases_fork
+import cases_hostile
+import cases_jitdump
+import cases_layout
+import cases_library
+import cases_map
+import cases_pyperf_run
+import cases_refusal
+import cases_stacks
+import cases_switches
+import cases_sys
+import cases_toggle
+import harness
+import interpreters
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+MODULES = (
+    cases_library,
+    cases_stacks,
+    cases_layout,
+    cases_map,
+    cases_fork,
+    cases_effects,
+    cases_files,
+    cases_refusal,
+    cases_pyperf_run,
+    cases_switches,
+    cases_sys,
+    cases_toggle,
+    cases_jitdump,
+    cases_children,
+    cases_evaluators,
+    cases_hostile,
+    cases_conformance,
+)
+LIBRARY = "library"  # in the place of an interpreter: what concerns none
+CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped$")
+
+
+def all_cases():
+    return [case for module in MODULES for case in module.CASES]
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build directory")
+    parser.add_argument("--only", action="append", metavar="CASE", help="may be repeated")
+    parser.add_argument("--python", action="append", metavar="PATH", help="may be repeated")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--list", action="store_true", help="the names of all cases")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    unknown = set(arguments.only or ()) - {case.name for case in all_cases()}
+    if unknown:
+        parser.error("no such case: %s; see --list" % ", ".join(sorted(unknown)))
+    return arguments
+
+
+def work(arguments):
+    """All cases of one interpreter."""
+    interpreter = None
+    if arguments.worker != LIBRARY:
+        interpreter = interpreters.Interpreter(arguments.worker)
+    tally = harness.Tally(interpreter.label if interpreter else LIBRARY)
+    for case in all_cases():
+        if case.applies_to(interpreter) and (not arguments.only or case.name in arguments.only):
+            harness.run_case(case, interpreter, os.path.realpath(arguments.build), tally)
+    print(tally.closing(), flush=True)
+    return 1 if tally.failed else 0
+
+
+def run_worker(what, arguments, lines):
+    command = [sys.executable, os.path.realpath(__file__), "--worker", what]
+    command += ["--build", arguments.build]
+    for name in arguments.only or ():
+        command += ["--only", name]
+    worker = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, universal_newlines=True
+    )
+    counts = None
+    for line in worker.stdout:
+        counts = CLOSING.match(line)
+        if not counts:
+            lines.put(line)
+    if worker.wait() < 0 or not counts:
+        got = (what, worker.returncode)
+        lines.put("FAIL %s, worker, expected an end after all cases, got status %d\n" % got)
+        return [0, 1, 0]
+    return [int(count) for count in counts.groups()]
+
+
+def run_all(subjects, arguments, tally):
+    """Workers take the next subject from a queue; the lines of all are printed as they come."""
+    waiting, lines = queue.Queue(), queue.Queue()
+    for subject in subjects:
+        waiting.put(subject)
+
+    def take():
+        while True:
+            try:
+                subject = waiting.get_nowait()
+            except queue.Empty:
+                break
+            counts = run_worker(subject, arguments, lines)
+            with lock:
+                tally.add(*counts)
+        lines.put(None)
+
+    lock = threading.Lock()
+    threads = [threading.Thread(target=take) for _ in range(max(1, arguments.jobs))]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        for line in iter(lines.get, None):
+            sys.stdout.write(line)
+            sys.stdout.flush()
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.list:
+        print("\n".join(case.name for case in all_cases()))
+        return 0
+    if arguments.worker:
+        return work(arguments)
+    tally = harness.Tally("all")
+    if arguments.python:
+        found = [interpreters.Interpreter(os.path.realpath(path)) for path in arguments.python]
+        subjects = [one.path for one in found]
+    else:
+        found, left_out = interpreters.find()
+        for path, why in left_out:
+            tally.skip("%s: %s" % (path, why))
+        for name in interpreters.absent(found):
+            tally.skip("%s: not found" % name)
+        subjects = [LIBRARY] + [one.path for one in found]
+        if not any(one.supported for one in found):
+            tally.report("interpreters", "one of 3.6 to 3.11", False, "none")
+    run_all(subjects, arguments, tally)
+    print(tally.closing())
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
