@@ -336,7 +336,7 @@ static void grow_and_die(int seen)
     for (uint32_t i = 0; i < GROWN; i++) {
         image_add(growing, name_of(i), strlen(name_of(i)));
         if (i == GROWN / 2 && read(seen, &byte, 1) != 1) /* the reader is there */
-            return;
+            _exit(1);
     }
     kill(getpid(), SIGKILL);
 }
@@ -347,8 +347,10 @@ static void read_while_it_grows(void)
     int fd = open(image_path(growing), O_RDONLY | O_CLOEXEC), ends[2];
     child_check(pipe(ends) == 0, "%d", errno);
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        close(ends[1]); /* or the writer would wait for ever for a reader that has failed */
         grow_and_die(ends[0]);
+    }
     while (count < GROWN) {
         uint32_t now = child_read(fd);
         child_check(now >= count, "%u functions after %u", now, count);

@@ -8,7 +8,7 @@
  *                                                           | ce_size
  *                                                           | ce_extras[index]
  *                                                           v
- *                                            tag (16 bits) . address of the slot (48 bits)
+ *                                            tag (17 bits) . address of the slot (47 bits)
  *
  * co_extra belongs to other tools as well, and outlives a fork. So the value carries a tag in the
  * bits that no user address has (Intel SDM vol. 1, 3.3.7.1: canonical addresses). XOR with the tag
