@@ -64,16 +64,18 @@ unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
 
 all: $(O)/libpyperf.so $(O)/libpyperf-plan.so
 
+# Renamed into place: a process may be running with the one that is there.
 $(O)/libpyperf.so: $(core_objects) preload/exports.map
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ldflags) $(sanitize) $(LDFLAGS) -Wl,--version-script=preload/exports.map \
-	    -Wl,-soname,libpyperf.so -o $@ $(core_objects)
+	    -Wl,-soname,libpyperf.so -o $@.new $(core_objects) && mv $@.new $@
 
 $(O)/libpyperf-plan.so: $(plan_objects) preload/plan.map
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) \
 	    -Wl,--version-script=preload/plan.map \
-	    -Wl,-soname,libpyperf-plan.so -o $@ $(plan_objects) $(plan_libraries)
+	    -Wl,-soname,libpyperf-plan.so -o $@.new $(plan_objects) $(plan_libraries) && \
+	    mv $@.new $@
 
 $(O)/obj/%.c.o: %.c | $(O)/libraries-found
 	$(call say,CC,$<)

@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,7 +15,13 @@ enum {
     JITDUMP_MAGIC = 0x4A695444, /* "JiTD" in the writer's byte order */
     JITDUMP_VERSION = 1,
     JIT_CODE_LOAD = 0,
+    JIT_CODE_DEBUG_INFO = 2,
     JIT_CODE_UNWINDING_INFO = 4,
+};
+
+enum {
+    PAGE = 4096,
+    BUFFER_SIZE = 24 << 10, /* the longest name (preload/names.h) and all else */
 };
 
 struct file_header {
@@ -36,6 +41,12 @@ struct unwinding_record {
     uint64_t unwinding_size, eh_frame_hdr_size, mapped_size;
 };
 _Static_assert(sizeof(struct unwinding_record) == 40, "jitdump specification, unwinding info");
+
+struct debug_record {
+    struct record_header header;
+    uint64_t code_address, entries;
+};
+_Static_assert(sizeof(struct debug_record) == 32, "jitdump specification, debug info");
 
 struct load_record {
     struct record_header header;
@@ -132,25 +143,23 @@ static void make_salt(const struct jitdump *dump, uint64_t time, uint8_t salt[JI
     memcpy(salt + 12, &index, sizeof index);
 }
 
-static int write_records(struct jitdump *dump, int fd, const struct jitdump_function *function)
+/* Puts both records of a function into `out` and returns their length. */
+static size_t put_records(const struct jitdump *dump, const struct jitdump_function *function,
+                          uint8_t *out)
 {
-    static const uint8_t zeros[16];
     uint64_t time = now();
     uint8_t salt[JITDUMP_SALT_SIZE];
     make_salt(dump, time, salt);
-    size_t unwind_padding = round_up(function->unwind_size, 8) - function->unwind_size;
     struct unwinding_record unwinding = {
         .header = {JIT_CODE_UNWINDING_INFO,
-                   (uint32_t)(sizeof unwinding + function->unwind_size + unwind_padding), time},
+                   (uint32_t)round_up(sizeof unwinding + function->unwind_size, 8), time},
         .unwinding_size = function->unwind_size,
         .eh_frame_hdr_size = function->unwind_header_size,
         .mapped_size = round_up(function->unwind_size, 16),
     };
+    size_t fixed = sizeof(struct load_record) + function->code_size + sizeof salt;
     struct load_record load = {
-        .header = {JIT_CODE_LOAD,
-                   (uint32_t)(sizeof load + function->name_length + 1 + function->code_size +
-                              sizeof salt),
-                   time},
+        .header = {JIT_CODE_LOAD, (uint32_t)(fixed + function->name_length + 1), time},
         .pid = (uint32_t)dump->pid,
         .tid = (uint32_t)syscall(SYS_gettid),
         .vma = function->address,
@@ -158,32 +167,72 @@ static int write_records(struct jitdump *dump, int fd, const struct jitdump_func
         .code_size = function->code_size + sizeof salt,
         .code_index = dump->functions,
     };
-    struct iovec parts[] = {
-        {&unwinding, sizeof unwinding},
-        {(void *)function->unwind, function->unwind_size},
-        {(void *)zeros, unwind_padding},
-        {&load, sizeof load},
-        {(void *)function->name, function->name_length},
-        {(void *)zeros, 1},
-        {(void *)function->code, function->code_size},
-        {salt, sizeof salt},
-    };
-    ssize_t total = (ssize_t)unwinding.header.total_size + (ssize_t)load.header.total_size;
+    size_t length = unwinding.header.total_size + load.header.total_size;
+    memset(out, 0, length);
+    memcpy(out, &unwinding, sizeof unwinding);
+    memcpy(out + sizeof unwinding, function->unwind, function->unwind_size);
+    out += unwinding.header.total_size;
+    memcpy(out, &load, sizeof load);
+    out += sizeof load;
+    memcpy(out, function->name, function->name_length);
+    out += function->name_length + 1;
+    memcpy(out, function->code, function->code_size);
+    memcpy(out + function->code_size, salt, sizeof salt);
+    return length;
+}
+
+/* A record that says nothing: lines of no source, for no code. */
+static size_t put_filler(uint8_t *out, size_t size)
+{
+    struct debug_record filler = {.header = {JIT_CODE_DEBUG_INFO, (uint32_t)size, now()}};
+    memset(out, 0, size);
+    memcpy(out, &filler, sizeof filler);
+    return size;
+}
+
+static int write_whole(int fd, const uint8_t *bytes, size_t length, off_t size)
+{
+    ssize_t written = write(fd, bytes, length);
+    if (written == (ssize_t)length)
+        return 0;
+    int error = written < 0 ? errno : ENOSPC;
+    /* Half a record would hide those behind it. */
+    if (ftruncate(fd, size) != 0)
+        return errno;
+    return error;
+}
+
+/* Whether so many bytes leave room for a filler behind them, or fill the room exactly. */
+static bool fits(size_t length, size_t room)
+{
+    return length == room || length + sizeof(struct debug_record) <= room;
+}
+
+/* A process can be killed in the middle of a write, but only between two pages of the file (Linux,
+ * mm/filemap.c, generic_perform_write). So records do not cross the end of a page, unless they are
+ * longer than one: before they would, a filler takes the rest of it. */
+static int write_records(struct jitdump *dump, int fd, const struct jitdump_function *function)
+{
+    static uint8_t buffer[BUFFER_SIZE];
     struct stat status;
+    if (function->name_length + function->code_size + function->unwind_size > BUFFER_SIZE - 512)
+        return ENAMETOOLONG;
     if (fstat(fd, &status) != 0)
         return errno;
     if (status.st_dev != dump->device || status.st_ino != dump->inode)
         return ESTALE; /* removed, and somebody else's since */
-    if (!may_grow(status.st_size + total))
+    size_t at = (size_t)status.st_size, rest = PAGE - at % PAGE;
+    size_t length = put_records(dump, function, buffer);
+    if (!may_grow((off_t)(at + rest + length)))
         return EFBIG;
-    ssize_t written = writev(fd, parts, sizeof parts / sizeof parts[0]);
-    if (written == total)
-        return 0;
-    int error = written < 0 ? errno : ENOSPC;
-    /* Half a record would hide those behind it. */
-    if (ftruncate(fd, status.st_size) != 0)
-        return errno;
-    return error;
+    if (!fits(length, rest) && fits(length, PAGE) && rest >= sizeof(struct debug_record)) {
+        int error = write_whole(fd, buffer, put_filler(buffer, rest), (off_t)at);
+        if (error != 0)
+            return error;
+        at += rest;
+        length = put_records(dump, function, buffer);
+    }
+    return write_whole(fd, buffer, length, (off_t)at);
 }
 
 int jitdump_append(struct jitdump *dump, const struct jitdump_function *function)

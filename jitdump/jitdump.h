@@ -11,9 +11,10 @@
  * it by its name, jit-PID.dump (tools/perf/util/jitdump.c, jit_detect). Its clock is the monotonic
  * one: perf record -k 1.
  *
- * Both records of a function are one write, done before the function runs for the first time, so a
- * process that is killed leaves whole records. As with the map (perf_map.h), no descriptor is kept;
- * errors are errno values and nothing is printed; a dump is used by one thread at a time. */
+ * Both records of a function are one write, done before the function runs for the first time and
+ * within one page of the file, so a process that is killed leaves whole records. As with the map
+ * (perf_map.h), no descriptor is kept; errors are errno values and nothing is printed; a dump is
+ * used by one thread at a time. */
 #ifndef PYPERF_JITDUMP_H
 #define PYPERF_JITDUMP_H
 

@@ -85,13 +85,6 @@ uintptr_t evaluator_adopt(void)
     return 0;
 }
 
-bool evaluator_is_taken(void)
-{
-    python_evaluator set =
-        python->_PyInterpreterState_GetEvalFrameFunc(python->PyInterpreterState_Get());
-    return set != none() && set != inner_hook();
-}
-
 void evaluator_adopt_all(bool on)
 {
     hooked = on;

@@ -30,9 +30,6 @@ uintptr_t evaluator_start(const struct python *python, uintptr_t plain);
  * this thread is short. */
 uintptr_t evaluator_adopt(void);
 
-/* Whether somebody else's evaluator is set in the current interpreter. */
-bool evaluator_is_taken(void);
-
 /* Makes all interpreters of the process call the hook, or with `on` false none of them. An
  * evaluator that somebody else has set is left where it is; it hands its frames to the entry. */
 void evaluator_adopt_all(bool on);

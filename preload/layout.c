@@ -100,6 +100,7 @@ static const struct layout layouts[] = {
      .inlines_calls = true,
      .profiled_stack = 256 << 10,
      .has_own_map = true,
+     .config_perf_profiling = 40,
      .has_new_names = true,
      .frame_code = 0,
      .code_flags = 48,

@@ -28,7 +28,8 @@ struct layout {
      * lock each (PEP 684), so only the main one is profiled, and the entry is hooked at start
      * alone. */
     bool has_own_map;
-    bool has_new_names; /* python.h, PYTHON_NEW_NAMES */
+    uint8_t config_perf_profiling; /* of PyConfig (Include/cpython/initconfig.h); int, 0 or 1 */
+    bool has_new_names;            /* python.h, PYTHON_NEW_NAMES */
     /* PyFrameObject.f_code (Include/frameobject.h) to 3.10, _PyInterpreterFrame.f_code
      * (Include/internal/pycore_frame.h) in 3.11. */
     uint8_t frame_code;

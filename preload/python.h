@@ -63,7 +63,8 @@ typedef void *(*python_evaluator)(void);
     X(void *, PyInterpreterState_Head, (void))                                                     \
     X(void *, PyInterpreterState_Next, (void *interpreter))                                        \
     X(python_evaluator, _PyInterpreterState_GetEvalFrameFunc, (void *interpreter))                 \
-    X(void, _PyInterpreterState_SetEvalFrameFunc, (void *interpreter, python_evaluator))
+    X(void, _PyInterpreterState_SetEvalFrameFunc, (void *interpreter, python_evaluator))           \
+    X(void *, _PyInterpreterState_GetConfig, (void *interpreter))
 
 /* What 3.12 calls otherwise (PEP 689): the name above, the new one. */
 #define PYTHON_NEW_NAMES(X)                                                                        \

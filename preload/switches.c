@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "evaluator.h"
-
 bool switches_value_is_on(const char *value)
 {
     if (value == NULL || *value == '\0')
@@ -53,11 +51,7 @@ enum switches switches_read(const struct python *python, const void *frame)
     bool perf_jit = options != NULL && python->PyDict_GetItemString(options, "perf_jit") != NULL;
     bool map = perf || (environment && map_in_environment());
     bool jitdump = perf_jit || (environment && jitdump_in_environment());
-    if (!python->layout->has_own_map)
-        return jitdump ? SWITCHES_JITDUMP : map ? SWITCHES_MAP : SWITCHES_OFF;
-    /* The map is the interpreter's own. It does not start where another evaluator is set already
-     * (Python/perf_trampoline.c, _PyPerfTrampoline_Init), so with both it goes first. */
-    if (jitdump && map && !evaluator_is_taken())
-        return SWITCHES_UNDECIDED;
-    return jitdump ? SWITCHES_JITDUMP : SWITCHES_OFF;
+    if (python->layout->has_own_map)
+        map = false; /* that is its own business */
+    return jitdump ? SWITCHES_JITDUMP : map ? SWITCHES_MAP : SWITCHES_OFF;
 }

@@ -132,8 +132,20 @@ static bool add_to_module(python_object *module, python_object *copy,
     return done;
 }
 
+/* The switches are evaluated in the first frames, before the interpreter acts on what it has read
+ * (Python/pylifecycle.c, init_interp_main). */
+static void take_back_switch(void)
+{
+    char *config = python->_PyInterpreterState_GetConfig(python->PyInterpreterState_Main());
+    int32_t *perf_profiling = (int32_t *)(config + python->layout->config_perf_profiling);
+    if (*perf_profiling == 1)
+        *perf_profiling = 0;
+}
+
 void sys_functions_stop_own(void)
 {
+    if (python->layout->has_own_map)
+        take_back_switch();
     python_object *result = own[OWN_DEACTIVATE] == NULL
                                 ? NULL
                                 : python->PyObject_CallFunction(own[OWN_DEACTIVATE], NULL);

@@ -224,7 +224,8 @@ static uint8_t *map_tables(const struct image *image, int fd)
                            MAP_SHARED, other_fd >= 0 ? other_fd : fd, IMAGE_TABLES_OFFSET);
     if (other_fd >= 0)
         close(other_fd);
-    /* Or the first touch of a page makes the kernel read ahead through the holes: 0.5 ms on ext4. */
+    /* Or the first touch of a page makes the kernel read ahead through the holes: 0.5 ms on ext4.
+     */
     if (tables != MAP_FAILED)
         madvise(tables, IMAGE_FILE_SIZE - IMAGE_TABLES_OFFSET, MADV_RANDOM);
     return tables;

@@ -27,6 +27,7 @@ class Record:
 
     def __init__(self, kind, size, timestamp, offset):
         self.kind, self.size, self.timestamp, self.offset = kind, size, timestamp, offset
+        self.is_filler = False
 
 
 class Dump:
@@ -38,7 +39,8 @@ class Dump:
             raise Damaged("magic %#x" % self.header.magic)
         if self.header.size < struct.calcsize("=" + HEADER):
             raise Damaged("a header of %d bytes" % self.header.size)
-        self.records = list(self.read(self.header.size))
+        # Debug info of no lines is what fills up pages.
+        self.records = [one for one in self.read(self.header.size) if not one.is_filler]
         self.loads = [one for one in self.records if one.kind == LOAD]
 
     def unpack(self, form, offset):
@@ -61,6 +63,9 @@ class Dump:
                 self.read_load(record, body)
             elif record.kind == UNWINDING_INFO:
                 self.read_unwinding(record, body)
+            elif record.kind == DEBUG_INFO:
+                _, entries = self.unpack("QQ", body)
+                record.is_filler = entries == 0
             yield record
             offset += record.size
 
