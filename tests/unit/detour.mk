@@ -6,4 +6,4 @@ $(O)/tests/test_detour_prepare: $(detour_fixtures)
 
 # Without optimisation clang's assembler makes every branch a near one.
 $(detour_fixtures): override CFLAGS += -O1
-$(detour_fixtures): tests/unit/detour/fixture.h
+$(detour_fixtures): tests/unit/detour/fixture.inc

@@ -1,6 +1,6 @@
 /* accepted.S - beginnings of functions that can be moved. Those whose name begins with run_ are
  * also executed, as long f(long, long). */
-#include "fixture.h"
+#include "fixture.inc"
 
 /* What is fine. */
 

@@ -1,5 +1,5 @@
 /* refused.S - beginnings of functions that no detour is planned for. They are never executed. */
-#include "fixture.h"
+#include "fixture.inc"
 
 /* What cannot run elsewhere. */
 
