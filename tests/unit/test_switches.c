@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../preload/evaluator.h"
 #include "../../preload/python.h"
 #include "../../preload/switches.h"
 #include "support/support.h"
@@ -71,7 +70,6 @@ static void set(const char *name, const char *value)
 /* An interpreter's answers. */
 static int ignores_environment;
 static const char *const *options; /* of -X, up to NULL; NULL while there are none in sys */
-static bool evaluator_taken;
 
 static python_object *get_system_object(const char *name)
 {
@@ -88,23 +86,9 @@ static python_object *get_item(python_object *dictionary, const char *key)
     return NULL;
 }
 
-static void *get_interpreter(void)
-{
-    return &options;
-}
-
-static python_evaluator get_evaluator(void *interpreter)
-{
-    ck_assert_ptr_eq(interpreter, &options);
-    return (python_evaluator)(uintptr_t)(evaluator_taken ? 0x2000 : 0x1000);
-}
-
 static struct python python = {
-    .evaluator = 0x1000,
     .PySys_GetObject = get_system_object,
     .PyDict_GetItemString = get_item,
-    .PyInterpreterState_Get = get_interpreter,
-    ._PyInterpreterState_GetEvalFrameFunc = get_evaluator,
     .Py_IgnoreEnvironmentFlag = &ignores_environment,
 };
 
@@ -112,7 +96,6 @@ static void become(unsigned minor)
 {
     python.layout = layout_find(3, minor);
     ck_assert_ptr_nonnull(python.layout);
-    evaluator_start(&python, 0x3000);
 }
 
 /* A frame whose code object comes from this file. */
@@ -198,27 +181,18 @@ START_TEST(who_beats_whom)
 }
 END_TEST
 
-/* 3.12 has the map itself; when it is to have both, its own evaluator must be there first. */
+/* 3.12 has the map itself: what would be a map is none of ours. */
 START_TEST(beside_an_own_map)
 {
     become(12);
     ck_assert(python.layout->has_own_map);
-    for (size_t i = 0; i < LENGTH_OF(situations); i++)
-        for (int taken = 0; taken < 2; taken++) {
-            evaluator_taken = taken;
-            enum switches found = read_in(&situations[i]), expected = situations[i].expected;
-            if (expected == SWITCHES_MAP)
-                expected = SWITCHES_OFF;
-            if (found == SWITCHES_UNDECIDED && !taken && expected == SWITCHES_JITDUMP)
-                continue; /* below */
-            ck_assert_msg(found == expected, "row %zu: %s, expected %s", i, names[found],
-                          names[expected]);
-        }
-    const struct situation both = {"1", "1", NONE, 0, "a.py", SWITCHES_UNDECIDED};
-    evaluator_taken = false;
-    ck_assert_int_eq(read_in(&both), SWITCHES_UNDECIDED);
-    evaluator_taken = true;
-    ck_assert_int_eq(read_in(&both), SWITCHES_JITDUMP);
+    for (size_t i = 0; i < LENGTH_OF(situations); i++) {
+        enum switches found = read_in(&situations[i]), expected = situations[i].expected;
+        if (expected == SWITCHES_MAP)
+            expected = SWITCHES_OFF;
+        ck_assert_msg(found == expected, "row %zu: %s, expected %s", i, names[found],
+                      names[expected]);
+    }
 }
 END_TEST
 
