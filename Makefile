@@ -130,7 +130,7 @@ format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
 help:
-	@sed -n 's/^# \(make\)/\1/p' Makefile tests/tests.mk
+	@sed -n 's/^# \(make\)/\1/p' Makefile tests/tests.mk tests/*/*.mk
 	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SAN=address,undefined,'
 	@echo '           prefix, DESTDIR, PYTHON'
 

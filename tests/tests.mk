@@ -6,6 +6,7 @@ unit_fixtures :=
 
 -include tests/unit/*.mk
 -include tests/bench/*.mk
+-include tests/fuzz/*.mk
 
 check-integration: all
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O)
