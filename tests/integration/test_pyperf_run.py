@@ -298,6 +298,10 @@ def odd_places(bench):
 
 
 def main():
+    # A shell without job control starts background commands, a CI run for instance, with these two
+    # ignored, and ignored they would stay in the programs that are to get them.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     bench = Bench(sys.argv[1])
     try:
         for cases in (
