@@ -201,6 +201,7 @@ def remove_own_files():
 # cases
 
 SUPPORTED, OTHERS, LIBRARY = "supported", "others", "library"
+JITDUMP = "jitdump"  # the supported ones, and 3.12, to which only that is added
 
 
 class Case:
@@ -210,6 +211,8 @@ class Case:
     def applies_to(self, interpreter):
         if interpreter is None:
             return self.kind == LIBRARY
+        if self.kind == JITDUMP:
+            return interpreter.supported or interpreter.series == (3, 12)
         return self.kind == (SUPPORTED if interpreter.supported else OTHERS)
 
     def missing(self):

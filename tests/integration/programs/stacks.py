@@ -130,7 +130,11 @@ def generator_expression():
     sum(hot() for _ in range(2))
 
 
-@path("hot", "list_comprehension.<locals>.<listcomp>", "list_comprehension")
+# From 3.12 on a comprehension has no frame of its own (PEP 709).
+COMPREHENSION = ["list_comprehension.<locals>.<listcomp>"] * (sys.version_info < (3, 12))
+
+
+@path("hot", *COMPREHENSION, "list_comprehension")
 def list_comprehension():
     [hot() for _ in range(2)]
 
