@@ -13,6 +13,7 @@ enum {
     TAG_NOBODY = 0x305b,
     TAG_FIRST_SLOT = 0x4000,
     GENERATIONS = 0x7fff,
+    TAG_END = TAG_FIRST_SLOT + GENERATIONS * REGISTRY_WRITERS,
     POOL_SIZE = 64 << 10,
 };
 
@@ -90,11 +91,25 @@ static void trim_extra(python_object *code)
         --*size;
 }
 
+static bool is_slot(uint64_t extra)
+{
+    return HOOK_TAG_OF(extra) >= TAG_FIRST_SLOT && HOOK_TAG_OF(extra) < TAG_END;
+}
+
+static bool is_ours(uint64_t extra)
+{
+    uint32_t tag = HOOK_TAG_OF(extra);
+    return tag == TAG_ENCLOSED || tag == TAG_QUALIFIED || is_slot(extra);
+}
+
 /* Writes our place, in whatever interpreter is the current one. Each has its own list of those who
  * use co_extra, and refuses an index it has not given away. A new interpreter runs a frame before
  * anybody else can ask for an index, so asking here gives the index we have everywhere. */
 static void set_extra(python_object *code, uint64_t value)
 {
+    uint64_t present = python_code_extra(python, code);
+    if (present != 0 && !is_ours(present))
+        return; /* an interpreter made while we were off, where somebody else has our index */
     if (python->_PyCode_SetExtra(code, hook_offsets.index, (void *)value) == 0) {
         trim_extra(code);
         return;
@@ -258,7 +273,7 @@ static uint32_t register_code(const python_object *code, uint64_t extra)
         extra = python_code_extra(python, code);
     }
     uint32_t known = REGISTRY_NONE; /* before a fork, or for the other writer */
-    if (HOOK_TAG_OF(extra) >= TAG_FIRST_SLOT)
+    if (is_slot(extra))
         known = registry_at(HOOK_ADDRESS(extra));
     if (known != REGISTRY_NONE)
         return registry_add(registry_name(known), strlen(registry_name(known)), line);
