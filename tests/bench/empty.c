@@ -1,0 +1,1 @@
+/* empty.c - a preload that does nothing: what LD_PRELOAD itself costs. */

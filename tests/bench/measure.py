@@ -1,0 +1,287 @@
+"""What all rows of the benchmark share: interpreters and how they are set up, interleaved rounds,
+figures with their spread, tables.
+
+Absolute times mean nothing on a shared machine. So each round measures every variant, in an order
+that rotates, and a figure is the ratio or the difference of the best of all rounds: what disturbs
+a measurement only ever makes it longer. Where a few per cent matter, the processes of all variants
+stand side by side and take turns of a few milliseconds: a processor that others use, too, has slow
+and fast moments, and every variant gets its share of both. The spread is what the same figure
+comes out at when it is taken from the first, the second and the third third of the rounds alone:
+its lowest and highest value.
+"""
+
+import ast
+import collections
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+
+import interpreters  # noqa: E402  (which interpreters there are: the integration tests know)
+
+OFF, DORMANT, ON, NATIVE, FLOOR = "off", "dormant", "on", "-X perf", "floor"
+
+Figure = collections.namedtuple("Figure", "value low high")
+Row = collections.namedtuple("Row", "cells demand met")
+
+
+class Table:
+    """`rows` of as many cells as `columns`; with a demand, what must be and whether it is.
+    `cause` is what has been found out about a demand of this table that is not met."""
+
+    def __init__(self, title, columns, notes=(), cause=None):
+        self.title = title
+        self.columns = columns
+        self.notes = list(notes)
+        self.cause = cause
+        self.rows = []
+
+    def add(self, cells, demand="", met=None):
+        self.rows.append(Row([str(cell) for cell in cells], demand, met))
+
+    def remarks(self):
+        missed = any(row.met is False for row in self.rows)
+        return self.notes + (["NOT MET: " + self.cause] if missed and self.cause else [])
+
+    def as_dict(self):
+        rows = [row._asdict() for row in self.rows]
+        return dict(title=self.title, columns=self.columns, notes=self.remarks(), rows=rows)
+
+
+class Failed(Exception):
+    """A measurement that could not be made; the row says so."""
+
+
+class Bench:
+    """One run of the benchmark."""
+
+    def __init__(self, build, quick):
+        self.build = os.path.abspath(build)
+        self.quick = quick
+        self.library = os.path.join(self.build, "libpyperf.so")
+        self.chart = {}
+        self.work = tempfile.mkdtemp(prefix="pyperf-bench-")
+        self.images = os.path.join(self.work, "images")
+        os.mkdir(self.images)
+        self.found = [one for one in interpreters.find()[0] if one.series >= (3, 6)]
+        self.environment = interpreters.plain_environment()
+        self.environment.pop("DEBUGINFOD_URLS", None)
+        self.environment.update(
+            LC_ALL="C.UTF-8",
+            HOME=self.work,  # perf keeps copies of objects there
+            PYTHONHASHSEED="0",
+            PYTHONDONTWRITEBYTECODE="1",
+            PYPERF_DIR=self.images,
+        )
+
+    def close(self):
+        shutil.rmtree(self.work)
+
+    def rounds(self, full, quick):
+        return quick if self.quick else full
+
+    def ours(self):
+        return [one for one in self.found if one.supported]
+
+    def natives(self):
+        """Interpreters with perf support of their own that are compared with: 3.12 and 3.13."""
+        return [one for one in self.found if one.series in ((3, 12), (3, 13))]
+
+    def one(self, *series):
+        """An interpreter of this version, shared builds first; None when there is none."""
+        found = [one for one in self.found if one.series == series]
+        return min(found, key=lambda one: one.kind) if found else None
+
+    def setup(self, setup):
+        """What is added to the environment, and the interpreter's options."""
+        variables = {}
+        if setup in (DORMANT, ON):
+            variables["LD_PRELOAD"] = self.library
+        if setup == ON:
+            variables["PYTHONPERFSUPPORT"] = "1"
+        return variables, ["-X", "perf"] if setup == NATIVE else []
+
+    def command(self, interpreter, setup, script, *arguments):
+        """The variables and the words to run a workload."""
+        variables, options = self.setup(setup)
+        words = [interpreter.path] + options + [os.path.join(HERE, script)]
+        words += [str(argument) for argument in arguments]
+        if setup == FLOOR:
+            words.append("--floor=" + self.floor(interpreter))
+        return variables, words
+
+    def run(self, interpreter, setup, script, *arguments):
+        """Runs a workload, which prints JSON."""
+        variables, words = self.command(interpreter, setup, script, *arguments)
+        return checked(self.execute(words, variables), interpreter, setup)
+
+    def execute(self, command, variables=(), silent=True):
+        """The standard output of a command; its map file and images are gone afterwards."""
+        environment = dict(self.environment, **dict(variables))
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            cwd=self.work,
+        )
+        out, errors = process.communicate()
+        self.tidy(process.pid)
+        if process.returncode != 0 or (silent and errors):
+            raise Failed("%s: %s" % (" ".join(command[:4]), errors.strip()[-300:]))
+        return out if silent else out + errors
+
+    def tidy(self, pid):
+        for path in ["/tmp/perf-%d.map" % pid, "/tmp/jit-%d.dump" % pid]:
+            if os.path.exists(path):
+                os.unlink(path)
+        images = os.path.join(self.images, "pyperf-%d-*" % pid)
+        for path in glob.glob("/tmp/jitted-%d-*.so" % pid) + glob.glob(images):
+            os.unlink(path)
+
+    def clear_images(self):
+        """Of processes whose ids are not known."""
+        for path in glob.glob(os.path.join(self.images, "*")):
+            os.unlink(path)
+
+    def floor(self, interpreter):
+        """The folder of the extension module floor.c, built for this interpreter."""
+        folder = os.path.join(self.build, "bench", "floor-" + interpreter.label.replace(" ", "-"))
+        target = os.path.join(folder, "floor.so")
+        source = os.path.join(HERE, "floor.c")
+        if not os.path.exists(target) or os.path.getmtime(target) < os.path.getmtime(source):
+            if not os.path.isdir(folder):
+                os.makedirs(folder)
+            asked = "import sysconfig; print(sysconfig.get_path('include'))"
+            include = self.execute([interpreter.path, "-c", asked]).strip()
+            compiler = os.environ.get("CC", "cc").split()
+            self.execute(
+                compiler
+                + ["-O2", "-fPIC", "-fcf-protection", "-fno-plt", "-shared", "-I", include]
+                + ["-o", target, source]
+            )
+        return folder
+
+
+def checked(line, interpreter, setup):
+    """What a workload printed, when it ran as it was meant to."""
+    if not line:
+        raise Failed("%s, %s: the workload failed" % (interpreter.label, setup))
+    result = json.loads(line)
+    wanted = {ON: True, NATIVE: True, DORMANT: False}.get(setup)
+    if wanted is not None and result["active"] is not wanted:
+        raise Failed("%s: %s, but active is %s" % (interpreter.label, setup, result["active"]))
+    return result
+
+
+class Server:
+    """A workload that measures when it is asked to (workload.serve)."""
+
+    def __init__(self, bench, interpreter, setup, script, *arguments):
+        self.bench = bench
+        self.name = "%s, %s" % (interpreter.label, setup)
+        variables, words = bench.command(interpreter, setup, script, *arguments)
+        self.process = subprocess.Popen(
+            words,
+            env=dict(bench.environment, **variables),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            universal_newlines=True,
+            cwd=bench.work,
+        )
+        checked(self.process.stdout.readline(), interpreter, setup)
+
+    def ask(self, what):
+        self.process.stdin.write(what + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise Failed(self.name + ": the workload failed")
+        return ast.literal_eval(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+        self.bench.tidy(self.process.pid)
+
+
+def take_turns(servers, passes, what):
+    """The best of what each server answers; they are asked in turn, `passes` times."""
+    best = [float("inf")] * len(servers)
+    for _ in range(passes):
+        for number, server in enumerate(servers):
+            best[number] = min(best[number], server.ask(what))
+    return best
+
+
+def interleave(rounds, variants, measure):
+    """Results of measure(variant) of each round, for each variant."""
+    variants = list(variants)
+    results = {variant: [] for variant in variants}
+    for number in range(rounds):
+        first = number % len(variants)
+        for variant in variants[first:] + variants[:first]:
+            results[variant].append(measure(variant))
+    return results
+
+
+def thirds(values):
+    """Every third, in the order of the rounds, or single rounds when there are fewer."""
+    parts = min(3, len(values))
+    return [values[part * len(values) // parts : (part + 1) * len(values) // parts]
+            for part in range(parts)]
+
+
+def figure(function, *results):
+    """A figure from the best of all rounds, and its spread."""
+    whole = function(*[min(values) for values in results])
+    parts = [function(*[min(part) for part in some]) for some in zip(*map(thirds, results))]
+    return Figure(whole, min(parts + [whole]), max(parts + [whole]))
+
+
+def ratio(on, off):
+    return figure(lambda a, b: a / b, on, off)
+
+
+def difference(on, off, scale=1.0):
+    return figure(lambda a, b: (a - b) * scale, on, off)
+
+
+def percent(one):
+    """A ratio as a change: +1.2 % (0.9..1.6)."""
+    low, value, high = (100 * (x - 1) for x in (one.low, one.value, one.high))
+    return "%+.1f %% (%+.1f..%+.1f)" % (value, low, high)
+
+
+def amount(one, unit="", digits=1):
+    numbers = ["%.*f" % (digits, x) for x in (one.value, one.low, one.high)]
+    return "%s%s (%s..%s)" % (numbers[0], " " + unit if unit else "", numbers[1], numbers[2])
+
+
+def print_table(table, out=sys.stdout):
+    judged = any(row.met is not None for row in table.rows)
+    header = table.columns + (["must be", ""] if judged else [])
+    lines = [header]
+    for row in table.rows:
+        lines.append(row.cells + ([row.demand, verdict(row.met)] if judged else []))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    out.write("\n%s\n%s\n" % (table.title, "-" * len(table.title)))
+    for line in lines:
+        padded = [cell.ljust(width) for cell, width in zip(line, widths)]
+        out.write("  ".join(padded).rstrip() + "\n")
+    for note in table.remarks():
+        out.write("  * %s\n" % note)
+    out.flush()
+
+
+def verdict(met):
+    return {None: "", True: "ok", False: "NOT MET"}[met]

@@ -1,0 +1,131 @@
+"""A Python call: on against off, against the PEP 523 floor, and against CPython's own."""
+
+import math
+
+from measure import (
+    DORMANT,
+    FLOOR,
+    NATIVE,
+    OFF,
+    ON,
+    Figure,
+    Server,
+    Table,
+    amount,
+    difference,
+    percent,
+    ratio,
+    take_turns,
+)
+
+KINDS = ("fib", "methods", "generators")
+
+
+def variants(bench, one):
+    if one in bench.natives():
+        return [OFF, NATIVE]
+    return [OFF, DORMANT, ON] + ([FLOOR] if one.series == (3, 11) else [])
+
+
+def measure(bench):
+    """Nanoseconds of each round, by interpreter, setup and kind."""
+    times = {}
+    passes = bench.rounds(25, 15)
+    for _ in range(bench.rounds(15, 5)):
+        for one in bench.ours() + bench.natives():
+            setups = variants(bench, one)
+            servers = [Server(bench, one, setup, "workload_calls.py") for setup in setups]
+            for kind in KINDS:
+                for setup, best in zip(setups, take_turns(servers, passes, kind)):
+                    times.setdefault((one, setup, kind), []).append(best)
+            for server in servers:
+                server.close()
+    return times
+
+
+def on_and_off(bench, times):
+    table = Table(
+        "A Python call, on against off",
+        ["interpreter", "program", "off, ns", "on - off, ns", "on / off"],
+        ["ns a call or, of generators, a resume: the best pass of all rounds"],
+        "25 instructions, six of them jumps that are taken (entry, stub, to the slot, to the "
+        "displaced instructions, back, and the slot's return); the jumps are most of it",
+    )
+    for one in bench.ours():
+        if one.series == (3, 11):
+            continue
+        for kind in KINDS:
+            off, on = times[one, OFF, kind], times[one, ON, kind]
+            change, more = ratio(on, off), difference(on, off)
+            table.add(
+                [one.label, kind, "%.1f" % min(off), amount(more), percent(change)],
+                "at most 4 % and 3 ns",
+                change.value <= 1.04 and more.value <= 3,
+            )
+    return table
+
+
+def against_floor(bench, times):
+    table = Table(
+        "The same on 3.11, against the PEP 523 floor and CPython's own",
+        ["interpreter", "program", "off, ns", "floor - off, ns", "on - floor, ns", "on / off"],
+        [
+            "floor: a frame evaluator that is a single jump (floor.c); what it costs is that the "
+            "interpreter no longer runs calls in its own loop",
+            "3.12 and 3.13: their own -X perf against off",
+        ],
+        "hook and slot: 24 instructions and four taken jumps more than the floor's one. A slot "
+        "that returns costs 0.9 ns alone, looking it up 0.3 to 0.5 ns more",
+    )
+    natives = {}
+    for one in bench.natives():
+        for kind in KINDS:
+            off, on = times[one, OFF, kind], times[one, NATIVE, kind]
+            natives[one, kind] = ratio(on, off)
+            cells = [one.label, kind, "%.1f" % min(off), "", "", percent(natives[one, kind])]
+            table.add(cells)
+    for one in bench.ours():
+        if one.series != (3, 11):
+            continue
+        for kind in KINDS:
+            off, on, floor = (times[one, setup, kind] for setup in (OFF, ON, FLOOR))
+            above, change = difference(on, floor), ratio(on, off)
+            own = [natives[native, kind].value for native in bench.natives()]
+            table.add(
+                [one.label, kind, "%.1f" % min(off), amount(difference(floor, off))]
+                + [amount(above), percent(change)],
+                "at most 1 ns over the floor; ratio below 3.12's and 3.13's",
+                above.value <= 1 and bool(own) and change.value < min(own),
+            )
+    if len({one.series for one in bench.natives()}) < 2:
+        table.notes.append("not compared with both: there is no 3.12 or no 3.13 on this machine")
+    return table
+
+
+def dormant(bench, times):
+    table = Table(
+        "Dormant (preloaded, not switched on) against off",
+        ["interpreter"] + ["%s, dormant / off" % kind for kind in KINDS] + ["together"],
+        ["together: the geometric mean"],
+    )
+    for one in bench.ours():
+        ratios = [ratio(times[one, DORMANT, kind], times[one, OFF, kind]) for kind in KINDS]
+        together = mean(ratios)
+        table.add(
+            [one.label] + [percent(one_ratio) for one_ratio in ratios] + [percent(together)],
+            "within 1 %",
+            together.value <= 1.01,
+        )
+    return table
+
+
+def mean(ratios):
+    """The geometric mean; the spread is that of all of them moving together."""
+    return Figure(
+        *[math.exp(sum(math.log(one[i]) for one in ratios) / len(ratios)) for i in range(3)]
+    )
+
+
+def rows(bench):
+    times = measure(bench)
+    return [on_and_off(bench, times), against_floor(bench, times), dormant(bench, times)]
