@@ -241,10 +241,10 @@ def thirds(values):
             for part in range(parts)]
 
 
-def figure(function, *results):
+def figure(function, *results, best=min):
     """A figure from the best of all rounds, and its spread."""
-    whole = function(*[min(values) for values in results])
-    parts = [function(*[min(part) for part in some]) for some in zip(*map(thirds, results))]
+    whole = function(*[best(values) for values in results])
+    parts = [function(*[best(part) for part in some]) for some in zip(*map(thirds, results))]
     return Figure(whole, min(parts + [whole]), max(parts + [whole]))
 
 

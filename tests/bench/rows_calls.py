@@ -93,7 +93,7 @@ def against_floor(bench, times):
             own = [natives[native, kind].value for native in bench.natives()]
             table.add(
                 [one.label, kind, "%.1f" % min(off), amount(difference(floor, off))]
-                + [amount(above), percent(change)],
+                + [amount(above, digits=2), percent(change)],
                 "at most 1 ns over the floor; ratio below 3.12's and 3.13's",
                 above.value <= 1 and bool(own) and change.value < min(own),
             )

@@ -48,12 +48,15 @@ def run(path):
     resident()
     before = resident()
     start = time.process_time()
-    functions = {}
+    modules = []
     for code in codes:
-        exec(code, functions)
-    for name, function in functions.items():
-        if name[0] == "f":
-            function()
+        module = {"__builtins__": __builtins__}
+        exec(code, module)
+        modules.append(module)
+    for module in modules:
+        for name, function in module.items():
+            if name[0] == "f":
+                function()
     called = time.process_time()
     after = resident()
     workload.finish(seconds=called - start, memory=after - before)
