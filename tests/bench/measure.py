@@ -116,9 +116,10 @@ class Bench:
             words.append("--floor=" + self.floor(interpreter))
         return variables, words
 
-    def run(self, interpreter, setup, script, *arguments):
+    def run(self, interpreter, setup, script, *arguments, environment=()):
         """Runs a workload, which prints JSON."""
         variables, words = self.command(interpreter, setup, script, *arguments)
+        variables.update(environment)
         return checked(self.execute(words, variables), interpreter, setup)
 
     def execute(self, command, variables=(), silent=True):

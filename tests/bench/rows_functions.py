@@ -9,6 +9,8 @@ SIZES = (1000, 10000, 100000)
 FIRST_CALL = 20000
 SLOT_BYTES = 16
 PAGE = 4096
+# As glibc begins; without them it changes its mind about what goes back to the kernel.
+MALLOC = dict(MALLOC_MMAP_THRESHOLD_="131072", MALLOC_TRIM_THRESHOLD_="131072")
 NAME_BYTES = len("py::function_000000:/srv/application/module_000.py") + 1
 
 
@@ -25,7 +27,9 @@ def measure(bench, variants, count, rounds):
     return interleave(
         rounds,
         variants,
-        lambda v: bench.run(v[0], v[1], "workload_functions.py", "run", count, paths[v[0]]),
+        lambda v: bench.run(
+            v[0], v[1], "workload_functions.py", "run", count, paths[v[0]], environment=MALLOC
+        ),
     )
 
 
