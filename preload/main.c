@@ -1,16 +1,20 @@
 /* main.c - what the dynamic loader calls when libpyperf.so is preloaded.
  *
  * Most processes that inherit LD_PRELOAD are no Python at all: shells, compilers, ls. For them this
- * is two comparisons, and nothing is loaded. */
+ * is two comparisons, and nothing is loaded. late.h is for those that become one. */
 #include <sys/auxv.h>
 
+#include "late.h"
 #include "python.h"
 #include "session.h"
 
 __attribute__((constructor)) static void enter(void)
 {
+    if (!python_is_here())
+        return;
+    late_is_not_needed();
     /* AT_SECURE: set-user-ID and the like (ld.so(8)); such a process is not ours to touch. */
-    if (python_is_here() && getauxval(AT_SECURE) == 0)
+    if (getauxval(AT_SECURE) == 0)
         session_start();
 }
 

@@ -1,5 +1,5 @@
 /* python.c - finding the interpreter: the main program, when it was linked statically (Debian's
- * python3.11), or a libpython among the objects it was started with. */
+ * python3.11), a libpython among the objects it was started with, or one that came later. */
 #include "python.h"
 
 #include <dlfcn.h>
@@ -17,34 +17,13 @@
  * know whether a process is Python. */
 extern const char *Py_GetVersion(void) __attribute__((weak));
 
+static const char *(*get_version)(void) = Py_GetVersion; /* that of the interpreter, or NULL */
+
 #define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
 
 bool python_is_here(void)
 {
-    return Py_GetVersion != NULL;
-}
-
-static bool version(unsigned *major, unsigned *minor)
-{
-    return sscanf(Py_GetVersion(), "%u.%u", major, minor) == 2;
-}
-
-bool python_has_own_support(void)
-{
-    unsigned major, minor;
-    return version(&major, &minor) && (major > 3 || (major == 3 && minor >= 13));
-}
-
-const struct layout *python_layout(struct failure *why)
-{
-    unsigned major, minor;
-    const struct layout *layout = NULL;
-    if (version(&major, &minor))
-        layout = layout_find(major, minor);
-    if (layout == NULL)
-        failure_set(why, FAILURE_VERSION, 0, "%.*s", (int)strcspn(Py_GetVersion(), " "),
-                    Py_GetVersion());
-    return layout;
+    return get_version != NULL;
 }
 
 struct object {
@@ -67,6 +46,47 @@ static int find_object(struct dl_phdr_info *info, size_t size, void *data)
         return 1;
     }
     return 0;
+}
+
+bool python_arrives(const void *caller)
+{
+    struct object object = {.address = (uintptr_t)caller};
+    if (dl_iterate_phdr(find_object, &object) == 0 || *object.path == '\0')
+        return false; /* the main program: it was no Python at the start */
+    void *handle = dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD);
+    if (handle == NULL)
+        return false;
+    struct object definer = {.address = (uintptr_t)dlsym(handle, "Py_GetVersion")};
+    bool arrives = dl_iterate_phdr(find_object, &definer) != 0 && definer.bias == object.bias;
+    if (arrives) {
+        get_version = (const char *(*)(void))definer.address;
+        dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    }
+    dlclose(handle);
+    return arrives;
+}
+
+static bool version(unsigned *major, unsigned *minor)
+{
+    return sscanf(get_version(), "%u.%u", major, minor) == 2;
+}
+
+bool python_has_own_support(void)
+{
+    unsigned major, minor;
+    return version(&major, &minor) && (major > 3 || (major == 3 && minor >= 13));
+}
+
+const struct layout *python_layout(struct failure *why)
+{
+    unsigned major, minor;
+    const struct layout *layout = NULL;
+    if (version(&major, &minor))
+        layout = layout_find(major, minor);
+    if (layout == NULL)
+        failure_set(why, FAILURE_VERSION, 0, "%.*s", (int)strcspn(get_version(), " "),
+                    get_version());
+    return layout;
 }
 
 enum {
@@ -105,9 +125,10 @@ static void take(struct python *python, const struct elf_symbol *symbols, uintpt
     PYTHON_EVALUATOR_FUNCTIONS(X)
 #undef X
     /* A program that is not position independent may hold a copy of a variable (R_X86_64_COPY), and
-     * then everybody uses the copy: the loader knows, the file does not. */
+     * then everybody uses the copy: the loader knows, the file does not. There are none of what
+     * came later. */
 #define X(type, name)                                                                              \
-    python->name = dlsym(RTLD_DEFAULT, #name);                                                     \
+    python->name = Py_GetVersion == NULL ? NULL : dlsym(RTLD_DEFAULT, #name);                      \
     if (python->name == NULL)                                                                      \
         python->name = ADDRESS(name);
     PYTHON_DATA(X)
@@ -121,7 +142,7 @@ bool python_find(struct python *python, elf_lookup_function lookup, struct failu
     python->layout = python_layout(why);
     if (python->layout == NULL)
         return false;
-    struct object object = {.address = (uintptr_t)Py_GetVersion};
+    struct object object = {.address = (uintptr_t)get_version};
     if (dl_iterate_phdr(find_object, &object) == 0)
         return failure_set(why, FAILURE_FILE, 0, "no object holds %p", (void *)object.address);
     char real_path[PATH_MAX];

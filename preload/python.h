@@ -98,6 +98,11 @@ struct python {
  * a variable: the loader has answered already. */
 bool python_is_here(void);
 
+/* Whether the code at `caller` is an interpreter's, which from now on is the one of this process.
+ * Takes the loader's lock. The interpreter is then never unloaded: what was loaded once more would
+ * be another one, and our jump would be gone. */
+bool python_arrives(const void *caller);
+
 /* Finds it and fills *python. `lookup` is elf_lookup, which is not part of libpyperf.so. */
 struct elf_symbol;
 typedef bool (*elf_lookup_function)(const char *path, const char *real_path, const char *debug_root,

@@ -8,7 +8,8 @@
 #ifndef PYPERF_SESSION_H
 #define PYPERF_SESSION_H
 
-/* Called once, in the constructor, in a process that is Python. Prints one line when profiling was
+/* Called once, in the constructor of a process that is Python, or when a libpython that came later
+ * starts its interpreter (late.h); no frame has been run. Prints one line when profiling was
  * asked for and cannot be had; the program then runs as if we were not there. */
 void session_start(void);
 

@@ -18,6 +18,7 @@ from outcome import (
     configuration,
     headers,
     look_at_outcome,
+    shared_library,
     switch_environment,
     written,
 )
@@ -223,12 +224,8 @@ EMBEDDED = (
 
 def embedding_program(bench):
     include = headers(bench)
-    folder, name = configuration(bench, "LIBDIR", "LDVERSION")
-    if not os.path.exists(os.path.join(folder, "libpython%s.so" % name)):
-        folder = "/usr/lib/%s" % configuration(bench, "MULTIARCH")[0]  # Debian says /usr/lib
-    if not os.path.exists(os.path.join(folder, "libpython%s.so" % name)):
-        raise harness.Skip("this interpreter has no shared library to link with")
-    flags = ["-I" + include, "-L" + folder, "-Wl,-rpath," + folder, "-lpython" + name]
+    library = shared_library(bench)
+    flags = ["-I" + include, library, "-Wl,-rpath," + os.path.dirname(library)]
     return compile_program(bench, "embed.c", "embed", flags)
 
 

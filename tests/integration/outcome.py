@@ -74,6 +74,17 @@ def headers(bench):
     return folder
 
 
+def shared_library(bench):
+    """The path of its libpython; the case is skipped where there is none."""
+    folder, name = configuration(bench, "LIBDIR", "LDVERSION")
+    # Debian says /usr/lib.
+    for place in (folder, "/usr/lib/%s" % configuration(bench, "MULTIARCH")[0]):
+        path = os.path.join(place, "libpython%s.so" % name)
+        if os.path.exists(path):
+            return path
+    raise harness.Skip("this interpreter has no shared library")
+
+
 def compiler():
     return os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0] or "cc"
 

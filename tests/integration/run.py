@@ -33,6 +33,7 @@ import cases_files
 import cases_fork
 import cases_hostile
 import cases_jitdump
+import cases_late
 import cases_layout
 import cases_library
 import cases_map
@@ -51,6 +52,7 @@ MODULES = (
     cases_library,
     cases_stacks,
     cases_layout,
+    cases_late,
     cases_map,
     cases_fork,
     cases_effects,

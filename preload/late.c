@@ -1,0 +1,36 @@
+#include "late.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/auxv.h>
+
+#include "python.h"
+#include "session.h"
+
+static bool looking = true;
+
+void late_is_not_needed(void)
+{
+    looking = false;
+}
+
+static void look_at(const void *caller)
+{
+    int saved = errno;
+    /* AT_SECURE: see main.c. */
+    if (python_arrives(caller) && getauxval(AT_SECURE) == 0 &&
+        __atomic_exchange_n(&looking, false, __ATOMIC_RELAXED))
+        session_start();
+    errno = saved;
+}
+
+__attribute__((visibility("default"))) char *setlocale(int category, const char *locale)
+{
+    static char *(*next)(int, const char *);
+    if (next == NULL)
+        __atomic_store_n(&next, (char *(*)(int, const char *))dlsym(RTLD_NEXT, "setlocale"),
+                         __ATOMIC_RELAXED);
+    if (__atomic_load_n(&looking, __ATOMIC_RELAXED))
+        look_at(__builtin_return_address(0));
+    return next(category, locale);
+}

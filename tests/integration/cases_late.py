@@ -1,0 +1,63 @@
+"""A libpython that arrives by dlopen, long after the program's start."""
+
+import perf
+from harness import case
+from outcome import JITDUMP, MAP, OFF
+from outcome import compile_program, configuration, result_of, shared_library
+
+CASES = []
+SWITCHES = (({}, OFF), ({"support": "1"}, MAP), ({"PYTHON_PERF_JIT_SUPPORT": "1"}, JITDUMP))
+SCRIPT = """
+import os, sys, time
+def hot():
+    for i in range(3000): pass
+def main():
+    end = time.process_time() + float(os.environ.get("SECONDS", 0))
+    while time.process_time() < end: hot()
+main()
+state = getattr(sys, "is_stack_trampoline_active", lambda: "no such function")()
+print(os.getpid(), state, flush=True)
+"""
+
+
+def build(bench):
+    """The program, the library it is to load, and where that finds its modules."""
+    library = shared_library(bench)
+    (prefix,) = configuration(bench, "prefix")
+    program = compile_program(bench, "late.c", "late", ["-ldl"])
+    return program, library, {"PYTHONHOME": prefix, "support": None}
+
+
+@case(CASES)
+def late_switches(bench):
+    """Whoever loads it, and however: the switches are honoured, the locale is the program's."""
+    program, library, variables = build(bench)
+    script = bench.write("inside.py", SCRIPT)
+    for how in ("local", "global", "again", "never"):
+        plain = bench.run(
+            [program, how, library, script], bench.environment(preload=False, **variables)
+        )
+        for switches, outcome in SWITCHES:
+            environment = bench.environment(**dict(variables, **switches))
+            done = bench.run([program, how, library, script], environment)
+            outcome = OFF if how == "never" else outcome
+            expected = plain.out.replace(str(plain.pid), str(done.pid))
+            expected = expected.replace("no such function", str(outcome != OFF))
+            what = "%s %s" % (how, switches or "no switch")
+            bench.equal("%s: status, output" % what, (0, expected, ""), done.seen)
+            bench.equal("%s: left in /tmp" % what, outcome, result_of(bench, done.pid))
+
+
+@case(CASES, needs=("perf",))
+def late_stacks(bench):
+    program, library, variables = build(bench)
+    script = bench.write("inside.py", SCRIPT)
+    command = [program, "local", library, script]
+    done, data = perf.record(bench, command, **dict(variables, support="1", SECONDS="0.5"))
+    chain = ["%s:%s" % (name, script) for name in ("hot", "main", "<module>")]
+    hot = [one for one in perf.script(bench, data) if chain[0] in one.python]
+    bench.pids.update(one.pid for one in hot)
+    good = sum(one.python == chain for one in hot)
+    enough = len(hot) >= 100 and good >= 0.99 * len(hot)
+    bench.that("complete", "99 % of 100 or more", enough, perf.share(good, len(hot)))
+    bench.equal("status", 0, done.status)
