@@ -1,0 +1,25 @@
+"""Which of CPython's regression tests: the quick choice, and those that cannot pass."""
+
+# What touches frames, threads, interpreters, signals, fork, tracing, recursion, code objects, gc
+# and embedding. Those a version has not got are left out there.
+QUICK = """
+test_asyncgen test_atexit test_bdb test_call test_capi test_cmd_line_script test_code test_codeop
+test_compile test_contextlib test_coroutines test_ctypes test_deque test_descr test_dis test_embed
+test_exceptions test_faulthandler test_fork1 test_frame test_functools test_funcattrs test_gc
+test_generators test_generator_stop test_importlib test_inspect test_opcodes test_os test_pdb
+test_peepholer test_posix test_raise test_resource test_richcmp test_scope test_setcomps
+test_signal test_subprocess test_sys test_sys_setprofile test_sys_settrace test_thread
+test_threadsignals test_traceback test_tracemalloc test_weakref test_with test_yield_from
+test_xml_etree
+""".split()
+
+# module -> (first and last series, the tests, why they cannot pass)
+EXPECTED = {
+    "test_dis": (
+        (3, 11),
+        (3, 11),
+        ("test_loop_quicken",),
+        "it wants an instruction that is specialised for calls within the evaluator, and those are "
+        "made only while no frame evaluator is set (Python/specialize.c, specialize_py_call)",
+    ),
+}

@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""CPython's own regression tests under the preload, with profiling on.
+
+    run.py [--build DIR] [--quick] [--jitdump] [--jobs N] [--python PATH]... [MODULE]...
+
+What passes without the preload must pass with it. Each module of each interpreter that has a `test`
+package runs in a process of its own (`python -m test MODULE`). One that fails is run without the
+preload, and where it passes then, up to three times more either way: it fails only under the
+preload when it failed each time with it, and passed each time without. Printed is a line for each
+module that did not simply pass, and then for each interpreter
+
+    python3.8.18 shared, 423 modules: 398 passed, 2 when run again, 20 skipped,
+                         3 fail without the preload too, 0 only under it
+
+The exit status is 1 when any module fails only under the preload, and when there is nothing to run.
+Without MODULE, all are run that need neither network nor display; --quick takes those of
+modules.QUICK, and two interpreters. Tests in modules.EXPECTED are left out. What failing runs
+printed is in DIR/cpython.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+
+import interpreters
+
+from modules import EXPECTED, QUICK
+
+RESOURCES = "all,-network,-urlfetch,-gui,-audio,-largefile,-cpu"
+TIME_LIMIT = 600  # seconds a module; the longest takes 200 on an idle machine
+RUNS = 3
+PASSED, FAILED, SKIPPED, LATE = "passed", "failed", "skipped", "late"
+AGAIN = "failed, passed when run again"
+WITHOUT_TOO = "fails without the preload too"
+ONLY_WITH = "FAILS ONLY UNDER THE PRELOAD"
+SKIPPED_MODULE = re.compile(r"^\d+ tests? skipped\b", re.MULTILINE)  # regrtest's summary
+
+# Map, image and dump files of thousands of processes: in a /tmp of the module's own, where we may.
+OWN_TMP = ["unshare", "--mount", "/bin/sh", "-c"]
+OWN_TMP += ["mount -t tmpfs -o mode=1777 tmpfs /tmp && exec \"$@\"", "sh"]
+
+
+class Suite:
+    def __init__(self, interpreter, build, jitdump):
+        self.interpreter = interpreter
+        self.library = os.path.join(build, "libpyperf.so")
+        self.logs = os.path.join(build, "cpython", interpreter.label.replace(" ", "-"))
+        self.jitdump = jitdump
+        permitted = subprocess.call(OWN_TMP + ["true"], stderr=subprocess.DEVNULL) == 0
+        self.own_tmp = OWN_TMP if permitted else []
+
+    def expected(self, module):
+        """The tests that fail only under the preload and must, see modules.py."""
+        first, last, tests, _ = EXPECTED.get(module, ((9,), (0,), (), ""))
+        return tests if first <= self.interpreter.series <= last else ()
+
+    def environment(self, folder, preload):
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": folder,
+            "TMPDIR": folder,
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+        }
+        if preload:
+            environment["LD_PRELOAD"] = self.library
+            environment["PYTHONPERFSUPPORT"] = "1"
+            if self.jitdump:
+                environment["PYTHON_PERF_JIT_SUPPORT"] = "1"
+        return environment
+
+    def is_profiling(self):
+        code = "import sys; print(sys.is_stack_trampoline_active())"
+        command = [self.interpreter.path, "-c", code]
+        shown = subprocess.run(
+            command, stdout=subprocess.PIPE, env=self.environment("/var/tmp", True)
+        ).stdout
+        return shown == b"True\n"
+
+    def list_modules(self):
+        listed = subprocess.run(
+            [self.interpreter.path, "-m", "test", "--list-tests"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            universal_newlines=True,
+            env=interpreters.plain_environment(),
+        )
+        return listed.stdout.split() if listed.returncode == 0 else []
+
+    def run(self, module, preload):
+        """PASSED, FAILED, SKIPPED or LATE, and what was printed."""
+        folder = tempfile.mkdtemp(prefix="pyperf-", dir="/var/tmp")
+        command = self.own_tmp + [self.interpreter.path, "-m", "test", "-W", "-u", RESOURCES]
+        for test in self.expected(module):
+            command += ["-i", test]
+        command += [module]
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=self.environment(folder, preload),
+                start_new_session=True,
+            )
+            try:
+                status = process.wait(TIME_LIMIT)
+            except subprocess.TimeoutExpired:
+                status = None
+            end_session(process)
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+        shutil.rmtree(folder, ignore_errors=True)
+        return verdict(status, text), text
+
+    def keep(self, module, text):
+        os.makedirs(self.logs, exist_ok=True)
+        with open(os.path.join(self.logs, module + ".log"), "w") as log:
+            log.write(text)
+
+    def judge(self, module):
+        """What is to be said of a module, and the seconds of its first run."""
+        start = time.monotonic()
+        first, text = self.run(module, True)
+        took = time.monotonic() - start
+        if first == PASSED:
+            return PASSED, took
+        self.keep(module, text)
+        for _ in range(RUNS):
+            without, _ = self.run(module, False)
+            if without != PASSED:
+                return SKIPPED if without == first == SKIPPED else WITHOUT_TOO, took
+            again, text = self.run(module, True)
+            if again == PASSED:
+                return AGAIN, took
+            self.keep(module, text)
+        return ONLY_WITH, took
+
+
+def end_session(process):
+    """Nothing that a test has started outlives it."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def verdict(status, text):
+    if status is None:
+        return LATE
+    if status != 0:
+        return FAILED
+    return SKIPPED if SKIPPED_MODULE.search(text) else PASSED
+
+
+def run_suite(suite, modules, jobs):
+    """One line for each module that did not simply pass, then the counts. Returns the failures."""
+    if not suite.is_profiling():
+        print("%s: not profiling, so nothing would be tested" % suite.interpreter.label)
+        return 1
+    counts = collections.Counter()
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(suite.judge, module): module for module in modules}
+        for done in concurrent.futures.as_completed(running):
+            verdict, took = done.result()
+            counts[verdict] += 1
+            if verdict not in (PASSED, SKIPPED):
+                line = suite.interpreter.label, running[done], verdict, took
+                print("%s, %s: %s (%.0f s)" % line, flush=True)
+    form = "%s, %d modules: %d passed, %d when run again, %d skipped, %d fail without the preload"
+    form += " too, %d only under it"
+    kinds = PASSED, AGAIN, SKIPPED, WITHOUT_TOO, ONLY_WITH
+    line = suite.interpreter.label, len(modules), *(counts[kind] for kind in kinds)
+    print(form % line, flush=True)
+    return counts[ONLY_WITH]
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build directory")
+    parser.add_argument("--quick", action="store_true", help="some 40 modules, two interpreters")
+    parser.add_argument("--jitdump", action="store_true", help="write jitdumps, not maps")
+    parser.add_argument("--python", action="append", metavar="PATH", help="may be repeated")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("modules", nargs="*", metavar="MODULE")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    # A shell's background job ignores it, and its children would: then tests of SIGINT fail.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    wanted = [os.path.realpath(path) for path in arguments.python or ()]
+    suites, failed = [], 0
+    for interpreter in interpreters.find()[0]:
+        if interpreter.supported and (not wanted or interpreter.path in wanted):
+            suite = Suite(interpreter, os.path.realpath(arguments.build), arguments.jitdump)
+            suite.modules = suite.list_modules()
+            if suite.modules:
+                suites.append(suite)
+            else:
+                print("%s, skipped: it has no test package" % interpreter.label, flush=True)
+    if arguments.quick and len(suites) > 2:
+        suites = [suites[0], suites[-1]]
+    for suite in suites:
+        chosen = arguments.modules or (QUICK if arguments.quick else suite.modules)
+        failed += run_suite(suite, [one for one in chosen if one in suite.modules], arguments.jobs)
+    if not suites:
+        print("no interpreter with a test package: Debian's is in libpython3-testsuite")
+    return 1 if failed or not suites else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
