@@ -19,6 +19,7 @@ libunwind-dev  header libunwind.h
 gdb            program gdb
 xz-utils       program xz
 binutils       program readelf
+elfutils       program eu-elflint
 "
 
 stop() {
