@@ -9,24 +9,21 @@ typedef python_object *(*evaluate_function)(void *thread_state, void *frame, int
 
 static const struct python *python;
 static evaluate_function plain_evaluator;
+static const struct hook *hook;
 static bool hooked; /* interpreters are to call the hook */
-
-static python_evaluator inner_hook(void)
-{
-    return (python_evaluator)(void (*)(void))hook_frame_second_floor;
-}
 
 uintptr_t evaluator_start(const struct python *interpreter, uintptr_t plain)
 {
     const struct layout *layout = interpreter->layout;
     python = interpreter;
     plain_evaluator = (evaluate_function)plain;
+    hook = hook_find(layout->frame_argument, layout->frame_code, layout->code_extra,
+                     layout->extras_indirect, layout->inlines_calls);
+    if (hook == NULL)
+        return 0;
     /* With PEP 523 the entry sees the first frame of an interpreter, and what other evaluators pass
      * on: always the slow way. */
-    return (uintptr_t)(layout->inlines_calls         ? hook_frame_second_floor_slow
-                       : layout->frame_argument == 1 ? hook_frame_second
-                       : layout->extras_indirect     ? hook_frame_first_indirect
-                                                     : hook_frame_first);
+    return (uintptr_t)(layout->inlines_calls ? hook->slow : hook->fast);
 }
 
 /* The end of the part of this thread's stack that may be used for profiling. The main thread's
@@ -66,10 +63,10 @@ static python_evaluator none(void)
 static python_object *run_inlined(void *thread_state, void *frame, int throwflag)
 {
     void *interpreter = python->PyInterpreterState_Get();
-    exchange(interpreter, inner_hook(), none());
+    exchange(interpreter, (python_evaluator)hook->fast, none());
     python_object *result = plain_evaluator(thread_state, frame, throwflag);
     if (hooked)
-        exchange(interpreter, none(), inner_hook());
+        exchange(interpreter, none(), (python_evaluator)hook->fast);
     return result;
 }
 
@@ -81,7 +78,7 @@ uintptr_t evaluator_adopt(void)
         hook_stack_floor = find_floor();
     if ((uintptr_t)__builtin_frame_address(0) < hook_stack_floor)
         return (uintptr_t)run_inlined;
-    exchange(python->PyInterpreterState_Get(), none(), inner_hook());
+    exchange(python->PyInterpreterState_Get(), none(), (python_evaluator)hook->fast);
     return 0;
 }
 
@@ -91,11 +88,12 @@ void evaluator_adopt_all(bool on)
     if (!python->layout->inlines_calls)
         return;
     if (python->layout->has_own_map) {
-        exchange(python->PyInterpreterState_Main(), on ? none() : inner_hook(),
-                 on ? inner_hook() : none());
+        exchange(python->PyInterpreterState_Main(), on ? none() : (python_evaluator)hook->fast,
+                 on ? (python_evaluator)hook->fast : none());
         return;
     }
     void *interpreter = python->PyInterpreterState_Head();
     for (; interpreter != NULL; interpreter = python->PyInterpreterState_Next(interpreter))
-        exchange(interpreter, on ? none() : inner_hook(), on ? inner_hook() : none());
+        exchange(interpreter, on ? none() : (python_evaluator)hook->fast,
+                 on ? (python_evaluator)hook->fast : none());
 }

@@ -21,8 +21,8 @@
 
 #include "python.h"
 
-/* The hook for this layout: what the detour's stub leads to. `plain` is the evaluator behind the
- * detour. */
+/* The hook for this layout: what the detour's stub leads to; 0 when there is none (hook.h). `plain`
+ * is the evaluator behind the detour. */
 uintptr_t evaluator_start(const struct python *python, uintptr_t plain);
 
 /* In the slow way of a frame: makes the current interpreter call the hook. Returns 0 when the frame

@@ -28,7 +28,7 @@ static bool survey_is_due;
 
 static void put_tag_in_force(void)
 {
-    hook_offsets.tag = HOOK_TAG(
+    hook_state.tag = HOOK_TAG(
         in_use.on ? TAG_FIRST_SLOT + generation % GENERATIONS * REGISTRY_WRITERS + in_use.writer
                   : TAG_NOBODY);
 }
@@ -36,8 +36,6 @@ static void put_tag_in_force(void)
 void functions_start(const struct python *interpreter)
 {
     python = interpreter;
-    hook_offsets.frame_code = python->layout->frame_code;
-    hook_offsets.code_extra = python->layout->code_extra;
     put_tag_in_force();
 }
 
@@ -87,7 +85,7 @@ static void trim_extra(python_object *code)
 {
     int64_t *size = (int64_t *)python_field(code, python->layout->code_extra);
     const uint64_t *values = python_extra_values(python, size);
-    while (*size > hook_offsets.index + 1 && values[*size - 1] == 0)
+    while (*size > python->extra_index + 1 && values[*size - 1] == 0)
         --*size;
 }
 
@@ -110,7 +108,7 @@ static void set_extra(python_object *code, uint64_t value)
     uint64_t present = python_code_extra(python, code);
     if (present != 0 && !is_ours(present))
         return; /* an interpreter made while we were off, where somebody else has our index */
-    if (python->_PyCode_SetExtra(code, hook_offsets.index, (void *)value) == 0) {
+    if (python->_PyCode_SetExtra(code, python->extra_index, (void *)value) == 0) {
         trim_extra(code);
         return;
     }
@@ -118,11 +116,11 @@ static void set_extra(python_object *code, uint64_t value)
     ssize_t index;
     do
         index = python->_PyEval_RequestCodeExtraIndex(NULL);
-    while (index >= 0 && index < hook_offsets.index);
+    while (index >= 0 && index < python->extra_index);
     /* Anything else means that others hold our place in this interpreter: its functions then go the
      * slow way on each call, to the same trampolines. */
-    if (index == hook_offsets.index &&
-        python->_PyCode_SetExtra(code, hook_offsets.index, (void *)value) == 0)
+    if (index == python->extra_index &&
+        python->_PyCode_SetExtra(code, python->extra_index, (void *)value) == 0)
         trim_extra(code);
     else
         python->PyErr_Clear();
@@ -292,13 +290,13 @@ static uint32_t register_code(const python_object *code, uint64_t extra)
 uintptr_t functions_trampoline(python_object *code, uintptr_t plain)
 {
     uint64_t extra = python_code_extra(python, code);
-    if (HOOK_TAG(HOOK_TAG_OF(extra)) == hook_offsets.tag)
+    if (HOOK_TAG(HOOK_TAG_OF(extra)) == hook_state.tag)
         return HOOK_ADDRESS(extra); /* came the slow way for another reason */
     python_object *type, *value, *trace;
     python->PyErr_Fetch(&type, &value, &trace); /* a generator may be thrown into */
     uint32_t id = register_code(code, extra);
     uintptr_t address = id == REGISTRY_NONE ? plain : registry_address(id);
-    set_extra(code, hook_offsets.tag | address);
+    set_extra(code, hook_state.tag | address);
     python->PyErr_Restore(type, value, trace);
     return address;
 }

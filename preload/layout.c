@@ -217,12 +217,12 @@ static bool extra_is_in_place(const struct python *python, python_object *code)
 {
     const uint64_t mark = HOOK_TAG(1) | 4712;
     if (python_field(code, python->layout->code_extra) != NULL ||
-        python->_PyCode_SetExtra(code, hook_offsets.index, (void *)mark) != 0)
+        python->_PyCode_SetExtra(code, python->extra_index, (void *)mark) != 0)
         return false;
     const void *extra = python_field(code, python->layout->code_extra);
     int64_t size;
     const uint64_t *values;
-    if (!read_memory(extra, &size, sizeof size) || size <= hook_offsets.index || size > 255)
+    if (!read_memory(extra, &size, sizeof size) || size <= python->extra_index || size > 255)
         return false;
     if (python->layout->extras_indirect &&
         !read_memory((const char *)extra + sizeof size, &values, sizeof values))

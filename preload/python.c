@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../trampoline/hook.h"
 #include "elf_lookup.h"
 
 /* Resolved by the loader, to NULL where no object of the program defines it: the cheapest way to
@@ -185,7 +184,7 @@ const uint64_t *python_extra_values(const struct python *python, const void *ext
 uint64_t python_code_extra(const struct python *python, const python_object *code)
 {
     const void *extra = python_field(code, python->layout->code_extra);
-    if (extra == NULL || *(const int64_t *)extra <= hook_offsets.index)
+    if (extra == NULL || *(const int64_t *)extra <= python->extra_index)
         return 0;
-    return python_extra_values(python, extra)[hook_offsets.index];
+    return python_extra_values(python, extra)[python->extra_index];
 }

@@ -85,6 +85,7 @@ struct python {
     const struct layout *layout;
     uintptr_t evaluator;   /* _PyEval_EvalFrameDefault */
     size_t evaluator_size; /* bytes of its code */
+    ssize_t extra_index;   /* our place in co_extra, known at the first frame */
 #define X(result, name, arguments) result(*name) arguments;
     PYTHON_FUNCTIONS(X)
     PYTHON_EVALUATOR_FUNCTIONS(X)

@@ -44,7 +44,7 @@ static struct session {
 static bool confirm(const void *frame)
 {
     struct failure why;
-    hook_offsets.index = session.python._PyEval_RequestCodeExtraIndex(NULL);
+    session.python.extra_index = session.python._PyEval_RequestCodeExtraIndex(NULL);
     if (!layout_confirm(&session.python, frame, &why)) {
         session.state = SESSION_REFUSED;
         profile_deactivate();
@@ -133,22 +133,40 @@ static void *load_companion(struct failure *why)
     return companion;
 }
 
-/* Finds the interpreter and plans the detour: all that needs libelf and capstone. */
-static bool plan(void *companion, struct failure *why)
+/* Plans the jump: to the hook, where that is within reach (of a libpython it is), or else to the
+ * stub in the page near the evaluator, which leads to it. */
+static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struct failure *why)
+{
+    const struct python *python = &session.python;
+    const uintptr_t targets[] = {hook, session.page + DETOUR_STUB_OFFSET};
+    bool planned = false;
+    for (int i = 0; i < 2 && !planned; i++) {
+        planned = prepare(&session.detour, (const void *)python->evaluator, python->evaluator_size,
+                          python->evaluator, targets[i], session.page + DETOUR_HOME_OFFSET, why);
+        if (!planned && why->code != FAILURE_JUMP_OUT_OF_REACH)
+            break;
+    }
+    return planned;
+}
+
+/* Finds the interpreter and plans the detour: all that needs libelf and capstone. Returns the hook,
+ * 0 when it cannot be done. */
+static uintptr_t plan(void *companion, struct failure *why)
 {
     elf_lookup_function lookup = (elf_lookup_function)dlsym(companion, "elf_lookup");
     __typeof__(&detour_prepare) prepare =
         (__typeof__(&detour_prepare))dlsym(companion, "detour_prepare");
     if (lookup == NULL || prepare == NULL)
         return failure_set(why, FAILURE_COMPANION, 0, "%s", dlerror());
-    struct python *python = &session.python;
-    if (!python_find(python, lookup, why))
-        return false;
-    session.page = near_memory_reserve(python->evaluator, DETOUR_PAGE_SIZE, why);
-    return session.page != 0 &&
-           prepare(&session.detour, (const void *)python->evaluator, python->evaluator_size,
-                   python->evaluator, session.page + DETOUR_STUB_OFFSET,
-                   session.page + DETOUR_HOME_OFFSET, why);
+    if (!python_find(&session.python, lookup, why))
+        return 0;
+    session.page = near_memory_reserve(session.python.evaluator, DETOUR_PAGE_SIZE, why);
+    if (session.page == 0)
+        return 0;
+    uintptr_t hook = evaluator_start(&session.python, session.page + DETOUR_HOME_OFFSET);
+    if (hook == 0)
+        return failure_set(why, FAILURE_LAYOUT, 0, "there is no hook for it");
+    return plan_jump(prepare, hook, why) ? hook : 0;
 }
 
 static const char *image_directory(void)
@@ -167,10 +185,9 @@ static bool install(struct failure *why)
     void *companion = load_companion(why);
     if (companion == NULL)
         return false;
-    bool planned = plan(companion, why);
+    uintptr_t hook = plan(companion, why);
     dlclose(companion);
-    if (!planned || !detour_place(&session.detour, session.page,
-                                  evaluator_start(&session.python, session.detour.home), why))
+    if (hook == 0 || !detour_place(&session.detour, session.page, hook, why))
         return false;
     functions_start(&session.python);
     if (pthread_atfork(NULL, NULL, profile_forked) != 0)

@@ -12,6 +12,7 @@
  *                                          jmp back
  *
  * Whoever calls the function arrives at `stub`; whoever wants the function as it was calls `home`.
+ * Where the hook itself is within reach of the jump, that leads there, and the stub has no callers.
  * An `endbr64` at the entry stays where it is: with CET every indirect call must land on one.
  *
  * Preparing reads only and does all that can fail for reasons of the code itself. It needs capstone

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../../trampoline/hook.h"
+#include "../../trampoline/hook_variants.h"
 #include "support/support.h"
 
 /* In the order of shims/hook.S. */
@@ -22,7 +23,7 @@ void hook_plain(void);
 extern struct registers hook_arrived;
 extern uint64_t hook_arrived_from;
 
-enum { FRAME_CODE = 32, CODE_EXTRA = 176, INDEX = 2, TAG = 0x4007 };
+enum { TAG = 0x4007 };
 
 static struct {
     uint64_t frame[32], code[32], extra[16], values[16];
@@ -30,15 +31,19 @@ static struct {
 
 static const struct variant {
     const char *name;
-    void (*hook)(void);
-    bool second, indirect, floor, always_slow;
+    unsigned argument, frame_code, code_extra;
+    bool indirect, floor;
 } variants[] = {
-    {"first_indirect", hook_frame_first_indirect, .indirect = true},
-    {"first", hook_frame_first, .second = false},
-    {"second", hook_frame_second, .second = true},
-    {"second_floor", hook_frame_second_floor, .second = true, .floor = true},
-    {"second_floor_slow", hook_frame_second_floor_slow, .second = true, .always_slow = true},
-};
+#define ROW(name, ...) {#name, __VA_ARGS__},
+    HOOK_VARIANTS(ROW)};
+
+static const struct hook *hook_of(const struct variant *variant)
+{
+    const struct hook *hook = hook_find(variant->argument, variant->frame_code, variant->code_extra,
+                                        variant->indirect, variant->floor);
+    ck_assert_msg(hook != NULL, "%s is not found", variant->name);
+    return hook;
+}
 
 static struct {
     int calls;
@@ -66,44 +71,38 @@ uintptr_t hook_resolve(void *frame)
     return resolve.answer;
 }
 
+static uint64_t *our_value(const struct variant *variant)
+{
+    return variant->indirect ? &world.values[0] : &world.extra[1];
+}
+
 /* A frame whose code object has a valid slot. */
 static void make_world(const struct variant *variant)
 {
     memset(&world, 0x5a, sizeof world);
-    hook_offsets.frame_code = FRAME_CODE;
-    hook_offsets.code_extra = CODE_EXTRA;
-    hook_offsets.index = INDEX;
-    hook_offsets.tag = HOOK_TAG(TAG);
-    world.frame[FRAME_CODE / 8] = (uintptr_t)world.code;
-    world.code[CODE_EXTRA / 8] = (uintptr_t)world.extra;
-    world.extra[0] = INDEX + 1;
-    uint64_t *values = &world.extra[1];
-    if (variant->indirect) {
+    hook_state.tag = HOOK_TAG(TAG);
+    world.frame[variant->frame_code / 8] = (uintptr_t)world.code;
+    world.code[variant->code_extra / 8] = (uintptr_t)world.extra;
+    world.extra[0] = 1;
+    if (variant->indirect)
         world.extra[1] = (uintptr_t)world.values;
-        values = world.values;
-    }
-    values[INDEX] = HOOK_TAG(TAG) | (uintptr_t)hook_slot;
+    *our_value(variant) = HOOK_TAG(TAG) | (uintptr_t)hook_slot;
     hook_stack_floor = 0;
     resolve.calls = 0;
     resolve.answer = (uintptr_t)hook_plain;
 }
 
-static uint64_t *our_value(const struct variant *variant)
-{
-    return variant->indirect ? &world.values[INDEX] : &world.extra[1 + INDEX];
-}
-
 static struct registers before;
 
-static uint64_t call(const struct variant *variant)
+static uint64_t call(const struct variant *variant, void (*entry)(void))
 {
     uint64_t *all = (uint64_t *)&before;
     for (size_t i = 0; i < sizeof before / sizeof *all; i++)
         all[i] = 0x0101010101010101u * (i + 1);
-    before.rdi = variant->second ? 0xdeadbeef0001 : (uintptr_t)world.frame;
-    before.rsi = variant->second ? (uintptr_t)world.frame : 0xdeadbeef0002;
+    before.rdi = variant->argument == 1 ? 0xdeadbeef0001 : (uintptr_t)world.frame;
+    before.rsi = variant->argument == 1 ? (uintptr_t)world.frame : 0xdeadbeef0002;
     memset(&hook_arrived, 0, sizeof hook_arrived);
-    return hook_call(variant->hook, &before);
+    return hook_call(entry, &before);
 }
 
 static void check_arguments(const char *name)
@@ -126,11 +125,9 @@ START_TEST(fast_way)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         const struct variant *variant = &variants[i];
-        if (variant->always_slow)
-            continue;
         make_world(variant);
         errno = EXFULL;
-        uint64_t where = call(variant);
+        uint64_t where = call(variant, hook_of(variant)->fast);
         ck_assert_int_eq(errno, EXFULL);
         ck_assert_msg(where == (uintptr_t)hook_slot, "%s: arrives at %#lx", variant->name, where);
         ck_assert_msg(resolve.calls == 0, "%s: asks C", variant->name);
@@ -145,44 +142,17 @@ START_TEST(fast_way)
 }
 END_TEST
 
-START_TEST(every_place_in_ce_extras)
-{
-    for (size_t i = 0; i < LENGTH_OF(variants); i++)
-        for (int64_t index = 0; index < 8 && !variants[i].always_slow; index++) {
-            make_world(&variants[i]);
-            uint64_t value = *our_value(&variants[i]);
-            *our_value(&variants[i]) = 0;
-            our_value(&variants[i])[index - INDEX] = value;
-            world.extra[0] = (uint64_t)index + 1;
-            hook_offsets.index = index;
-            uint64_t where = call(&variants[i]);
-            ck_assert_msg(where == (uintptr_t)hook_slot, "%s, index %d: arrives at %#lx",
-                          variants[i].name, (int)index, where);
-        }
-}
-END_TEST
-
 /* What must lead to C, each as a change of a world that would not. */
 static void no_extra(const struct variant *variant)
 {
-    (void)variant;
-    world.code[CODE_EXTRA / 8] = 0;
+    world.code[variant->code_extra / 8] = 0;
 }
-static void too_small(const struct variant *variant)
+static void no_memory(const struct variant *variant)
 {
-    (void)variant;
-    world.extra[0] = INDEX;
-}
-static void empty(const struct variant *variant)
-{
-    world.extra[0] = 0;
     if (variant->indirect)
-        world.extra[1] = 0; /* CPython 3.6 allocates it later */
-}
-static void negative_size(const struct variant *variant)
-{
-    (void)variant;
-    world.extra[0] = UINT64_MAX;
+        world.extra[1] = 0; /* CPython 3.6 allocates it by itself */
+    else
+        *our_value(variant) = 0;
 }
 static void zero(const struct variant *variant)
 {
@@ -219,7 +189,7 @@ static void highest_tag_bit(const struct variant *variant)
 static void new_tag(const struct variant *variant)
 {
     (void)variant;
-    hook_offsets.tag = HOOK_TAG(TAG + 1);
+    hook_state.tag = HOOK_TAG(TAG + 1);
 }
 
 static const struct detour_to_c {
@@ -230,17 +200,16 @@ static const struct detour_to_c {
     {                                                                                              \
 #name, name                                                                                \
     }
-    CHANGE(no_extra), CHANGE(too_small),        CHANGE(empty),           CHANGE(negative_size),
-    CHANGE(zero),     CHANGE(stranger_pointer), CHANGE(stranger_number), CHANGE(all_ones),
-    CHANGE(untagged), CHANGE(stale_tag),        CHANGE(lowest_tag_bit),  CHANGE(highest_tag_bit),
-    CHANGE(new_tag),
+    CHANGE(no_extra),        CHANGE(no_memory),       CHANGE(zero),     CHANGE(stranger_pointer),
+    CHANGE(stranger_number), CHANGE(all_ones),        CHANGE(untagged), CHANGE(stale_tag),
+    CHANGE(lowest_tag_bit),  CHANGE(highest_tag_bit), CHANGE(new_tag),
 };
 
-static void check_slow(const struct variant *variant, const char *change)
+static void check_slow(const struct variant *variant, void (*entry)(void), const char *change)
 {
     char name[64];
     snprintf(name, sizeof name, "%s, %s", variant->name, change);
-    uint64_t where = call(variant);
+    uint64_t where = call(variant, entry);
     ck_assert_msg(resolve.calls == 1, "%s: asks C %d times", name, resolve.calls);
     ck_assert_msg(where == resolve.answer, "%s: arrives at %#lx, expected %#lx", name, where,
                   resolve.answer);
@@ -255,7 +224,7 @@ START_TEST(slow_way)
         for (size_t j = 0; j < LENGTH_OF(changes); j++) {
             make_world(&variants[i]);
             changes[j].change(&variants[i]);
-            check_slow(&variants[i], changes[j].name);
+            check_slow(&variants[i], hook_of(&variants[i])->fast, changes[j].name);
         }
 }
 END_TEST
@@ -267,7 +236,7 @@ START_TEST(slow_way_to_a_slot)
         make_world(&variants[i]);
         *our_value(&variants[i]) = 0;
         resolve.answer = (uintptr_t)hook_slot;
-        check_slow(&variants[i], "answered with a slot");
+        check_slow(&variants[i], hook_of(&variants[i])->fast, "answered with a slot");
     }
 }
 END_TEST
@@ -275,14 +244,30 @@ END_TEST
 /* Asks C also when there is a valid slot. */
 START_TEST(slow_entry)
 {
-    int checked = 0;
-    for (size_t i = 0; i < LENGTH_OF(variants); i++)
-        if (variants[i].always_slow) {
-            make_world(&variants[i]);
-            check_slow(&variants[i], "valid slot");
-            checked++;
-        }
-    ck_assert_int_gt(checked, 0);
+    for (size_t i = 0; i < LENGTH_OF(variants); i++) {
+        make_world(&variants[i]);
+        check_slow(&variants[i], hook_of(&variants[i])->slow, "valid slot");
+    }
+}
+END_TEST
+
+/* None is given for what only resembles it. */
+START_TEST(finds_exactly)
+{
+    for (size_t i = 0; i < LENGTH_OF(variants); i++) {
+        const struct variant *v = &variants[i];
+        const struct hook *hook = hook_of(v);
+        ck_assert_ptr_ne(hook->fast, hook->slow);
+        for (size_t j = 0; j < i; j++)
+            ck_assert_ptr_ne(hook, hook_of(&variants[j]));
+        ck_assert_ptr_null(hook_find(2, v->frame_code, v->code_extra, v->indirect, v->floor));
+        ck_assert_ptr_null(hook_find(v->argument, 8, v->code_extra, v->indirect, v->floor));
+        ck_assert_ptr_null(hook_find(v->argument, v->frame_code, 8, v->indirect, v->floor));
+        ck_assert_ptr_ne(
+            hook_find(v->argument, v->frame_code, v->code_extra, !v->indirect, v->floor), hook);
+        ck_assert_ptr_null(
+            hook_find(v->argument, v->frame_code, v->code_extra, v->indirect, !v->floor));
+    }
 }
 END_TEST
 
@@ -291,17 +276,15 @@ START_TEST(asks_below_the_floor)
 {
     int with_floor = 0;
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
-        if (variants[i].always_slow)
-            continue;
         with_floor += variants[i].floor;
         make_world(&variants[i]);
-        call(&variants[i]);
+        call(&variants[i], hook_of(&variants[i])->fast);
         uint64_t stack = hook_arrived.rsp; /* the same in all calls */
         const uint64_t floors[] = {0, stack - 1, stack, stack + 1, stack + 8, UINT64_MAX};
         for (size_t j = 0; j < LENGTH_OF(floors); j++) {
             make_world(&variants[i]);
             hook_stack_floor = floors[j];
-            call(&variants[i]);
+            call(&variants[i], hook_of(&variants[i])->fast);
             ck_assert_uint_eq(hook_arrived.rsp, stack);
             int expected = variants[i].floor && stack < floors[j];
             ck_assert_msg(resolve.calls == expected, "%s, floor %+ld: asks C %d times",
@@ -309,7 +292,7 @@ START_TEST(asks_below_the_floor)
             check_arguments(variants[i].name);
         }
     }
-    ck_assert_int_eq(with_floor, 1);
+    ck_assert_int_gt(with_floor, 0);
 }
 END_TEST
 
@@ -341,14 +324,15 @@ START_TEST(unwinds_from_c)
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         make_world(&variants[i]);
         *our_value(&variants[i]) = 0;
-        call(&variants[i]);
+        call(&variants[i], hook_of(&variants[i])->fast);
         int found = -1;
         for (int j = 0; j < resolve.caller_count; j++)
             if ((uintptr_t)resolve.callers[j] == (uintptr_t)hook_return)
                 found = j;
         ck_assert_msg(found >= 2, "%s: hook_call is frame %d of %d", variants[i].name, found,
                       resolve.caller_count);
-        uintptr_t below = (uintptr_t)resolve.callers[found - 1] - (uintptr_t)variants[i].hook;
+        uintptr_t below =
+            (uintptr_t)resolve.callers[found - 1] - (uintptr_t)hook_of(&variants[i])->fast;
         ck_assert_msg(below < 256, "%s: hook_call called something else", variants[i].name);
         ck_assert_msg(resolve.caller_count > found + 1, "%s: the stack ends there",
                       variants[i].name);
@@ -359,10 +343,10 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {fast_way,
-                                  every_place_in_ce_extras,
                                   slow_way,
                                   slow_way_to_a_slot,
                                   slow_entry,
+                                  finds_exactly,
                                   asks_below_the_floor,
                                   each_thread_has_its_floor,
                                   unwinds_from_c};

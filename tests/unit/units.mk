@@ -15,7 +15,7 @@ $(O)/tests/test_detour_commit: $(call object,tests/unit/shims/target.S)
 
 # By its own rule: it defines what session.c defines.
 $(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/shims/hook.S \
-    trampoline/arch/$(ARCH)/hook.S)
+    trampoline/hook.c trampoline/arch/$(ARCH)/hook.S)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ -lcheck -lsubunit -lm -lrt -lpthread

@@ -14,29 +14,33 @@
  * bits that no user address has (Intel SDM vol. 1, 3.3.7.1: canonical addresses). XOR with the tag
  * in force takes the tag away when it is the right one and leaves some high bit set when it is
  * anything else: a stranger's value, one from before a fork, a name kept for later, or zero. All of
- * those go the slow way, to C. Scratch registers are rax and rcx only: both are the callee's to
- * clobber (System V psABI x86-64, 3.2.1), and nothing else is touched on the fast way.
+ * those go the slow way, to C. The only scratch register is rax, the callee's to clobber (System V
+ * psABI x86-64, 3.2.1), and nothing else is touched on the fast way.
  *
- * The offsets are read from `hook_offsets`, which is filled once, before the detour is committed.
+ * What is the same for all frames of an interpreter stands in the instructions themselves, so there
+ * is a variant for each (hook_variants.h). Our place in ce_extras is taken to be the first, which is
+ * there when any is: an interpreter runs a frame, and C asks for a place, before anybody else can.
+ * Should it be another one, what stands in the first has not got the tag, and C decides each time.
  *
  * Where the evaluator would have run calls without the C stack, had it not been told otherwise, each
  * thread has a floor for its stack pointer: below it C decides (preload/evaluator.h). */
 
-#define FRAME_CODE 0
-#define CODE_EXTRA 8
-#define INDEX      16
-#define TAG        24
+#include "../../hook_variants.h"
 
-#define ADDRESS_BITS 47
+#define TAG  0
+#define MASK 8
 
-    .section .data.hook_offsets, "aw", @progbits
-    .globl  hook_offsets
-    .hidden hook_offsets
+#define FIRST_VALUE 8 /* behind ce_size */
+
+    .section .data.hook_state, "aw", @progbits
+    .globl  hook_state
+    .hidden hook_state
     .balign 64
-    .type   hook_offsets, @object
-    .size   hook_offsets, 32
-hook_offsets:
-    .zero   32
+    .type   hook_state, @object
+    .size   hook_state, 16
+hook_state:
+    .quad   0
+    .quad   0xffff800000000000
 
     .section .tdata, "awT", @progbits
     .globl  hook_stack_floor
@@ -49,9 +53,10 @@ hook_stack_floor:
 
     .text
 
-/* \frame: register that holds the frame. \indirect: 1 where ce_extras is a pointer to the array and
- * not the array itself (CPython 3.6). \floor: 1 to look at the stack pointer. */
-.macro hook name, frame, indirect, floor
+#define REGISTER_0 %rdi
+#define REGISTER_1 %rsi
+
+.macro hook name, frame, frame_code, code_extra, indirect, floor
     .globl  \name
     .hidden \name
     .type   \name, @function
@@ -64,24 +69,18 @@ hook_stack_floor:
     cmpq    %fs:(%rax), %rsp
     jb      \name\()_slow
 .endif
-    movq    hook_offsets+FRAME_CODE(%rip), %rax
-    movq    (\frame,%rax), %rax
-    movq    hook_offsets+CODE_EXTRA(%rip), %rcx
-    movq    (%rax,%rcx), %rax
-    movq    hook_offsets+INDEX(%rip), %rcx
+    movq    \frame_code(\frame), %rax
+    movq    \code_extra(%rax), %rax
     testq   %rax, %rax
     jz      \name\()_slow
-    cmpq    %rcx, (%rax)
-    jle     \name\()_slow
-.if \indirect
-    movq    8(%rax), %rax
-    movq    (%rax,%rcx,8), %rax
-.else
-    movq    8(%rax,%rcx,8), %rax
+    movq    FIRST_VALUE(%rax), %rax
+.if \indirect /* and allocated by itself, which may have failed */
+    testq   %rax, %rax
+    jz      \name\()_slow
+    movq    (%rax), %rax
 .endif
-    xorq    hook_offsets+TAG(%rip), %rax
-    movq    %rax, %rcx
-    shrq    $ADDRESS_BITS, %rcx
+    xorq    hook_state+TAG(%rip), %rax
+    testq   hook_state+MASK(%rip), %rax
     jnz     \name\()_slow
     jmpq    *%rax
     .cfi_endproc
@@ -114,9 +113,8 @@ hook_stack_floor:
     .size   \name\()_slow, . - \name\()_slow
 .endm
 
-    hook hook_frame_first_indirect, %rdi, 1, 0
-    hook hook_frame_first, %rdi, 0, 0
-    hook hook_frame_second, %rsi, 0, 0
-    hook hook_frame_second_floor, %rsi, 0, 1
+#define DEFINE(name, argument, frame_code, code_extra, indirect, floor) \
+    hook name, REGISTER_##argument, frame_code, code_extra, indirect, floor;
+    HOOK_VARIANTS(DEFINE)
 
     .section .note.GNU-stack, "", @progbits
