@@ -12,31 +12,31 @@
 /* perf looks nowhere else: Linux, tools/perf/util/dso.c for the map, jitdump.c for the dump. */
 #define FILES_DIRECTORY "/tmp"
 
-/* A hash table with linear probing; an empty place has id_plus_one 0. */
-struct entry {
-    uint32_t id_plus_one;
-    uint32_t line; /* with FOR_JITDUMP where it is that writer's */
-};
-
 enum {
     FIRST_CAPACITY = 4096,
+    /* An entry of the table: an id, plus one, and above it some bits of the hash, which tell most
+     * functions apart without a look at their names. */
+    ID_BITS = 23,
     NO_IMAGE = UINT8_MAX,
     JITDUMP_SPACING = 16, /* slots: 256 bytes; code, salt and unwind data are below 200 */
 };
-#define FOR_JITDUMP 0x80000000u
+
+_Static_assert((uint64_t)REGISTRY_IMAGES *IMAGE_SLOTS < 1u << ID_BITS, "ids do not fit");
 
 static struct registry {
     const struct detour_plan *detour;
     const char *directory; /* NULL once anonymous images have to do */
     struct image *images[REGISTRY_IMAGES];
     uint8_t image_count;
+    uint8_t first; /* image of this process: the others are its parent's */
+    enum registry_writer writers[REGISTRY_IMAGES]; /* whose functions are in an image */
     uint8_t
         current[REGISTRY_WRITERS]; /* the image that takes functions, NO_IMAGE in a new process */
     enum registry_writer writer;
     bool full;
     struct perf_map map;
     struct jitdump dump;
-    struct entry *table;
+    uint32_t *table;         /* linear probing; an empty place is 0 */
     uint32_t capacity, used; /* capacity is a power of two or 0 */
 } registry = {.current = {NO_IMAGE, NO_IMAGE}};
 
@@ -86,6 +86,7 @@ static bool add_image(struct failure *why)
             return false;
     }
     registry.current[registry.writer] = registry.image_count;
+    registry.writers[registry.image_count] = registry.writer;
     registry.images[registry.image_count++] = image;
     return true;
 }
@@ -142,18 +143,47 @@ static uint32_t hash_of(const char *name, size_t length, uint32_t line)
     return (uint32_t)(hash >> 32);
 }
 
-static struct entry *place_of(struct entry *table, uint32_t capacity, const char *name,
-                              size_t length, uint32_t line)
+static uint32_t entry_of(uint32_t hash, uint32_t id)
 {
-    for (uint32_t i = hash_of(name, length, line);; i++) {
-        struct entry *entry = &table[i & (capacity - 1)];
-        if (entry->id_plus_one == 0)
+    return hash >> ID_BITS << ID_BITS | (id + 1);
+}
+
+static uint32_t id_of(uint32_t entry)
+{
+    return (entry & ((1u << ID_BITS) - 1)) - 1;
+}
+
+static bool is_function(uint32_t id, const char *name, size_t length, uint32_t line)
+{
+    const struct image *image = registry.images[id / IMAGE_SLOTS];
+    const char *other = image_name(image, id % IMAGE_SLOTS);
+    return registry.writers[id / IMAGE_SLOTS] == registry.writer &&
+           image_line(image, id % IMAGE_SLOTS) == line && strncmp(other, name, length) == 0 &&
+           other[length] == '\0';
+}
+
+/* Where the function is, or is to be. */
+static uint32_t *place_of(uint32_t hash, const char *name, size_t length, uint32_t line)
+{
+    for (uint32_t i = hash;; i++) {
+        uint32_t *entry = &registry.table[i & (registry.capacity - 1)];
+        if (*entry == 0 || (*entry >> ID_BITS == hash >> ID_BITS &&
+                            is_function(id_of(*entry), name, length, line)))
             return entry;
-        if (entry->line == line) {
-            const char *other = registry_name(entry->id_plus_one - 1);
-            if (strncmp(other, name, length) == 0 && other[length] == '\0')
-                return entry;
-        }
+    }
+}
+
+/* Enters the functions of an image in the order of their names in memory. */
+static void enter_image(uint32_t number)
+{
+    const struct image *image = registry.images[number];
+    for (uint32_t slot = 0; slot < image_used(image); slot++) {
+        const char *name = image_name(image, slot);
+        uint32_t hash = hash_of(name, strlen(name), image_line(image, slot));
+        uint32_t i = hash;
+        while (registry.table[i & (registry.capacity - 1)] != 0)
+            i++;
+        registry.table[i & (registry.capacity - 1)] = entry_of(hash, make_id(number, slot));
     }
 }
 
@@ -164,35 +194,30 @@ static bool make_room(void)
     if (registry.used < registry.capacity - registry.capacity / 8)
         return true;
     uint32_t capacity = registry.capacity == 0 ? FIRST_CAPACITY : registry.capacity * 2;
-    struct entry *table = mmap(NULL, capacity * sizeof *table, PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint32_t *table = mmap(NULL, capacity * sizeof *table, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (table == MAP_FAILED)
         return false;
-    for (uint32_t i = 0; i < registry.capacity; i++) {
-        struct entry entry = registry.table[i];
-        if (entry.id_plus_one == 0)
-            continue;
-        const char *name = registry_name(entry.id_plus_one - 1);
-        *place_of(table, capacity, name, strlen(name), entry.line) = entry;
-    }
     if (registry.table != NULL)
         munmap(registry.table, registry.capacity * sizeof *table);
     registry.table = table;
     registry.capacity = capacity;
+    for (uint32_t i = registry.first; i < registry.image_count; i++)
+        enter_image(i);
     return true;
 }
 
-static uint32_t new_slot(const char *name, size_t length)
+static uint32_t new_slot(const char *name, size_t length, uint32_t line)
 {
     struct failure why;
     uint8_t *current = &registry.current[registry.writer];
-    int32_t slot = image_add(registry.images[*current], name, length);
+    int32_t slot = image_add(registry.images[*current], name, length, line);
     if (slot < 0) { /* full, or its file is gone */
         if (!add_image(&why)) {
             report_failure("further functions have no names", &why);
             return REGISTRY_NONE;
         }
-        slot = image_add(registry.images[*current], name, length);
+        slot = image_add(registry.images[*current], name, length, line);
     }
     return slot < 0 ? REGISTRY_NONE : make_id(*current, (uint32_t)slot);
 }
@@ -233,16 +258,16 @@ uint32_t registry_add(const char *name, size_t length, uint32_t line)
     }
     if (registry.full || !make_room())
         return REGISTRY_NONE;
-    line = registry.writer == REGISTRY_JITDUMP ? line | FOR_JITDUMP : line & ~FOR_JITDUMP;
-    struct entry *entry = place_of(registry.table, registry.capacity, name, length, line);
-    if (entry->id_plus_one != 0)
-        return entry->id_plus_one - 1;
-    uint32_t id = new_slot(name, length);
+    uint32_t hash = hash_of(name, length, line);
+    uint32_t *entry = place_of(hash, name, length, line);
+    if (*entry != 0)
+        return id_of(*entry);
+    uint32_t id = new_slot(name, length, line);
     if (id == REGISTRY_NONE) {
         registry.full = true;
         return REGISTRY_NONE;
     }
-    *entry = (struct entry){id + 1, line};
+    *entry = entry_of(hash, id);
     registry.used++;
     write_record(id, name, length);
     return id;
@@ -253,6 +278,7 @@ void registry_forked(void)
     for (uint32_t i = 0; i < registry.image_count; i++)
         image_freeze(registry.images[i]);
     memset(registry.current, NO_IMAGE, sizeof registry.current);
+    registry.first = registry.image_count;
     perf_map_abandon(&registry.map);
     jitdump_abandon(&registry.dump);
     if (registry.table != NULL)

@@ -7,7 +7,8 @@
  * every function is registered anew, in images and a map of the child's own.
  *
  * Used under the interpreter's lock. Memory for a function, beside its name: a slot (16 bytes), a
- * symbol (24), and 9 to 18 of the table. */
+ * symbol (24), 5 to 9 of the table, and a
+ * line number of one or two bytes. */
 #ifndef PYPERF_REGISTRY_H
 #define PYPERF_REGISTRY_H
 

@@ -23,6 +23,7 @@ enum {
     GROW_SYMBOLS = 64 << 10,
     GROW_NAMES = 64 << 10,
     GROW_TEXT = 64 << 10,
+    LINE_MAX_SIZE = 5, /* of 32 bits */
 };
 
 struct image {
@@ -108,7 +109,7 @@ static size_t text_needed(const struct image *image)
 
 /* One step for each region that is short of room. The text is written into the file and shows in
  * the executable mapping, whose pages nobody has touched yet. Returns 0 or an errno value. */
-static int grow(struct image *image, int fd, size_t name_length)
+static int grow(struct image *image, int fd, size_t name_size)
 {
     int error = 0;
     size_t symbols_needed = (image->used + IMAGE_FIRST_SYMBOL + 1) * sizeof(Elf64_Sym);
@@ -118,9 +119,9 @@ static int grow(struct image *image, int fd, size_t name_length)
             image->symbols_reserved += GROW_SYMBOLS;
     }
     size_t step = GROW_NAMES;
-    while (image->names_reserved + step < image->names_used + name_length + 1)
+    while (image->names_reserved + step < image->names_used + name_size)
         step += GROW_NAMES;
-    if (error == 0 && image->names_used + name_length + 1 > image->names_reserved) {
+    if (error == 0 && image->names_used + name_size > image->names_reserved) {
         error = reserve(fd, IMAGE_STRTAB_OFFSET + (off_t)image->names_reserved, (off_t)step);
         if (error == 0)
             image->names_reserved += step;
@@ -151,33 +152,57 @@ static int open_again(const struct image *image)
     return fd;
 }
 
-static bool make_room(struct image *image, size_t name_length)
+static bool make_room(struct image *image, size_t name_size)
 {
-    if (text_needed(image) > IMAGE_TEXT_SIZE ||
-        image->names_used + name_length + 1 > IMAGE_NAME_BYTES)
+    if (text_needed(image) > IMAGE_TEXT_SIZE || image->names_used + name_size > IMAGE_NAME_BYTES)
         return false;
     if ((image->used + IMAGE_FIRST_SYMBOL + 1) * sizeof(Elf64_Sym) <= image->symbols_reserved &&
-        image->names_used + name_length + 1 <= image->names_reserved &&
+        image->names_used + name_size <= image->names_reserved &&
         text_needed(image) <= image->text_reserved)
         return true;
     int saved = errno;
     int fd = open_again(image);
-    bool grown = fd >= 0 && grow(image, fd, name_length) == 0;
+    bool grown = fd >= 0 && grow(image, fd, name_size) == 0;
     if (fd >= 0)
         close(fd);
     errno = saved;
     return grown;
 }
 
-int32_t image_add(struct image *image, const char *name, size_t length)
+/* Lines stand before the names, seven bits a byte, to be read backwards: a string table ends in
+ * NUL. Of most functions it is two bytes. */
+static size_t put_line(uint8_t *out, uint32_t line)
+{
+    size_t size = 1;
+    while (size < LINE_MAX_SIZE && line >> (7 * size) != 0)
+        size++;
+    for (size_t i = 0; i < size; i++)
+        out[size - 1 - i] = (uint8_t)((line >> (7 * i) & 0x7f) | (i + 1 < size ? 0x80 : 0));
+    return size;
+}
+
+uint32_t image_line(const struct image *image, uint32_t number)
+{
+    const uint8_t *byte = (const uint8_t *)image_name(image, number);
+    uint32_t line = 0;
+    unsigned shift = 0;
+    do {
+        line |= (uint32_t)(*--byte & 0x7f) << shift;
+        shift += 7;
+    } while (*byte & 0x80);
+    return line;
+}
+
+int32_t image_add(struct image *image, const char *name, size_t length, uint32_t line)
 {
     if (image->frozen)
         return -1;
-    if (!make_room(image, length)) {
+    if (!make_room(image, LINE_MAX_SIZE + length + 1)) {
         image->frozen = true;
         return -1;
     }
     char *names = names_of(image);
+    image->names_used += put_line((uint8_t *)names + image->names_used, line);
     memcpy(names + image->names_used, name, length);
     names[image->names_used + length] = '\0';
     uint32_t number = image->used;
@@ -377,6 +402,11 @@ int32_t image_slot_at(const struct image *image, uintptr_t address)
 const char *image_name(const struct image *image, uint32_t number)
 {
     return names_of(image) + symbols_of(image)[IMAGE_FIRST_SYMBOL + number].st_name;
+}
+
+uint32_t image_used(const struct image *image)
+{
+    return image->used;
 }
 
 const char *image_path(const struct image *image)

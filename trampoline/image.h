@@ -55,9 +55,13 @@ struct image *image_create(const char *directory, uint32_t spacing,
 struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan *detour,
                                      struct failure *why);
 
-/* Gives the next slot the name, `length` bytes that hold no NUL. Returns the slot's number, or -1
- * when the image is full or its file can no longer grow; then another image is needed. */
-int32_t image_add(struct image *image, const char *name, size_t length);
+/* Gives the next slot the name, `length` bytes that hold no NUL, and keeps `line` with it. Returns
+ * the slot's number, or -1 when the image is full or its file can no longer grow; then another
+ * image is needed. */
+int32_t image_add(struct image *image, const char *name, size_t length, uint32_t line);
+
+/* How many slots have been given away: numbers 0 and up. */
+uint32_t image_used(const struct image *image);
 
 /* The address of a slot of this image, and the slot at an address, -1 when it is not one. */
 uintptr_t image_slot(const struct image *image, uint32_t number);
@@ -65,6 +69,7 @@ int32_t image_slot_at(const struct image *image, uintptr_t address);
 
 /* The name of a slot in use; valid as long as the process lives. */
 const char *image_name(const struct image *image, uint32_t number);
+uint32_t image_line(const struct image *image, uint32_t number);
 
 /* The path of the file, NULL for an anonymous image. */
 const char *image_path(const struct image *image);

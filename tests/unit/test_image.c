@@ -123,7 +123,7 @@ START_TEST(keeps_names)
         struct image *image = make_kind(kind);
         ck_assert_int_eq(add(image, ""), 0);
         ck_assert_int_eq(add(image, "x"), 1);
-        ck_assert_int_eq(image_add(image, "cut here", 3), 2);
+        ck_assert_int_eq(image_add(image, "cut here", 3, 7), 2);
         ck_assert_int_eq(add(image, longest), 3); /* more than one step of growth */
         ck_assert_int_eq(add(image, "\xf0\x9f\x90\x8d"), 4);
         const char *first = image_name(image, 1);
@@ -136,6 +136,24 @@ START_TEST(keeps_names)
         ck_assert_str_eq(image_name(image, 4), "\xf0\x9f\x90\x8d");
         for (uint32_t i = 5; i < 1000; i++)
             ck_assert_str_eq(image_name(image, i), name_of(i));
+    }
+}
+END_TEST
+
+START_TEST(keeps_lines)
+{
+    static const uint32_t lines[] = {0,       1,       127,       128,       16383,     16384,
+                                     2097151, 2097152, 268435455, 268435456, INT32_MAX, UINT32_MAX};
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct image *image = make_kind(kind);
+        for (uint32_t i = 0; i < 12 * 300; i++)
+            ck_assert_int_eq(image_add(image, name_of(i), strlen(name_of(i)), lines[i % 12]),
+                             (int32_t)i);
+        ck_assert_uint_eq(image_used(image), 12 * 300);
+        for (uint32_t i = 0; i < 12 * 300; i++) {
+            ck_assert_uint_eq(image_line(image, i), lines[i % 12]);
+            ck_assert_str_eq(image_name(image, i), name_of(i));
+        }
     }
 }
 END_TEST
@@ -300,7 +318,7 @@ static int child_of_fork(struct image *image, int ready)
 {
     char byte;
     image_freeze(image);
-    if (image_add(image, "child", 5) != -1 || read(ready, &byte, 1) != 1)
+    if (image_add(image, "child", 5, 1) != -1 || read(ready, &byte, 1) != 1)
         return 1;
     for (uint32_t i = 0; i < 10; i++)
         if (strcmp(image_name(image, i), name_of(i)) != 0 ||
@@ -344,6 +362,7 @@ int main(void)
         slots_nest,
         finds_slots_by_address,
         keeps_names,
+        keeps_lines,
         takes_as_many_as_it_says,
         takes_as_many_names_as_fit,
         text_that_was_looked_at_still_grows,

@@ -80,7 +80,7 @@ static void check_symbol(const GElf_Sym *symbol, GElf_Word strings, const char *
         ck_abort_msg("%s is not in its section", name);
 }
 
-/* Bytes of all names up to the n-th. */
+/* Bytes of all names up to the n-th; before each stands one of its line. */
 static size_t bytes_of_names(uint32_t n)
 {
     static uint32_t known;
@@ -90,7 +90,7 @@ static size_t bytes_of_names(uint32_t n)
         bytes = 1 + sizeof "pyperf_detour";
     }
     while (known < n)
-        bytes += strlen(name_of(known++)) + 1;
+        bytes += 1 + strlen(name_of(known++)) + 1;
     return bytes;
 }
 
@@ -214,7 +214,7 @@ START_TEST(sizes_are_exact_at_every_moment)
         for (uint32_t n = 0; n <= count; n++) {
             if (n < 100 || (n > 2700 && n < 2750) || n % 1024 < 2 || n % 1024 == 1023)
                 check_symbols(image_path(image), n < 3 ? 0 : n - 3, n, spacings[i], plan);
-            if (n < count && image_add(image, name_of(n), strlen(name_of(n))) != (int32_t)n)
+            if (n < count && image_add(image, name_of(n), strlen(name_of(n)), 1) != (int32_t)n)
                 ck_abort_msg("no room for function %u", n);
         }
         check_symbols(image_path(image), 0, count, spacings[i], plan);
@@ -334,7 +334,7 @@ static void grow_and_die(int seen)
 {
     char byte;
     for (uint32_t i = 0; i < GROWN; i++) {
-        image_add(growing, name_of(i), strlen(name_of(i)));
+        image_add(growing, name_of(i), strlen(name_of(i)), 1);
         if (i == GROWN / 2 && read(seen, &byte, 1) != 1) /* the reader is there */
             _exit(1);
     }

@@ -152,7 +152,7 @@ static void child_fill(const struct growth *growth, const struct detour_plan *pl
     image = image_create(folder, growth->spacing, plan, NULL);
     child_check(image != NULL, "%s", growth->region);
     for (uint32_t i = 0; i < growth->before; i++) {
-        int32_t number = image_add(image, grown_name(growth, i), growth->length);
+        int32_t number = image_add(image, grown_name(growth, i), growth->length, 1);
         child_check(number == (int32_t)i, "%s: %d, expected %u", growth->region, number, i);
     }
 }
@@ -162,7 +162,7 @@ static void child_check_full(const struct growth *growth)
 {
     for (int again = 0; again < 3; again++) {
         errno = EXFULL;
-        int32_t number = image_add(image, grown_name(growth, 0), growth->length);
+        int32_t number = image_add(image, grown_name(growth, 0), growth->length, 1);
         child_check(number == -1, "%s: grows to %d", growth->region, number);
         child_check(errno == EXFULL, "%s", strerror(errno));
     }
@@ -270,7 +270,7 @@ START_TEST(grows_where_it_should)
         for (uint32_t j = 0; j <= growths[i].before; j++) {
             if (j == growths[i].before)
                 ck_assert_int_eq(unlink(image_path(image)), 0);
-            full = image_add(image, grown_name(&growths[i], j), growths[i].length);
+            full = image_add(image, grown_name(&growths[i], j), growths[i].length, 1);
             ck_assert_msg(full == (j < growths[i].before ? (int32_t)j : -1), "%s: %d of %u",
                           growths[i].region, full, growths[i].before);
         }
@@ -309,7 +309,7 @@ static void under_mdwe(void)
 
     image = image_create(folder, 1, plan, &why);
     child_check(image != NULL, "%s: %s", failure_message(why.code), why.what);
-    child_check(image_add(image, "py::f:f.py", 10) == 0, "%s", image_path(image));
+    child_check(image_add(image, "py::f:f.py", 10, 1) == 0, "%s", image_path(image));
     long got = slot_function(image, 0)(1, 2, 3);
     child_check(got == 123, "%ld", got);
 }

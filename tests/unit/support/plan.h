@@ -77,7 +77,7 @@ static inline const char *name_of(uint32_t n)
 static inline int32_t add(struct image *image, const char *name)
 {
     errno = EXFULL;
-    int32_t number = image_add(image, name, strlen(name));
+    int32_t number = image_add(image, name, strlen(name), 1);
     if (errno != EXFULL) /* one of many: an assertion that holds writes to a file */
         ck_abort_msg("errno is %s", strerror(errno));
     return number;
