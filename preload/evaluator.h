@@ -4,10 +4,10 @@
  * In 3.11 the evaluator runs a Python-to-Python call in its own loop, without a C call and without
  * C stack, unless the interpreter has been given another evaluator:
  *
- *     no evaluator set               hook set                        hook set, stack short
- *     f() -> g() -> h()              f(): hook, slot, evaluator      f(): hook, run_inlined: none
- * set, one evaluator, one C frame       g(): hook, slot, evaluator      evaluator: g(), h()
- * inlined; h(): hook, slot, evaluator    set again when f() returns
+ *     no evaluator set               hook set                      hook set, stack short
+ *     f() -> g() -> h():             f(): hook, slot, evaluator    f(): hook, run_inlined: none set
+ *     one evaluator, one C frame     g(): hook, slot, evaluator    one evaluator: f(), g(), h()
+ *                                    h(): hook, slot, evaluator    set again when f() returns
  *
  * So an interpreter is told to call the hook as soon as one of its frames comes in through the
  * entry. That costs C stack that the program did not need before: 25,000 calls deep, it would be

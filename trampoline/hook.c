@@ -7,8 +7,7 @@ HOOK_VARIANTS(DECLARE)
 
 static const struct hook hooks[] = {
 #define ROW(name, ...) {name, name##_slow, __VA_ARGS__},
-    HOOK_VARIANTS(ROW)
-};
+    HOOK_VARIANTS(ROW)};
 
 const struct hook *hook_find(unsigned argument, unsigned frame_code, unsigned code_extra,
                              bool indirect, bool floor)

@@ -3,12 +3,13 @@
  * perf, gdb and in-process unwinders know how to name and unwind code that comes from an ELF file,
  * and nothing else as well. So an image is an ELF file, written by us and loaded with dlopen:
  *
- *     file                            in memory
- *     0       headers, build id,      read-execute, private   <- one mapping: perf's libunwind
- * reads unwind data, head                                  unwind data through the mapping of TEXT
- * slot 0, slot 1, ...                                the text DYNAMIC what dlopen wants read-write,
- * private TABLES  section headers,        read-write, shared      <- the same bytes that perf will
- * read .symtab                    (not part of any .strtab                     segment)
+ *              in the file             in memory
+ *     HEAD     headers, build id,      read-execute, private   one mapping: perf's libunwind reads
+ *              unwind data, home                               unwind data through that of the text
+ *     TEXT     slot 0, slot 1, ...
+ *     DYNAMIC  what dlopen wants       read-write, private
+ *     TABLES   section headers,        read-write, shared      the same bytes that perf will read;
+ *              .symtab, .strtab                                not part of any segment
  *
  * The text of a slot never changes. A new function takes the next slot and appends its name to
  * .strtab and a symbol to .symtab: first the entry, then the section's size, so that a reader finds
