@@ -14,9 +14,8 @@ from outcome import (
     MAP,
     OFF,
     PROGRAM,
-    compile_program,
     configuration,
-    headers,
+    embedding_program,
     look_at_outcome,
     switch_environment,
     written,
@@ -221,19 +220,8 @@ EMBEDDED = (
 )
 
 
-def embedding_program(bench):
-    include = headers(bench)
-    folder, name = configuration(bench, "LIBDIR", "LDVERSION")
-    if not os.path.exists(os.path.join(folder, "libpython%s.so" % name)):
-        folder = "/usr/lib/%s" % configuration(bench, "MULTIARCH")[0]  # Debian says /usr/lib
-    if not os.path.exists(os.path.join(folder, "libpython%s.so" % name)):
-        raise harness.Skip("this interpreter has no shared library to link with")
-    flags = ["-I" + include, "-L" + folder, "-Wl,-rpath," + folder, "-lpython" + name]
-    return compile_program(bench, "embed.c", "embed", flags)
-
-
 def look_at_embedded(bench, preload):
-    program, script = embedding_program(bench), bench.write("inside.py", PROGRAM)
+    program, script = embedding_program(bench, "embed.c"), bench.write("inside.py", PROGRAM)
     # Where the library is to find its modules: it would look beside the program.
     (prefix,) = configuration(bench, "prefix")
     for how, since, alone, with_map, with_jit in EMBEDDED:

@@ -86,3 +86,15 @@ def compile_program(bench, name, output, flags):
     if done.status != 0:
         raise RuntimeError("%s: %s" % (" ".join(command), done.err))
     return path
+
+
+def embedding_program(bench, source):
+    """Linked with the shared library of the interpreter that is being tested."""
+    include = headers(bench)
+    folder, name = configuration(bench, "LIBDIR", "LDVERSION")
+    if not os.path.exists(os.path.join(folder, "libpython%s.so" % name)):
+        folder = "/usr/lib/%s" % configuration(bench, "MULTIARCH")[0]  # Debian says /usr/lib
+    if not os.path.exists(os.path.join(folder, "libpython%s.so" % name)):
+        raise harness.Skip("this interpreter has no shared library to link with")
+    flags = ["-I" + include, "-L" + folder, "-Wl,-rpath," + folder, "-lpython" + name, "-lpthread"]
+    return compile_program(bench, source, os.path.splitext(source)[0], flags)
