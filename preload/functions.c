@@ -38,6 +38,8 @@ void functions_start(const struct python *interpreter)
     python = interpreter;
     hook_offsets.frame_code = python->layout->frame_code;
     hook_offsets.code_extra = python->layout->code_extra;
+    in_use.on = false;
+    survey_is_due = false; /* there are no functions yet */
     put_tag_in_force();
 }
 

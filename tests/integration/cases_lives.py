@@ -45,7 +45,7 @@ LIVES = (
     ((3, 6), None, [("init on", MAP), ("init", OFF), ("init", OFF), ("init on", MAP)]),
     ((3, 6), None, [("init", OFF), ("init jit", JITDUMP), ("init on", MAP), ("init", OFF)]),
     ((3, 6), "1", [("init jit", JITDUMP), ("init", MAP), ("init off", OFF), ("init jit", JITDUMP)]),
-    ((3, 8), "1", [("isolated", OFF), ("init", MAP), ("isolated", OFF), ("isolated on", MAP)]),
+    ((3, 8), "1", [("isolated", OFF), ("configured", MAP), ("isolated on", MAP), ("isolated", OFF)]),
     ((3, 8), None, [("xperf", MAP), ("init", OFF), ("xjit", JITDUMP), ("isolated", OFF)]),
     ((3, 8), None, [("init", OFF), ("xperf", MAP), ("xperf off", OFF), ("xjit", JITDUMP)]),
 )

@@ -1,7 +1,8 @@
 /* A program with Python inside, over and over: lives STEP... does one step after the other. It holds
  * the interpreter's lock only within a step, so that each can be done by any thread.
  *
- *   init, isolated, xperf, xjit   Py_Initialize, or from such a configuration
+ *   init                          Py_Initialize
+ *   configured, isolated, ...     from such a configuration; xperf, xjit: with -X perf, perf_jit
  *   final                         Py_FinalizeEx
  *   NAME=VALUE, NAME=             a variable of the environment is set or taken away
  *   sub:A, end:A                  Py_NewInterpreter, called A from now on; Py_EndInterpreter
