@@ -36,6 +36,8 @@ static void put_tag_in_force(void)
 void functions_start(const struct python *interpreter)
 {
     python = interpreter;
+    in_use.on = false;
+    survey_is_due = false; /* there are no functions yet */
     put_tag_in_force();
 }
 

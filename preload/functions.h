@@ -23,7 +23,8 @@
 #include "python.h"
 #include "registry.h"
 
-/* The interpreter whose code objects these are; before anything else here. */
+/* The interpreter whose code objects these are; before anything else here, and before each of its
+ * lives: none is profiled, and there are none that nobody has seen. */
 void functions_start(const struct python *python);
 
 /* Which slot tag is in force: that of a writer, or with `on` false one that no value has, so that

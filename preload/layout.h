@@ -26,7 +26,7 @@ struct layout {
     uint32_t profiled_stack;
     /* Has a perf map of its own (3.12); what is added is the jitdump. Its interpreters may have a
      * lock each (PEP 684), so only the main one is profiled, and the entry is hooked at start
-     * alone. */
+     * alone: not when it is initialised again. */
     bool has_own_map;
     uint8_t config_perf_profiling; /* of PyConfig (Include/cpython/initconfig.h); int, 0 or 1 */
     bool has_new_names;            /* python.h, PYTHON_NEW_NAMES */

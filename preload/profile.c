@@ -22,6 +22,24 @@ void profile_start(const struct python *python, const struct detour_plan *detour
     profile.committed = true;
 }
 
+/* Puts the jump into the text. */
+static bool commit(struct failure *why)
+{
+    if (!profile.committed && detour_commit(profile.detour, why))
+        profile.committed = true;
+    return profile.committed;
+}
+
+bool profile_restart(void)
+{
+    struct failure why;
+    profile.active = false;
+    if (!commit(&why))
+        return false;
+    functions_start(profile.python);
+    return true;
+}
+
 bool profile_is_active(void)
 {
     return profile.active;
@@ -31,11 +49,8 @@ bool profile_activate(enum registry_writer writer, struct failure *why)
 {
     if (!registry_use(writer, profile.detour, profile.directory, why))
         return false;
-    if (!profile.committed && !profile.python->layout->has_own_map) {
-        if (!detour_commit(profile.detour, why))
-            return false;
-        profile.committed = true;
-    }
+    if (!profile.python->layout->has_own_map && !commit(why))
+        return false;
     functions_use(writer, true);
     profile.active = true;
     evaluator_adopt_all(true);

@@ -22,6 +22,10 @@
 void profile_start(const struct python *python, const struct detour_plan *detour,
                    const char *directory);
 
+/* The interpreter has ended. Off, with the jump in place, as profile_start leaves it: for the first
+ * frames of the next one. False when the jump cannot be had; there is no profile then. */
+bool profile_restart(void);
+
 /* On with this writer, or another writer when it is on. False with `why`: it is then as it was. */
 bool profile_activate(enum registry_writer writer, struct failure *why);
 

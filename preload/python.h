@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <wchar.h>
 
 #include "layout.h"
 
@@ -53,6 +54,8 @@ typedef void *(*python_evaluator)(void);
     X(int, PySys_SetObject, (const char *name, python_object *value))                              \
     X(python_object *, PyObject_CallFunction, (python_object * callable, const char *format, ...)) \
     X(int, PyObject_IsTrue, (python_object * object))                                              \
+    X(int, Py_AtExit, (void (*function)(void)))                                                    \
+    X(void, Py_GetArgcArgv, (int *argc, wchar_t ***argv))                                          \
     X(void, Py_IncRef, (python_object * object))                                                   \
     X(void, Py_DecRef, (python_object * object))
 

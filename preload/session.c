@@ -34,13 +34,26 @@ static struct session {
         SESSION_REFUSED, /* the interpreter is not what it should be */
     } state;
     bool confirmed; /* while waiting: the first frame has been seen */
+    bool embedded;  /* the interpreter has no command line: the program may start another */
     struct python python;
     struct detour_plan detour;
     uintptr_t page; /* near the evaluator: stub and home */
     char directory[PATH_MAX];
 } session;
 
-/* Whether the first frame of the first interpreter is as expected. */
+/* The interpreter and its threads are no more. The program may start another one, which is decided
+ * on by its own switches: so the jump has to be in place again. That is a few system calls, which
+ * a process that is off and about to exit shall not make. */
+static void life_ended(void)
+{
+    bool wanted = profile_is_active() || switches_in_environment() || session.embedded ||
+                  session.state == SESSION_WAITING;
+    session.confirmed = false;
+    if (wanted && profile_restart())
+        session.state = SESSION_WAITING;
+}
+
+/* Whether the first frame of an interpreter's life is as expected. */
 static bool confirm(const void *frame)
 {
     struct failure why;
@@ -53,6 +66,9 @@ static bool confirm(const void *frame)
         return false;
     }
     sys_functions_add(&session.python);
+    /* 3.12 is hooked at the start of the process alone (layout.h). */
+    if (!session.python.layout->has_own_map)
+        session.python.Py_AtExit(life_ended);
     session.confirmed = true;
     return true;
 }
@@ -68,6 +84,10 @@ static void decide(const void *frame)
         functions_note(python_field(frame, session.python.layout->frame_code));
         return;
     }
+    int argc;
+    wchar_t **argv;
+    session.python.Py_GetArgcArgv(&argc, &argv);
+    session.embedded = argc == 0;
     session.state = SESSION_DECIDED;
     if (switches == SWITCHES_OFF || session.python.layout->has_own_map)
         profile_deactivate();

@@ -4,6 +4,7 @@
  * entry first frame      the interpreter is up: confirm its layout, read its switches, go on or off
  *   each new frame   its code object's trampoline (functions.h)
  *   fork             the child starts anew at its next new frame
+ *   Py_Finalize      the next interpreter's first frame is a first frame again
  *   exit             session_finish: the map is cut to its lines */
 #ifndef PYPERF_SESSION_H
 #define PYPERF_SESSION_H

@@ -173,6 +173,8 @@ static bool add_before_own(python_object *module)
 
 bool sys_functions_add(const struct python *interpreter)
 {
+    if (python != NULL)
+        return true;
     python = interpreter;
     python_object *module = python->PyImport_AddModule("sys");
     if (python->layout->has_own_map)

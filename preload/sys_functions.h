@@ -11,8 +11,9 @@
 
 #include "python.h"
 
-/* In the first frame of the first interpreter. False, without an exception, when something is not
- * as it should be; the functions are then missing, and nothing else is wrong. */
+/* In the first frame of an interpreter's life; what the first one gets is there for all. False,
+ * without an exception, when something is not as it should be; the functions are then missing, and
+ * nothing else is wrong. */
 bool sys_functions_add(const struct python *python);
 
 /* Where the interpreter has a map of its own (3.12) its functions go on doing what they did, and

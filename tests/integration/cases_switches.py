@@ -14,11 +14,9 @@ from outcome import (
     MAP,
     OFF,
     PROGRAM,
-    compile_program,
     configuration,
-    headers,
+    embedding_program,
     look_at_outcome,
-    shared_library,
     switch_environment,
     written,
 )
@@ -222,15 +220,8 @@ EMBEDDED = (
 )
 
 
-def embedding_program(bench):
-    include = headers(bench)
-    library = shared_library(bench)
-    flags = ["-I" + include, library, "-Wl,-rpath," + os.path.dirname(library)]
-    return compile_program(bench, "embed.c", "embed", flags)
-
-
 def look_at_embedded(bench, preload):
-    program, script = embedding_program(bench), bench.write("inside.py", PROGRAM)
+    program, script = embedding_program(bench, "embed.c"), bench.write("inside.py", PROGRAM)
     # Where the library is to find its modules: it would look beside the program.
     (prefix,) = configuration(bench, "prefix")
     for how, since, alone, with_map, with_jit in EMBEDDED:

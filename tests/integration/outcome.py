@@ -97,3 +97,11 @@ def compile_program(bench, name, output, flags):
     if done.status != 0:
         raise RuntimeError("%s: %s" % (" ".join(command), done.err))
     return path
+
+
+def embedding_program(bench, source):
+    """Linked with the shared library of the interpreter that is being tested."""
+    include = headers(bench)
+    library = shared_library(bench)
+    flags = ["-I" + include, library, "-Wl,-rpath," + os.path.dirname(library), "-lpthread"]
+    return compile_program(bench, source, os.path.splitext(source)[0], flags)

@@ -36,6 +36,7 @@ import cases_jitdump
 import cases_late
 import cases_layout
 import cases_library
+import cases_lives
 import cases_map
 import cases_pyperf_run
 import cases_refusal
@@ -66,6 +67,7 @@ MODULES = (
     cases_children,
     cases_evaluators,
     cases_hostile,
+    cases_lives,
     cases_conformance,
 )
 LIBRARY = "library"  # in the place of an interpreter: what concerns none
