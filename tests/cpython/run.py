@@ -14,7 +14,7 @@ module that did not simply pass, and then for each interpreter
 
 The exit status is 1 when any module fails only under the preload, and when there is nothing to run.
 Without MODULE, all are run that need neither network nor display; --quick takes those of
-modules.QUICK, and two interpreters. Tests in modules.EXPECTED are left out. What failing runs
+modules.QUICK, and two interpreters. Tests in modules.LEFT_OUT are left out. What failing runs
 printed is in DIR/cpython.
 """
 
@@ -38,10 +38,10 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 import interpreters
 
-from modules import EXPECTED, QUICK
+from modules import LEFT_OUT, QUICK
 
 RESOURCES = "all,-network,-urlfetch,-gui,-audio,-largefile,-cpu"
-TIME_LIMIT = 400  # seconds a module; the longest takes 200 on an idle machine
+TIME_LIMIT = 300  # seconds a module; the longest takes 200 on an idle machine
 RUNS = 3
 PASSED, FAILED, SKIPPED, LATE = "passed", "failed", "skipped", "late"
 AGAIN = "failed, passed when run again"
@@ -63,9 +63,8 @@ class Suite:
         permitted = subprocess.call(OWN_TMP + ["true"], stderr=subprocess.DEVNULL) == 0
         self.own_tmp = OWN_TMP if permitted else []
 
-    def expected(self, module):
-        """The tests that fail only under the preload and must, see modules.py."""
-        first, last, tests, _ = EXPECTED.get(module, ((9,), (0,), (), ""))
+    def left_out(self, module):
+        first, last, tests, _ = LEFT_OUT.get(module, ((9,), (0,), (), ""))
         return tests if first <= self.interpreter.series <= last else ()
 
     def environment(self, folder, preload):
@@ -107,7 +106,7 @@ class Suite:
         folder = tempfile.mkdtemp(prefix="pyperf-", dir="/var/tmp")
         command = self.own_tmp + [self.interpreter.path] + options
         command += ["-m", "test", "-W", "-u", RESOURCES]
-        for test in self.expected(module):
+        for test in self.left_out(module):
             command += ["-i", test]
         command += [module]
         with tempfile.TemporaryFile() as output:
