@@ -7,6 +7,7 @@ unit_fixtures :=
 -include tests/unit/*.mk
 -include tests/bench/*.mk
 -include tests/fuzz/*.mk
+-include tests/servers/*.mk
 
 check-integration: all
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O)
