@@ -170,6 +170,94 @@ def recursion(bench):
         same(bench, "depth %d" % depth, program, str(depth))
 
 
+TAKING_TURNS = """
+import sys, threading
+depth = int(sys.argv[1])
+sys.setrecursionlimit(depth + 100)
+mine, other = threading.Semaphore(0), threading.Semaphore(0)
+def called(_): return 0
+def look_on():
+    for _ in range(depth):
+        other.acquire()
+        sum(map(called, [0]))
+        mine.release()
+def descend(n):
+    if n == 0: return 0
+    other.release()
+    mine.acquire()
+    return 1 + descend(n - 1)
+looker = threading.Thread(target=look_on)
+looker.start()
+threading.stack_size(int(sys.argv[2]))
+deep = threading.Thread(target=lambda: print(descend(depth)))
+deep.start()
+deep.join()
+looker.join()
+sum(map(called, [0]))
+def last(): return 1
+def calls_last(): return last()
+calls_last()
+"""
+
+
+@case(CASES)
+def recursion_taking_turns(bench):
+    """At each level of one thread another one runs, whose calls come from C."""
+    program = bench.write("turns.py", TAKING_TURNS)
+    for size in (64 << 10, 256 << 10, 8 << 20):
+        for depth in (900, 9000, 20000):
+            arguments, spared = (str(depth), str(size)), (str(depth), str(size * 9 // 10))
+            if bench.plain(program, *spared).status != 0:
+                continue
+            what = "depth %d in %d KiB" % (depth, size >> 10)
+            done = same(bench, what, program, *arguments)
+            if done.status == 0:
+                names = Map(bench.map_path(done.pid)).of_file(program)
+                bench.equal("%s: named afterwards" % what, True, "last" in names)
+
+
+DEEP_AT_FORK = """
+import os, sys, threading
+sys.setrecursionlimit(10000)
+deep, end = threading.Event(), threading.Event()
+def called(): return 0
+def calls(): return called()
+def descend(n):
+    if n == 0:
+        deep.set()
+        end.wait()
+        return 0
+    return sum(map(descend, [n - 1])) if n % 20 == 0 else descend(n - 1)
+threading.stack_size(1 << 20)
+thread = threading.Thread(target=descend, args=(6000,))
+thread.start()
+deep.wait()
+pid = os.fork()
+if pid == 0:
+    print(os.getpid(), flush=True)
+    os._exit(calls())
+status = os.waitpid(pid, 0)[1]
+end.set()
+thread.join()
+print(os.getpid(), status)
+calls()
+"""
+
+
+@case(CASES)
+def deep_thread_at_fork(bench):
+    """It is not there in the child, where its depth is no reason to leave functions unnamed."""
+    program = bench.write("deep.py", DEEP_AT_FORK)
+    if bench.plain(program).status != 0:
+        raise Skip("this interpreter does not go that deep in a thread")
+    done = bench.run_python(program)
+    bench.equal("status, stderr", (0, ""), (done.status, done.err))
+    for who, line in zip(("child", "parent"), done.out.splitlines()):
+        bench.pids.add(int(line.split()[0]))
+        names = Map(bench.map_path(int(line.split()[0]))).of_file(program)
+        bench.equal("%s: named" % who, True, "called" in names)
+
+
 @case(CASES)
 def daemon_threads(bench):
     """They die in pthread_exit when the interpreter ends, unwound through our frames."""
