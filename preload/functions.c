@@ -1,10 +1,10 @@
 #include "functions.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include "../trampoline/hook.h"
 #include "names.h"
+#include "texts.h"
 
 enum {
     /* Tags (hook.h): those of slots repeat after 32,767 generations of forks. */
@@ -14,7 +14,6 @@ enum {
     TAG_FIRST_SLOT = 0x4000,
     GENERATIONS = 0x7fff,
     TAG_END = TAG_FIRST_SLOT + GENERATIONS * REGISTRY_WRITERS,
-    POOL_SIZE = 64 << 10,
 };
 
 static const struct python *python;
@@ -56,28 +55,6 @@ void functions_forked(void)
 {
     generation++;
     put_tag_in_force();
-}
-
-/* A copy that stays for as long as the process lives, NULL when there is no memory. Texts are noted
- * once for each code object that defines others, so they are few. */
-static const char *keep(const char *text, size_t length)
-{
-    static char *pool;
-    static size_t used = POOL_SIZE;
-    if (length >= POOL_SIZE)
-        return NULL;
-    if (used + length + 1 > POOL_SIZE) {
-        char *memory =
-            mmap(NULL, POOL_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED)
-            return NULL;
-        pool = memory;
-        used = 0;
-    }
-    char *copy = memcpy(pool + used, text, length);
-    copy[length] = '\0';
-    used += length + 1;
-    return copy;
 }
 
 /* CPython gives an array a place for everybody who uses co_extra, and when the code object dies
@@ -194,7 +171,7 @@ static void mark_enclosed(const python_object *code, const char *qualname, size_
         if (kept == NULL) {
             name_clear(&beginning);
             name_put_enclosing(&beginning, qualname, length, scope);
-            kept = keep(beginning.text, beginning.length);
+            kept = text_keep(beginning.text, beginning.length);
             if (kept == NULL)
                 return;
         }
@@ -224,7 +201,7 @@ static void survey_own_name(python_object *object)
         return;
     name_clear(&name);
     put_string(&name, python_field(object, python->layout->function_qualname));
-    const char *kept = is_own_name(&name, code) ? keep(name.text, name.length) : NULL;
+    const char *kept = is_own_name(&name, code) ? text_keep(name.text, name.length) : NULL;
     if (kept != NULL)
         set_extra(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
 }

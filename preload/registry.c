@@ -7,6 +7,7 @@
 #include "../jitdump/jitdump.h"
 #include "../jitdump/perf_map.h"
 #include "arch.h"
+#include "hash.h"
 #include "report.h"
 
 /* perf looks nowhere else: Linux, tools/perf/util/dso.c for the map, jitdump.c for the dump. */
@@ -127,25 +128,10 @@ bool registry_use(enum registry_writer writer, const struct detour_plan *detour,
     return begin(why);
 }
 
-/* Eight bytes at a time; the constants are those of a 64-bit finaliser that mixes every bit of its
- * input into every bit of its output (splitmix64). */
-static uint32_t hash_of(const char *name, size_t length, uint32_t line)
-{
-    uint64_t hash = line + 0x9e3779b97f4a7c15u * (length + 1);
-    for (size_t i = 0; i < length; i += 8) {
-        uint64_t block = 0;
-        memcpy(&block, name + i, length - i < 8 ? length - i : 8);
-        hash = (hash ^ block) * 0xbf58476d1ce4e5b9u;
-        hash ^= hash >> 27;
-    }
-    hash *= 0x94d049bb133111ebu;
-    return (uint32_t)(hash >> 32);
-}
-
 static struct entry *place_of(struct entry *table, uint32_t capacity, const char *name,
                               size_t length, uint32_t line)
 {
-    for (uint32_t i = hash_of(name, length, line);; i++) {
+    for (uint32_t i = hash_text(name, length, line);; i++) {
         struct entry *entry = &table[i & (capacity - 1)];
         if (entry->id_plus_one == 0)
             return entry;
@@ -231,12 +217,14 @@ uint32_t registry_add(const char *name, size_t length, uint32_t line)
         registry.full = true;
         report_failure("the functions of this process have no names", &why);
     }
-    if (registry.full || !make_room())
+    if ((!registry.full && !make_room()) || registry.capacity == 0)
         return REGISTRY_NONE;
     line = registry.writer == REGISTRY_JITDUMP ? line | FOR_JITDUMP : line & ~FOR_JITDUMP;
     struct entry *entry = place_of(registry.table, registry.capacity, name, length, line);
     if (entry->id_plus_one != 0)
         return entry->id_plus_one - 1;
+    if (registry.full)
+        return REGISTRY_NONE;
     uint32_t id = new_slot(name, length);
     if (id == REGISTRY_NONE) {
         registry.full = true;
