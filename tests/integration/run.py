@@ -31,6 +31,7 @@ import cases_effects
 import cases_evaluators
 import cases_files
 import cases_fork
+import cases_growth
 import cases_hostile
 import cases_jitdump
 import cases_layout
@@ -66,6 +67,7 @@ MODULES = (
     cases_evaluators,
     cases_hostile,
     cases_lives,
+    cases_growth,
     cases_conformance,
 )
 LIBRARY = "library"  # in the place of an interpreter: what concerns none
