@@ -40,6 +40,7 @@ import cases_lives
 import cases_map
 import cases_pyperf_run
 import cases_refusal
+import cases_signals
 import cases_stacks
 import cases_switches
 import cases_sys
@@ -68,6 +69,7 @@ MODULES = (
     cases_hostile,
     cases_lives,
     cases_growth,
+    cases_signals,
     cases_conformance,
 )
 LIBRARY = "library"  # in the place of an interpreter: what concerns none
