@@ -45,6 +45,7 @@ import cases_stacks
 import cases_switches
 import cases_sys
 import cases_toggle
+import cases_unwound
 import harness
 import interpreters
 
@@ -70,6 +71,7 @@ MODULES = (
     cases_lives,
     cases_growth,
     cases_signals,
+    cases_unwound,
     cases_conformance,
 )
 LIBRARY = "library"  # in the place of an interpreter: what concerns none
