@@ -1,6 +1,8 @@
 """Without an argument prints the names of its parts; with one runs that part. What a part prints is
 the same on each run, but for addresses. Where there are no sys functions, nothing is switched."""
 import faulthandler
+import functools
+import operator
 import os
 import signal
 import sys
@@ -144,6 +146,30 @@ def raising():
         except Late:
             caught += 1
     print(caught, new_function(1), fibonacci(10))
+
+
+@part
+def raising_at_first_call():
+    """The signal is there already, and has not been looked at, when C calls a new function."""
+    handled = []
+
+    def stop(number, frame):
+        handled.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGUSR1, stop)
+    send = functools.partial(os.kill, os.getpid(), signal.SIGUSR1)
+    call = operator.methodcaller("__call__")
+    for number in range(3):
+        on("perf")
+        off()
+        on("perf")
+        sys.modules.pop("gc", None)
+        try:
+            list(map(call, [send, lambda: [number for _ in range(1000)]]))
+            print("not stopped")
+        except KeyboardInterrupt:
+            print("stopped", len(handled))
 
 
 @part
