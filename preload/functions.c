@@ -219,13 +219,25 @@ static void survey_enclosed(python_object *object)
                       strlen((const char *)HOOK_ADDRESS(extra)));
 }
 
-/* Notes the names of all functions that exist. */
+bool functions_prepare(void)
+{
+    if (python->layout->code_qualname != 0)
+        return true;
+    python_object *gc = python->PyImport_ImportModuleLevel("gc", NULL, NULL, NULL, 0);
+    if (gc != NULL)
+        python->Py_DecRef(gc);
+    return gc != NULL;
+}
+
+/* Notes the names of all functions that exist. No Python code is run, as an import would be: a
+ * signal's handler could come first in there, and what it raises is the program's. */
 static void survey(void)
 {
+    python_object *gc = python->PyDict_GetItemString(python->PyImport_GetModuleDict(), "gc");
+    if (gc == NULL)
+        return;
     survey_is_due = false;
-    python_object *gc = python->PyImport_ImportModuleLevel("gc", NULL, NULL, NULL, 0);
-    python_object *objects =
-        gc == NULL ? NULL : python->PyObject_CallMethod(gc, "get_objects", NULL);
+    python_object *objects = python->PyObject_CallMethod(gc, "get_objects", NULL);
     ssize_t count = objects == NULL ? 0 : python->PyList_Size(objects);
     for (int pass = 0; pass < 2; pass++) {
         for (ssize_t i = 0; i < count; i++) {
@@ -236,8 +248,6 @@ static void survey(void)
     }
     if (objects != NULL)
         python->Py_DecRef(objects);
-    if (gc != NULL)
-        python->Py_DecRef(gc);
     python->PyErr_Clear();
 }
 
