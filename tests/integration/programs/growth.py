@@ -1,6 +1,6 @@
-"""What a million functions cost: prints, as JSON, KiB resident after a tenth, a half and all of them.
-Arguments: how many, and their kind. They are short-lived, as what a server compiles for a request:
-"same" names on each, or "different" ones."""
+"""What a million functions cost: prints, as JSON, KiB resident after a tenth, a half and all of
+them. Arguments: how many, and their kind. They are short-lived, as what a server compiles for a
+request: "same" names on each, or "different" ones."""
 import gc
 import json
 import sys

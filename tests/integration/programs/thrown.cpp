@@ -1,8 +1,9 @@
 /* A C++ program with Python inside: thrown HOW calls Python functions that call C++ functions that
- * throw, and catches what they throw below all Python frames. HOW is how Python calls: by a function
- * of a module, or by ctypes. The interpreter is told that the frames are gone; it has not been
- * written for that, so their memory is lost, and it is not finalised. */
+ * throw, and catches what they throw below all Python frames. HOW is how Python calls: "module", by
+ * a built-in function, or "ctypes". The interpreter is told that the frames are gone; it has not
+ * been written for that, so their memory is lost, and it is not finalised. */
 #include <Python.h>
+
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
@@ -13,7 +14,10 @@ static int destroyed;
 
 struct Noted {
     std::string text;
-    ~Noted() { destroyed++; }
+    ~Noted()
+    {
+        destroyed++;
+    }
 };
 
 extern "C" int thrower(int number)
