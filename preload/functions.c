@@ -1,10 +1,10 @@
 #include "functions.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include "../trampoline/hook.h"
 #include "names.h"
+#include "texts.h"
 
 enum {
     /* Tags (hook.h): those of slots repeat after 32,767 generations of forks. */
@@ -14,7 +14,6 @@ enum {
     TAG_FIRST_SLOT = 0x4000,
     GENERATIONS = 0x7fff,
     TAG_END = TAG_FIRST_SLOT + GENERATIONS * REGISTRY_WRITERS,
-    POOL_SIZE = 64 << 10,
 };
 
 static const struct python *python;
@@ -54,28 +53,6 @@ void functions_forked(void)
 {
     generation++;
     put_tag_in_force();
-}
-
-/* A copy that stays for as long as the process lives, NULL when there is no memory. Texts are noted
- * once for each code object that defines others, so they are few. */
-static const char *keep(const char *text, size_t length)
-{
-    static char *pool;
-    static size_t used = POOL_SIZE;
-    if (length >= POOL_SIZE)
-        return NULL;
-    if (used + length + 1 > POOL_SIZE) {
-        char *memory =
-            mmap(NULL, POOL_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED)
-            return NULL;
-        pool = memory;
-        used = 0;
-    }
-    char *copy = memcpy(pool + used, text, length);
-    copy[length] = '\0';
-    used += length + 1;
-    return copy;
 }
 
 /* CPython gives an array a place for everybody who uses co_extra, and when the code object dies
@@ -192,7 +169,7 @@ static void mark_enclosed(const python_object *code, const char *qualname, size_
         if (kept == NULL) {
             name_clear(&beginning);
             name_put_enclosing(&beginning, qualname, length, scope);
-            kept = keep(beginning.text, beginning.length);
+            kept = text_keep(beginning.text, beginning.length);
             if (kept == NULL)
                 return;
         }
@@ -222,7 +199,7 @@ static void survey_own_name(python_object *object)
         return;
     name_clear(&name);
     put_string(&name, python_field(object, python->layout->function_qualname));
-    const char *kept = is_own_name(&name, code) ? keep(name.text, name.length) : NULL;
+    const char *kept = is_own_name(&name, code) ? text_keep(name.text, name.length) : NULL;
     if (kept != NULL)
         set_extra(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
 }
@@ -240,13 +217,25 @@ static void survey_enclosed(python_object *object)
                       strlen((const char *)HOOK_ADDRESS(extra)));
 }
 
-/* Notes the names of all functions that exist. */
+bool functions_prepare(void)
+{
+    if (python->layout->code_qualname != 0)
+        return true;
+    python_object *gc = python->PyImport_ImportModuleLevel("gc", NULL, NULL, NULL, 0);
+    if (gc != NULL)
+        python->Py_DecRef(gc);
+    return gc != NULL;
+}
+
+/* Notes the names of all functions that exist. No Python code is run, as an import would be: a
+ * signal's handler could come first in there, and what it raises is the program's. */
 static void survey(void)
 {
+    python_object *gc = python->PyDict_GetItemString(python->PyImport_GetModuleDict(), "gc");
+    if (gc == NULL)
+        return;
     survey_is_due = false;
-    python_object *gc = python->PyImport_ImportModuleLevel("gc", NULL, NULL, NULL, 0);
-    python_object *objects =
-        gc == NULL ? NULL : python->PyObject_CallMethod(gc, "get_objects", NULL);
+    python_object *objects = python->PyObject_CallMethod(gc, "get_objects", NULL);
     ssize_t count = objects == NULL ? 0 : python->PyList_Size(objects);
     for (int pass = 0; pass < 2; pass++) {
         for (ssize_t i = 0; i < count; i++) {
@@ -257,8 +246,6 @@ static void survey(void)
     }
     if (objects != NULL)
         python->Py_DecRef(objects);
-    if (gc != NULL)
-        python->Py_DecRef(gc);
     python->PyErr_Clear();
 }
 

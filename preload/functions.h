@@ -27,6 +27,10 @@
  * lives: none is profiled, and there are none that nobody has seen. */
 void functions_start(const struct python *python);
 
+/* Before profiling is switched on by the program: imports what will be needed then to ask for the
+ * names of functions. False, with an exception, when that cannot be done. */
+bool functions_prepare(void);
+
 /* Which slot tag is in force: that of a writer, or with `on` false one that no value has, so that
  * every frame goes the slow way. */
 void functions_use(enum registry_writer writer, bool on);

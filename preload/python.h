@@ -44,6 +44,7 @@ typedef void *(*python_evaluator)(void);
     X(python_object *, PyImport_ImportModuleLevel,                                                 \
       (const char *name, python_object *globals, python_object *locals, python_object *from,       \
        int level))                                                                                 \
+    X(python_object *, PyImport_GetModuleDict, (void))                                             \
     X(void *, PyModule_GetDef, (python_object * module))                                           \
     X(python_object *, PyObject_CallMethod,                                                        \
       (python_object * object, const char *name, const char *format, ...))                         \

@@ -7,6 +7,7 @@
 #include "../jitdump/jitdump.h"
 #include "../jitdump/perf_map.h"
 #include "arch.h"
+#include "hash.h"
 #include "report.h"
 
 /* perf looks nowhere else: Linux, tools/perf/util/dso.c for the map, jitdump.c for the dump. */
@@ -128,21 +129,6 @@ bool registry_use(enum registry_writer writer, const struct detour_plan *detour,
     return begin(why);
 }
 
-/* Eight bytes at a time; the constants are those of a 64-bit finaliser that mixes every bit of its
- * input into every bit of its output (splitmix64). */
-static uint32_t hash_of(const char *name, size_t length, uint32_t line)
-{
-    uint64_t hash = line + 0x9e3779b97f4a7c15u * (length + 1);
-    for (size_t i = 0; i < length; i += 8) {
-        uint64_t block = 0;
-        memcpy(&block, name + i, length - i < 8 ? length - i : 8);
-        hash = (hash ^ block) * 0xbf58476d1ce4e5b9u;
-        hash ^= hash >> 27;
-    }
-    hash *= 0x94d049bb133111ebu;
-    return (uint32_t)(hash >> 32);
-}
-
 static uint32_t entry_of(uint32_t hash, uint32_t id)
 {
     return hash >> ID_BITS << ID_BITS | (id + 1);
@@ -179,7 +165,7 @@ static void enter_image(uint32_t number)
     const struct image *image = registry.images[number];
     for (uint32_t slot = 0; slot < image_used(image); slot++) {
         const char *name = image_name(image, slot);
-        uint32_t hash = hash_of(name, strlen(name), image_line(image, slot));
+        uint32_t hash = hash_text(name, strlen(name), image_line(image, slot));
         uint32_t i = hash;
         while (registry.table[i & (registry.capacity - 1)] != 0)
             i++;
@@ -256,12 +242,14 @@ uint32_t registry_add(const char *name, size_t length, uint32_t line)
         registry.full = true;
         report_failure("the functions of this process have no names", &why);
     }
-    if (registry.full || !make_room())
+    if ((!registry.full && !make_room()) || registry.capacity == 0)
         return REGISTRY_NONE;
-    uint32_t hash = hash_of(name, length, line);
+    uint32_t hash = hash_text(name, length, line);
     uint32_t *entry = place_of(hash, name, length, line);
     if (*entry != 0)
         return id_of(*entry);
+    if (registry.full)
+        return REGISTRY_NONE;
     uint32_t id = new_slot(name, length, line);
     if (id == REGISTRY_NONE) {
         registry.full = true;

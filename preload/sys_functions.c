@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "functions.h"
 #include "profile.h"
 
 /* Include/methodobject.h */
@@ -51,6 +52,8 @@ static python_object *activate(python_object *self, python_object *backend)
         profile_deactivate();
         return python->PyObject_CallFunction(own[OWN_ACTIVATE], "s", text);
     }
+    if (!functions_prepare())
+        return NULL;
     sys_functions_stop_own();
     struct failure why = {.code = FAILURE_NONE};
     if (!profile_activate(jitdump ? REGISTRY_JITDUMP : REGISTRY_MAP, &why))

@@ -44,7 +44,7 @@ LIVES = (
     ((3, 6), "1", [("init off", OFF), ("init", MAP), ("init off", OFF), ("init", MAP)]),
     ((3, 6), None, [("init on", MAP), ("init", OFF), ("init", OFF), ("init on", MAP)]),
     ((3, 6), None, [("init", OFF), ("init jit", JITDUMP), ("init on", MAP), ("init", OFF)]),
-    ((3, 6), "1", [("init jit", JITDUMP), ("init", MAP), ("init off", OFF), ("init jit", JITDUMP)]),
+    ((3, 6), "1", [("init jit", JITDUMP), ("init", MAP), ("init off", OFF), ("init on", MAP)]),
     ((3, 8), "1", [("isolated", OFF), ("configured", MAP), ("isolated on", MAP), ("isolated", OFF)]),
     ((3, 8), None, [("xperf", MAP), ("init", OFF), ("xjit", JITDUMP), ("isolated", OFF)]),
     ((3, 8), None, [("init", OFF), ("xperf", MAP), ("xperf off", OFF), ("xjit", JITDUMP)]),
@@ -268,8 +268,8 @@ sys.stdout.write("daemons\\n")
 
 @case(CASES)
 def lives_with_daemons(bench):
-    """Threads that run Python code when their interpreter ends, and are gone before the next. To 3.8
-    they wait for the lock, get it in the next life and crash: there the last one alone has them."""
+    """Threads that run Python code when their interpreter ends, and are gone before the next. To
+    3.8 they wait for the lock, get it in the next life and crash: there only the last has them."""
     program = embedding_program(bench, "lives.c")
     path = bench.write("daemons.py", DAEMONS)
     off = bench.write("daemons_off.py", FIRST["off"].join(["import sys\n", DAEMONS]))

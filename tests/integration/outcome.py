@@ -1,6 +1,7 @@
 """What the switches came to: which of perf's files a process has left, and what it said itself."""
 
 import os
+import shutil
 import sysconfig
 
 import harness
@@ -85,14 +86,19 @@ def shared_library(bench):
     raise harness.Skip("this interpreter has no shared library")
 
 
-def compiler():
+def compiler(name):
+    if name.endswith(".cpp"):
+        found = os.environ.get("CXX") or "c++"
+        if shutil.which(found) is None:
+            raise harness.Skip("there is no C++ compiler here")
+        return found
     return os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0] or "cc"
 
 
 def compile_program(bench, name, output, flags):
     """From programs/; what the compiler says is the case's failure."""
     path = os.path.join(bench.folder, output)
-    command = [compiler(), "-O1", "-w", "-o", path, bench.program(name)] + list(flags)
+    command = [compiler(name), "-O1", "-w", "-o", path, bench.program(name)] + list(flags)
     done = bench.run(command, bench.environment(preload=False, support=None, images=False))
     if done.status != 0:
         raise RuntimeError("%s: %s" % (" ".join(command), done.err))

@@ -31,6 +31,7 @@ import cases_effects
 import cases_evaluators
 import cases_files
 import cases_fork
+import cases_growth
 import cases_hostile
 import cases_jitdump
 import cases_late
@@ -40,10 +41,12 @@ import cases_lives
 import cases_map
 import cases_pyperf_run
 import cases_refusal
+import cases_signals
 import cases_stacks
 import cases_switches
 import cases_sys
 import cases_toggle
+import cases_unwound
 import harness
 import interpreters
 
@@ -68,6 +71,9 @@ MODULES = (
     cases_evaluators,
     cases_hostile,
     cases_lives,
+    cases_growth,
+    cases_signals,
+    cases_unwound,
     cases_conformance,
 )
 LIBRARY = "library"  # in the place of an interpreter: what concerns none

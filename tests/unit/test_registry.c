@@ -353,15 +353,16 @@ START_TEST(says_once_when_all_is_full)
 {
     catch_reports();
     use(REGISTRY_MAP);
-    uint32_t images = 0;
+    uint32_t images = 0, ids[REGISTRY_IMAGES + 1] = {0};
     for (uint32_t id = 0; id != REGISTRY_NONE && images <= REGISTRY_IMAGES; images++) {
         count_files("pyperf-*.so", true);
-        id = add_line(long_name(images), 1);
+        id = ids[images] = add_line(long_name(images), 1);
     }
     /* the first was lost before it could grow */
     ck_assert_uint_eq(images, REGISTRY_IMAGES);
     for (int i = 0; i < 3; i++)
         ck_assert_uint_eq(add_line("py::f:f.py", 1), REGISTRY_NONE);
+    ck_assert_uint_eq(add_line(long_name(5), 1), ids[5]); /* compiled anew */
     ck_assert_str_eq(reports(), "libpyperf: further functions have no names: out of memory: 64 "
                                 "images are full\n");
     ck_assert_uint_eq(registry_at((uintptr_t)evaluate), REGISTRY_NONE);

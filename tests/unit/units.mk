@@ -2,7 +2,8 @@
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
 supported := detour_commit detour_place failure hook image image_exceptions image_file \
-    image_hostile image_unwind jitdump names near_memory perf_map perf_map_hostile registry report switches
+    image_hostile image_unwind jitdump names near_memory perf_map perf_map_hostile registry \
+    report switches texts
 supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
 
 $(supported_tests): $(support_objects)

@@ -13,6 +13,7 @@
  *   storm:FILE                    eight threads, each with five interpreters, one after the other
  *   wait                          until there is one thread, ten seconds at most */
 #include <Python.h>
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

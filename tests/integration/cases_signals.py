@@ -1,0 +1,34 @@
+"""Signals at any moment: handlers in Python and faulthandler's in C, while functions are made and
+profiling is switched."""
+
+import os
+import re
+
+from harness import case
+from maps import Map
+from outcome import switch_environment
+
+CASES = []
+WITH_DUMP = ("real_timer", "toggling", "segmentation_fault", "killed_by_alarm")
+
+
+def without_addresses(done):
+    return (done.status, done.out, re.sub(r"0x[0-9a-f]+", "0x", done.err))
+
+
+@case(CASES)
+def signals_alike(bench):
+    """Each part of programs/signals.py shows the same with and without."""
+    program = bench.program("signals.py")
+    parts = bench.plain(program).out.split()
+    bench.that("parts", "15 or more", len(parts) >= 15, str(len(parts)))
+    for part in parts:
+        plain = bench.plain(program, part)
+        for options in (["-X", "perf"], ["-X", "perf_jit"])[: 2 if part in WITH_DUMP else 1]:
+            command = [bench.python] + options + [program, part]
+            done = bench.run(command, switch_environment(bench))
+            what = "%s, %s: status, output" % (part, " ".join(options))
+            bench.equal(what, without_addresses(plain), without_addresses(done))
+            if os.path.exists(bench.map_path(done.pid)):
+                damaged = Map(bench.map_path(done.pid)).malformed
+                bench.equal("%s: lines that are none" % part, [], damaged[:3])
