@@ -35,6 +35,7 @@ import cases_hostile
 import cases_jitdump
 import cases_layout
 import cases_library
+import cases_locked
 import cases_map
 import cases_pyperf_run
 import cases_refusal
@@ -64,6 +65,7 @@ MODULES = (
     cases_children,
     cases_evaluators,
     cases_hostile,
+    cases_locked,
     cases_conformance,
 )
 LIBRARY = "library"  # in the place of an interpreter: what concerns none
