@@ -26,6 +26,7 @@ import threading
 sys.dont_write_bytecode = True
 
 import cases_children
+import cases_confined
 import cases_conformance
 import cases_effects
 import cases_evaluators
@@ -66,6 +67,7 @@ MODULES = (
     cases_evaluators,
     cases_hostile,
     cases_locked,
+    cases_confined,
     cases_conformance,
 )
 LIBRARY = "library"  # in the place of an interpreter: what concerns none
