@@ -39,7 +39,8 @@ endif
 # What stays in the program: libc alone. What is loaded for the plan and goes again: libelf, capstone,
 # liblzma.
 plan_sources := preload/elf_lookup.c trampoline/detour_prepare.c \
-                trampoline/failure.c $(wildcard trampoline/arch/$(ARCH)/relocate.c)
+                trampoline/capstone_memory.c trampoline/failure.c \
+                $(wildcard trampoline/arch/$(ARCH)/relocate.c)
 core_sources := $(filter-out $(filter-out %/failure.c,$(plan_sources)), \
                 $(wildcard preload/*.c trampoline/*.c jitdump/*.c) \
                 $(filter-out %/relocate.c,$(wildcard trampoline/arch/$(ARCH)/*.c))) \
