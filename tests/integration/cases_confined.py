@@ -243,6 +243,6 @@ def confined_to_own_namespaces(bench):
     for what, images, depth in (("image", "/media/images", 3), ("map alone", "/nowhere", 1)):
         samples = samples_of(bench, bench.environment(preload=False, PYPERF_DIR=images))
         good = [one for one in samples if one.python[:depth] == chain[:depth]]
-        enough = len(good) >= 0.95 * len(samples) > 95
+        enough = len(good) >= 0.95 * len(samples) > 45
         got = perf.share(len(good), len(samples))
-        bench.that("%s: hot() and below" % what, "95 % of 100 or more", enough, got)
+        bench.that("%s: hot() and below" % what, "95 % of 50 or more", enough, got)
