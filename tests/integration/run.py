@@ -30,6 +30,7 @@ import cases_confined
 import cases_conformance
 import cases_effects
 import cases_evaluators
+import cases_faults
 import cases_files
 import cases_fork
 import cases_hostile
@@ -68,6 +69,7 @@ MODULES = (
     cases_hostile,
     cases_locked,
     cases_confined,
+    cases_faults,
     cases_conformance,
 )
 LIBRARY = "library"  # in the place of an interpreter: what concerns none
