@@ -39,12 +39,13 @@ endif
 # What stays in the program: libc alone. What is loaded for the plan and goes again: libelf, capstone,
 # liblzma.
 plan_sources := preload/elf_lookup.c trampoline/detour_prepare.c \
-                trampoline/failure.c $(wildcard trampoline/arch/$(ARCH)/relocate.c) \
+                trampoline/capstone_memory.c trampoline/failure.c \
+                $(wildcard trampoline/arch/$(ARCH)/relocate.c) \
                 $(wildcard trampoline/arch/$(ARCH)/capstone_others.c)
 core_sources := $(filter-out $(filter-out %/failure.c,$(plan_sources)), \
                 $(wildcard preload/*.c trampoline/*.c jitdump/*.c) \
-                $(filter-out %/relocate.c %/capstone_others.c,$(wildcard trampoline/arch/$(ARCH)/*.c))) \
-                $(wildcard trampoline/arch/$(ARCH)/*.S)
+                $(filter-out %/relocate.c %/capstone_others.c, \
+                $(wildcard trampoline/arch/$(ARCH)/*.c))) $(wildcard trampoline/arch/$(ARCH)/*.S)
 # capstone as an archive where there is one: each Python process loads it, and its start is some
 # 0.3 ms shorter without the symbols of all those functions that nobody calls.
 capstone_archive := $(wildcard $(shell $(CC) -print-file-name=libcapstone.a))

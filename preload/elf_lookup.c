@@ -224,9 +224,12 @@ static void search_table(struct search *search, Elf *elf, GElf_Word type)
     Elf_Data *symbols = names == NULL ? NULL : contents(search, section);
     if (symbols == NULL)
         return;
+    /* Not until libelf says that there are no more: what it says is kept per thread, and where
+     * there is no memory for that the dynamic loader ends the program. */
+    size_t symbol_count = symbols->d_size / sizeof(ElfW(Sym));
     GElf_Sym symbol;
-    for (int i = 0; gelf_getsym(symbols, i, &symbol) != NULL; i++) {
-        if (symbol.st_name < names->d_size)
+    for (size_t i = 0; i < symbol_count && i < INT_MAX; i++) {
+        if (gelf_getsym(symbols, (int)i, &symbol) != NULL && symbol.st_name < names->d_size)
             consider(search, (char *)names->d_buf + symbol.st_name, &symbol);
     }
     settle(search);

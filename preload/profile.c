@@ -10,6 +10,7 @@ static struct profile {
     const struct detour_plan *detour;
     const char *directory;
     bool committed; /* the jump is in the text */
+    bool stuck;     /* and could once not be taken out */
     bool active;
 } profile;
 
@@ -66,10 +67,12 @@ void profile_deactivate(void)
     if (!profile.committed)
         return;
     /* Where the jump cannot be taken out, the hook finds nobody's tag and passes frames on. */
-    if (detour_revert(profile.detour, &why))
+    if (detour_revert(profile.detour, &why)) {
         profile.committed = false;
-    else
+    } else if (!profile.stuck) {
+        profile.stuck = true;
         report_failure("the hook stays in place", &why);
+    }
 }
 
 uintptr_t profile_frame(const void *frame)

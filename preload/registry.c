@@ -1,7 +1,10 @@
 #include "registry.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../jitdump/jitdump.h"
@@ -19,7 +22,8 @@ enum {
      * functions apart without a look at their names. */
     ID_BITS = 23,
     NO_IMAGE = UINT8_MAX,
-    JITDUMP_SPACING = 16, /* slots: 256 bytes; code, salt and unwind data are below 200 */
+    JITDUMP_SPACING = 16,   /* slots: 256 bytes; code, salt and unwind data are below 200 */
+    SPACE_LEFT = 128 << 20, /* bytes */
 };
 
 _Static_assert((uint64_t)REGISTRY_IMAGES *IMAGE_SLOTS < 1u << ID_BITS, "ids do not fit");
@@ -66,26 +70,56 @@ uint32_t registry_at(uintptr_t address)
     return REGISTRY_NONE;
 }
 
-/* The next image for the writer, with a file or without. */
-static bool add_image(struct failure *why)
+/* An image takes some 18 MiB of address space. Where that is limited it is the program's: what is
+ * left for it must be a multiple of that. */
+static bool leaves_space(struct failure *why)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    char text[32] = "";
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (read(fd, text, sizeof text - 1) < 0)
+            text[0] = '\0';
+        close(fd);
+    }
+    uint64_t used = strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (used != 0 && used + SPACE_LEFT <= limit.rlim_cur)
+        return true;
+    return failure_set(why, FAILURE_MEMORY, 0,
+                       "less than %d MiB of address space are left (ulimit)", SPACE_LEFT >> 20);
+}
+
+/* With a file, or without where that cannot be had. */
+static struct image *make_image(struct failure *why)
 {
     uint32_t spacing = registry.writer == REGISTRY_JITDUMP ? JITDUMP_SPACING : 1;
+    struct failure lost = {.code = FAILURE_NONE};
+    struct image *image = NULL;
+    if (registry.directory != NULL)
+        image = image_create(registry.directory, spacing, registry.detour, &lost);
+    if (image == NULL)
+        image = image_create_anonymous(spacing, registry.detour, why);
+    if (image != NULL && lost.code != FAILURE_NONE) {
+        registry.directory = NULL;
+        report_failure("no trampoline image, so stacks end at the first Python function and "
+                       "its name needs /tmp/perf-PID.map",
+                       &lost);
+    }
+    return image;
+}
+
+/* The next image for the writer. */
+static bool add_image(struct failure *why)
+{
     if (registry.image_count == REGISTRY_IMAGES)
         return failure_set(why, FAILURE_MEMORY, 0, "%d images are full", REGISTRY_IMAGES);
-    struct image *image = NULL;
-    if (registry.directory != NULL) {
-        image = image_create(registry.directory, spacing, registry.detour, why);
-        if (image == NULL)
-            report_failure("no trampoline image, so stacks end at the first Python function and "
-                           "its name needs /tmp/perf-PID.map",
-                           why);
-    }
-    if (image == NULL) {
-        registry.directory = NULL;
-        image = image_create_anonymous(spacing, registry.detour, why);
-        if (image == NULL)
-            return false;
-    }
+    if (!leaves_space(why))
+        return false;
+    struct image *image = make_image(why);
+    if (image == NULL)
+        return false;
     registry.current[registry.writer] = registry.image_count;
     registry.writers[registry.image_count] = registry.writer;
     registry.images[registry.image_count++] = image;
@@ -104,8 +138,9 @@ static void open_file(void)
         path = registry.dump.path;
     }
     if (error != 0)
-        report("cannot write %s: %s; names are in the trampoline image alone", path,
-               strerrordesc_np(error));
+        report("cannot write %s: %s; %s", path, strerrordesc_np(error),
+               registry.directory == NULL ? "functions have no names"
+                                          : "names are in the trampoline image alone");
 }
 
 /* Images and file of this process, for the writer in use. */

@@ -70,8 +70,8 @@ bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uin
 /* Where stub and home stand in the page near the function that near_memory_reserve has reserved. */
 enum { DETOUR_PAGE_SIZE = 4096, DETOUR_STUB_OFFSET = 0, DETOUR_HOME_OFFSET = 16 };
 
-/* Fills that page: at its stub a jump to `hook`, at its home the relocated code. It is writable
- * first and then executable, never both. False with `why` when that is refused. Keeps errno. */
+/* Fills that page: at its stub a jump to `hook`, at its home the relocated code. It is never
+ * writable and executable at once. False with `why` when that is refused. Keeps errno. */
 bool detour_place(const struct detour_plan *plan, uintptr_t page, uintptr_t hook,
                   struct failure *why);
 

@@ -1,8 +1,8 @@
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "arch.h"
+#include "code_memory.h"
 #include "detour.h"
 
 enum { HOOK_CONSTANT = DETOUR_PAGE_SIZE - 8 };
@@ -14,16 +14,13 @@ bool detour_place(const struct detour_plan *plan, uintptr_t page, uintptr_t hook
                   struct failure *why)
 {
     int saved = errno;
-    uint8_t *bytes = (uint8_t *)page;
-    bool placed = mmap(bytes, DETOUR_PAGE_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == bytes;
-    if (placed) {
-        arch_put_jump(bytes + DETOUR_STUB_OFFSET, DETOUR_STUB_OFFSET, HOOK_CONSTANT);
-        memcpy(bytes + DETOUR_HOME_OFFSET, plan->relocated, plan->relocated_length);
-        memcpy(bytes + HOOK_CONSTANT, &hook, sizeof hook);
-    }
-    if (!placed || mprotect(bytes, DETOUR_PAGE_SIZE, PROT_READ | PROT_EXEC) != 0)
-        placed = failure_set(why, FAILURE_NEAR_MEMORY, errno, "page at %p", (void *)page);
+    uint8_t bytes[DETOUR_PAGE_SIZE] = {0};
+    arch_put_jump(bytes + DETOUR_STUB_OFFSET, DETOUR_STUB_OFFSET, HOOK_CONSTANT);
+    memcpy(bytes + DETOUR_HOME_OFFSET, plan->relocated, plan->relocated_length);
+    memcpy(bytes + HOOK_CONSTANT, &hook, sizeof hook);
+    bool placed = code_memory_map(page, bytes, sizeof bytes);
+    if (!placed)
+        failure_set(why, FAILURE_NEAR_MEMORY, errno, "page at %p", (void *)page);
     errno = saved;
     return placed;
 }

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "code_memory.h"
 #include "image_file.h"
 
 enum {
@@ -349,38 +350,52 @@ struct image *image_create(const char *directory, uint32_t spacing,
     return image;
 }
 
-/* The same layout in anonymous memory. The text is filled as a whole, then it is made executable
- * and no longer writable. */
-struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan *detour,
-                                     struct failure *why)
+/* Head and text in executable memory: made beside it, because nobody can write there. */
+static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
 {
-    int saved = errno;
-    struct image *image = new_image(spacing, why);
-    if (image == NULL) {
-        errno = saved;
-        return NULL;
-    }
+    uint8_t *draft = mmap(NULL, IMAGE_DYNAMIC_OFFSET, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (draft == MAP_FAILED)
+        return false;
+    uint8_t build_id[IMAGE_BUILD_ID_SIZE] = {0};
+    image_put_head(draft, detour, build_id);
+    fill_slots(draft + IMAGE_TEXT_OFFSET, 0, IMAGE_TEXT_SIZE);
+    bool filled = code_memory_map((uintptr_t)memory, draft, IMAGE_DYNAMIC_OFFSET);
+    int error = errno;
+    munmap(draft, IMAGE_DYNAMIC_OFFSET);
+    errno = error;
+    return filled;
+}
+
+/* The same layout in anonymous memory, whose text is filled as a whole. */
+static bool make_anonymous(struct image *image, const struct detour_plan *detour,
+                           struct failure *why)
+{
     uint8_t *memory = mmap(NULL, IMAGE_FILE_SIZE, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-        failure_set(why, FAILURE_MEMORY, errno, "image");
-        free(image);
-        errno = saved;
-        return NULL;
+    if (memory == MAP_FAILED)
+        return failure_set(why, FAILURE_MEMORY, errno, "image");
+    if (!fill_anonymous(memory, detour)) {
+        failure_set(why, FAILURE_IMAGE_LOAD, errno, "anonymous pages");
+        munmap(memory, IMAGE_FILE_SIZE);
+        return false;
     }
-    uint8_t build_id[IMAGE_BUILD_ID_SIZE] = {0};
     image->anonymous = true;
     image->base = (uintptr_t)memory;
     image->tables = memory + IMAGE_TABLES_OFFSET;
     image->symbols_reserved = IMAGE_SYMTAB_SIZE;
     image->names_reserved = IMAGE_NAME_BYTES;
     image->text_reserved = IMAGE_TEXT_SIZE;
-    image_put_head(memory, detour, build_id);
-    fill_slots(memory + IMAGE_TEXT_OFFSET, 0, IMAGE_TEXT_SIZE);
     image->names_used = image_put_first_symbols(symbols_of(image), names_of(image), detour);
-    if (mprotect(memory, IMAGE_DYNAMIC_OFFSET, PROT_READ | PROT_EXEC) != 0) {
-        failure_set(why, FAILURE_IMAGE_LOAD, errno, "anonymous pages");
-        munmap(memory, IMAGE_FILE_SIZE);
+    return true;
+}
+
+struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan *detour,
+                                     struct failure *why)
+{
+    int saved = errno;
+    struct image *image = new_image(spacing, why);
+    if (image != NULL && !make_anonymous(image, detour, why)) {
         free(image);
         image = NULL;
     }

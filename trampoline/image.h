@@ -52,7 +52,7 @@ struct image;
 struct image *image_create(const char *directory, uint32_t spacing,
                            const struct detour_plan *detour, struct failure *why);
 
-/* The same without a file: pages that are filled and then made executable. */
+/* The same without a file, in anonymous memory. */
 struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan *detour,
                                      struct failure *why);
 

@@ -1,16 +1,13 @@
 /* text_write.c - detour_commit and detour_revert: a few bytes of running text, exchanged.
  *
- * The bytes go in through /proc/self/mem. The kernel writes there into a private copy of the page
- * whatever the protection of the mapping (as it does for a debugger), so that
+ * The bytes go in through /proc/self/mem (code_memory.h), so that
  *   - no page is writable at any time, let alone writable and executable,
  *   - no other thread that runs in the same page ever finds it not executable,
  *   - the mapping stays what it was: perf goes on seeing the interpreter's file there,
  *   - a process that may not change protections (MDWE, seccomp) is no exception.
- * Some kernels can be told to refuse that (proc_mem.force_override), and /proc may be missing. Then
- * mprotect is left: writable and not executable for a moment. That is for a process with one thread
- * only, because another thread could be running in that very page. */
+ * Where that cannot be done mprotect is left: writable and not executable for a moment. That is for
+ * a process with one thread only, because another thread could be running in that very page. */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "code_memory.h"
 #include "detour.h"
 
 enum { PAGE = 4096 };
@@ -36,16 +34,11 @@ static void synchronise_cores(void)
 static bool write_through_proc(uintptr_t address, const uint8_t *expected, const uint8_t *bytes,
                                size_t length)
 {
-    int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t written = pwrite(fd, bytes, length, (off_t)address);
+    size_t written = code_memory_write(address, bytes, length);
     /* The second of two pages can be one that even this does not write: then neither. */
-    if (written > 0 && written < (ssize_t)length &&
-        pwrite(fd, expected, (size_t)written, (off_t)address) < 0)
-        written = 0;
-    close(fd);
-    return written == (ssize_t)length;
+    if (written > 0 && written < length)
+        code_memory_write(address, expected, written);
+    return written == length;
 }
 
 static bool is_single_threaded(void)

@@ -1,20 +1,35 @@
-# make fuzz               both fuzzers, FUZZ_SECONDS (60) each; needs clang
+# make fuzz               each fuzzer for FUZZ_SECONDS (60), two at a time; needs clang
 
 FUZZ_SECONDS ?= 60
-fuzzers      := elf_lookup detour_prepare
+fuzzers      := elf_lookup detour_prepare names
 fuzz_flags   := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
                 -D_GNU_SOURCE -Itrampoline/arch/$(ARCH)
+names_sources := preload/names.c preload/layout.c preload/python.c trampoline/failure.c \
+                 jitdump/perf_map.c
 
-.PHONY: fuzz
-fuzz: $(patsubst %,$(O)/fuzz/%,$(fuzzers)) | $(unit_fixtures)
-	$(Q)for fuzzer in $(fuzzers); do \
-	    corpus=$(O)/fuzz/corpus-$$fuzzer; mkdir -p $$corpus; \
-	    find $(O)/tests/elf -type f -size -200k -exec cp -t $$corpus {} + ; \
-	    $(O)/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
-	        -artifact_prefix=$(O)/fuzz/ $$corpus || exit 1; \
-	done
+.PHONY: fuzz $(addprefix fuzz-,$(fuzzers))
+fuzz:
+	$(Q)$(MAKE) --no-print-directory -j2 -O $(addprefix fuzz-,$(fuzzers))
 
-$(O)/fuzz/%: tests/fuzz/fuzz_%.c $(plan_sources)
+# What a run finds new stays in $(O)/fuzz; the seeds are only read. Those of elf_lookup are the ELF
+# files that its unit tests read.
+$(addprefix fuzz-,$(fuzzers)): fuzz-%: $(O)/fuzz/%
+	@mkdir -p $(O)/fuzz/corpus-$* $(O)/fuzz/seeds-$*
+	$(Q)$(O)/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+	    -artifact_prefix=$(O)/fuzz/$*- $(O)/fuzz/corpus-$* $(O)/fuzz/seeds-$* \
+	    $(wildcard tests/fuzz/corpus/$*)
+
+fuzz-elf_lookup: $(O)/fuzz/seeds-elf_lookup/made
+
+$(O)/fuzz/seeds-elf_lookup/made: | $(unit_fixtures)
+	@mkdir -p $(@D)
+	$(Q)find $(elf_folder) -type f -size -200k -exec cp --backup=numbered -t $(@D) {} + && \
+	    touch $@
+
+$(O)/fuzz/elf_lookup $(O)/fuzz/detour_prepare: $(plan_sources)
+$(O)/fuzz/names: $(names_sources) preload/functions.c
+
+$(O)/fuzz/%: tests/fuzz/fuzz_%.c
 	$(call say,FUZZER,$@)
 	@mkdir -p $(@D)
-	$(Q)clang $(fuzz_flags) -o $@ $^ $(plan_libraries)
+	$(Q)clang $(fuzz_flags) -o $@ $(filter-out preload/functions.c,$^) $(plan_libraries)

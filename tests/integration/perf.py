@@ -47,9 +47,9 @@ def record(bench, command, options=(), **environment):
     return done, data
 
 
-def script(bench, data):
+def script(bench, data, options=()):
     """All samples, in order of time."""
-    words = ["perf", "script", "-i", data, "-F", "pid,tid,time,ip,sym,dso"]
+    words = ["perf", "script", "-i", data, "-F", "pid,tid,time,ip,sym,dso"] + list(options)
     shown = subprocess.run(
         words,
         stdout=subprocess.PIPE,

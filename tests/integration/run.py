@@ -26,9 +26,11 @@ import threading
 sys.dont_write_bytecode = True
 
 import cases_children
+import cases_confined
 import cases_conformance
 import cases_effects
 import cases_evaluators
+import cases_faults
 import cases_files
 import cases_fork
 import cases_growth
@@ -38,6 +40,7 @@ import cases_late
 import cases_layout
 import cases_library
 import cases_lives
+import cases_locked
 import cases_map
 import cases_pyperf_run
 import cases_refusal
@@ -74,6 +77,9 @@ MODULES = (
     cases_growth,
     cases_signals,
     cases_unwound,
+    cases_locked,
+    cases_confined,
+    cases_faults,
     cases_conformance,
 )
 LIBRARY = "library"  # in the place of an interpreter: what concerns none

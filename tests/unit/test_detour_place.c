@@ -94,11 +94,42 @@ START_TEST(knows_what_can_be_moved)
 }
 END_TEST
 
-static void check_refused(void)
+static void deny_write_execute(void)
+{
+    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
+        child_skip("PR_SET_MDWE", errno);
+}
+
+static void under_mdwe(void)
+{
+    uintptr_t page;
+    deny_write_execute();
+    struct detour_plan plan = make_plan(&page);
+    struct failure why = {.what = ""};
+    child_check(detour_place(&plan, page, (uintptr_t)hook, &why), "%s: %s",
+                failure_message(why.code), why.what);
+    child_check(at(page + DETOUR_STUB_OFFSET)(1, 2, 3) == 123, "%#lx", page);
+    child_check(at(page + DETOUR_HOME_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
+}
+
+static void without_open(void)
+{
+    uintptr_t page;
+    struct detour_plan plan = make_plan(&page);
+    struct failure why = {.what = ""};
+    child_forbid_open();
+    child_check(detour_place(&plan, page, (uintptr_t)hook, &why), "%s: %s",
+                failure_message(why.code), why.what);
+    child_check(at(page + DETOUR_HOME_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
+}
+
+static void under_mdwe_without_open(void)
 {
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
     struct failure why = {.code = FAILURE_NONE};
+    deny_write_execute();
+    child_forbid_open();
     errno = EXFULL;
     child_check(!detour_place(&plan, page, (uintptr_t)hook, &why), "%#lx", page);
     child_check(errno == EXFULL, "%s", strerror(errno));
@@ -107,22 +138,17 @@ static void check_refused(void)
     child_check(!detour_place(&plan, page, (uintptr_t)hook, NULL), "%#lx", page);
 }
 
-static void under_mdwe(void)
-{
-    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
-        child_skip("PR_SET_MDWE", errno);
-    check_refused();
-}
-
-START_TEST(memory_that_may_not_be_executable)
+START_TEST(memory_that_may_not_become_executable)
 {
     assert_in_child(under_mdwe);
+    assert_in_child(without_open);
+    assert_in_child(under_mdwe_without_open);
 }
 END_TEST
 
 int main(void)
 {
     const TTest *const tests[] = {fills_the_page, longest_code, knows_what_can_be_moved,
-                                  memory_that_may_not_be_executable};
+                                  memory_that_may_not_become_executable};
     return run_suite("detour_place", tests, LENGTH_OF(tests));
 }

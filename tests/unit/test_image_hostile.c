@@ -296,27 +296,60 @@ START_TEST(full_disk)
 }
 END_TEST
 
-static void under_mdwe(void)
+static void deny_write_execute(void)
 {
     if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
         child_skip("PR_SET_MDWE", errno);
+}
+
+static void child_check_usable(const struct failure *why)
+{
+    child_check(image != NULL, "%s: %s", failure_message(why->code), why->what);
+    child_check(image_add(image, "py::f:f.py", 10, 1) == 0, "%s", image_name(image, 0));
+    long got = slot_function(image, 0)(1, 2, 3);
+    child_check(got == 123, "%ld", got);
+}
+
+static void under_mdwe(void)
+{
+    deny_write_execute();
+    struct failure why = {.code = FAILURE_NONE};
+    const struct detour_plan *plan = plan_to(evaluate);
+    errno = EXFULL;
+    image = image_create_anonymous(1, plan, &why);
+    child_check_usable(&why);
+    image = image_create(folder, 1, plan, &why);
+    child_check_usable(&why);
+    child_check(errno == EXFULL, "%s", strerror(errno));
+}
+
+static void anonymous_without_open(void)
+{
+    child_forbid_open();
+    struct failure why = {.code = FAILURE_NONE};
+    image = image_create_anonymous(1, plan_to(evaluate), &why);
+    child_check_usable(&why);
+}
+
+static void under_mdwe_without_open(void)
+{
+    deny_write_execute();
+    child_forbid_open();
     struct failure why = {.code = FAILURE_NONE};
     const struct detour_plan *plan = plan_to(evaluate);
     errno = EXFULL;
     child_check(image_create_anonymous(1, plan, &why) == NULL, "%s", "memory is made executable");
     child_check(why.code == FAILURE_IMAGE_LOAD, "%s", failure_message(why.code));
+    child_check(why.sys_errno != 0, "%s", why.what);
     child_check(errno == EXFULL, "%s", strerror(errno));
-
-    image = image_create(folder, 1, plan, &why);
-    child_check(image != NULL, "%s: %s", failure_message(why.code), why.what);
-    child_check(image_add(image, "py::f:f.py", 10, 1) == 0, "%s", image_path(image));
-    long got = slot_function(image, 0)(1, 2, 3);
-    child_check(got == 123, "%ld", got);
+    child_check(image_create_anonymous(1, plan, NULL) == NULL, "%s", "memory is made executable");
 }
 
-START_TEST(memory_that_may_not_be_executable)
+START_TEST(memory_that_may_not_become_executable)
 {
     assert_in_child(under_mdwe);
+    assert_in_child(anonymous_without_open);
+    assert_in_child(under_mdwe_without_open);
 }
 END_TEST
 
@@ -343,7 +376,11 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        not_made,  file_lost, grows_where_it_should, full_disk, memory_that_may_not_be_executable,
+        not_made,
+        file_lost,
+        grows_where_it_should,
+        full_disk,
+        memory_that_may_not_become_executable,
         no_memory,
     };
     return run_suite("image_hostile", tests, LENGTH_OF(tests));

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -402,15 +403,40 @@ START_TEST(does_without_a_map)
 }
 END_TEST
 
+/* What is left of a limited address space is the program's. */
+static void with_little_space(void)
+{
+    struct failure why = {.code = FAILURE_NONE};
+    struct rlimit limit = {(rlim_t)100 << 20, RLIM_INFINITY};
+    setrlimit(RLIMIT_AS, &limit);
+    child_check(!registry_use(REGISTRY_MAP, plan_to(evaluate), folder, &why), "%s", "it is used");
+    child_check(why.code == FAILURE_MEMORY, "%s", failure_message(why.code));
+    child_check(strstr(why.what, "address space") != NULL, "%s", why.what);
+    child_check(count_files("*", false) == 0, "%s", "a file is left");
+}
+
+START_TEST(leaves_address_space)
+{
+    assert_in_child(with_little_space);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
-        same_function_same_id,           found_by_address,
-        more_than_an_image_holds,        alike_but_not_the_same,
-        idle_child_leaves_the_map_alone, each_writer_has_its_own_slots,
-        forked_child_starts_anew,        generations,
-        goes_on_without_its_files,       says_once_when_all_is_full,
-        does_without_an_image,           does_without_a_map,
+        same_function_same_id,
+        found_by_address,
+        more_than_an_image_holds,
+        alike_but_not_the_same,
+        idle_child_leaves_the_map_alone,
+        each_writer_has_its_own_slots,
+        forked_child_starts_anew,
+        generations,
+        goes_on_without_its_files,
+        says_once_when_all_is_full,
+        does_without_an_image,
+        does_without_a_map,
+        leaves_address_space,
     };
     return run_suite("registry", tests, LENGTH_OF(tests));
 }

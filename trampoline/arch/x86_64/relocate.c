@@ -28,6 +28,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../../capstone_memory.h"
+
 enum {
     MAX_INSTRUCTION = 15, /* Intel SDM vol. 2A, 2.3.11 */
     SHORT_REACH = 128,    /* rel8 leads 128 back at most, from the end of its instruction */
@@ -69,6 +71,7 @@ struct decoder {
 
 static bool decoder_open(struct decoder *decoder, struct failure *why)
 {
+    capstone_memory_use();
     cs_err error = cs_open(CS_ARCH_X86, CS_MODE_64, &decoder->handle);
     if (error == CS_ERR_OK) {
         cs_option(decoder->handle, CS_OPT_DETAIL, CS_OPT_ON);

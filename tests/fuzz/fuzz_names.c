@@ -1,0 +1,313 @@
+/* fuzz_names.c - libFuzzer: the input is a code object and one that it encloses, of any version;
+ * the names that are registered for them, and the lines of the map, must be fit for perf: one line
+ * each, valid UTF-8 without control characters, no longer than is said.
+ *
+ * The interpreter is made of the few objects below; functions.c, names.c and perf_map.c are real.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What functions.c keeps it keeps for ever. Two pools in turn hold what one input needs. */
+static char pools[2][64 << 10];
+static void *next_pool(void)
+{
+    static unsigned next;
+    return pools[next++ % 2];
+}
+#define mmap(...) next_pool()
+#include "../../preload/functions.c"
+#undef mmap
+
+#include "../../jitdump/perf_map.h"
+
+/* A fuzzer has nothing to survive for. */
+#define REQUIRE(condition)                                                                         \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            abort();                                                                               \
+    } while (0)
+
+enum { SLOT = 0x7f0010000000, MAP_INPUTS = 1000, LONGEST = 20000 };
+
+struct hook_offsets hook_offsets;
+static struct perf_map map;
+static char folder[] = "/tmp/fuzz_names.XXXXXX";
+static unsigned registered;
+
+/* What stands in a map: the byte after the next character. 0 when it is not fit to be there. */
+static size_t character_at(const unsigned char *text, size_t room)
+{
+    uint32_t c = text[0];
+    size_t following = c < 0x80 ? 0 : c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+    static const uint32_t least[] = {0x20, 0xa0, 0x800, 0x10000};
+    if ((c >= 0x80 && c < 0xc0) || c > 0xf4 || following >= room)
+        return 0;
+    c &= following == 0 ? 0x7f : 0x3f >> following;
+    for (size_t i = 1; i <= following; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (text[i] & 0x3f);
+    }
+    bool bad = c < least[following] || c == 0x7f || c == 0x2028 || c == 0x2029 ||
+               (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff;
+    return bad ? 0 : 1 + following;
+}
+
+static void check_line(uintptr_t address, const char *name, size_t length)
+{
+    static char line[NAME_LIMIT + 64];
+    char start[40];
+    off_t before = map.length;
+    REQUIRE(perf_map_append(&map, address, 16, name, length) == 0);
+    size_t size = (size_t)(map.length - before);
+    int fd = open(map.path, O_RDONLY | O_CLOEXEC);
+    REQUIRE(fd >= 0 && size < sizeof line && pread(fd, line, size, before) == (ssize_t)size);
+    close(fd);
+    size_t numbers = (size_t)snprintf(start, sizeof start, "%lx 10 ", (unsigned long)address);
+    REQUIRE(size == numbers + length + 1 && memcmp(line, start, numbers) == 0);
+    REQUIRE(memcmp(line + numbers, name, length) == 0 && line[size - 1] == '\n');
+}
+
+uint32_t registry_add(const char *name, size_t length, uint32_t line)
+{
+    (void)line;
+    REQUIRE(length <= NAME_LIMIT && length > 4 && memcmp(name, "py::", 4) == 0);
+    for (size_t i = 0; i < length;) {
+        size_t n = character_at((const unsigned char *)name + i, length - i);
+        REQUIRE(n != 0);
+        i += n;
+    }
+    check_line(SLOT + registered * 16, name, length);
+    return registered++;
+}
+
+uintptr_t registry_address(uint32_t id)
+{
+    return SLOT + id * 16;
+}
+
+uint32_t registry_at(uintptr_t address)
+{
+    (void)address;
+    return REGISTRY_NONE;
+}
+
+const char *registry_name(uint32_t id)
+{
+    (void)id;
+    abort();
+}
+
+/* The interpreter. */
+
+static char code_type, string_type, tuple_type;
+
+/* A string: compact ASCII, or characters that the interpreter is asked for. */
+struct string {
+    char header[48]; /* unicode_ascii_data is never more */
+    char ascii[LONGEST + 1];
+    size_t length;
+    uint32_t characters[LONGEST];
+};
+
+struct extra {
+    int64_t size;
+    uint64_t values[4];
+    uint64_t *behind; /* 3.6 */
+};
+
+struct code {
+    char fields[256];
+    struct extra extra;
+};
+
+static struct string strings[6];
+static struct code outer, inner;
+static struct {
+    char fields[64];
+    bool has_inner;
+} constants;
+
+static void put_pointer(void *object, size_t offset, const void *value)
+{
+    memcpy((char *)object + offset, &value, sizeof value);
+}
+
+static ssize_t get_length(python_object *string)
+{
+    return (ssize_t)((struct string *)string)->length;
+}
+
+static uint32_t read_character(python_object *string, ssize_t index)
+{
+    struct string *from = (struct string *)string;
+    REQUIRE(index >= 0 && (size_t)index < from->length);
+    return from->characters[index];
+}
+
+static ssize_t tuple_size(python_object *tuple)
+{
+    REQUIRE((void *)tuple == (void *)&constants);
+    return constants.has_inner;
+}
+
+static python_object *tuple_item(python_object *tuple, ssize_t index)
+{
+    REQUIRE((void *)tuple == (void *)&constants && index == 0);
+    return (python_object *)&inner;
+}
+
+static int set_code_extra(python_object *object, ssize_t index, void *value)
+{
+    struct code *code = (struct code *)object;
+    REQUIRE(index == hook_offsets.index);
+    code->extra.size = index + 1;
+    if (python->layout->extras_indirect) {
+        static uint64_t values[2][4];
+        uint64_t *own = values[code == &inner];
+        own[index] = (uint64_t)value;
+        memcpy(code->extra.values, &own, sizeof own);
+    } else {
+        code->extra.values[index] = (uint64_t)value;
+    }
+    put_pointer(code, python->layout->code_extra, &code->extra);
+    return 0;
+}
+
+static ssize_t request_index(void (*free_function)(void *))
+{
+    (void)free_function;
+    return hook_offsets.index;
+}
+
+static void fetch(python_object **type, python_object **value, python_object **trace)
+{
+    *type = *value = *trace = NULL;
+}
+
+static void restore(python_object *type, python_object *value, python_object *trace)
+{
+    (void)type, (void)value, (void)trace;
+}
+
+static void clear(void)
+{
+}
+
+/* The input. */
+
+struct input {
+    const uint8_t *bytes;
+    size_t size;
+};
+
+static uint32_t take(struct input *input, size_t count)
+{
+    uint32_t value = 0;
+    for (; count > 0 && input->size > 0; count--, input->bytes++, input->size--)
+        value = value << 8 | *input->bytes;
+    return value;
+}
+
+/* Its kind, how often its characters come again, and how many they are. */
+static void take_string(struct input *input, struct string *string, const struct layout *layout)
+{
+    unsigned kind = take(input, 1) % 8;
+    size_t times = 1 + take(input, 2) % 1024, count = take(input, 1) % 64, width = kind % 4 + 1;
+    uint8_t state = kind < 4 ? layout->unicode_ascii_state : 0;
+    string->length = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t c = take(input, width == 1 ? 1 : width);
+        string->characters[string->length++] = kind < 4 ? c & 0x7f : c;
+    }
+    for (size_t i = count; i < count * times && string->length < LONGEST; i++)
+        string->characters[string->length++] = string->characters[i - count];
+    put_pointer(string, OBJECT_TYPE, kind == 7 ? &tuple_type : &string_type);
+    memcpy((char *)string + UNICODE_LENGTH, &string->length, sizeof string->length);
+    memcpy((char *)string + UNICODE_STATE, &state, sizeof state);
+    char *ascii = (char *)string + layout->unicode_ascii_data;
+    for (size_t i = 0; i < string->length && kind < 4; i++)
+        ascii[i] = (char)string->characters[i];
+    if (kind < 4)
+        ascii[string->length] = '\0';
+}
+
+static void take_code(struct input *input, struct code *code, struct string *names,
+                      const struct layout *layout)
+{
+    int32_t flags = (int32_t)take(input, 1), line = (int32_t)take(input, 4);
+    memset(code, 0, sizeof *code);
+    for (int i = 0; i < 3; i++)
+        take_string(input, &names[i], layout);
+    put_pointer(code, OBJECT_TYPE, &code_type);
+    put_pointer(code, layout->code_name, &names[0]);
+    put_pointer(code, layout->code_filename, &names[1]);
+    if (layout->code_qualname != 0)
+        put_pointer(code, layout->code_qualname, &names[2]);
+    put_pointer(code, layout->code_consts, &constants);
+    memcpy(code->fields + layout->code_flags, &flags, sizeof flags);
+    memcpy(code->fields + layout->code_firstlineno, &line, sizeof line);
+}
+
+/* A new map now and then, or it would fill the disk. */
+static void begin_map(void)
+{
+    static unsigned inputs;
+    if (inputs++ % MAP_INPUTS != 0)
+        return;
+    unlink(map.path);
+    perf_map_abandon(&map);
+    REQUIRE(perf_map_open(&map, folder, getpid()) == 0);
+    registered = 0;
+}
+
+static void remove_folder(void)
+{
+    unlink(map.path);
+    rmdir(folder);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    REQUIRE(mkdtemp(folder) != NULL);
+    atexit(remove_folder);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct python interpreter = {
+        .PyCode_Type = &code_type,
+        .PyUnicode_Type = &string_type,
+        .PyUnicode_GetLength = get_length,
+        .PyUnicode_ReadChar = read_character,
+        .PyTuple_Size = tuple_size,
+        .PyTuple_GetItem = tuple_item,
+        ._PyCode_SetExtra = set_code_extra,
+        ._PyEval_RequestCodeExtraIndex = request_index,
+        .PyErr_Fetch = fetch,
+        .PyErr_Restore = restore,
+        .PyErr_Clear = clear,
+    };
+    struct input input = {data, size};
+    interpreter.layout = layout_find(3, 6 + take(&input, 1) % 7);
+    begin_map();
+    functions_start(&interpreter);
+    functions_use(REGISTRY_MAP, true);
+    constants.has_inner = true;
+    take_code(&input, &outer, &strings[0], interpreter.layout);
+    take_code(&input, &inner, &strings[3], interpreter.layout);
+    unsigned before = registered;
+    functions_trampoline((python_object *)&outer, 0);
+    functions_trampoline((python_object *)&inner, 0);
+    REQUIRE(registered == before + 2);
+    return 0;
+}

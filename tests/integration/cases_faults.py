@@ -1,0 +1,73 @@
+"""The N-th allocation fails, for every N, and likewise other calls of libc, when they are made on
+libpyperf's behalf: the program shows what it shows without us.
+
+Every call rather than every SAMPLE-th one with PYPERF_TEST_ALL_FAULTS=1; allocations always."""
+
+import collections
+import os
+
+from cases_files import lines_of_ours
+from harness import case
+from outcome import compile_program
+
+CASES = []
+ALL_FAULTS = "PYPERF_TEST_ALL_FAULTS"
+SAMPLE = 7
+
+
+class Faults:
+    def __init__(self, bench, kind, support):
+        self.bench, self.kind, self.asked = bench, kind, support is not None
+        flags = ["-shared", "-fPIC", "-ldl"]
+        self.library = compile_program(bench, "faults.c", "faults.so", flags)
+        self.support = support
+        self.words = [bench.program("faulty.py"), "switching" if self.asked else "not switching"]
+        self.plain = bench.plain(*self.words)
+        self.counts, self.wrong = collections.Counter(), []
+
+    def run(self, number):
+        """The functions that were made to fail: none when there is no N-th call."""
+        report = os.path.join(self.bench.folder, "report")
+        environment = self.bench.environment(
+            LD_PRELOAD="%s:%s" % (self.library, self.bench.library),
+            support=self.support,
+            FAULT_KIND=self.kind,
+            FAULT_AT=str(number),
+            FAULT_REPORT=report,
+        )
+        done = self.bench.run_python(*self.words, environment=environment)
+        failed = []
+        if os.path.exists(report):
+            with open(report) as file:
+                failed = file.read().split()
+            os.unlink(report)
+        self.counts.update(failed)
+        ours = lines_of_ours(done.err)
+        # One for each process in which something has failed.
+        silent = len(ours) == len(done.err.splitlines()) <= (len(failed) if self.asked else 0)
+        if done.seen[:2] != self.plain.seen[:2] or not silent:
+            self.wrong.append((number, failed, done.seen))
+        return failed
+
+    def run_all(self, step, least):
+        number = 1
+        while self.run(number) or self.run(number + 1):
+            number += step
+        named = "%s, %s" % (self.kind, "asked" if self.asked else "not asked")
+        self.bench.equal("%s: other than without us" % named, [], self.wrong[:3])
+        total, found = sum(self.counts.values()), sorted(self.counts.items())
+        got = "%d: %s" % (total, " ".join("%s %d" % pair for pair in found))
+        self.bench.that("%s: faults" % named, "%d or more" % least, total >= least, got)
+
+
+@case(CASES)
+def faults_of_memory(bench):
+    Faults(bench, "memory", "1").run_all(1, 50)
+    Faults(bench, "memory", None).run_all(1, 25)
+
+
+@case(CASES)
+def faults_of_calls(bench):
+    every = os.environ.get(ALL_FAULTS, "0") not in ("", "0")
+    Faults(bench, "calls", "1").run_all(1 if every else SAMPLE, 40)
+    Faults(bench, "calls", None).run_all(1, 15)

@@ -1,0 +1,127 @@
+/* test_code_memory.c - what is executed gets its bytes without ever being writable. */
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "../../trampoline/code_memory.h"
+#include "support/support.h"
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65 /* Linux 6.3 */
+#endif
+
+enum { PAGE = 4096, SIZE = 3 * PAGE };
+
+static const uint8_t code[] = {0xb8, 7, 0, 0, 0, 0xc3}; /* mov $7, %eax; ret */
+static uint8_t bytes[SIZE];
+
+static uint8_t *map(size_t length, int protection, int flags)
+{
+    uint8_t *pages = mmap(NULL, length, protection, MAP_ANONYMOUS | flags, -1, 0);
+    ck_assert_ptr_ne(pages, MAP_FAILED);
+    return pages;
+}
+
+/* A function on the last page, so that all of them count. */
+static void make_bytes(void)
+{
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (uint8_t)(i * 7);
+    memcpy(bytes + SIZE - sizeof code, code, sizeof code);
+}
+
+static int call(const uint8_t *pages)
+{
+    int (*function)(void);
+    const uint8_t *at = pages + SIZE - sizeof code;
+    memcpy(&function, &at, sizeof function);
+    return function();
+}
+
+START_TEST(maps_executable_memory)
+{
+    make_bytes();
+    uint8_t *pages = map(SIZE, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
+    int descriptors = count_descriptors();
+    ck_assert(code_memory_map((uintptr_t)pages, bytes, SIZE));
+    ck_assert_mem_eq(pages, bytes, SIZE);
+    ck_assert_int_eq(call(pages), 7);
+    ck_assert_int_eq(count_descriptors(), descriptors);
+    assert_never_writable_and_executable();
+}
+END_TEST
+
+START_TEST(writes_what_nobody_may_write)
+{
+    uint8_t *pages = map(SIZE, PROT_READ, MAP_PRIVATE);
+    make_bytes();
+    ck_assert_uint_eq(code_memory_write((uintptr_t)pages + 1, bytes, SIZE - 1), SIZE - 1);
+    ck_assert_mem_eq(pages + 1, bytes, SIZE - 1);
+    ck_assert_uint_eq(pages[0], 0);
+}
+END_TEST
+
+START_TEST(says_how_far_it_came)
+{
+    make_bytes();
+    uint8_t *pages = map(SIZE, PROT_READ, MAP_PRIVATE);
+    ck_assert_int_eq(munmap(pages + PAGE, PAGE), 0);
+    ck_assert_uint_eq(code_memory_write((uintptr_t)pages + 5, bytes, SIZE - 5), PAGE - 5);
+    ck_assert_mem_eq(pages + 5, bytes, PAGE - 5);
+    ck_assert_uint_eq(code_memory_write((uintptr_t)pages + PAGE, bytes, 5), 0);
+    uint8_t *shared = map(PAGE, PROT_READ, MAP_SHARED);
+    ck_assert_uint_eq(code_memory_write((uintptr_t)shared, bytes, 5), 0);
+}
+END_TEST
+
+/* So that memory is made executable where it may, and refused where it may not. */
+static void without_open(void)
+{
+    make_bytes();
+    uint8_t *pages = map(SIZE, PROT_NONE, MAP_PRIVATE);
+    child_forbid_open();
+    child_check(code_memory_write((uintptr_t)pages, bytes, 5) == 0, "%s", "it is written");
+    child_check(errno == EPERM, "%s", strerror(errno));
+    child_check(code_memory_map((uintptr_t)pages, bytes, SIZE), "%s", strerror(errno));
+    child_check(call(pages) == 7, "%d", call(pages));
+}
+
+static void deny_write_execute(void)
+{
+    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
+        child_skip("PR_SET_MDWE", errno);
+}
+
+static void under_mdwe(void)
+{
+    make_bytes();
+    uint8_t *pages = map(SIZE, PROT_NONE, MAP_PRIVATE);
+    deny_write_execute();
+    child_check(code_memory_map((uintptr_t)pages, bytes, SIZE), "%s", strerror(errno));
+    child_check(call(pages) == 7, "%d", call(pages));
+}
+
+static void under_mdwe_without_open(void)
+{
+    uint8_t *pages = map(SIZE, PROT_NONE, MAP_PRIVATE);
+    deny_write_execute();
+    child_forbid_open();
+    child_check(!code_memory_map((uintptr_t)pages, bytes, SIZE), "%s", "it is executable");
+    child_check(errno == EACCES, "%s", strerror(errno));
+}
+
+START_TEST(works_where_it_may)
+{
+    assert_in_child(without_open);
+    assert_in_child(under_mdwe);
+    assert_in_child(under_mdwe_without_open);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {maps_executable_memory, writes_what_nobody_may_write,
+                                  says_how_far_it_came, works_where_it_may};
+    return run_suite("code_memory", tests, LENGTH_OF(tests));
+}
