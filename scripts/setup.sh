@@ -61,21 +61,30 @@ install_missing() {
     done <<END
 $needs
 END
-    [ -n "$missing" ] || return 0
+    [ -z "$missing" ] || install_packages "$missing"
+    [ "$1" = demo ] || /usr/bin/python3 -c 'import test.test_grammar' 2>/dev/null ||
+        install_packages " lib$(/usr/bin/python3 -c "$version_name")-testsuite"
+}
+
+# CPython's own tests are in a package with the version in its name.
+version_name='import sys; print("python%d.%d" % sys.version_info[:2])'
+
+# $1: their names, each after a space
+install_packages() {
     command -v apt-get >/dev/null ||
-        stop "this needs$missing, and there is no apt-get here: install them by other means"
+        stop "this needs$1, and there is no apt-get here: install them by other means"
     as_root=
     if [ "$(id -u)" != 0 ]; then
         command -v sudo >/dev/null ||
-            stop "neither root nor sudo here; as root, run: apt-get install$missing"
+            stop "neither root nor sudo here; as root, run: apt-get install$1"
         as_root=sudo
     fi
-    echo "${0##*/}: installing$missing"
+    echo "${0##*/}: installing$1"
     # A broken list of some other repository must not stop us: what counts is the installation.
     apt_get update || true
     # shellcheck disable=SC2086  # a list of names
-    apt_get install -y --no-install-recommends $missing ||
-        stop "apt-get could not install$missing: its message is above"
+    apt_get install -y --no-install-recommends $1 ||
+        stop "apt-get could not install$1: its message is above"
 }
 
 # Its chatter is shown only when it fails.
