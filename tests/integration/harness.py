@@ -203,6 +203,13 @@ def remove_own_files():
 SUPPORTED, OTHERS, LIBRARY = "supported", "others", "library"
 JITDUMP = "jitdump"  # the supported ones, and 3.12, to which only that is added
 
+# What a case may need that a machine may be without, and how the user says so.
+NOT_NEEDED = (
+    ("perf", "PYPERF_NO_PERF"),
+    ("gdb", "PYPERF_NO_GDB"),
+    ("servers", "PYPERF_NO_SERVERS"),
+)
+
 
 class Case:
     def __init__(self, function, name, kind, needs):
@@ -217,10 +224,15 @@ class Case:
 
     def missing(self):
         """Why it cannot be run, as the user wants it; None when it can."""
-        for tool, variable in (("perf", "PYPERF_NO_PERF"), ("gdb", "PYPERF_NO_GDB")):
-            if tool in self.needs and os.environ.get(variable, "0") not in ("", "0"):
-                return "%s is set" % variable
-        return None
+        return ruled_out(self.needs)
+
+
+def ruled_out(needs):
+    """The reason that the user has given for doing without one of them."""
+    for need, variable in NOT_NEEDED:
+        if need in needs and os.environ.get(variable, "0") not in ("", "0"):
+            return "%s is set" % variable
+    return None
 
 
 def case(cases, kind=SUPPORTED, needs=()):
