@@ -8,6 +8,7 @@ unit_fixtures :=
 -include tests/bench/*.mk
 -include tests/fuzz/*.mk
 -include tests/cpython/*.mk
+-include tests/servers/*.mk
 
 check-integration: all
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O)

@@ -1,0 +1,71 @@
+"""perf attached to processes that run already, and what it has seen of them."""
+
+import collections
+import os
+import signal
+import subprocess
+import time
+
+import harness
+import perf
+from cases_stacks import AT_LEAST, worst
+
+FREQUENCY = "999"
+SECONDS_TO_ATTACH = 10
+
+
+class Recording:
+    def __init__(self, bench, pids):
+        self.bench = bench
+        self.data = os.path.join(bench.folder, "perf.data")
+        words = ["perf", "record", "-e", "cpu-clock", "--call-graph", "dwarf,16384"]
+        words += ["-F", FREQUENCY, "-o", self.data, "-p", ",".join(map(str, pids))]
+        try:
+            self.process = bench.start(words, bench.environment(preload=False, support=None))
+        except FileNotFoundError:
+            raise RuntimeError("perf is not installed: apt-get install linux-perf")
+
+    def __enter__(self):
+        """The header is written once perf is attached."""
+        end = time.time() + SECONDS_TO_ATTACH
+        while not os.path.exists(self.data) or os.path.getsize(self.data) == 0:
+            if self.process.poll() is not None or time.time() > end:
+                self.process.kill()
+                said = " ".join(harness.finish(self.process).err.split())
+                raise RuntimeError("perf record does not attach: %s" % said)
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        harness.finish(self.process)
+
+    def samples(self):
+        return perf.script(self.bench, self.data)
+
+
+def wanted(bench):
+    """Whether perf is to be used here; says so when not."""
+    why = harness.ruled_out(("perf",))
+    if why:
+        bench.skip("stacks", why)
+    return not why
+
+
+def look_at_stacks(bench, what, samples, path, chain, beneath, at_least=100):
+    """Every sample in chain[0] has the whole chain, and then what `beneath` accepts: a function of
+    the Python names further out."""
+    names = ["%s:%s" % (name, path) for name in chain]
+    hot = [one for one in samples if names[0] in one.python]
+    bad = collections.Counter()
+    for one in hot:
+        if one.python[: len(names)] != names or not beneath(one.python[len(names) :]):
+            bad[tuple(one.python)] += 1
+    good = len(hot) - sum(bad.values())
+    bench.that(
+        "%s: stacks in %s" % (what, chain[0]),
+        "99 %% of %d or more" % at_least,
+        len(hot) >= at_least and good >= AT_LEAST * len(hot),
+        "complete %s%s" % (perf.share(good, len(hot)), worst(bad)),
+    )
+

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Integration tests with servers and extension modules that Debian packages for its own python3.
+
+    run.py [--build DIR] [--only CASE]... [--list]
+
+One line for each thing looked at: verdict, subject, case, expected, got. The last line is
+"N passed, N failed, N skipped"; the exit status is 1 when anything failed. A package that is
+missing is a failure, unless PYPERF_NO_SERVERS=1 says that nothing here is wanted; PYPERF_NO_PERF=1
+leaves out what needs perf.
+"""
+
+import argparse
+import os
+import sys
+
+sys.dont_write_bytecode = True
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
+
+import cases_gunicorn
+import harness
+import interpreters
+
+MODULES = (cases_gunicorn,)
+PYTHON = "/usr/bin/python3"
+
+
+def all_cases():
+    return [case for module in MODULES for case in module.CASES]
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build directory")
+    parser.add_argument("--only", action="append", metavar="CASE", help="may be repeated")
+    parser.add_argument("--list", action="store_true", help="the names of all cases")
+    arguments = parser.parse_args()
+    unknown = set(arguments.only or ()) - {case.name for case in all_cases()}
+    if unknown:
+        parser.error("no such case: %s; see --list" % ", ".join(sorted(unknown)))
+    return arguments
+
+
+def run_module(module, interpreter, arguments, total):
+    tally = harness.Tally(module.SUBJECT)
+    for case in module.CASES:
+        if arguments.only and case.name not in arguments.only:
+            continue
+        if interpreter is not None and not interpreter.supported:
+            tally.skip("%s, %s: %s is not supported" % (tally.label, case.name, interpreter.label))
+            continue
+        harness.run_case(case, interpreter, os.path.realpath(arguments.build), tally)
+    total.add(tally.passed, tally.failed, tally.skipped)
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.list:
+        print("\n".join(case.name for case in all_cases()))
+        return 0
+    total = harness.Tally("all")
+    interpreter = None
+    if not harness.ruled_out(("servers",)):
+        interpreter = interpreters.Interpreter(os.path.realpath(PYTHON))
+    for module in MODULES:
+        run_module(module, interpreter, arguments, total)
+    print(total.closing())
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""Real servers on a free port of 127.0.0.1: started, asked by a few clients at once, stopped."""
+
+import collections
+import glob
+import http.client
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import harness
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+PROGRAMS = os.path.join(HERE, "programs")
+ADDRESS = "127.0.0.1"
+REQUESTS = 2000
+CLIENTS = 4
+SECONDS_TO_START = 30
+
+sys.path.insert(0, PROGRAMS)
+import orders
+import prices
+
+# What a request names, and the module that answers it.
+APPLICATIONS = {"orders": orders, "prices": prices}
+
+Answer = collections.namedtuple("Answer", "status body process interpreter")
+
+
+class Kind:
+    """A server as its users run it. command: of (bench, port); processes: how many it is when it has
+    started; stop: the signal that ends it."""
+
+    def __init__(self, command, processes, stop, applications, keep_alive=False):
+        self.command, self.processes, self.stop = command, processes, stop
+        self.applications, self.keep_alive = applications, keep_alive
+
+    def requests(self):
+        """(application, number), the same ones each time."""
+        count = len(self.applications)
+        return [(self.applications[n % count], n // count) for n in range(REQUESTS)]
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind((ADDRESS, 0))
+        return one.getsockname()[1]
+
+
+def expected_answers(requests, known={}):
+    for name, number in requests:
+        if (name, number) not in known:
+            known[name, number] = APPLICATIONS[name].answer(number)
+    return [(200, known[request]) for request in requests]
+
+
+def require(path, package):
+    if not os.path.exists(path):
+        raise RuntimeError("%s is not there: apt-get install %s" % (path, package))
+
+
+# processes
+
+
+def parents():
+    """pid -> its parent's, of all processes that are not merely waiting to be reaped."""
+    result = {}
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path) as file:
+                state, parent = file.read().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if state not in "ZX":
+            result[int(path.split("/")[2])] = int(parent)
+    return result
+
+
+def family(pid):
+    """The process and all that descend from it."""
+    of, found = parents(), [pid]
+    for one in found:  # grows meanwhile
+        found += [child for child in of if of[child] == one]
+    return found
+
+
+def before_start():
+    harness.remove_own_files()
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+
+
+class Server:
+    """One that runs. Its output goes to a file: nobody reads a pipe while it serves."""
+
+    def __init__(self, bench, kind, environment):
+        self.bench, self.kind, self.port = bench, kind, free_port()
+        self.output = os.path.join(bench.folder, "output")
+        self.pids = []
+        with open(self.output, "w") as output:
+            self.process = subprocess.Popen(
+                kind.command(bench, self.port),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=bench.folder,
+                preexec_fn=before_start,
+                start_new_session=True,
+            )
+        bench.pids.add(self.process.pid)
+
+    def __enter__(self):
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def wait_until_ready(self):
+        """The first process to answer need not be the last to start."""
+        end = time.time() + SECONDS_TO_START
+        while not self.answers() or len(self.pids) < self.kind.processes:
+            if self.process.poll() is not None or time.time() > end:
+                got = (len(self.pids), self.kind.processes, self.said()[-600:])
+                raise RuntimeError("no start: %d of %d processes: %s" % got)
+            time.sleep(0.05)
+            self.look_for_processes()
+
+    def answers(self):
+        try:
+            return self.ask_one(*self.kind.requests()[0]).status == 200
+        except OSError:
+            return False
+
+    def look_for_processes(self):
+        self.pids = family(self.process.pid)
+        self.bench.pids.update(self.pids)
+
+    def said(self):
+        with open(self.output, errors="backslashreplace") as file:
+            return file.read()
+
+    def connection(self):
+        return http.client.HTTPConnection(ADDRESS, self.port, timeout=60)
+
+    def ask_one(self, name, number, connection=None):
+        mine = connection or self.connection()
+        headers = {} if connection else {"Connection": "close"}
+        try:
+            mine.request("GET", "/%s/%d" % (name, number), headers=headers)
+            response = mine.getresponse()
+            body = response.read().decode("utf-8", "backslashreplace")
+        except http.client.HTTPException as error:
+            raise OSError("%s: %s" % (type(error).__name__, error))
+        finally:
+            if not connection:
+                mine.close()
+        process, interpreter = map(response.getheader, ("X-Process", "X-Interpreter"))
+        return Answer(response.status, body, process, interpreter)
+
+    def ask_all(self):
+        """The answers to kind.requests(), in their order."""
+        requests = self.kind.requests()
+        answers = [None] * len(requests)
+        numbers = iter(range(len(requests)))
+
+        def ask():
+            connection = self.connection() if self.kind.keep_alive else None
+            for number in numbers:  # a range's iterator is one C call: each number goes to one
+                try:
+                    answers[number] = self.ask_one(*requests[number], connection=connection)
+                except OSError as error:
+                    answers[number] = Answer(0, str(error), None, None)
+                    if connection:
+                        connection.close()
+
+        threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.look_for_processes()
+        return answers
+
+    def stop(self):
+        """Its exit status, and how many of its processes outlive it."""
+        self.process.send_signal(self.kind.stop)
+        try:
+            status = self.process.wait(harness.TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError("does not end: %s" % self.said()[-600:])
+        end = time.time() + 5  # those that a master does not wait for
+        while set(self.pids) & set(parents()) and time.time() < end:
+            time.sleep(0.02)
+        self.pids = sorted(set(self.pids) & set(parents()))
+        return status, len(self.pids)
+
+    def kill(self):
+        """What is left of it; nothing, after a stop as it should be."""
+        pids = set(self.pids)
+        if self.process.poll() is None:
+            pids.update(family(self.process.pid))
+        for pid in pids & set(parents()):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def log(self):
+        """What it has written, in whatever file, as a set of lines without what differs each time."""
+        lines = set()
+        for path in glob.glob(os.path.join(self.bench.folder, "*.log")) + [self.output]:
+            with open(path, errors="backslashreplace") as file:
+                lines.update(re.sub(r"0x[0-9a-f]+|\d+", "N", line.strip()) for line in file)
+        return lines

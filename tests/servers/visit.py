@@ -1,0 +1,81 @@
+"""What is demanded of each server: the same as without libpyperf, and stacks with names."""
+
+import collections
+import os
+
+import recording
+import serving
+from serving import REQUESTS, Server
+
+Visit = collections.namedtuple("Visit", "answers status left log cores samples")
+
+
+def visit(bench, kind, environment, record):
+    """One life of the server: all requests, under perf or not, and its end."""
+    with Server(bench, kind, environment) as server:
+        if record:
+            with recording.Recording(bench, server.pids) as recorded:
+                answers = server.ask_all()
+        else:
+            answers = server.ask_all()
+        status, left = server.stop()
+        cores = sorted(name for name in os.listdir(bench.folder) if name.startswith("core"))
+        samples = recorded.samples() if record else []
+        return Visit(answers, status, left, server.log(), cores, samples)
+
+
+def look_at_answers(bench, what, kind, seen):
+    expected = serving.expected_answers(kind.requests())
+    got = [(one.status, one.body) for one in seen.answers]
+    wrong = [pair for pair in zip(expected, got) if pair[0] != pair[1]]
+    right = "%d of %d" % (len(got) - len(wrong), REQUESTS)
+    bench.that(
+        "%s: right answers" % what,
+        "%d of %d" % (REQUESTS, REQUESTS),
+        len(got) == REQUESTS and not wrong,
+        "%s; expected and got: %r" % (right, wrong[0]) if wrong else right,
+    )
+
+
+def look_at_end(bench, what, seen):
+    got = (seen.status, seen.left, seen.cores)
+    bench.equal("%s: status, processes left, cores" % what, (0, 0, []), got)
+
+
+def workers_of(answers):
+    """Process -> application's name -> its interpreters there."""
+    result = collections.defaultdict(lambda: collections.defaultdict(set))
+    for name, one in answers:
+        if one.process is not None:
+            result[int(one.process)][name].add(one.interpreter)
+    return result
+
+
+def look_at_server(bench, kind, workers, interpreters, beneath):
+    """workers: how many processes answer. interpreters: how many each of them has. beneath: whether
+    what stands below an application's entry is as it should be."""
+    record = recording.wanted(bench)
+    plain = visit(bench, kind, bench.environment(preload=False, support=None), False)
+    look_at_answers(bench, "without", kind, plain)
+    look_at_end(bench, "without", plain)
+    seen = visit(bench, kind, bench.environment(), record)
+    look_at_answers(bench, "with", kind, seen)
+    look_at_end(bench, "with", seen)
+    bench.equal("log lines that are not there without", [], sorted(seen.log - plain.log))
+    answers = list(zip((name for name, _ in kind.requests()), seen.answers))
+    found = workers_of(answers)
+    bench.equal("processes that have answered", workers, len(found))
+    counts = {len(set().union(*by_name.values())) for by_name in found.values()}
+    bench.equal("interpreters in each", {interpreters}, counts)
+    for number, pid in enumerate(sorted(found) if record else (), 1):
+        samples = [one for one in seen.samples if one.pid == pid]
+        for name in kind.applications:
+            module = serving.APPLICATIONS[name]
+            recording.look_at_stacks(
+                bench,
+                "worker %d, %s" % (number, name),
+                samples,
+                module.__file__,
+                module.CHAIN,
+                beneath,
+            )
