@@ -20,10 +20,11 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 
 import cases_gunicorn
+import cases_uwsgi
 import harness
 import interpreters
 
-MODULES = (cases_gunicorn,)
+MODULES = (cases_gunicorn, cases_uwsgi)
 PYTHON = "/usr/bin/python3"
 
 

@@ -27,7 +27,7 @@ import orders
 import prices
 
 # What a request names, and the module that answers it.
-APPLICATIONS = {"orders": orders, "prices": prices}
+APPLICATIONS = {"orders": orders, "prices": prices, "again": orders}
 
 Answer = collections.namedtuple("Answer", "status body process interpreter")
 
@@ -95,12 +95,30 @@ def before_start():
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
 
 
+def logs(bench):
+    return glob.glob(os.path.join(bench.folder, "*.log"))
+
+
+def cores(bench):
+    """As the kernel names them, unless told otherwise."""
+    return glob.glob(os.path.join(bench.folder, "core*"))
+
+
+def lines_of_logs(bench):
+    """As a set, and without what differs each time."""
+    lines = set()
+    for path in logs(bench):
+        with open(path, errors="backslashreplace") as file:
+            lines.update(re.sub(r"0x[0-9a-f]+|\d+", "N", line.strip()) for line in file)
+    return lines
+
+
 class Server:
     """One that runs. Its output goes to a file: nobody reads a pipe while it serves."""
 
     def __init__(self, bench, kind, environment):
         self.bench, self.kind, self.port = bench, kind, free_port()
-        self.output = os.path.join(bench.folder, "output")
+        self.output = os.path.join(bench.folder, "output.log")
         self.pids = []
         with open(self.output, "w") as output:
             self.process = subprocess.Popen(
@@ -213,11 +231,3 @@ class Server:
         for pid in pids & set(parents()):
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
-
-    def log(self):
-        """What it has written, in whatever file, as a set of lines without what differs each time."""
-        lines = set()
-        for path in glob.glob(os.path.join(self.bench.folder, "*.log")) + [self.output]:
-            with open(path, errors="backslashreplace") as file:
-                lines.update(re.sub(r"0x[0-9a-f]+|\d+", "N", line.strip()) for line in file)
-        return lines

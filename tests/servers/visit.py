@@ -12,6 +12,8 @@ Visit = collections.namedtuple("Visit", "answers status left log cores samples")
 
 def visit(bench, kind, environment, record):
     """One life of the server: all requests, under perf or not, and its end."""
+    for path in serving.logs(bench) + serving.cores(bench):
+        os.unlink(path)
     with Server(bench, kind, environment) as server:
         if record:
             with recording.Recording(bench, server.pids) as recorded:
@@ -19,9 +21,9 @@ def visit(bench, kind, environment, record):
         else:
             answers = server.ask_all()
         status, left = server.stop()
-        cores = sorted(name for name in os.listdir(bench.folder) if name.startswith("core"))
         samples = recorded.samples() if record else []
-        return Visit(answers, status, left, server.log(), cores, samples)
+        cores = len(serving.cores(bench))
+        return Visit(answers, status, left, serving.lines_of_logs(bench), cores, samples)
 
 
 def look_at_answers(bench, what, kind, seen):
@@ -39,10 +41,10 @@ def look_at_answers(bench, what, kind, seen):
 
 def look_at_end(bench, what, seen):
     got = (seen.status, seen.left, seen.cores)
-    bench.equal("%s: status, processes left, cores" % what, (0, 0, []), got)
+    bench.equal("%s: status, processes left, cores" % what, (0, 0, 0), got)
 
 
-def workers_of(answers):
+def interpreters_of(answers):
     """Process -> application's name -> its interpreters there."""
     result = collections.defaultdict(lambda: collections.defaultdict(set))
     for name, one in answers:
@@ -62,20 +64,14 @@ def look_at_server(bench, kind, workers, interpreters, beneath):
     look_at_answers(bench, "with", kind, seen)
     look_at_end(bench, "with", seen)
     bench.equal("log lines that are not there without", [], sorted(seen.log - plain.log))
-    answers = list(zip((name for name, _ in kind.requests()), seen.answers))
-    found = workers_of(answers)
+    names = [name for name, _ in kind.requests()]
+    found = interpreters_of(zip(names, seen.answers))
     bench.equal("processes that have answered", workers, len(found))
     counts = {len(set().union(*by_name.values())) for by_name in found.values()}
     bench.equal("interpreters in each", {interpreters}, counts)
+    modules = {serving.APPLICATIONS[name] for name in names}
     for number, pid in enumerate(sorted(found) if record else (), 1):
         samples = [one for one in seen.samples if one.pid == pid]
-        for name in kind.applications:
-            module = serving.APPLICATIONS[name]
-            recording.look_at_stacks(
-                bench,
-                "worker %d, %s" % (number, name),
-                samples,
-                module.__file__,
-                module.CHAIN,
-                beneath,
-            )
+        for module in sorted(modules, key=lambda module: module.__name__):
+            what = "worker %d" % number
+            recording.look_at_stacks(bench, what, samples, module.__file__, module.CHAIN, beneath)

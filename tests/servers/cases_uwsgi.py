@@ -1,0 +1,44 @@
+"""uWSGI: libpython comes with a plugin; the processes that answer are forked from one that has run
+Python already."""
+
+import signal
+
+import serving
+import visit
+from harness import case
+
+CASES = []
+SUBJECT = "uwsgi"
+PROGRAM = "/usr/bin/uwsgi-core"
+PLUGIN = "/usr/lib/uwsgi/plugins/python3_plugin.so"
+WORKERS = 2
+
+
+def look_at(bench, applications, interpreters, *options):
+    serving.require(PROGRAM, "uwsgi-core")
+    serving.require(PLUGIN, "uwsgi-plugin-python3")
+
+    def command(bench, port):
+        words = [PROGRAM, "--plugin", PLUGIN, "--http-socket", "%s:%d" % (serving.ADDRESS, port)]
+        words += ["--master", "--processes", str(WORKERS), "--disable-logging"]
+        words += ["--manage-script-name", "--need-app"]
+        for name in applications:
+            words += ["--mount", "/%s=%s" % (name, serving.APPLICATIONS[name].__file__)]
+        return words + list(options)
+
+    kind = serving.Kind(command, 1 + WORKERS, signal.SIGINT, applications)
+    visit.look_at_server(bench, kind, WORKERS, interpreters, lambda names: not names)
+
+
+@case(CASES, needs=("servers",))
+def uwsgi_sub_interpreters(bench):
+    """The first application has the main interpreter, each other one a sub-interpreter. With those,
+    uWSGI 2.0.21 crashes when it ends the interpreters of 3.11, with us or without, unless told not
+    to."""
+    look_at(bench, ["orders", "prices", "again"], 3, "--skip-atexit-teardown")
+
+
+@case(CASES, needs=("servers",))
+def uwsgi_one_interpreter(bench):
+    """Ended as it should be when the worker ends."""
+    look_at(bench, ["orders", "prices"], 1, "--single-interpreter")
