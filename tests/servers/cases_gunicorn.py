@@ -21,10 +21,10 @@ def command(bench, port):
 @case(CASES, needs=("servers",))
 def gunicorn_workers(bench):
     serving.require(PROGRAM, "gunicorn")
-    kind = serving.Kind(command, 1 + WORKERS, signal.SIGTERM, ["orders"])
+    kind = serving.Kind(command, WORKERS, signal.SIGTERM, ["orders"])
     outermost = "<module>:" + PROGRAM
 
     def beneath(names):
         return len(names) > 1 and names[-1] == outermost
 
-    visit.look_at_server(bench, kind, WORKERS, 1, beneath)
+    visit.look_at_server(bench, kind, 1, beneath)

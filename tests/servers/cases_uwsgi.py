@@ -26,8 +26,8 @@ def look_at(bench, applications, interpreters, *options):
             words += ["--mount", "/%s=%s" % (name, serving.APPLICATIONS[name].__file__)]
         return words + list(options)
 
-    kind = serving.Kind(command, 1 + WORKERS, signal.SIGINT, applications)
-    visit.look_at_server(bench, kind, WORKERS, interpreters, lambda names: not names)
+    kind = serving.Kind(command, WORKERS, signal.SIGINT, applications)
+    visit.look_at_server(bench, kind, interpreters, lambda names: not names)
 
 
 @case(CASES, needs=("servers",))

@@ -19,12 +19,13 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 
+import cases_apache
 import cases_gunicorn
 import cases_uwsgi
 import harness
 import interpreters
 
-MODULES = (cases_gunicorn, cases_uwsgi)
+MODULES = (cases_gunicorn, cases_uwsgi, cases_apache)
 PYTHON = "/usr/bin/python3"
 
 

@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 PROGRAMS = os.path.join(HERE, "programs")
 ADDRESS = "127.0.0.1"
 REQUESTS = 2000
+FIRST_REQUESTS = 20  # at once, until all workers have answered
 CLIENTS = 4
 SECONDS_TO_START = 30
 
@@ -33,12 +34,12 @@ Answer = collections.namedtuple("Answer", "status body process interpreter")
 
 
 class Kind:
-    """A server as its users run it. command: of (bench, port); processes: how many it is when it has
-    started; stop: the signal that ends it."""
+    """A server as its users run it. command: of (bench, port); workers: how many processes answer;
+    stop: the signal that ends it."""
 
-    def __init__(self, command, processes, stop, applications, keep_alive=False):
-        self.command, self.processes, self.stop = command, processes, stop
-        self.applications, self.keep_alive = applications, keep_alive
+    def __init__(self, command, workers, stop, applications):
+        self.command, self.workers, self.stop = command, workers, stop
+        self.applications = applications
 
     def requests(self):
         """(application, number), the same ones each time."""
@@ -145,20 +146,16 @@ class Server:
         self.kill()
 
     def wait_until_ready(self):
-        """The first process to answer need not be the last to start."""
-        end = time.time() + SECONDS_TO_START
-        while not self.answers() or len(self.pids) < self.kind.processes:
+        """Each worker has answered: before, perf could miss what it maps when it starts."""
+        end, found = time.time() + SECONDS_TO_START, set()
+        while len(found) < self.kind.workers:
             if self.process.poll() is not None or time.time() > end:
-                got = (len(self.pids), self.kind.processes, self.said()[-600:])
-                raise RuntimeError("no start: %d of %d processes: %s" % got)
+                got = (len(found), self.kind.workers, self.said()[-600:])
+                raise RuntimeError("no start: %d of %d workers: %s" % got)
             time.sleep(0.05)
-            self.look_for_processes()
-
-    def answers(self):
-        try:
-            return self.ask_one(*self.kind.requests()[0]).status == 200
-        except OSError:
-            return False
+            answers = self.ask(self.kind.requests()[:FIRST_REQUESTS])
+            found |= {one.process for one in answers if one.process is not None}
+        self.look_for_processes()
 
     def look_for_processes(self):
         self.pids = family(self.process.pid)
@@ -168,39 +165,28 @@ class Server:
         with open(self.output, errors="backslashreplace") as file:
             return file.read()
 
-    def connection(self):
-        return http.client.HTTPConnection(ADDRESS, self.port, timeout=60)
-
-    def ask_one(self, name, number, connection=None):
-        mine = connection or self.connection()
-        headers = {} if connection else {"Connection": "close"}
+    def ask_one(self, name, number):
+        """On a connection of its own: a server may close one that is kept at any time."""
+        connection = http.client.HTTPConnection(ADDRESS, self.port, timeout=60)
         try:
-            mine.request("GET", "/%s/%d" % (name, number), headers=headers)
-            response = mine.getresponse()
+            connection.request("GET", "/%s/%d" % (name, number), headers={"Connection": "close"})
+            response = connection.getresponse()
             body = response.read().decode("utf-8", "backslashreplace")
-        except http.client.HTTPException as error:
-            raise OSError("%s: %s" % (type(error).__name__, error))
+            process, interpreter = map(response.getheader, ("X-Process", "X-Interpreter"))
+            return Answer(response.status, body, process, interpreter)
+        except (OSError, http.client.HTTPException) as error:
+            return Answer(0, "%s: %s" % (type(error).__name__, error), None, None)
         finally:
-            if not connection:
-                mine.close()
-        process, interpreter = map(response.getheader, ("X-Process", "X-Interpreter"))
-        return Answer(response.status, body, process, interpreter)
+            connection.close()
 
-    def ask_all(self):
-        """The answers to kind.requests(), in their order."""
-        requests = self.kind.requests()
+    def ask(self, requests):
+        """The answers, in the order of the requests."""
         answers = [None] * len(requests)
-        numbers = iter(range(len(requests)))
+        waiting = iter(range(len(requests)))
 
         def ask():
-            connection = self.connection() if self.kind.keep_alive else None
-            for number in numbers:  # a range's iterator is one C call: each number goes to one
-                try:
-                    answers[number] = self.ask_one(*requests[number], connection=connection)
-                except OSError as error:
-                    answers[number] = Answer(0, str(error), None, None)
-                    if connection:
-                        connection.close()
+            for number in waiting:  # one C call: no two clients get the same
+                answers[number] = self.ask_one(*requests[number])
 
         threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
         for thread in threads:

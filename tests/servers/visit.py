@@ -17,9 +17,9 @@ def visit(bench, kind, environment, record):
     with Server(bench, kind, environment) as server:
         if record:
             with recording.Recording(bench, server.pids) as recorded:
-                answers = server.ask_all()
+                answers = server.ask(kind.requests())
         else:
-            answers = server.ask_all()
+            answers = server.ask(kind.requests())
         status, left = server.stop()
         samples = recorded.samples() if record else []
         cores = len(serving.cores(bench))
@@ -53,9 +53,9 @@ def interpreters_of(answers):
     return result
 
 
-def look_at_server(bench, kind, workers, interpreters, beneath):
-    """workers: how many processes answer. interpreters: how many each of them has. beneath: whether
-    what stands below an application's entry is as it should be."""
+def look_at_server(bench, kind, interpreters, beneath):
+    """interpreters: how many each worker has. beneath: whether what called an application's entry is
+    as it should be: the names of Python functions further out."""
     record = recording.wanted(bench)
     plain = visit(bench, kind, bench.environment(preload=False, support=None), False)
     look_at_answers(bench, "without", kind, plain)
@@ -66,7 +66,7 @@ def look_at_server(bench, kind, workers, interpreters, beneath):
     bench.equal("log lines that are not there without", [], sorted(seen.log - plain.log))
     names = [name for name, _ in kind.requests()]
     found = interpreters_of(zip(names, seen.answers))
-    bench.equal("processes that have answered", workers, len(found))
+    bench.equal("processes that have answered", kind.workers, len(found))
     counts = {len(set().union(*by_name.values())) for by_name in found.values()}
     bench.equal("interpreters in each", {interpreters}, counts)
     modules = {serving.APPLICATIONS[name] for name in names}

@@ -1,0 +1,87 @@
+"""Apache with mod_wsgi, embedded in its own processes and in daemon processes: libpython comes with
+the module, and starts after the privileges of root are gone."""
+
+import os
+import signal
+
+import serving
+import visit
+from harness import case
+
+CASES = []
+SUBJECT = "mod_wsgi"
+PROGRAM = "/usr/sbin/apache2"
+MODULES = "/usr/lib/apache2/modules"
+WORKERS = 2
+THREADS = 16
+
+# As many processes as at the start, so that perf knows them all. Interpreters are not ended: when
+# mod_wsgi 4.9.4 ends sub-interpreters of 3.11, it waits for ever or crashes, with us or without.
+CONFIGURATION = """
+ServerRoot {folder}
+ServerName {address}
+Listen {address}:{port}
+PidFile apache.pid
+DefaultRuntimeDir {folder}
+ErrorLog error.log
+LogLevel warn
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule wsgi_module {modules}/mod_wsgi.so
+ServerLimit {servers}
+StartServers {servers}
+ThreadsPerChild {threads}
+MinSpareThreads 1
+MaxSpareThreads {all_threads}
+MaxRequestWorkers {all_threads}
+WSGISocketPrefix wsgi
+WSGIDestroyInterpreter Off
+{rest}
+WSGIScriptAlias /orders {programs}/orders.py
+WSGIScriptAlias /prices {programs}/prices.py
+<Location /orders>
+    WSGIApplicationGroup orders
+</Location>
+<Location /prices>
+    WSGIApplicationGroup prices
+</Location>
+"""
+# Apache does not serve as root.
+OF_ROOT = "User www-data\nGroup www-data\n"
+DAEMONS = "WSGIDaemonProcess site processes=%d threads=4\nWSGIProcessGroup site\n" % WORKERS
+
+
+def look_at(bench, servers, rest):
+    serving.require(PROGRAM, "apache2-bin")
+    serving.require(os.path.join(MODULES, "mod_wsgi.so"), "libapache2-mod-wsgi-py3")
+    os.chmod(bench.folder, 0o755)
+    os.chmod(bench.images, 0o1777)
+    if os.geteuid() == 0:
+        rest = OF_ROOT + rest
+
+    def command(bench, port):
+        text = CONFIGURATION.format(
+            folder=bench.folder,
+            address=serving.ADDRESS,
+            port=port,
+            modules=MODULES,
+            programs=serving.PROGRAMS,
+            servers=servers,
+            threads=THREADS,
+            all_threads=THREADS * servers,
+            rest=rest,
+        )
+        return [PROGRAM, "-f", bench.write("apache.conf", text), "-D", "FOREGROUND"]
+
+    kind = serving.Kind(command, WORKERS, signal.SIGTERM, ["orders", "prices"])
+    visit.look_at_server(bench, kind, 2, lambda names: not names)
+
+
+@case(CASES, needs=("servers",))
+def mod_wsgi_embedded(bench):
+    look_at(bench, WORKERS, "")
+
+
+@case(CASES, needs=("servers",))
+def mod_wsgi_daemon(bench):
+    look_at(bench, 1, DAEMONS)
