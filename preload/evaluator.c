@@ -29,23 +29,30 @@ uintptr_t evaluator_start(const struct python *interpreter, uintptr_t plain)
                                                      : hook_frame_first);
 }
 
-/* The end of the part of this thread's stack that may be used for profiling. The main thread's
- * stack may grow up to its limit; pthread_getattr_np counts that in. 0, that is no floor, when it
- * cannot be known. */
-static uintptr_t find_floor(void)
+/* The ends of the part of this thread's stack in which its own calls may be profiled, that is
+ * hook_stack_floor, and of the part in which those of others may. The main thread's stack may grow
+ * up to its limit; pthread_getattr_np counts that in. 0, that is no floor, when it cannot be
+ * known. */
+static _Thread_local uintptr_t silence_floor __attribute__((tls_model("initial-exec")));
+
+static void find_floors(void)
 {
     pthread_attr_t attributes;
     void *lowest = NULL;
     size_t size = 0;
+    hook_stack_floor = 0;
     if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return 0;
+        return;
     if (pthread_attr_getstack(&attributes, &lowest, &size) != 0)
         lowest = NULL;
     pthread_attr_destroy(&attributes);
     size_t profiled = python->layout->profiled_stack;
     if (profiled == 0 || profiled > size / 2)
         profiled = size / 2;
-    return lowest == NULL ? 0 : (uintptr_t)lowest + size - profiled;
+    if (lowest == NULL)
+        return;
+    hook_stack_floor = (uintptr_t)lowest + size - profiled;
+    silence_floor = hook_stack_floor - profiled / 4;
 }
 
 static void exchange(void *interpreter, python_evaluator from, python_evaluator to)
@@ -60,16 +67,32 @@ static python_evaluator none(void)
     return (python_evaluator)python->evaluator;
 }
 
+/* Frames that need silence: nobody sets the hook while there are any. Those of this thread are all
+ * that is left of them in a forked child. */
+static unsigned silent;
+static _Thread_local unsigned silent_here __attribute__((tls_model("initial-exec")));
+
+static void adopt(void *interpreter)
+{
+    if (silent == 0)
+        exchange(interpreter, none(), inner_hook());
+}
+
 /* Runs a frame, and all Python calls below it, as the interpreter does when nobody is looking.
- * Other threads' calls in the meantime go unnamed, or set the hook again: then the next call of
- * this thread comes back here. */
+ * Other threads' calls in the meantime, and other greenlets', go unnamed, or set the hook again:
+ * then the next call comes back here, on the C stack, and that must not go on for ever. */
 static python_object *run_inlined(void *thread_state, void *frame, int throwflag)
 {
     void *interpreter = python->PyInterpreterState_Get();
+    bool needs_silence = (uintptr_t)__builtin_frame_address(0) < silence_floor;
+    silent += needs_silence;
+    silent_here += needs_silence;
     exchange(interpreter, inner_hook(), none());
     python_object *result = plain_evaluator(thread_state, frame, throwflag);
+    silent -= needs_silence;
+    silent_here -= needs_silence;
     if (hooked)
-        exchange(interpreter, none(), inner_hook());
+        adopt(interpreter);
     return result;
 }
 
@@ -78,11 +101,16 @@ uintptr_t evaluator_adopt(void)
     if (!python->layout->inlines_calls)
         return 0;
     if (hook_stack_floor == UINTPTR_MAX)
-        hook_stack_floor = find_floor();
+        find_floors();
     if ((uintptr_t)__builtin_frame_address(0) < hook_stack_floor)
         return (uintptr_t)run_inlined;
-    exchange(python->PyInterpreterState_Get(), none(), inner_hook());
+    adopt(python->PyInterpreterState_Get());
     return 0;
+}
+
+void evaluator_forked(void)
+{
+    silent = silent_here;
 }
 
 void evaluator_adopt_all(bool on)

@@ -13,7 +13,12 @@
  * entry. That costs C stack that the program did not need before: 25,000 calls deep, it would be
  * more than there is. When half of a thread's stack is used, frames are handed back to the
  * interpreter's own inlining; they have no names of their own in perf, and the program runs as deep
- * as it does without us. */
+ * as it does without us.
+ *
+ * The evaluator is the whole interpreter's. Another thread, or another greenlet of the same one,
+ * sets the hook again by its own frames, and then the deep one's next call takes C stack once more:
+ * as often as they take turns. So when a quarter more of the stack is used than is profiled, nobody
+ * sets the hook until the deep one has come back up. */
 #ifndef PYPERF_EVALUATOR_H
 #define PYPERF_EVALUATOR_H
 
@@ -33,5 +38,8 @@ uintptr_t evaluator_adopt(void);
 /* Makes all interpreters of the process call the hook, or with `on` false none of them. An
  * evaluator that somebody else has set is left where it is; it hands its frames to the entry. */
 void evaluator_adopt_all(bool on);
+
+/* In a new child: of the threads that were deep, this one is left. */
+void evaluator_forked(void);
 
 #endif

@@ -71,5 +71,6 @@ uintptr_t profile_frame(const void *frame)
 void profile_forked(void)
 {
     functions_forked();
+    evaluator_forked();
     registry_forked();
 }

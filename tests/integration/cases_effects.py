@@ -170,6 +170,52 @@ def recursion(bench):
         same(bench, "depth %d" % depth, program, str(depth))
 
 
+TAKING_TURNS = """
+import sys, threading
+depth = int(sys.argv[1])
+sys.setrecursionlimit(depth + 100)
+mine, other = threading.Semaphore(0), threading.Semaphore(0)
+def called(_): return 0
+def look_on():
+    for _ in range(depth):
+        other.acquire()
+        sum(map(called, [0]))
+        mine.release()
+def descend(n):
+    if n == 0: return 0
+    other.release()
+    mine.acquire()
+    return 1 + descend(n - 1)
+looker = threading.Thread(target=look_on)
+looker.start()
+threading.stack_size(int(sys.argv[2]))
+deep = threading.Thread(target=lambda: print(descend(depth)))
+deep.start()
+deep.join()
+looker.join()
+sum(map(called, [0]))
+def last(): return 1
+def calls_last(): return last()
+calls_last()
+"""
+
+
+@case(CASES)
+def recursion_taking_turns(bench):
+    """At each level of one thread another one runs, whose calls come from C."""
+    program = bench.write("turns.py", TAKING_TURNS)
+    for size in (64 << 10, 256 << 10, 8 << 20):
+        for depth in (900, 9000, 20000):
+            arguments, spared = (str(depth), str(size)), (str(depth), str(size * 9 // 10))
+            if bench.plain(program, *spared).status != 0:
+                continue
+            what = "depth %d in %d KiB" % (depth, size >> 10)
+            done = same(bench, what, program, *arguments)
+            if done.status == 0:
+                names = Map(bench.map_path(done.pid)).of_file(program)
+                bench.equal("%s: named afterwards" % what, True, "last" in names)
+
+
 @case(CASES)
 def daemon_threads(bench):
     """They die in pthread_exit when the interpreter ends, unwound through our frames."""
