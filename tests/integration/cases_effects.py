@@ -216,6 +216,48 @@ def recursion_taking_turns(bench):
                 bench.equal("%s: named afterwards" % what, True, "last" in names)
 
 
+DEEP_AT_FORK = """
+import os, sys, threading
+sys.setrecursionlimit(10000)
+deep, end = threading.Event(), threading.Event()
+def called(): return 0
+def calls(): return called()
+def descend(n):
+    if n == 0:
+        deep.set()
+        end.wait()
+        return 0
+    return sum(map(descend, [n - 1])) if n % 20 == 0 else descend(n - 1)
+threading.stack_size(1 << 20)
+thread = threading.Thread(target=descend, args=(6000,))
+thread.start()
+deep.wait()
+pid = os.fork()
+if pid == 0:
+    print(os.getpid(), flush=True)
+    os._exit(calls())
+status = os.waitpid(pid, 0)[1]
+end.set()
+thread.join()
+print(os.getpid(), status)
+calls()
+"""
+
+
+@case(CASES)
+def deep_thread_at_fork(bench):
+    """It is not there in the child, where its depth is no reason to leave functions unnamed."""
+    program = bench.write("deep.py", DEEP_AT_FORK)
+    if bench.plain(program).status != 0:
+        raise Skip("this interpreter does not go that deep in a thread")
+    done = bench.run_python(program)
+    bench.equal("status, stderr", (0, ""), (done.status, done.err))
+    for who, line in zip(("child", "parent"), done.out.splitlines()):
+        bench.pids.add(int(line.split()[0]))
+        names = Map(bench.map_path(int(line.split()[0]))).of_file(program)
+        bench.equal("%s: named" % who, True, "called" in names)
+
+
 @case(CASES)
 def daemon_threads(bench):
     """They die in pthread_exit when the interpreter ends, unwound through our frames."""

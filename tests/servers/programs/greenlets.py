@@ -1,0 +1,175 @@
+"""What greenlets do with the C stack: each part prints what came of it, the same each time."""
+import gc
+import sys
+import threading
+import traceback
+
+import greenlet
+
+HUNDREDS = 400
+
+
+def descend(depth, bottom):
+    """Down through Python calls and calls from C in turns."""
+    if depth == 0:
+        return bottom()
+    if depth % 3 == 0:
+        return max(map(lambda one: descend(one, bottom), [depth - 1]))
+    if depth % 3 == 1:
+        return sorted([depth], key=lambda one: descend(one - 1, bottom))[0] + depth
+    return descend(depth - 1, bottom) + 1
+
+
+def to_parent(value=None):
+    return greenlet.getcurrent().parent.switch(value)
+
+
+def switching():
+    """Each is left in the middle of its calls and taken up again, in changing orders."""
+
+    def work(number):
+        total = 0
+        for turn in range(4):
+            total += descend(number % 41 + turn, lambda: to_parent(number) or 0)
+        return "done", number, total
+
+    crowd = [greenlet.greenlet(work) for _ in range(HUNDREDS)]
+    waiting, results = list(enumerate(crowd)), []
+    for number, one in waiting:
+        one.switch(number)
+    turn = 0
+    while waiting:
+        turn += 1
+        order = waiting if turn % 2 else waiting[::-1]
+        waiting = []
+        for number, one in order:
+            result = one.switch(turn)
+            if one.dead:
+                results.append(result)
+            else:
+                waiting.append((number, one))
+        waiting.sort(key=lambda pair: pair[0] * 7919 % 401)
+    print(len(results), sum(hash(one[1:]) for one in results) % 1000003, sorted(results)[-3:])
+
+
+def in_a_ring():
+    """From one straight to the next, never by way of the main one."""
+    ring, log = [], []
+    main = greenlet.getcurrent()
+
+    def work(number):
+        for turn in range(20):
+            log.append((number, turn))
+            following = ring[(number + 1) % len(ring)]
+            descend(number % 7, lambda: following.switch((number + 1) % len(ring)) and 0 or 0)
+        main.switch("end")
+
+    ring += [greenlet.greenlet(work) for _ in range(50)]
+    print(ring[0].switch(0), len(log), log[-1])
+
+
+def throwing():
+    """An exception arrives deep within calls, and is caught half-way, at the top, or nowhere."""
+
+    def half_way():
+        try:
+            return descend(20, to_parent)
+        except ValueError as error:
+            return "caught %s, %d frames" % (error, len(traceback.extract_tb(error.__traceback__)))
+
+    def around():
+        return descend(9, half_way) if sys.argv else None
+
+    def nowhere():
+        return descend(30, to_parent)
+
+    for function in (half_way, nowhere):
+        one = greenlet.greenlet(function)
+        one.switch()
+        try:
+            print(function.__name__, one.throw(ValueError("thrown")))
+        except ValueError as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            print(function.__name__, repr(error), len(frames), frames[-1].name)
+    one = greenlet.greenlet(lambda: descend(9, lambda: len(half_way())))
+    one.switch()
+    print("inner", one.throw(ValueError("again")), one.dead)
+    one = greenlet.greenlet(nowhere)
+    try:
+        one.throw(KeyError, "not started")
+    except KeyError as error:
+        print(repr(error), one.dead)
+
+
+def unfinished():
+    """Those that nobody takes up again run their finally blocks when they are collected."""
+    ended = []
+
+    def work(number):
+        try:
+            descend(number % 31, to_parent)
+        except greenlet.GreenletExit:
+            ended.append(("exit", number))
+            raise
+        finally:
+            ended.append(("finally", descend(number % 5, lambda: number)))
+
+    crowd = [greenlet.greenlet(work) for _ in range(HUNDREDS)]
+    for number, one in enumerate(crowd):
+        one.switch(number)
+    one = None
+    del crowd[::2]
+    gc.collect()
+    print(len(ended), ended[:3])
+    del crowd
+    gc.collect()
+    print(len(ended), ended[-3:])
+
+
+def in_threads():
+    """Each thread has its own; some are never finished, and their thread ends."""
+    results = {}
+
+    def work(number):
+        return descend(number % 23, lambda: to_parent(number) or number)
+
+    def thread(which):
+        crowd = [greenlet.greenlet(work) for _ in range(60)]
+        for turn in range(2):
+            for number, one in enumerate(crowd):
+                if turn == 0 or number % 3:
+                    results[which, number] = one.switch(number)
+        assert sum(one.dead for one in crowd) == 40
+
+    for _ in range(3):
+        threads = [threading.Thread(target=thread, args=(which,)) for which in range(6)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        print(len(results), sum(results.values()))
+    descend(5, greenlet.greenlet(lambda: descend(50, lambda: 1)).switch)
+
+
+def generators():
+    """A walk through a tree, as greenlets had generators before there were any."""
+
+    def walk(depth):
+        if depth:
+            walk(depth - 1)
+            to_parent(depth)
+            walk(depth - 1)
+
+    one = greenlet.greenlet(walk)
+    total, value = 0, one.switch(12)
+    while not one.dead:
+        total += value
+        value = one.switch()
+    print(total)
+
+
+PARTS = (switching, in_a_ring, throwing, unfinished, in_threads, generators)
+
+for part in PARTS:
+    print(part.__name__)
+    part()
