@@ -1,5 +1,5 @@
 # make                    build/libpyperf.so and build/libpyperf-plan.so
-# make check              unit tests, then integration tests on every interpreter found
+# make check              unit tests, integration tests on every interpreter found, then servers
 # make help               all targets and variables
 
 CC      ?= cc
@@ -100,7 +100,7 @@ $(O)/libraries-found:
 
 include tests/tests.mk
 
-check: check-unit check-integration
+check: check-unit check-integration check-servers
 
 check-unit: $(unit_tests)
 	$(Q)failed=; for test in $(unit_tests); do $(unit_runner) $$test || failed=1; done; \

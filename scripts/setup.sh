@@ -2,7 +2,7 @@
 # Debian's apt and nothing else yet.
 # shellcheck shell=sh
 
-# package      how it is seen to be there: a program that runs, or a header that is found
+# package      how it is seen to be there: a program that runs, a header that is found, or a file
 demo_needs='
 gcc            program cc
 make           program make
@@ -13,12 +13,21 @@ liblzma-dev    header lzma.h
 linux-perf     program perf
 python3        program python3
 '
+# Of the servers those packages that start no service.
 check_needs="$demo_needs
 check          header check.h
 libunwind-dev  header libunwind.h
 gdb            program gdb
 xz-utils       program xz
 binutils       program readelf
+gunicorn       file /usr/bin/gunicorn
+uwsgi-core     file /usr/bin/uwsgi-core
+uwsgi-plugin-python3 file /usr/lib/uwsgi/plugins/python3_plugin.so
+apache2-bin    file /usr/sbin/apache2
+libapache2-mod-wsgi-py3 file /usr/lib/apache2/modules/mod_wsgi.so
+python3-greenlet file /usr/lib/python3/dist-packages/greenlet
+python3-gevent file /usr/lib/python3/dist-packages/gevent
+python3-numpy  file /usr/lib/python3/dist-packages/numpy
 "
 
 stop() {
@@ -37,6 +46,7 @@ is_there() {
         else
             [ -e "/usr/include/$2" ]
         fi ;;
+    file) [ -e "$2" ] ;;
     esac >/dev/null 2>&1 </dev/null
 }
 

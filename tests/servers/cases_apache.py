@@ -4,6 +4,7 @@ the module, and starts after the privileges of root are gone."""
 import os
 import signal
 
+import packages
 import serving
 import visit
 from harness import case
@@ -52,8 +53,8 @@ DAEMONS = "WSGIDaemonProcess site processes=%d threads=4\nWSGIProcessGroup site\
 
 
 def look_at(bench, servers, rest):
-    serving.require(PROGRAM, "apache2-bin")
-    serving.require(os.path.join(MODULES, "mod_wsgi.so"), "libapache2-mod-wsgi-py3")
+    packages.require(PROGRAM, "apache2-bin")
+    packages.require(os.path.join(MODULES, "mod_wsgi.so"), "libapache2-mod-wsgi-py3")
     os.chmod(bench.folder, 0o755)
     os.chmod(bench.images, 0o1777)
     if os.geteuid() == 0:
@@ -65,7 +66,7 @@ def look_at(bench, servers, rest):
             address=serving.ADDRESS,
             port=port,
             modules=MODULES,
-            programs=serving.PROGRAMS,
+            programs=packages.PROGRAMS,
             servers=servers,
             threads=THREADS,
             all_threads=THREADS * servers,

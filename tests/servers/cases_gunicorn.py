@@ -1,7 +1,8 @@
-"""gunicorn: four workers forked before the first request."""
+"""gunicorn: four workers forked before the first request; and with gevent, a greenlet a request."""
 
 import signal
 
+import packages
 import serving
 import visit
 from harness import case
@@ -12,19 +13,25 @@ PROGRAM = "/usr/bin/gunicorn"
 WORKERS = 4
 
 
-def command(bench, port):
-    address = "%s:%d" % (serving.ADDRESS, port)
-    options = ["--workers", str(WORKERS), "--bind", address, "--chdir", serving.PROGRAMS]
-    return [bench.python, PROGRAM] + options + ["orders:application"]
+def look_at(bench, outermost, *options):
+    packages.require(PROGRAM, "gunicorn")
+
+    def command(bench, port):
+        words = [bench.python, PROGRAM, "--workers", str(WORKERS), "--chdir", packages.PROGRAMS]
+        words += ["--bind", "%s:%d" % (serving.ADDRESS, port)]
+        return words + list(options) + ["orders:application"]
+
+    kind = serving.Kind(command, WORKERS, signal.SIGTERM, ["orders"])
+    visit.look_at_server(bench, kind, 1, lambda names: any(map(outermost, names)))
 
 
 @case(CASES, needs=("servers",))
 def gunicorn_workers(bench):
-    serving.require(PROGRAM, "gunicorn")
-    kind = serving.Kind(command, WORKERS, signal.SIGTERM, ["orders"])
-    outermost = "<module>:" + PROGRAM
+    look_at(bench, ("<module>:" + PROGRAM).__eq__)
 
-    def beneath(names):
-        return len(names) > 1 and names[-1] == outermost
 
-    visit.look_at_server(bench, kind, 1, beneath)
+@case(CASES, needs=("servers",))
+def gunicorn_with_gevent(bench):
+    """The outermost function of a greenlet is gevent's."""
+    packages.require_module("gevent")
+    look_at(bench, lambda name: name.endswith("/gevent/baseserver.py"), "--worker-class", "gevent")

@@ -3,6 +3,7 @@ Python already."""
 
 import signal
 
+import packages
 import serving
 import visit
 from harness import case
@@ -15,8 +16,8 @@ WORKERS = 2
 
 
 def look_at(bench, applications, interpreters, *options):
-    serving.require(PROGRAM, "uwsgi-core")
-    serving.require(PLUGIN, "uwsgi-plugin-python3")
+    packages.require(PROGRAM, "uwsgi-core")
+    packages.require(PLUGIN, "uwsgi-plugin-python3")
 
     def command(bench, port):
         words = [PROGRAM, "--plugin", PLUGIN, "--http-socket", "%s:%d" % (serving.ADDRESS, port)]

@@ -12,6 +12,7 @@ from cases_stacks import AT_LEAST, worst
 
 FREQUENCY = "999"
 SECONDS_TO_ATTACH = 10
+EVALUATOR = "_PyEval_EvalFrameDefault"
 
 
 class Recording:
@@ -69,3 +70,14 @@ def look_at_stacks(bench, what, samples, path, chain, beneath, at_least=100):
         "complete %s%s" % (perf.share(good, len(hot)), worst(bad)),
     )
 
+
+def look_at_evaluator(bench, samples):
+    """A stack that breaks off below the first trampoline has no name to be found by."""
+    inside = [one for one in samples if any(EVALUATOR in symbol for symbol, _ in one.frames)]
+    named = [one for one in inside if one.python]
+    bench.that(
+        "stacks through the evaluator with a Python function",
+        "99 % of 300 or more",
+        len(inside) >= 300 and len(named) >= AT_LEAST * len(inside),
+        perf.share(len(named), len(inside)),
+    )

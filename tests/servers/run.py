@@ -19,14 +19,17 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 
+import packages  # finds programs/, too
+
 import cases_apache
+import cases_greenlet
 import cases_gunicorn
+import cases_numpy
 import cases_uwsgi
 import harness
 import interpreters
 
-MODULES = (cases_gunicorn, cases_uwsgi, cases_apache)
-PYTHON = "/usr/bin/python3"
+MODULES = (cases_gunicorn, cases_uwsgi, cases_apache, cases_greenlet, cases_numpy)
 
 
 def all_cases():
@@ -65,7 +68,7 @@ def main():
     total = harness.Tally("all")
     interpreter = None
     if not harness.ruled_out(("servers",)):
-        interpreter = interpreters.Interpreter(os.path.realpath(PYTHON))
+        interpreter = interpreters.Interpreter(os.path.realpath(packages.PYTHON))
     for module in MODULES:
         run_module(module, interpreter, arguments, total)
     print(total.closing())

@@ -9,23 +9,18 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 
 import harness
+import orders
+import prices
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-PROGRAMS = os.path.join(HERE, "programs")
 ADDRESS = "127.0.0.1"
 REQUESTS = 2000
 FIRST_REQUESTS = 20  # at once, until all workers have answered
 CLIENTS = 4
 SECONDS_TO_START = 30
-
-sys.path.insert(0, PROGRAMS)
-import orders
-import prices
 
 # What a request names, and the module that answers it.
 APPLICATIONS = {"orders": orders, "prices": prices, "again": orders}
@@ -58,11 +53,6 @@ def expected_answers(requests, known={}):
         if (name, number) not in known:
             known[name, number] = APPLICATIONS[name].answer(number)
     return [(200, known[request]) for request in requests]
-
-
-def require(path, package):
-    if not os.path.exists(path):
-        raise RuntimeError("%s is not there: apt-get install %s" % (path, package))
 
 
 # processes

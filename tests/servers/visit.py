@@ -54,8 +54,8 @@ def interpreters_of(answers):
 
 
 def look_at_server(bench, kind, interpreters, beneath):
-    """interpreters: how many each worker has. beneath: whether what called an application's entry is
-    as it should be: the names of Python functions further out."""
+    """interpreters: how many each worker has. beneath: whether an application's entry was called as
+    it should be, by the names of the Python functions further out."""
     record = recording.wanted(bench)
     plain = visit(bench, kind, bench.environment(preload=False, support=None), False)
     look_at_answers(bench, "without", kind, plain)
@@ -69,9 +69,15 @@ def look_at_server(bench, kind, interpreters, beneath):
     bench.equal("processes that have answered", kind.workers, len(found))
     counts = {len(set().union(*by_name.values())) for by_name in found.values()}
     bench.equal("interpreters in each", {interpreters}, counts)
-    modules = {serving.APPLICATIONS[name] for name in names}
-    for number, pid in enumerate(sorted(found) if record else (), 1):
-        samples = [one for one in seen.samples if one.pid == pid]
+    if record:
+        look_at_workers(bench, kind, sorted(found), seen.samples, beneath)
+
+
+def look_at_workers(bench, kind, pids, samples, beneath):
+    recording.look_at_evaluator(bench, [one for one in samples if one.pid in pids])
+    modules = {serving.APPLICATIONS[name] for name in kind.applications}
+    for number, pid in enumerate(pids, 1):
+        own = [one for one in samples if one.pid == pid]
         for module in sorted(modules, key=lambda module: module.__name__):
             what = "worker %d" % number
-            recording.look_at_stacks(bench, what, samples, module.__file__, module.CHAIN, beneath)
+            recording.look_at_stacks(bench, what, own, module.__file__, module.CHAIN, beneath)

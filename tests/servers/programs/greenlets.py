@@ -61,7 +61,7 @@ def in_a_ring():
         for turn in range(20):
             log.append((number, turn))
             following = ring[(number + 1) % len(ring)]
-            descend(number % 7, lambda: following.switch((number + 1) % len(ring)) and 0 or 0)
+            descend(number % 7, lambda: following.switch((number + 1) % len(ring)) * 0)
         main.switch("end")
 
     ring += [greenlet.greenlet(work) for _ in range(50)]
@@ -76,9 +76,6 @@ def throwing():
             return descend(20, to_parent)
         except ValueError as error:
             return "caught %s, %d frames" % (error, len(traceback.extract_tb(error.__traceback__)))
-
-    def around():
-        return descend(9, half_way) if sys.argv else None
 
     def nowhere():
         return descend(30, to_parent)
@@ -168,8 +165,68 @@ def generators():
     print(total)
 
 
-PARTS = (switching, in_a_ring, throwing, unfinished, in_threads, generators)
+def chain(depth, bottom):
+    return chain(depth - 1, bottom) + 1 if depth else bottom()
 
-for part in PARTS:
-    print(part.__name__)
-    part()
+
+def deep():
+    """Deeper than the part of the stack in which calls are profiled: several at once, each its own
+    way down, and one that was started at another's bottom."""
+    crowd = [greenlet.greenlet(lambda: chain(9000, lambda: to_parent() or 0)) for _ in range(3)]
+    for one in crowd:
+        one.switch()
+    print([one.switch() for one in crowd[::-1]], [one.dead for one in crowd])
+
+    def inner():
+        return chain(5000, lambda: to_parent(7) or 0)
+
+    def outer():
+        return chain(5000, lambda: sum(greenlet.greenlet(inner).switch() for _ in range(2)))
+
+    print(greenlet.greenlet(outer).switch())
+    one = greenlet.greenlet(lambda: chain(9000, to_parent))
+    one.switch()
+    try:
+        one.throw(ValueError("from the bottom"))
+    except ValueError as error:
+        print(error, len(traceback.extract_tb(error.__traceback__)) > 9000)
+    one = greenlet.greenlet(lambda: chain(10 ** 6, int))
+    try:
+        one.switch()
+    except RecursionError as error:
+        print(error)
+
+
+def turn_on_each_level():
+    """At each level of a deep one, another one's call comes from C."""
+
+    def down(depth):
+        to_parent()
+        return down(depth - 1) + 1 if depth else 0
+
+    one = greenlet.greenlet(down)
+    one.switch(900)
+    turns = 0
+    while not one.dead:
+        turns += sum(map(lambda number: number, [1]))
+        result = one.switch()
+    print(result, turns)
+
+
+def in_small_threads(part):
+    threading.stack_size(128 << 10)
+    thread = threading.Thread(target=part)
+    thread.start()
+    thread.join()
+    threading.stack_size(0)
+
+
+PARTS = [switching, in_a_ring, throwing, unfinished, in_threads, generators, turn_on_each_level]
+
+for one in PARTS:
+    print(one.__name__)
+    one()
+in_small_threads(turn_on_each_level)
+sys.setrecursionlimit(20000)
+deep()
+in_small_threads(deep)
