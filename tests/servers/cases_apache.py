@@ -2,6 +2,7 @@
 the module, and starts after the privileges of root are gone."""
 
 import os
+import shutil
 import signal
 
 import packages
@@ -49,16 +50,32 @@ WSGIScriptAlias /prices {programs}/prices.py
 """
 # Apache does not serve as root.
 OF_ROOT = "User www-data\nGroup www-data\n"
-DAEMONS = "WSGIDaemonProcess site processes=%d threads=4\nWSGIProcessGroup site\n" % WORKERS
+# Not every user has a home that is there.
+DAEMONS = """
+WSGIDaemonProcess site processes={workers} threads=4 home={folder}
+WSGIProcessGroup site
+"""
+
+
+def open_to_others(bench):
+    """What a server needs that has given up the rights of root, wherever the checkout lies."""
+    for name in ("libpyperf.so", "libpyperf-plan.so"):
+        shutil.copy(os.path.join(bench.build, name), bench.folder)
+    bench.library = os.path.join(bench.folder, "libpyperf.so")
+    serving.programs(bench)
+    for folder, _, files in os.walk(bench.folder):
+        os.chmod(folder, 0o755)
+        for name in files:
+            os.chmod(os.path.join(folder, name), 0o755)
+    os.chmod(bench.images, 0o1777)
 
 
 def look_at(bench, servers, rest):
     packages.require(PROGRAM, "apache2-bin")
     packages.require(os.path.join(MODULES, "mod_wsgi.so"), "libapache2-mod-wsgi-py3")
-    os.chmod(bench.folder, 0o755)
-    os.chmod(bench.images, 0o1777)
     if os.geteuid() == 0:
         rest = OF_ROOT + rest
+        open_to_others(bench)
 
     def command(bench, port):
         text = CONFIGURATION.format(
@@ -66,11 +83,11 @@ def look_at(bench, servers, rest):
             address=serving.ADDRESS,
             port=port,
             modules=MODULES,
-            programs=packages.PROGRAMS,
+            programs=serving.programs(bench),
             servers=servers,
             threads=THREADS,
             all_threads=THREADS * servers,
-            rest=rest,
+            rest=rest.format(folder=bench.folder, workers=WORKERS),
         )
         return [PROGRAM, "-f", bench.write("apache.conf", text), "-D", "FOREGROUND"]
 

@@ -17,8 +17,9 @@ def look_at(bench, outermost, *options):
     packages.require(PROGRAM, "gunicorn")
 
     def command(bench, port):
-        words = [bench.python, PROGRAM, "--workers", str(WORKERS), "--chdir", packages.PROGRAMS]
+        words = [bench.python, PROGRAM, "--workers", str(WORKERS)]
         words += ["--bind", "%s:%d" % (serving.ADDRESS, port)]
+        words += ["--chdir", serving.programs(bench)]
         return words + list(options) + ["orders:application"]
 
     kind = serving.Kind(command, WORKERS, signal.SIGTERM, ["orders"])

@@ -24,7 +24,7 @@ def look_at(bench, applications, interpreters, *options):
         words += ["--master", "--processes", str(WORKERS), "--disable-logging"]
         words += ["--manage-script-name", "--need-app"]
         for name in applications:
-            words += ["--mount", "/%s=%s" % (name, serving.APPLICATIONS[name].__file__)]
+            words += ["--mount", "/%s=%s" % (name, serving.program(bench, name))]
         return words + list(options)
 
     kind = serving.Kind(command, WORKERS, signal.SIGINT, applications)

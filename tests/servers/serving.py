@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import time
 
 import harness
 import orders
+import packages
 import prices
 
 ADDRESS = "127.0.0.1"
@@ -21,6 +23,7 @@ REQUESTS = 2000
 FIRST_REQUESTS = 20  # at once, until all workers have answered
 CLIENTS = 4
 SECONDS_TO_START = 30
+SECONDS_TO_ANSWER = 10
 
 # What a request names, and the module that answers it.
 APPLICATIONS = {"orders": orders, "prices": prices, "again": orders}
@@ -40,6 +43,19 @@ class Kind:
         """(application, number), the same ones each time."""
         count = len(self.applications)
         return [(self.applications[n % count], n // count) for n in range(REQUESTS)]
+
+
+def programs(bench):
+    """A copy in the case's folder, which a server may read that is not the tests' user."""
+    path = os.path.join(bench.folder, "programs")
+    if not os.path.exists(path):
+        shutil.copytree(packages.PROGRAMS, path)
+    return path
+
+
+def program(bench, name):
+    """The application's file."""
+    return os.path.join(programs(bench), APPLICATIONS[name].__name__ + ".py")
 
 
 def free_port():
@@ -157,7 +173,7 @@ class Server:
 
     def ask_one(self, name, number):
         """On a connection of its own: a server may close one that is kept at any time."""
-        connection = http.client.HTTPConnection(ADDRESS, self.port, timeout=60)
+        connection = http.client.HTTPConnection(ADDRESS, self.port, timeout=SECONDS_TO_ANSWER)
         try:
             connection.request("GET", "/%s/%d" % (name, number), headers={"Connection": "close"})
             response = connection.getresponse()

@@ -75,9 +75,10 @@ def look_at_server(bench, kind, interpreters, beneath):
 
 def look_at_workers(bench, kind, pids, samples, beneath):
     recording.look_at_evaluator(bench, [one for one in samples if one.pid in pids])
-    modules = {serving.APPLICATIONS[name] for name in kind.applications}
+    chains = {
+        serving.program(bench, name): serving.APPLICATIONS[name].CHAIN for name in kind.applications
+    }
     for number, pid in enumerate(pids, 1):
         own = [one for one in samples if one.pid == pid]
-        for module in sorted(modules, key=lambda module: module.__name__):
-            what = "worker %d" % number
-            recording.look_at_stacks(bench, what, own, module.__file__, module.CHAIN, beneath)
+        for path, chain in sorted(chains.items()):
+            recording.look_at_stacks(bench, "worker %d" % number, own, path, chain, beneath)
