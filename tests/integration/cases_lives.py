@@ -45,7 +45,7 @@ LIVES = (
     ((3, 6), None, [("init on", MAP), ("init", OFF), ("init", OFF), ("init on", MAP)]),
     ((3, 6), None, [("init", OFF), ("init jit", JITDUMP), ("init on", MAP), ("init", OFF)]),
     ((3, 6), "1", [("init jit", JITDUMP), ("init", MAP), ("init off", OFF), ("init on", MAP)]),
-    ((3, 8), "1", [("isolated", OFF), ("configured", MAP), ("isolated on", MAP), ("isolated", OFF)]),
+    ((3, 8), "1", [("isolated", OFF), ("configured", MAP), ("isolated on", MAP)]),
     ((3, 8), None, [("xperf", MAP), ("init", OFF), ("xjit", JITDUMP), ("isolated", OFF)]),
     ((3, 8), None, [("init", OFF), ("xperf", MAP), ("xperf off", OFF), ("xjit", JITDUMP)]),
 )
@@ -283,6 +283,32 @@ def lives_with_daemons(bench):
         rows += [("switched off", "1", ["init", "final"] * 2 + life_off[:3])]
     for what, support, steps in rows:
         done, expected = run_lives(bench, program, steps, support)
+        bench.equal("%s: status, output" % what, expected.seen, done.seen)
+
+
+TOOL = """
+import sys
+FIRST
+sys.argv = ["", "main"]
+exec(open(%r).read(), {})
+"""
+
+
+@case(CASES)
+def lives_with_another_tool(bench):
+    """A user of co_extra in each life: its values are its own, and only they come to its free()."""
+    program = embedding_program(bench, "lives.c")
+    text = TOOL % bench.program("co_extra.py")
+    firsts = dict(FIRST, **{"as it is": ""})
+    files = {
+        how: bench.write("tool_%d.py" % number, text.replace("FIRST", first))
+        for number, (how, first) in enumerate(firsts.items())
+    }
+    orders = [("as it is",) * 3, ("on", "off", "as it is"), ("off", "jit", "off")]
+    for support, order in itertools.product(("1", None), orders):
+        runs = [["init", "run:main:" + files[how], "final"] for how in order]
+        done, expected = run_lives(bench, program, sum(runs, []), support)
+        what = "PYTHONPERFSUPPORT=%s, %s" % (support or "", ", ".join(order))
         bench.equal("%s: status, output" % what, expected.seen, done.seen)
 
 
