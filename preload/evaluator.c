@@ -105,7 +105,7 @@ uintptr_t evaluator_adopt(void)
     return 0;
 }
 
-void evaluator_forked(void)
+void evaluator_is_alone(void)
 {
     silent = silent_here;
 }

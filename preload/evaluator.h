@@ -39,7 +39,8 @@ uintptr_t evaluator_adopt(void);
  * evaluator that somebody else has set is left where it is; it hands its frames to the entry. */
 void evaluator_adopt_all(bool on);
 
-/* In a new child: of the threads that were deep, this one is left. */
-void evaluator_forked(void);
+/* In a new child, and after an interpreter's end: of the threads that were deep, this one is left.
+ */
+void evaluator_is_alone(void);
 
 #endif

@@ -38,6 +38,7 @@ bool profile_restart(void)
     if (!commit(&why))
         return false;
     functions_start(profile.python);
+    evaluator_is_alone();
     return true;
 }
 
@@ -89,6 +90,6 @@ uintptr_t profile_frame(const void *frame)
 void profile_forked(void)
 {
     functions_forked();
-    evaluator_forked();
+    evaluator_is_alone();
     registry_forked();
 }
