@@ -1,6 +1,6 @@
 # make check-cpython      CPython's regression tests under the preload: all of them, some
 #                         25 minutes an interpreter (CPYTHON_OPTIONS=--jitdump, --python PATH)
-# make check-cpython-quick  some 40 modules of them on two interpreters, part of check
+# make check-cpython-quick  some 50 modules of them on two interpreters, part of check
 
 CPYTHON_OPTIONS ?=
 

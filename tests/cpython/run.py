@@ -202,7 +202,7 @@ def run_suite(suite, modules, jobs):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build directory")
-    parser.add_argument("--quick", action="store_true", help="some 40 modules, two interpreters")
+    parser.add_argument("--quick", action="store_true", help="some 50 modules, two interpreters")
     parser.add_argument("--jitdump", action="store_true", help="write jitdumps, not maps")
     parser.add_argument("--python", action="append", metavar="PATH", help="may be repeated")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
