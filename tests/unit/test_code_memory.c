@@ -1,17 +1,12 @@
 /* test_code_memory.c - what is executed gets its bytes without ever being writable. */
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "../../trampoline/code_memory.h"
 #include "support/support.h"
 
-#ifndef PR_SET_MDWE
-#define PR_SET_MDWE 65 /* Linux 6.3 */
-#endif
-
-enum { PAGE = 4096, SIZE = 3 * PAGE };
+enum { PAGE = 4096, SIZE = 3 * PAGE, CODE = SIZE - 64 };
 
 static const uint8_t code[] = {0xb8, 7, 0, 0, 0, 0xc3}; /* mov $7, %eax; ret */
 static uint8_t bytes[SIZE];
@@ -28,13 +23,13 @@ static void make_bytes(void)
 {
     for (size_t i = 0; i < SIZE; i++)
         bytes[i] = (uint8_t)(i * 7);
-    memcpy(bytes + SIZE - sizeof code, code, sizeof code);
+    memcpy(bytes + CODE, code, sizeof code);
 }
 
 static int call(const uint8_t *pages)
 {
     int (*function)(void);
-    const uint8_t *at = pages + SIZE - sizeof code;
+    const uint8_t *at = pages + CODE;
     memcpy(&function, &at, sizeof function);
     return function();
 }
@@ -87,17 +82,11 @@ static void without_open(void)
     child_check(call(pages) == 7, "%d", call(pages));
 }
 
-static void deny_write_execute(void)
-{
-    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
-        child_skip("PR_SET_MDWE", errno);
-}
-
 static void under_mdwe(void)
 {
     make_bytes();
     uint8_t *pages = map(SIZE, PROT_NONE, MAP_PRIVATE);
-    deny_write_execute();
+    child_deny_write_execute();
     child_check(code_memory_map((uintptr_t)pages, bytes, SIZE), "%s", strerror(errno));
     child_check(call(pages) == 7, "%d", call(pages));
 }
@@ -105,7 +94,7 @@ static void under_mdwe(void)
 static void under_mdwe_without_open(void)
 {
     uint8_t *pages = map(SIZE, PROT_NONE, MAP_PRIVATE);
-    deny_write_execute();
+    child_deny_write_execute();
     child_forbid_open();
     child_check(!code_memory_map((uintptr_t)pages, bytes, SIZE), "%s", "it is executable");
     child_check(errno == EACCES, "%s", strerror(errno));

@@ -4,15 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "../../trampoline/detour.h"
 #include "support/support.h"
-
-#ifndef PR_SET_MDWE
-#define PR_SET_MDWE 65 /* Linux 6.3 */
-#endif
 
 enum { PAGE = 4096 };
 
@@ -297,12 +292,6 @@ static void check_refused(struct detour_plan plan)
     check_same_maps(before, after, true);
 }
 
-static void deny_write_execute(void)
-{
-    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
-        child_skip("PR_SET_MDWE", errno);
-}
-
 static void without_proc(void)
 {
     maps = open_maps();
@@ -324,7 +313,7 @@ static void without_proc_but_with_threads(void)
 static void under_mdwe(void)
 {
     maps = open_maps();
-    deny_write_execute();
+    child_deny_write_execute();
     check_both_ways(target_plan(), target, true);
     check_both_ways(crossing_plan(), crossing, true);
 }
@@ -332,7 +321,7 @@ static void under_mdwe(void)
 static void under_mdwe_without_proc(void)
 {
     maps = open_maps();
-    deny_write_execute();
+    child_deny_write_execute();
     child_forbid_open();
     check_refused(target_plan());
     child_check(target(1) == 2, "%ld", target(1));

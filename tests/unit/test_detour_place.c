@@ -3,16 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "../../trampoline/near_memory.h"
 #include "support/plan.h"
-
-#ifndef PR_SET_MDWE
-#define PR_SET_MDWE 65 /* Linux 6.3 */
-#endif
 
 /* mov %rdi, %rax; add $1000, %rax; ret - runs wherever it stands */
 static const uint8_t code[] = {0x48, 0x89, 0xf8, 0x48, 0x05, 0xe8, 3, 0, 0, 0xc3};
@@ -94,16 +89,10 @@ START_TEST(knows_what_can_be_moved)
 }
 END_TEST
 
-static void deny_write_execute(void)
-{
-    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
-        child_skip("PR_SET_MDWE", errno);
-}
-
 static void under_mdwe(void)
 {
     uintptr_t page;
-    deny_write_execute();
+    child_deny_write_execute();
     struct detour_plan plan = make_plan(&page);
     struct failure why = {.what = ""};
     child_check(detour_place(&plan, page, (uintptr_t)hook, &why), "%s: %s",
@@ -128,7 +117,7 @@ static void under_mdwe_without_open(void)
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
     struct failure why = {.code = FAILURE_NONE};
-    deny_write_execute();
+    child_deny_write_execute();
     child_forbid_open();
     errno = EXFULL;
     child_check(!detour_place(&plan, page, (uintptr_t)hook, &why), "%#lx", page);

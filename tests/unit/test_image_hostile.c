@@ -7,16 +7,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/plan.h"
-
-#ifndef PR_SET_MDWE
-#define PR_SET_MDWE 65 /* Linux 6.3 */
-#endif
 
 static const char precious[] = "somebody's data\n";
 
@@ -296,12 +291,6 @@ START_TEST(full_disk)
 }
 END_TEST
 
-static void deny_write_execute(void)
-{
-    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
-        child_skip("PR_SET_MDWE", errno);
-}
-
 static void child_check_usable(const struct failure *why)
 {
     child_check(image != NULL, "%s: %s", failure_message(why->code), why->what);
@@ -312,7 +301,7 @@ static void child_check_usable(const struct failure *why)
 
 static void under_mdwe(void)
 {
-    deny_write_execute();
+    child_deny_write_execute();
     struct failure why = {.code = FAILURE_NONE};
     const struct detour_plan *plan = plan_to(evaluate);
     errno = EXFULL;
@@ -333,7 +322,7 @@ static void anonymous_without_open(void)
 
 static void under_mdwe_without_open(void)
 {
-    deny_write_execute();
+    child_deny_write_execute();
     child_forbid_open();
     struct failure why = {.code = FAILURE_NONE};
     const struct detour_plan *plan = plan_to(evaluate);

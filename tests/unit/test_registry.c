@@ -407,7 +407,11 @@ END_TEST
 static void with_little_space(void)
 {
     struct failure why = {.code = FAILURE_NONE};
-    struct rlimit limit = {(rlim_t)100 << 20, RLIM_INFINITY};
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    child_check(fscanf(file, "%zu", &pages) == 1, "%d", errno);
+    fclose(file);
+    struct rlimit limit = {pages * 4096 + (64 << 20), RLIM_INFINITY};
     setrlimit(RLIMIT_AS, &limit);
     child_check(!registry_use(REGISTRY_MAP, plan_to(evaluate), folder, &why), "%s", "it is used");
     child_check(why.code == FAILURE_MEMORY, "%s", failure_message(why.code));

@@ -1,5 +1,5 @@
-/* jail.c - worlds in which things fail: a full disk, no open(). Only for child processes, none of
- * this can be undone. */
+/* jail.c - worlds in which things fail: a full disk, no open(), nothing becomes executable. Only
+ * for child processes, none of this can be undone. */
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -10,6 +10,10 @@
 #include <sys/syscall.h>
 
 #include "support.h"
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65 /* Linux 6.3 */
+#endif
 
 void child_mount_small_disk(size_t bytes, unsigned long flags)
 {
@@ -38,4 +42,12 @@ void child_forbid_open(void)
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
         child_skip("seccomp", errno);
     child_check(open("/proc/self/maps", O_RDONLY) < 0 && errno == EPERM, "%s", "still opens");
+}
+
+void child_deny_write_execute(void)
+{
+    if (under_valgrind()) /* which then could not go on */
+        child_skip("valgrind", ENOTSUP);
+    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
+        child_skip("PR_SET_MDWE", errno);
 }

@@ -71,4 +71,7 @@ void child_mount_small_disk(size_t bytes, unsigned long flags);
 /* In a child: open() and openat() fail with EPERM from now on. */
 void child_forbid_open(void);
 
+/* In a child: no memory becomes executable from now on. */
+void child_deny_write_execute(void);
+
 #endif
