@@ -5,26 +5,14 @@
 
 #include "../trampoline/hook.h"
 
+enum { SMALL_STACK = 1 << 20 }; /* bytes */
+
 typedef python_object *(*evaluate_function)(void *thread_state, void *frame, int throwflag);
 
 static const struct python *python;
 static evaluate_function plain_evaluator;
 static const struct hook *hook;
 static bool hooked; /* interpreters are to call the hook */
-
-uintptr_t evaluator_start(const struct python *interpreter, uintptr_t plain)
-{
-    const struct layout *layout = interpreter->layout;
-    python = interpreter;
-    plain_evaluator = (evaluate_function)plain;
-    hook = hook_find(layout->frame_argument, layout->frame_code, layout->code_extra,
-                     layout->extras_indirect, layout->inlines_calls);
-    if (hook == NULL)
-        return 0;
-    /* With PEP 523 the entry sees the first frame of an interpreter, and what other evaluators pass
-     * on: always the slow way. */
-    return (uintptr_t)(layout->inlines_calls ? hook->slow : hook->fast);
-}
 
 /* The ends of the part of this thread's stack in which its own calls may be profiled, that is
  * hook_stack_floor, and of the part in which those of others may. The main thread's stack may grow
@@ -43,9 +31,11 @@ static void find_floors(void)
     if (pthread_attr_getstack(&attributes, &lowest, &size) != 0)
         lowest = NULL;
     pthread_attr_destroy(&attributes);
+    /* A program that has asked for small stacks may have measured what its C code needs of them. */
+    size_t share = size < SMALL_STACK ? size / 4 : size / 2;
     size_t profiled = python->layout->profiled_stack;
-    if (profiled == 0 || profiled > size / 2)
-        profiled = size / 2;
+    if (profiled == 0 || profiled > share)
+        profiled = share;
     if (lowest == NULL)
         return;
     hook_stack_floor = (uintptr_t)lowest + size - profiled;
@@ -68,10 +58,28 @@ static python_evaluator none(void)
  * that is left of them in a forked child. */
 static unsigned silent;
 static _Thread_local unsigned silent_here __attribute__((tls_model("initial-exec")));
+static pthread_key_t end_of_thread;
+static bool sees_ends; /* there is such a key */
+
+/* Whatever ended it: pthread_exit and greenlets leave frames that never return. */
+static void thread_ended(void *count)
+{
+    (void)count;
+    __atomic_sub_fetch(&silent, silent_here, __ATOMIC_RELAXED);
+    silent_here = 0;
+}
+
+static void change_silence(int by)
+{
+    if (by != 0 && silent_here == 0 && sees_ends)
+        pthread_setspecific(end_of_thread, &silent_here);
+    __atomic_add_fetch(&silent, by, __ATOMIC_RELAXED);
+    silent_here += (unsigned)by;
+}
 
 static void adopt(void *interpreter)
 {
-    if (silent == 0)
+    if (__atomic_load_n(&silent, __ATOMIC_RELAXED) == 0)
         exchange(interpreter, none(), (python_evaluator)hook->fast);
 }
 
@@ -82,15 +90,29 @@ static python_object *run_inlined(void *thread_state, void *frame, int throwflag
 {
     void *interpreter = python->PyInterpreterState_Get();
     bool needs_silence = (uintptr_t)__builtin_frame_address(0) < silence_floor;
-    silent += needs_silence;
-    silent_here += needs_silence;
+    change_silence(needs_silence);
     exchange(interpreter, (python_evaluator)hook->fast, none());
     python_object *result = plain_evaluator(thread_state, frame, throwflag);
-    silent -= needs_silence;
-    silent_here -= needs_silence;
+    change_silence(-needs_silence);
     if (hooked)
         adopt(interpreter);
     return result;
+}
+
+uintptr_t evaluator_start(const struct python *interpreter, uintptr_t plain)
+{
+    const struct layout *layout = interpreter->layout;
+    python = interpreter;
+    plain_evaluator = (evaluate_function)plain;
+    hook = hook_find(layout->frame_argument, layout->frame_code, layout->code_extra,
+                     layout->extras_indirect, layout->inlines_calls);
+    if (hook == NULL)
+        return 0;
+    /* With PEP 523 the entry sees the first frame of an interpreter, and what other evaluators pass
+     * on: always the slow way. */
+    if (layout->inlines_calls)
+        sees_ends = pthread_key_create(&end_of_thread, thread_ended) == 0;
+    return (uintptr_t)(layout->inlines_calls ? hook->slow : hook->fast);
 }
 
 uintptr_t evaluator_adopt(void)
@@ -110,18 +132,25 @@ void evaluator_is_alone(void)
     silent = silent_here;
 }
 
-void evaluator_adopt_all(bool on)
+static void exchange_all(python_evaluator from, python_evaluator to)
 {
-    hooked = on;
-    if (!python->layout->inlines_calls)
-        return;
     if (python->layout->has_own_map) {
-        exchange(python->PyInterpreterState_Main(), on ? none() : (python_evaluator)hook->fast,
-                 on ? (python_evaluator)hook->fast : none());
+        exchange(python->PyInterpreterState_Main(), from, to);
         return;
     }
     void *interpreter = python->PyInterpreterState_Head();
     for (; interpreter != NULL; interpreter = python->PyInterpreterState_Next(interpreter))
-        exchange(interpreter, on ? none() : (python_evaluator)hook->fast,
-                 on ? (python_evaluator)hook->fast : none());
+        exchange(interpreter, from, to);
+}
+
+void evaluator_adopt_all(bool on)
+{
+    python_evaluator ours = (python_evaluator)hook->fast;
+    hooked = on;
+    if (!python->layout->inlines_calls)
+        return;
+    if (!on)
+        exchange_all(ours, none());
+    else if (__atomic_load_n(&silent, __ATOMIC_RELAXED) == 0)
+        exchange_all(none(), ours);
 }

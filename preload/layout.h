@@ -21,7 +21,7 @@ struct layout {
      * evaluator of its own (PEP 523; Include/internal/pycore_ceval.h, _PyEval_EvalFrame). */
     bool inlines_calls;
     /* How much C stack a thread may use before frames are handed back to that inlining
-     * (evaluator.h); 0: half of what it has. 3.12 counts C calls and allows some 800
+     * (evaluator.h); 0: half of what it has, or a quarter. 3.12 counts C calls and allows some 800
      * (Include/cpython/pystate.h, C_RECURSION_LIMIT). */
     uint32_t profiled_stack;
     /* Has a perf map of its own (3.12); what is added is the jitdump. Its interpreters may have a

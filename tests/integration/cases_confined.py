@@ -149,7 +149,7 @@ def look_at_other_root(bench, named, tmp, proc, images, done):
 
 def has_name(path, name):
     with open(path, "rb") as file:
-        return b"\0" + name.encode() in file.read()
+        return name.encode() in file.read()
 
 
 ENTER_ROOT = """
