@@ -2,7 +2,8 @@
 # Debian's apt and nothing else yet.
 # shellcheck shell=sh
 
-# package      how it is seen to be there: a program that runs, or a header that is found
+# package      how it is seen to be there: a program that runs, a header that is found, a compiler
+#              that has libFuzzer and the sanitizers
 demo_needs='
 gcc            program cc
 make           program make
@@ -19,6 +20,9 @@ libunwind-dev  header libunwind.h
 gdb            program gdb
 xz-utils       program xz
 binutils       program readelf
+clang          program clang
+libclang-rt-dev fuzzer clang
+valgrind       program valgrind
 "
 
 stop() {
@@ -37,6 +41,9 @@ is_there() {
         else
             [ -e "/usr/include/$2" ]
         fi ;;
+    # libFuzzer brings its own main.
+    fuzzer) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+        "$2" -w -x c -fsanitize=fuzzer,address - -o /dev/null ;;
     esac >/dev/null 2>&1 </dev/null
 }
 
