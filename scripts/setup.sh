@@ -2,7 +2,8 @@
 # Debian's apt and nothing else yet.
 # shellcheck shell=sh
 
-# package      how it is seen to be there: a program that runs, a header that is found, or a file
+# package      how it is seen to be there: a program that runs, a header that is found, a file, or a
+#              compiler that has libFuzzer and the sanitizers
 demo_needs='
 gcc            program cc
 make           program make
@@ -16,6 +17,7 @@ python3        program python3
 # Of the servers those packages that start no service.
 check_needs="$demo_needs
 check          header check.h
+g++            program c++
 libunwind-dev  header libunwind.h
 gdb            program gdb
 xz-utils       program xz
@@ -29,6 +31,9 @@ libapache2-mod-wsgi-py3 file /usr/lib/apache2/modules/mod_wsgi.so
 python3-greenlet file /usr/lib/python3/dist-packages/greenlet
 python3-gevent file /usr/lib/python3/dist-packages/gevent
 python3-numpy  file /usr/lib/python3/dist-packages/numpy
+clang          program clang
+libclang-rt-dev fuzzer clang
+valgrind       program valgrind
 "
 
 stop() {
@@ -48,6 +53,9 @@ is_there() {
             [ -e "/usr/include/$2" ]
         fi ;;
     file) [ -e "$2" ] ;;
+    # libFuzzer brings its own main.
+    fuzzer) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+        "$2" -w -x c -fsanitize=fuzzer,address - -o /dev/null ;;
     esac >/dev/null 2>&1 </dev/null
 }
 

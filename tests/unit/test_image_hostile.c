@@ -79,6 +79,7 @@ static void no_address_space(void)
     struct failure why = {.code = FAILURE_NONE};
     getrlimit(RLIMIT_AS, &limit);
     limit.rlim_cur = 1 << 20; /* less than is in use */
+    child_skip_under_valgrind();
     setrlimit(RLIMIT_AS, &limit);
     child_check(image_create(folder, 1, plan, &why) == NULL, "%s", folder);
     limit.rlim_cur = limit.rlim_max;
@@ -347,6 +348,7 @@ static void anonymous_without_address_space(void)
     const struct detour_plan *plan = plan_to(evaluate);
     struct rlimit limit = {1 << 20, 1 << 20};
     struct failure why = {.code = FAILURE_NONE};
+    child_skip_under_valgrind();
     setrlimit(RLIMIT_AS, &limit);
     errno = EXFULL;
     child_check(image_create_anonymous(1, plan, &why) == NULL, "%s", "it is made");

@@ -211,6 +211,7 @@ static void reserve_without_memory(void)
 {
     struct rlimit limit = {1 << 20, 1 << 20}; /* less than is in use */
     struct failure why = {.code = FAILURE_NONE};
+    child_skip_under_valgrind();
     setrlimit(RLIMIT_AS, &limit);
     errno = EXFULL;
     uintptr_t found = near_memory_reserve((uintptr_t)strlen, PAGE, &why);

@@ -412,6 +412,7 @@ static void with_little_space(void)
     child_check(fscanf(file, "%zu", &pages) == 1, "%d", errno);
     fclose(file);
     struct rlimit limit = {pages * 4096 + (64 << 20), RLIM_INFINITY};
+    child_skip_under_valgrind();
     setrlimit(RLIMIT_AS, &limit);
     child_check(!registry_use(REGISTRY_MAP, plan_to(evaluate), folder, &why), "%s", "it is used");
     child_check(why.code == FAILURE_MEMORY, "%s", failure_message(why.code));

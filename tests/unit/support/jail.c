@@ -46,8 +46,7 @@ void child_forbid_open(void)
 
 void child_deny_write_execute(void)
 {
-    if (under_valgrind()) /* which then could not go on */
-        child_skip("valgrind", ENOTSUP);
+    child_skip_under_valgrind();
     if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
         child_skip("PR_SET_MDWE", errno);
 }

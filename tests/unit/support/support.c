@@ -201,6 +201,12 @@ void child_skip(const char *what, int error)
     _exit(77); /* as for automake */
 }
 
+void child_skip_under_valgrind(void)
+{
+    if (under_valgrind())
+        child_skip("valgrind", ENOTSUP);
+}
+
 void assert_in_child(void (*body)(void))
 {
     child_message[0] = '\0';

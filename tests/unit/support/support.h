@@ -58,6 +58,7 @@ bool under_valgrind(void);
 void assert_in_child(void (*body)(void));
 void child_failed(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void child_skip(const char *what, int error) __attribute__((noreturn));
+void child_skip_under_valgrind(void); /* before what valgrind itself could not live with */
 
 #define child_check(condition, format, ...)                                                        \
     ((condition)                                                                                   \
