@@ -114,7 +114,7 @@ static struct image *make_image(struct failure *why)
 static bool add_image(struct failure *why)
 {
     if (registry.image_count == REGISTRY_IMAGES)
-        return failure_set(why, FAILURE_MEMORY, 0, "%d images are full", REGISTRY_IMAGES);
+        return failure_set(why, FAILURE_FULL, 0, "%d images are full", REGISTRY_IMAGES);
     if (!leaves_space(why))
         return false;
     struct image *image = make_image(why);

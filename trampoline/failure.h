@@ -32,7 +32,8 @@
     X(FAILURE_TEXT_WRITE, "cannot write to the function's entry")                                  \
     X(FAILURE_IMAGE_FILE, "cannot make the trampoline image")                                      \
     X(FAILURE_IMAGE_LOAD, "cannot map the trampoline image as executable")                         \
-    X(FAILURE_MEMORY, "out of memory")
+    X(FAILURE_MEMORY, "out of memory")                                                             \
+    X(FAILURE_FULL, "there is no room for more functions")
 
 enum failure_code {
 #define X(code, message) code,

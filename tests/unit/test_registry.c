@@ -364,8 +364,10 @@ START_TEST(says_once_when_all_is_full)
     for (int i = 0; i < 3; i++)
         ck_assert_uint_eq(add_line("py::f:f.py", 1), REGISTRY_NONE);
     ck_assert_uint_eq(add_line(long_name(5), 1), ids[5]); /* compiled anew */
-    ck_assert_str_eq(reports(), "libpyperf: further functions have no names: out of memory: 64 "
-                                "images are full\n");
+    ck_assert_str_eq(
+        reports(),
+        "libpyperf: further functions have no names: there is no room for more functions: 64 "
+        "images are full\n");
     ck_assert_uint_eq(registry_at((uintptr_t)evaluate), REGISTRY_NONE);
 }
 END_TEST
