@@ -272,8 +272,8 @@ static uint32_t register_code(const python_object *code, uint64_t extra)
     name_put_bytes(&name, ":", 1);
     put_string(&name, python_field(code, row->code_filename));
     uint32_t id = registry_add(name.text, name.length, line);
-    /* Last: where the interpreter refuses us a place it makes an exception, which may collect garbage,
-     * whose finalizers are functions like any other. */
+    /* Last: where the interpreter refuses us a place it makes an exception, which may collect
+     * garbage, whose finalizers are functions like any other. */
     if (row->code_qualname == 0)
         mark_enclosed(code, name.text + start, end - start);
     return id;

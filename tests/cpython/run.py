@@ -230,7 +230,7 @@ def main():
         chosen = arguments.modules or (QUICK if arguments.quick else suite.modules)
         failed += run_suite(suite, [one for one in chosen if one in suite.modules], arguments.jobs)
     if not suites:
-        print("no interpreter with a test package: Debian's is in libpython3.11-testsuite or the like")
+        print("no interpreter with a test package: Debian's is libpython3.11-testsuite, say")
     return 1 if failed or not suites else 0
 
 

@@ -68,7 +68,8 @@ for start in list(range(0, wanted, 1000)) + [0]:
     exec(compile(text, "many.py", "exec"), {})
 print("end")
 """
-FULL = "libpyperf: further functions have no names: there is no room for more functions: 64 images are full\n"
+FULL = "libpyperf: further functions have no names: there is no room for more functions: "
+FULL += "64 images are full\n"
 
 
 @case(CASES)

@@ -1,10 +1,11 @@
 /* capstone_others.c - the processors that are not this one, left out of capstone.
  *
- * libcapstone.a refers to all its processors from one table, so that linking it brings them all, and
- * with them 75,000 pointers for the loader to adjust each time a Python process starts: 0.9 of 2.4
- * milliseconds that a start with profiling took longer. Functions of these names, found first, leave
- * the archive's own out. They are never called: cs_open is asked for this processor alone. A name
- * that a later capstone adds is merely not left out. (capstone 4 and 5: cs.c, cs_arch_init.) */
+ * libcapstone.a refers to all its processors from one table, so that linking it brings them all,
+ * and with them 75,000 pointers for the loader to adjust each time a Python process starts: 0.9 of
+ * the 2.4 milliseconds that a start with profiling took longer. Functions of these names, found
+ * first, leave the archive's own out. They are never called: cs_open is asked for this processor
+ * alone. A name that a later capstone adds is merely not left out. (capstone 4 and 5: cs.c,
+ * cs_arch_init.) */
 #include <capstone/capstone.h>
 
 #define OTHERS(X)                                                                                  \
