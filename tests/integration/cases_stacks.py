@@ -134,13 +134,14 @@ def stacks_in_any_layout(bench):
 
 @case(CASES, needs=("perf",))
 def c_and_kernel_frames(bench):
-    """Each function of programs/in_c.py spends its time in C; innermost first."""
+    """Each function of programs/in_c.py spends its time in C; innermost first. Not in a library
+    that perf has loaded itself: where that was before the exec, perf 6.1 believes it still is."""
     done, data = perf.record(bench, [bench.python, bench.program("in_c.py")])
     bench.equal("status", 0, done.status)
     samples = perf.script(bench, data)
     for function, marks in (
         ("read_zeros", (perf.KERNEL,)),
-        ("compress", ("libz.so", "/zlib.")),
+        ("query", ("libsqlite3.so", "/_sqlite3.")),
         ("digest", ("libcrypto.so", "/_hashlib.", "/_md5.")),
     ):
         names = (function, "main", "<module>")
