@@ -61,6 +61,7 @@ static void limited_size(void)
 static void no_descriptors(void)
 {
     struct rlimit all, none;
+    child_skip_under_valgrind();
     getrlimit(RLIMIT_NOFILE, &all);
     none = (struct rlimit){0, all.rlim_max};
     const struct detour_plan *plan = plan_to(evaluate);
@@ -204,6 +205,7 @@ static void limit_sizes(void)
 static void use_up_descriptors(void)
 {
     struct rlimit none = {0, 0};
+    child_skip_under_valgrind();
     setrlimit(RLIMIT_NOFILE, &none);
 }
 

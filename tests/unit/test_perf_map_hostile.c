@@ -259,6 +259,7 @@ END_TEST
 static void no_descriptors(void)
 {
     struct rlimit none = {0, 0};
+    child_skip_under_valgrind();
     child_open();
     FILE *file = fopen(map_path(), "re");
     int error = perf_map_append(&map, 1, 1, "before", 6);

@@ -148,6 +148,8 @@ static uint32_t many[MANY];
 
 START_TEST(more_than_an_image_holds)
 {
+    if (skip_under_valgrind())
+        return;
     use(REGISTRY_MAP);
     int descriptors = count_descriptors();
     for (uint32_t i = 0; i < MANY; i++) {
@@ -187,6 +189,8 @@ static uint32_t add_alike(uint32_t i)
 
 START_TEST(alike_but_not_the_same)
 {
+    if (skip_under_valgrind())
+        return;
     use(REGISTRY_MAP);
     for (uint32_t i = 0; i < LINES + LENGTHS; i++)
         many[i] = add_alike(i);
@@ -374,6 +378,8 @@ END_TEST
 
 START_TEST(does_without_an_image)
 {
+    if (skip_under_valgrind())
+        return;
     struct failure why;
     catch_reports();
     char missing[100];

@@ -186,6 +186,13 @@ bool under_valgrind(void)
     return preload != NULL && strstr(preload, "vgpreload") != NULL;
 }
 
+bool skip_under_valgrind(void)
+{
+    if (under_valgrind())
+        skip("under valgrind", "takes minutes");
+    return under_valgrind();
+}
+
 void child_failed(const char *format, ...)
 {
     va_list arguments;

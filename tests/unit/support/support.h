@@ -51,6 +51,7 @@ void *keep(void *memory);
 /* "SKIP test_name: what: reason" on stdout: Check itself knows no skipping. */
 void skip(const char *what, const char *reason);
 bool under_valgrind(void);
+bool skip_under_valgrind(void); /* of a test that would take minutes there: whether it is skipped */
 
 /* Runs body in a child process that ends without atexit handlers: for what cannot be undone
  * (seccomp, prctl, limits) or may kill. The test fails unless body returns and no child_check in it
