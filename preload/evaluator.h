@@ -18,7 +18,8 @@
  * The evaluator is the whole interpreter's. Another thread, or another greenlet of the same one,
  * sets the hook again by its own frames, and then the deep one's next call takes C stack once more:
  * as often as they take turns. So when a quarter more of the stack is used than is profiled, nobody
- * sets the hook until the deep one has come back up. */
+ * sets the hook until the deep one has come back up. A thread that ends deep, by pthread_exit,
+ * leaves no evaluator set until C calls the next frame. */
 #ifndef PYPERF_EVALUATOR_H
 #define PYPERF_EVALUATOR_H
 

@@ -1,5 +1,6 @@
 #include "registry.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,7 +211,7 @@ static void enter_image(uint32_t number)
 
 /* Keeps an eighth of the table free. Memory comes from mmap: the program's heap is the program's.
  */
-static bool make_room(void)
+static bool make_room(struct failure *why)
 {
     if (registry.used < registry.capacity - registry.capacity / 8)
         return true;
@@ -218,7 +219,7 @@ static bool make_room(void)
     uint32_t *table = mmap(NULL, capacity * sizeof *table, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (table == MAP_FAILED)
-        return false;
+        return failure_set(why, FAILURE_MEMORY, errno, "table of functions");
     if (registry.table != NULL)
         munmap(registry.table, registry.capacity * sizeof *table);
     registry.table = table;
@@ -273,11 +274,13 @@ static void write_record(uint32_t id, const char *name, size_t length)
 uint32_t registry_add(const char *name, size_t length, uint32_t line)
 {
     struct failure why;
-    if (!registry.full && !begin(&why)) {
+    if (!registry.full && !(begin(&why) && make_room(&why))) {
         registry.full = true;
-        report_failure("the functions of this process have no names", &why);
+        report_failure(registry.used == 0 ? "the functions of this process have no names"
+                                          : "further functions have no names",
+                       &why);
     }
-    if ((!registry.full && !make_room()) || registry.capacity == 0)
+    if (registry.capacity == 0)
         return REGISTRY_NONE;
     uint32_t hash = hash_text(name, length, line);
     uint32_t *entry = place_of(hash, name, length, line);
