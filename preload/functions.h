@@ -6,9 +6,9 @@
  *
  *     0                         never seen
  *     slot tag | address        its trampoline; there is one such tag for each process in a line of
- *                               forks and each writer, so that a value says whether it is still
- * good ENCLOSED | text           not registered yet; the text is what its qualified name begins
- * with QUALIFIED | text          not registered yet; the text is its whole qualified name
+ *                               forks and each writer, so that a value says whether it still holds
+ *     ENCLOSED | text           not registered yet; the text is what its qualified name begins with
+ *     QUALIFIED | text          not registered yet; the text is its whole qualified name
  *
  * 3.11 knows qualified names. Before, a code object knows only its own name, but the functions that
  * it defines are made by running it: when a class body or function runs for the first time, each

@@ -1,7 +1,7 @@
 /* session.h - one process under libpyperf, from its constructor to its end.
  *
- *   constructor      session_start: everything that can fail, then the jump at the evaluator's
- * entry first frame      the interpreter is up: confirm its layout, read its switches, go on or off
+ *   constructor      session_start: everything that can fail, then the jump at the entry
+ *   first frame      the interpreter is up: confirm its layout, read its switches, go on or off
  *   each new frame   its code object's trampoline (functions.h)
  *   fork             the child starts anew at its next new frame
  *   Py_Finalize      the next interpreter's first frame is a first frame again

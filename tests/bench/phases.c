@@ -1,7 +1,6 @@
 /* phases.c - what libpyperf does before the interpreter starts, step by step.
  *
- *   phases LIBPYPERF-PLAN.SO FILE MINOR     FILE: libpython, or a static interpreter of
- * Python 3.MINOR
+ *   phases LIBPYPERF-PLAN.SO FILE MINOR     FILE: libpython, or a static python3.MINOR
  *
  * Does in a process of its own what preload/session.c does in its constructor, and prints the
  * nanoseconds of three steps: loading libpyperf-plan.so with what it needs (libelf, capstone and
