@@ -7,11 +7,19 @@
 #include "python.h"
 #include "session.h"
 
-static bool looking = true;
+static char *(*next)(int, const char *); /* libc's setlocale */
+static bool looking;
 
-void late_is_not_needed(void)
+static void find_next(void)
 {
-    looking = false;
+    __atomic_store_n(&next, (char *(*)(int, const char *))dlsym(RTLD_NEXT, "setlocale"),
+                     __ATOMIC_RELAXED);
+}
+
+void late_start(bool look)
+{
+    find_next();
+    looking = look;
 }
 
 static void look_at(const void *caller)
@@ -26,10 +34,8 @@ static void look_at(const void *caller)
 
 __attribute__((visibility("default"))) char *setlocale(int category, const char *locale)
 {
-    static char *(*next)(int, const char *);
-    if (next == NULL)
-        __atomic_store_n(&next, (char *(*)(int, const char *))dlsym(RTLD_NEXT, "setlocale"),
-                         __ATOMIC_RELAXED);
+    if (__atomic_load_n(&next, __ATOMIC_RELAXED) == NULL)
+        find_next(); /* another library's constructor, before ours */
     if (__atomic_load_n(&looking, __ATOMIC_RELAXED))
         look_at(__builtin_return_address(0));
     return next(category, locale);

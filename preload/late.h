@@ -16,11 +16,15 @@
 #ifndef PYPERF_LATE_H
 #define PYPERF_LATE_H
 
+#include <stdbool.h>
+
 /* libc's, exported; any thread. A caller that is no interpreter costs a walk over the loaded
  * objects, a few hundred nanoseconds, and nothing once an interpreter is known. */
 char *setlocale(int category, const char *locale);
 
-/* There is an interpreter from the start: no other is looked for. */
-void late_is_not_needed(void);
+/* In the constructor: from now on, looks for an interpreter, or not, because there is one already.
+ * Finds libc's setlocale while nobody can have an error to read yet: dlsym takes away what dlerror
+ * would say. */
+void late_start(bool look);
 
 #endif

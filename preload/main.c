@@ -1,7 +1,7 @@
 /* main.c - what the dynamic loader calls when libpyperf.so is preloaded.
  *
  * Most processes that inherit LD_PRELOAD are no Python at all: shells, compilers, ls. For them this
- * is two comparisons, and nothing is loaded. late.h is for those that become one. */
+ * is a symbol that is looked up, and nothing is loaded. late.h is for those that become one. */
 #include <sys/auxv.h>
 
 #include "late.h"
@@ -10,11 +10,9 @@
 
 __attribute__((constructor)) static void enter(void)
 {
-    if (!python_is_here())
-        return;
-    late_is_not_needed();
+    late_start(!python_is_here());
     /* AT_SECURE: set-user-ID and the like (ld.so(8)); such a process is not ours to touch. */
-    if (getauxval(AT_SECURE) == 0)
+    if (python_is_here() && getauxval(AT_SECURE) == 0)
         session_start();
 }
 

@@ -45,7 +45,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", dlerror());
         return 3;
     }
+    dlopen("no such library", RTLD_LAZY);
     setlocale(LC_COLLATE, "C");
+    if (dlerror() == NULL)
+        fprintf(stderr, "dlerror has lost its words\n");
     fflush(stdout);
     int status = strcmp(how, "never") == 0 ? 0 : start_and_run(python, argv[3]);
     printf("%s\n", setlocale(LC_ALL, NULL));
