@@ -37,8 +37,8 @@ def start(bench):
             "programs of a busy machine show",
             "3.12 and 3.13: their own -X perf",
         ],
-        "most of it is the loading of libpyperf-plan.so: 77,000 relocations in capstone's tables, "
-        "nearly all for other processors than this one",
+        "the symbols of the interpreter are looked up, and its first functions named, of which a start "
+        "has some 500",
     )
     more = {}
     rounds = bench.rounds(150, 25)
