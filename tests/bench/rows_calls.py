@@ -48,8 +48,8 @@ def on_and_off(bench, times):
         "A Python call, on against off",
         ["interpreter", "program", "off, ns", "on - off, ns", "on / off"],
         ["ns a call or, of generators, a resume: the best pass of all rounds"],
-        "18 instructions, five of them jumps that are taken (from the entry to the hook, to the slot, "
-        "to the displaced instructions, back, and the slot's return)",
+        "18 instructions, five of them jumps that are taken (from the entry to the hook, to the "
+        "slot, to the displaced instructions, back, and the slot's return)",
     )
     for one in bench.ours():
         if one.series == (3, 11):
@@ -74,8 +74,8 @@ def against_floor(bench, times):
             "interpreter no longer runs calls in its own loop",
             "3.12 and 3.13: their own -X perf against off",
         ],
-        "hook and slot: 18 instructions and four taken jumps more than the floor's one: without the "
-        "slot, whose return address is the name, there would be no name",
+        "hook and slot: 18 instructions and four taken jumps more than the floor's one: without "
+        "the slot, whose return address is the name, there would be no name",
     )
     natives = {}
     for one in bench.natives():

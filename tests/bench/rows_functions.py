@@ -105,8 +105,8 @@ def scale(bench):
             "the median of all rounds; within 20 %: give or take a page, which is 4 bytes a "
             "function of 1,000",
         ],
-        "in 3.6 co_extra takes 32 bytes of the interpreter's own, because its array stands apart from "
-        "its size; ours are as on the others",
+        "in 3.6 co_extra takes 32 bytes of the interpreter's own, because its array stands apart "
+        "from its size; ours are as on the others",
     )
     rounds = dict(zip(SIZES, (bench.rounds(30, 12), bench.rounds(12, 4), bench.rounds(8, 2))))
     results = {size: measure(bench, chosen, size, rounds[size]) for size in SIZES}

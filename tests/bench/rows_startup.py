@@ -37,8 +37,8 @@ def start(bench):
             "programs of a busy machine show",
             "3.12 and 3.13: their own -X perf",
         ],
-        "the symbols of the interpreter are looked up, and its first functions named, of which a start "
-        "has some 500",
+        "the symbols of the interpreter are looked up, and its first functions named, of which a "
+        "start has some hundreds",
     )
     more = {}
     rounds = bench.rounds(150, 25)
