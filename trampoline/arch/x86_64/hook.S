@@ -60,7 +60,7 @@ hook_stack_floor:
     .globl  \name
     .hidden \name
     .type   \name, @function
-    .balign 16
+    .balign 64 /* one line of the instruction cache, wherever the linker puts us */
 \name:
     .cfi_startproc
     endbr64
