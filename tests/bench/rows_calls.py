@@ -51,7 +51,7 @@ def on_and_off(bench, times):
         "18 instructions, five of them jumps that are taken (from the entry to the hook, to the "
         "slot, to the displaced instructions, back, and the slot's return). What these cost depends "
         "on where the kernel has put things: resuming a generator took from 0.5 to 6 ns more in "
-        "three runs of the same code, each steady in itself",
+        "three runs of the same instructions, each steady in itself",
     )
     for one in bench.ours():
         if one.series == (3, 11):
