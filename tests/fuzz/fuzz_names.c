@@ -8,20 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What functions.c keeps it keeps for ever. Two pools in turn hold what one input needs. */
-static char pools[2][64 << 10];
-static void *next_pool(void)
-{
-    static unsigned next;
-    return pools[next++ % 2];
-}
-#define mmap(...) next_pool()
 #include "../../preload/functions.c"
-#undef mmap
 
 #include "../../jitdump/perf_map.h"
 
@@ -34,7 +24,7 @@ static void *next_pool(void)
 
 enum { SLOT = 0x7f0010000000, MAP_INPUTS = 1000, LONGEST = 20000 };
 
-struct hook_offsets hook_offsets;
+struct hook_state hook_state;
 static struct perf_map map;
 static char folder[] = "/tmp/fuzz_names.XXXXXX";
 static unsigned registered;
@@ -165,7 +155,7 @@ static python_object *tuple_item(python_object *tuple, ssize_t index)
 static int set_code_extra(python_object *object, ssize_t index, void *value)
 {
     struct code *code = (struct code *)object;
-    REQUIRE(index == hook_offsets.index);
+    REQUIRE(index == python->extra_index);
     code->extra.size = index + 1;
     if (python->layout->extras_indirect) {
         static uint64_t values[2][4];
@@ -182,7 +172,7 @@ static int set_code_extra(python_object *object, ssize_t index, void *value)
 static ssize_t request_index(void (*free_function)(void *))
 {
     (void)free_function;
-    return hook_offsets.index;
+    return python->extra_index;
 }
 
 static void fetch(python_object **type, python_object **value, python_object **trace)
