@@ -49,9 +49,9 @@ def on_and_off(bench, times):
         ["interpreter", "program", "off, ns", "on - off, ns", "on / off"],
         ["ns a call or, of generators, a resume: the best pass of all rounds"],
         "18 instructions, five of them jumps that are taken (from the entry to the hook, to the "
-        "slot, to the displaced instructions, back, and the slot's return). What these cost depends "
-        "on where the kernel has put things: resuming a generator took from 0.5 to 6 ns more in "
-        "three runs of the same instructions, each steady in itself",
+        "slot, to the displaced instructions, back, and the slot's return). The generators' rows "
+        "differ more from run to run than their spread says, because a run has one process for "
+        "each setting; why is not known",
     )
     for one in bench.ours():
         if one.series == (3, 11):

@@ -94,9 +94,9 @@ def rows(bench):
         "Programs: geometric mean of on / off",
         ["interpreter", "on / off"],
         cause="as of calls: these programs call or resume something every 50 to 100 ns, and where "
-        "they call many functions in turn, the processor has to guess which slot the hook jumps "
-        "to. On 3.11 nearly all of what is allowed is the floor's: calls that are no longer run in "
-        "the loop",
+        "they call many functions in turn, the hook's jump to the slot goes somewhere else each "
+        "time. On 3.11 nearly all of what is allowed is the floor's: calls that are no longer run "
+        "in the loop",
     )
     own = [means[column].value - 1 for column in columns if column[0].series == (3, 12)]
     for column in columns:
