@@ -19,6 +19,7 @@ import argparse
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -172,6 +173,9 @@ def main():
         return 0
     if arguments.worker:
         return work(arguments)
+    # nohup and background jobs leave these ignored, and so would the programs of the cases.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     tally = harness.Tally("all")
     if arguments.python:
         found = [interpreters.Interpreter(os.path.realpath(path)) for path in arguments.python]

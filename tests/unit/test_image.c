@@ -342,8 +342,11 @@ START_TEST(forked_child_reads_only)
         int ends[2], status;
         ck_assert_int_eq(pipe(ends), 0);
         pid_t pid = fork();
-        if (pid == 0)
-            _exit(child_of_fork(image, ends[0]));
+        if (pid == 0) {
+            status = child_of_fork(image, ends[0]);
+            unmap_images();
+            _exit(status);
+        }
         fill(image, 10, 4000 / (kind & 2 ? 16 : 1));
         ck_assert_int_eq(write(ends[1], "", 1), 1);
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);

@@ -6,15 +6,12 @@ valgrind_flags := -q --error-exitcode=9 --show-leak-kinds=definite \
                   --errors-for-leak-kinds=definite --suppressions=tests/unit/valgrind.supp
 
 # Check's own children are followed: an error ends one with a status that fails its test. valgrind
-# need not look for exchanged instructions but where text is exchanged on purpose. What is mapped
-# of an image goes beyond the end of its file, where the search for lost memory would take a signal
-# for each word, minutes for each child: no search there.
+# need not look for exchanged instructions but where text is exchanged on purpose.
 .PHONY: check-valgrind
 check-valgrind: $(patsubst %,$(O)/tests/test_%,$(VALGRIND_TESTS))
 	$(Q)failed=; for test in $(VALGRIND_TESTS); do \
-	    leaks=full smc=all-non-file; \
-	    case $$test in detour_commit) smc=all ;; image* | registry) leaks=no ;; esac; \
-	    CK_TIMEOUT_MULTIPLIER=10 valgrind $(valgrind_flags) --leak-check=$$leaks \
+	    smc=all-non-file; case $$test in detour_commit) smc=all ;; esac; \
+	    CK_TIMEOUT_MULTIPLIER=10 valgrind $(valgrind_flags) --leak-check=full \
 	        --smc-check=$$smc $(O)/tests/test_$$test || failed=$$failed\ $$test; \
 	done; \
 	[ -z "$$failed" ] || { echo "check-valgrind: failed:$$failed" >&2; exit 1; }

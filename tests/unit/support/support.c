@@ -43,8 +43,24 @@ static void remove_folder(void)
     rmdir(folder);
 }
 
+void unmap_images(void)
+{
+    if (!under_valgrind())
+        return;
+    FILE *maps = fopen("/proc/self/maps", "re"); /* no assertions here: Check may have gone home */
+    char line[512];
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        uintptr_t start, end;
+        if (strstr(line, folder) != NULL && sscanf(line, "%lx-%lx", &start, &end) == 2)
+            munmap((void *)start, end - start);
+    }
+    if (maps != NULL)
+        fclose(maps);
+}
+
 int run_suite(const char *name, const TTest *const *tests, size_t count)
 {
+    atexit(unmap_images);
     child_message =
         mmap(NULL, MESSAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     Suite *suite = suite_create(name);
@@ -222,6 +238,7 @@ void assert_in_child(void (*body)(void))
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         body();
+        unmap_images();
         _exit(0);
     }
     int status;

@@ -51,6 +51,10 @@ void *keep(void *memory);
 /* "SKIP test_name: what: reason" on stdout: Check itself knows no skipping. */
 void skip(const char *what, const char *reason);
 bool under_valgrind(void);
+/* What is mapped of an image goes beyond the end of its file, and valgrind looks for lost memory in
+ * all that is mapped: a signal for each word, minutes for each process. Called when a test ends; a
+ * child that ends by itself calls it before. Does nothing without valgrind. */
+void unmap_images(void);
 bool skip_under_valgrind(void); /* of a test that would take minutes there: whether it is skipped */
 
 /* Runs body in a child process that ends without atexit handlers: for what cannot be undone
