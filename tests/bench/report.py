@@ -14,7 +14,9 @@ HEAD = """# What profiling costs
 
 Made by `make bench` and `make bench-report`; do not edit. Every figure is a ratio or a difference
 of the best of many interleaved rounds of one run; in brackets what it comes out at when it is taken
-from a third of the rounds alone, lowest and highest. Absolute times are of one machine on one day:
+from a third of the rounds alone, lowest and highest. Of calls and programs, where a few per cent
+matter and a process is fast or slow by where the kernel has put it, it is the median of many
+processes' best. Absolute times are of one machine on one day:
 they are printed to be divided by each other.
 
 "off" is the interpreter alone, "dormant" with libpyperf.so preloaded and not switched on, "on" with

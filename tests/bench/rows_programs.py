@@ -13,8 +13,8 @@ from measure import (
     Server,
     Table,
     percent,
-    ratio,
     take_turns,
+    typical_ratio,
 )
 from rows_calls import mean
 
@@ -38,14 +38,14 @@ def setups_of(bench, one):
 
 
 def measure(bench):
-    """CPU time of the best pass of each round, by interpreter, setup and program."""
+    """CPU time of the best pass of each round's process, by interpreter, setup and program."""
     times, outputs = {}, {}
     for name in names():
-        for _ in range(bench.rounds(4, 2)):
+        for _ in range(bench.rounds(9, 3)):
             for one in chosen(bench) + bench.natives():
                 setups = setups_of(bench, one)
                 servers = [Server(bench, one, s, "workload_program.py", name) for s in setups]
-                best = take_turns(servers, bench.rounds(20, 6), "pass")
+                best = take_turns(servers, bench.rounds(8, 4), "pass")
                 for setup, server, value in zip(setups, servers, best):
                     times.setdefault((one, setup, name), []).append(value)
                     outputs.setdefault(name, set()).add(server.ask("result"))
@@ -59,7 +59,7 @@ def measure(bench):
 def figures(bench, times):
     """The ratio of each program for each (interpreter, setup)."""
     return {
-        (one, setup, name): ratio(times[one, setup, name], times[one, OFF, name])
+        (one, setup, name): typical_ratio(times[one, setup, name], times[one, OFF, name])
         for one in chosen(bench) + bench.natives()
         for setup in setups_of(bench, one)[1:]
         for name in names()
@@ -73,10 +73,10 @@ def short(one, setup):
 
 def every_program(columns, ratios):
     table = Table(
-        "Programs: on against off, CPU time of the best pass",
+        "Programs: on against off, CPU time",
         ["program"] + [short(*column) for column in columns],
         ["own: 3.12's and 3.13's -X perf; floor: an evaluator that is a single jump (floor.c)"]
-        + ["every run gave the same result, on and off"],
+        + ["the median of all processes' best passes; every run gave the same result, on and off"],
     )
     for name in names():
         changes = [100 * (ratios[one, setup, name].value - 1) for one, setup in columns]
