@@ -90,7 +90,12 @@ class Bench:
         self.tally.report(case, repr(expected), expected == got, repr(got))
 
     def command(self, *arguments):
-        return [RUN, "--", self.interpreter] + list(arguments)
+        """Quiet, so that all that is on stderr is the program's."""
+        return [RUN, "-q", "--", self.interpreter] + list(arguments)
+
+    def clear_work(self):
+        shutil.rmtree(self.work)
+        os.mkdir(self.work)
 
     def perf_script(self, *options):
         return self.run(["perf", "script", "--fields", "pid,ip,sym"] + list(options)).stdout
@@ -115,7 +120,7 @@ class Bench:
         handle, data = tempfile.mkstemp(dir=self.folder)
         os.close(handle)
         process = subprocess.Popen(
-            [RUN, "-o", data, "--", self.interpreter, "-c", HANDLER] + list(arguments),
+            [RUN, "-q", "-o", data, "--", self.interpreter, "-c", HANDLER] + list(arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -134,7 +139,7 @@ def passes_through(bench):
     bench.check("arguments and stdout", repr(odd) + "\n", done.stdout)
     bench.check("stdin and stderr", "from\nstdin\n", done.stderr)
     bench.check("status 0", 0, done.returncode)
-    done = bench.run([RUN, bench.interpreter, "-c", "raise SystemExit(41)"])
+    done = bench.run([RUN, "-q", bench.interpreter, "-c", "raise SystemExit(41)"])
     bench.check("status 41, without --", 41, done.returncode)
     bench.check("nothing added to output", ("", ""), (done.stdout, done.stderr))
     code = "import os; print(os.environ.get('HOME'))"
@@ -159,7 +164,19 @@ def refuses(bench):
     bench.check("a directory", 126, bench.run([RUN, "--", bench.work]).returncode)
     bench.check("no program", 2, bench.run([RUN]).returncode)
     bench.check("no program after --", 2, bench.run([RUN, "--"]).returncode)
-    bench.check("options without --", 2, bench.run([RUN, "-F", "99", "true"]).returncode)
+    for case, options in (
+        ("an option of perf without --", ["-k", "1", "true"]),
+        ("an unknown option", ["--no-such-option", "--", "true"]),
+        ("an option without its value", ["--top"]),
+        ("no number", ["--freq=often", "true"]),
+        ("a stack too large", ["--stack-size", "65536", "true"]),
+        ("no such call graph", ["--call-graph", "guess", "true"]),
+        ("the profile to stdout", ["-o-", "--", "true"]),
+        ("--report and a program", ["--report", "perf.data", "true"]),
+    ):
+        done = bench.run([RUN] + options)
+        got = (done.returncode, done.stdout, len(done.stderr.splitlines()))
+        bench.check(case + ": status, stdout, lines on stderr", (2, "", 1), got)
     done = bench.run([RUN, "-e", "no-such-event", "--", bench.interpreter, "-c", "print('ran')"])
     bench.check("perf's error: status, program not run", (1, ""), (done.returncode, done.stdout))
     bench.check("perf's error is shown", True, "no-such-event" in done.stderr)
@@ -243,19 +260,19 @@ def control_c(bench):
     text = text.decode()
     bench.check("Ctrl-C arrives once, SIGTERM never", ["seen [2]"], re.findall(r"seen .*\]", text))
     bench.check("Ctrl-C: the program's status", (True, 7), (os.WIFEXITED(status), status >> 8))
-    bench.check("on a terminal, what to do next", True, "next: perf report\r\n" in text)
+    bench.check("Ctrl-C, -q on a terminal: nothing of ours", [], re.findall("pyperf-run|samples", text))
 
 
 def profile(bench):
-    for name in os.listdir(bench.work):
-        os.unlink(os.path.join(bench.work, name))
+    bench.clear_work()
     script = os.path.join(bench.folder, "hot.py")
     with open(script, "w") as out:
         out.write(HOT)
     done = bench.run(bench.command(script))
     pids = done.stdout.split()
     bench.check("parent and child ran", 2, len(set(pids)))
-    bench.check("default output", ["perf.data"], os.listdir(bench.work))
+    bench.check("default output", ["perf.data", "perf.data.images"], sorted(os.listdir(bench.work)))
+    bench.check("nothing in perf's cache", [], os.listdir(bench.home))
     maps = ["/tmp/perf-%s.map" % pid for pid in pids]
     bench.check("maps are gone", [], [path for path in maps if os.path.exists(path)])
     bench.check("private directory is gone", [], os.listdir(bench.temporary))
@@ -265,22 +282,78 @@ def profile(bench):
         named = [stack for stack in stacks if "py::hot:" + script in stack]
         bench.check("names after all is gone, " + who, True, len(named) >= len(stacks) / 2 > 5)
     other = os.path.join(bench.folder, "other.data")
-    done = bench.run([RUN, "-o", other, "-F", "99", "--", bench.interpreter, script, "alone"])
+    done = bench.run([RUN, "-q", "-o", other, "-F", "99", "--", bench.interpreter, script, "alone"])
     bench.check("-o", (0, True), (done.returncode, os.path.exists(other)))
     bench.check("-o: names", True, "py::hot:" + script in bench.perf_script("-i", other))
 
 
-def cache_unwritable(bench):
-    home = os.path.join(bench.folder, "not-a-directory")
-    open(home, "w").close()
-    done = bench.run(
-        bench.command("-c", "print('ran')"), env=dict(bench.environment, HOME=home)
-    )
+def runs(bench):
+    """The images of a profile stay as long as perf keeps the profile."""
+    bench.clear_work()
+    kept = []
+    for _ in range(4):
+        bench.run(bench.command("-c", "pass"))
+        kept.append(len(os.listdir(os.path.join(bench.work, "perf.data.images"))))
+        time.sleep(1.1)  # their folders are named by the second
+    bench.check("folders of images after each run", [1, 2, 2, 2], kept)
+    for name in ("perf.data", "perf.data.old"):
+        shown = bench.run(["perf", "script", "-i", name, "--show-mmap-events"]).stdout
+        images = set(re.findall("/[^ ]*/pyperf-[^ ]*[.]so", shown))
+        bench.check(name + ": images that are there", [True], [os.path.exists(i) for i in images])
+    bench.clear_work()
+    bench.run([RUN, "-q", "true"])
+    bench.check("not Python: no images", ["perf.data"], os.listdir(bench.work))
+
+
+def no_execution(bench):
+    """Where nothing may be executed beside the profile, images are kept elsewhere."""
+    bench.clear_work()
+    place = os.path.join(bench.work, "noexec")
+    os.mkdir(place)
+    data = os.path.join(place, "perf.data")
+    mount = 'mount -t tmpfs -o noexec,size=64m none "$1" && shift && exec "$@"'
+    command = [RUN, "-o", data, "--", bench.interpreter, "-c", "print('ran')"]
+    probe = bench.run(["unshare", "-m", "sh", "-c", mount, "sh", place, "true"])
+    if probe.returncode:
+        print("SKIP %s, noexec: %s" % (bench.interpreter, probe.stderr.strip()))
+        return
+    done = bench.run(["unshare", "-m", "sh", "-c", mount, "sh", place] + command)
     kept = os.listdir(bench.temporary)
-    bench.check("no cache: the program ran", (0, "ran\n"), (done.returncode, done.stdout))
-    bench.check("no cache: images are kept, and said so", True, len(kept) == 1 and kept[0] in done.stderr)
+    bench.check("noexec: the program ran", (0, "ran\n"), (done.returncode, done.stdout))
+    bench.check("noexec: images are kept, and said so", True, len(kept) == 1 and kept[0] in done.stderr)
     for name in kept:
         shutil.rmtree(os.path.join(bench.temporary, name))
+
+
+def ordinary_user(bench):
+    """Nobody, with the kernel's own default of what is permitted."""
+    if os.getuid():
+        return
+    for path in (bench.folder, bench.temporary, bench.work, bench.home):
+        os.chmod(path, 0o777)
+    bench.clear_work()
+    os.chmod(bench.work, 0o777)
+    command = bench.command("-c", HOT, "alone")
+    paranoid = "/proc/sys/kernel/perf_event_paranoid"
+    with open(paranoid) as file:
+        before = file.read()
+    try:
+        with open(paranoid, "w") as file:
+            file.write("2")
+    except OSError:
+        print("SKIP %s, ordinary user: %s cannot be set" % (bench.interpreter, paranoid))
+        return
+    try:
+        readable = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        if bench.run(readable + [bench.interpreter, "-c", "pass"]).returncode:
+            print("SKIP %s, ordinary user: may not run it" % bench.interpreter)
+            return
+        done = bench.run(readable + command)
+    finally:
+        with open(paranoid, "w") as file:
+            file.write(before)
+    bench.check("ordinary user: status and stderr", (0, ""), (done.returncode, done.stderr))
+    bench.check("ordinary user: names", True, "py::hot:" in bench.perf_script("-f"))
 
 
 def odd_places(bench):
@@ -288,12 +361,13 @@ def odd_places(bench):
     odd = os.path.join(bench.folder, "two words: $LIB")
     os.makedirs(os.path.join(odd, "scripts"))
     shutil.copy(RUN, os.path.join(odd, "scripts"))
+    shutil.copytree(os.path.join(os.path.dirname(RUN), "run"), os.path.join(odd, "scripts", "run"))
     shutil.copytree(BUILD, os.path.join(odd, "build"), ignore=shutil.ignore_patterns("obj", "tests"))
     link = os.path.join(bench.work, "link")
     os.symlink(os.path.join(odd, "scripts", "pyperf-run"), link)
     bare = {k: v for k, v in bench.environment.items() if k != "PYPERF_LIBRARY"}
     code = "print('libpyperf.so' in open('/proc/self/maps').read())"
-    done = bench.run([link, bench.interpreter, "-c", code], env=bare)
+    done = bench.run([link, "-q", bench.interpreter, "-c", code], env=bare)
     bench.check("path with blanks, through a link", ("True\n", ""), (done.stdout, done.stderr))
 
 
@@ -311,7 +385,9 @@ def main():
             inherited_signals,
             control_c,
             profile,
-            cache_unwritable,
+            runs,
+            no_execution,
+            ordinary_user,
             odd_places,
         ):
             cases(bench)

@@ -1,0 +1,34 @@
+#!/bin/sh
+# launch.sh: what perf record runs. Starts the program as it would have been started without us,
+# and keeps its exit status.
+#
+#     launch.sh DIR PRELOAD IMAGES IGNORED STDERR UNUSED program [arguments]
+#
+# DIR is pyperf-run's private directory, IGNORED the signals that the program shall ignore, STDERR
+# and UNUSED numbers of descriptors (record.sh, spare_descriptors).
+set -u
+
+dir=$1 preload=$2 images=$3 ignored=$4 err=$5 unused=$6
+shift 6
+echo $$ >"$dir/launcher"
+# Caught, not ignored: what is ignored stays so in the program.
+trap : HUP INT QUIT USR1 USR2 TERM
+# The shell reports a child that died of a signal. The program's parent did not ask for that.
+exec 2>/dev/null
+(
+    # shellcheck disable=SC2086  # a list of names
+    [ -z "$ignored" ] || trap '' $ignored
+    export LD_PRELOAD="$preload" PYPERF_DIR="$images" PYTHONPERFSUPPORT=1
+    # $$ is the launcher's number even here.
+    read -r program _ </proc/self/stat
+    echo "$program" >"$dir/program"
+    eval "exec 2>&$err"
+    # Ours, and an eventfd that perf leaves open.
+    for number in $unused; do
+        eval "exec $number>&-"
+    done
+    exec "$@"
+)
+echo $? >"$dir/status"
+: <>"$dir/canary"
+exit 0

@@ -1,0 +1,470 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2317  # pass_on and what it calls: by trap
+# shellcheck disable=SC2154  # variables of pyperf-run
+# record.sh: perf record around the program. Read by pyperf-run, which has parsed the options.
+#
+# The processes of a run, all in one process group, so that a terminal's Ctrl-C and Ctrl-Z reach
+# the program as if it had been started alone:
+#
+#     pyperf-run      passes signals on, waits, tidies up
+#      |- canary      dies of a signal sent to the whole group: see pass_on
+#      |- progress.py on a terminal
+#      `- perf record
+#          `- launch.sh       keeps the exit status
+#              `- the program          the only one with libpyperf.so in it
+#
+# Why a launcher stays between perf and the program: on Ctrl-C, SIGTERM or a full disk perf stops
+# recording and sends SIGTERM to the command it started. A program that would have caught the
+# Ctrl-C and closed its files would die of that; the launcher takes it instead, and perf waits.
+
+# $@: options of perf record, as many as perf_words says; then the program.
+record() {
+    check_program "$perf_words" "$@"
+    command -v perf >/dev/null || fail 1 'perf is not installed: apt-get install linux-perf'
+    find_library
+    find_python "$interpreter"
+    spare_descriptors
+    sort_signals
+    make_directory
+    make_images
+    preload=$(preloadable "$library")${LD_PRELOAD:+:$LD_PRELOAD}
+    choose_call_graph
+    start_canary
+    catch_signals
+    start_perf "$@"
+    [ -z "$caught" ] || deliver "$caught"
+    wait_for_end
+    finish
+}
+
+# Before perf starts, because perf says nothing and leaves an empty profile. Says which file it is,
+# and what interprets it.
+check_program() {
+    shift "$1"
+    shift
+    [ $# -gt 0 ] || fail 2 'no program given; see pyperf-run --help'
+    case $1 in
+    */*)
+        [ -e "$1" ] || fail 127 "$1: no such file"
+        [ ! -d "$1" ] || fail 126 "$1: is a directory, not a program"
+        [ -x "$1" ] || fail 126 "$1: not executable (chmod +x, or name its interpreter)"
+        find_interpreter "$1"
+        return ;;
+    esac
+    denied=
+    if ! search_path "$1"; then
+        [ -z "$denied" ] || fail 126 "$denied: not executable"
+        fail 127 "$1: not found in PATH"
+    fi
+    find_interpreter "$found"
+}
+
+# $1: a command's name. Sets found; denied when there is one that may not be executed.
+search_path() {
+    search=${PATH-}:
+    while [ -n "$search" ]; do
+        found=${search%%:*}
+        found=${found:-.}/$1
+        search=${search#*:}
+        [ -f "$found" ] || continue
+        [ ! -x "$found" ] || return 0
+        denied=$found
+    done
+    return 1
+}
+
+# $1: a program. Its interpreter, when it is a script; a shell's script may start anything.
+find_interpreter() {
+    interpreter=$1
+    first=$(head -c 256 -- "$1" 2>/dev/null | head -n 1 | tr -d '\000')
+    case $first in
+    '#!'*) ;;
+    *) return ;;
+    esac
+    interpreter=
+    # shellcheck disable=SC2086  # as the kernel splits it, or env
+    for word in ${first#??}; do
+        case $word in
+        */env | -* | *=*) continue ;;
+        */*) interpreter=$word ;;
+        *) ! search_path "$word" || interpreter=$found ;;
+        esac
+        break
+    done
+}
+
+# A shell gives a background command /dev/null for stdin, and perf's stderr is kept back until the
+# end: the real ones travel to the program on two numbers that nobody uses. The program may have
+# been given open descriptors (socket activation), so look first.
+spare_descriptors() {
+    # A number that is free here would be taken by perf for one of its own files.
+    [ -e /proc/$$/fd/0 ] || exec </dev/null
+    [ -e /proc/$$/fd/1 ] || exec >/dev/null
+    [ -e /proc/$$/fd/2 ] || exec 2>/dev/null
+    unused=
+    for number in 9 8 7 6 5 4 3; do
+        [ -e /proc/$$/fd/$number ] || unused="$unused $number"
+    done
+    # shellcheck disable=SC2086  # a list of numbers
+    set -- $unused
+    [ $# -ge 2 ] || fail 1 'of the descriptors 3 to 9, two must be free'
+    in=$1
+    err=$2
+    eval "exec $in<&0 $err>&2"
+}
+
+# The program must start with the signals ignored that were ignored for us (nohup), and no others:
+# the shell sets INT and QUIT to ignored for background commands, perf sets USR2. env undoes that
+# from coreutils 8.31 on; before, only QUIT and USR2 stay ignored, because perf handles INT.
+sort_signals() {
+    wanted=
+    ignored=
+    default=
+    mask=0
+    while read -r key value; do
+        [ "$key" != SigIgn: ] || mask=$((0x${value#????????}))
+    done <"/proc/$$/status"
+    # bash ignores QUIT for itself.
+    [ -z "${BASH_VERSION-}" ] || mask=$((mask & ~4))
+    for pair in 1:HUP 2:INT 3:QUIT 10:USR1 12:USR2 15:TERM; do
+        signal=${pair#*:}
+        if [ $((mask >> (${pair%:*} - 1) & 1)) = 1 ]; then
+            ignored="$ignored $signal"
+        else
+            wanted="$wanted $signal"
+            default="$default,$signal"
+        fi
+    done
+    reset=
+    if env --default-signal=INT true 2>/dev/null; then
+        reset="env --default-signal=${default#,}"
+    fi
+}
+
+make_directory() {
+    place=${TMPDIR:-/tmp}
+    [ -d "$place" ] && [ -w "$place" ] || place=/tmp
+    dir=$(mktemp -d "$place/pyperf-run.XXXXXX") || fail 1 "cannot make a directory in $place"
+    dir=$(readlink -f -- "$dir")
+    [ "$(id -u)" != 0 ] || chmod 711 "$dir"
+}
+
+# The images lie beside the profile, where perf report looks for them for as long as they are there:
+# FILE.images/ has a folder for each run, this one and the one before, since perf keeps that one's
+# profile as FILE.old. Where nothing may be executed beside the profile, in our own directory.
+make_images() {
+    kept=
+    above=${output%"${output##*/}"}
+    above=$(cd -P -- "${above:-.}" 2>/dev/null && pwd) ||
+        fail 1 "$output: there is no such directory"
+    images=${above%/}/${output##*/}.images
+    remove_older
+    images=$images/$(date +%Y%m%d-%H%M%S)-$$
+    if ! mkdir -p "$images" 2>/dev/null || ! executes "$images"; then
+        rmdir -p "$images" 2>/dev/null
+        images=$dir/images
+        mkdir "$images"
+        executes "$images" || say "$images: nothing may be executed there, so Python functions get" \
+            'no names: set TMPDIR to a place that is not mounted noexec'
+    fi
+    # A service that is started as root and then becomes somebody else still makes images.
+    [ "$(id -u)" != 0 ] || chmod 1733 "$images"
+}
+
+# Of the runs before, all but the last, whose profile becomes FILE.old.
+remove_older() {
+    for older in "$images"/[0-9]*-[0-9]*-[0-9]*/; do
+        [ ! -d "$older" ] || set -- "$@" "$older"
+    done
+    [ -e "$output" ] || set -- "$@" none
+    while [ $# -gt 1 ]; do
+        rm -f "$1"pyperf-*.so
+        rmdir "$1" 2>/dev/null
+        shift
+    done
+}
+
+executes() {
+    printf '#!/bin/sh\n' >"$1/try" && chmod 700 "$1/try" && "$1/try"
+    try=$?
+    rm -f "$1/try"
+    return $try
+} 2>/dev/null
+
+# LD_PRELOAD is split at blanks and colons and expands "$": such a path needs another name. The
+# folder is linked, not the file, since libpyperf.so looks beside itself for the rest.
+preloadable() {
+    case $1 in
+    *[!A-Za-z0-9/._+@%,=~-]*)
+        ln -s "${1%/*}" "$dir/library"
+        printf '%s\n' "$dir/library/${1##*/}" ;;
+    *) printf '%s\n' "$1" ;;
+    esac
+}
+
+# An interpreter with frame pointers needs no copies of the stack. Asked is its code: what it says of
+# its build is not what a distribution's compiler did.
+choose_call_graph() {
+    case $call_graph in
+    dwarf) call_graph=dwarf,${stack_size:-65528} ;;
+    '')
+        if [ -z "$stack_size" ] && has_frame_pointers; then
+            call_graph=fp
+        elif [ -z "$stack_size" ] && ! perf_unwinds; then
+            say 'this perf was built without DWARF unwinding: stacks end where code has no frame' \
+                'pointers'
+            call_graph=fp
+        else
+            call_graph=dwarf,${stack_size:-65528}
+        fi ;;
+    esac
+}
+
+has_frame_pointers() {
+    inspect=$parts/pyperf-inspect
+    [ -x "$inspect" ] || inspect=${library%/*}/pyperf-inspect
+    [ -x "$inspect" ] && [ -n "$interpreter" ] || return 1
+    IFS='
+'
+    # shellcheck disable=SC2046  # paths of libraries, one a line
+    set -- "$interpreter" $(ldd "$interpreter" 2>/dev/null | sed -n 's/.*=> \(\/.*\) (0x.*/\1/p')
+    unset IFS
+    "$inspect" "$@" 2>/dev/null | grep -q '^frame-pointers=yes'
+}
+
+# perf before 4.17 does not tell, and can.
+perf_unwinds() {
+    features=$(perf version --build-options 2>/dev/null)
+    case $features in
+    *unwind*) printf '%s\n' "$features" | grep -q 'unwind: *\[ on' ;;
+    esac
+}
+
+# Opening a fifo waits for the other side: the canary sleeps until we kill it, or, should we have
+# been killed ourselves, until the launcher opens the fifo.
+start_canary() {
+    [ -p "$dir/canary" ] || mkfifo "$dir/canary"
+    (
+        eval "exec $in<&- $err>&-"
+        # shellcheck disable=SC2016,SC2086  # $1 is that sh's; $reset is a command and arguments
+        exec $reset sh -c 'read -r _ <"$1"' pyperf-run "$dir/canary"
+    ) >/dev/null 2>&1 &
+    canary=$!
+}
+
+catch_signals() {
+    caught=
+    perf=
+    for signal in $wanted; do
+        # shellcheck disable=SC2064  # the name is meant to be fixed now
+        trap "pass_on $signal" "$signal"
+    done
+}
+
+# 65528 is the largest stack copy that perf takes. Frames that do not fit are missing from the
+# profile: perf's own 8192 hold about 13 Python calls, this more than 100. At 199 samples a second
+# that is 13 MB/s for each busy CPU, which a disk can write; 199 is no divisor of the usual timers.
+# -N: perf's build-id cache would get a copy of every library, for ever. An archive needs a cache of
+# its own, which --buildid-all gives the images too; without it, only those with a sample.
+# What the user gave comes later and wins. -o must be named: with a pipe for stdout, and no name,
+# perf writes the profile into the pipe.
+# Without -q: it silences errors too. finish drops what is chatter.
+start_perf() {
+    words=$#
+    number=0
+    while [ "$number" -lt "$words" ]; do
+        if [ "$number" = "$perf_words" ]; then
+            # shellcheck disable=SC2086  # $reset is a command with its arguments
+            set -- "$@" -- $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" "$ignored" \
+                "$err" "$unused"
+        fi
+        set -- "$@" "$1"
+        shift
+        number=$((number + 1))
+    done
+    [ -z "$event" ] || set -- -e "$event" "$@"
+    [ -z "$frequency" ] || set -- -F "$frequency" "$@"
+    set -- record -o "$output" --call-graph "$call_graph" --buildid-all "$@"
+    if [ -n "$archive" ]; then
+        set -- --buildid-dir "$dir/debug" "$@"
+    else
+        shift
+        set -- record -N "$@"
+    fi
+    older=$(stat -c %i -- "$output" 2>/dev/null)
+    (
+        # perf dies of these without having written its data, and the launcher can undo it.
+        [ -z "$reset" ] || trap '' HUP QUIT USR1
+        eval "exec <&$in $in<&- 2>\"\$dir/log\""
+        exec perf "$@"
+    ) &
+    perf=$!
+    progress=
+    if [ -t 2 ] && [ -z "$quiet" ] && [ -n "$python" ]; then
+        "$python" -E -s "$parts/progress.py" "$output" "$perf" "$older" >&2 &
+        progress=$!
+    fi
+}
+
+# A signal to the whole group (Ctrl-C, timeout, kill %1) has reached the program already, and a
+# second Ctrl-C is often "stop at once": passed on is what was sent to us alone. The canary tells,
+# by having died of it.
+pass_on() {
+    caught=$1
+    interrupted=yes
+    [ -n "$perf" ] || return
+    # One kill may reach us twice, as a process and as a member of the group.
+    trap '' "$1"
+    sleep 0.1
+    # shellcheck disable=SC2064
+    trap "pass_on $1" "$1"
+    if canary_died_of "$1"; then
+        start_canary
+        return
+    fi
+    # Without $reset the canary does not die of these two, so the keyboard cannot be told apart.
+    case $1:$reset in
+    INT: | QUIT:) ! (: </dev/tty) || return ;;
+    esac
+    deliver "$1"
+} 2>/dev/null
+
+deliver() {
+    while [ ! -s "$dir/program" ] && kill -0 "$perf"; do
+        sleep 0.1
+    done
+    read -r program <"$dir/program" && kill -s "$1" "$program"
+} 2>/dev/null
+
+canary_died_of() {
+    state=gone
+    read -r _ _ state _ <"/proc/$canary/stat"
+    case $state in
+    gone | Z | X) ;;
+    *) return 1 ;;
+    esac
+    wait "$canary"
+    means_death_of $? "$1"
+}
+
+# kill -l takes a signal's number too: an exit status of 15 is not SIGTERM.
+means_death_of() {
+    [ "$1" -gt 128 ] && [ "$(kill -l "$1" 2>/dev/null)" = "$2" ]
+}
+
+# wait returns early for each signal that arrives. The launcher outlives a perf that was killed,
+# and with it the program.
+wait_for_end() {
+    interrupted=yes
+    while [ -n "$interrupted" ]; do
+        interrupted=
+        wait "$perf"
+        status=$?
+        # 127: the wait before had not been interrupted after all.
+        [ $status = 127 ] || perf_status=$status
+    done
+    while [ ! -s "$dir/status" ] && read -r launcher <"$dir/launcher" && kill -0 "$launcher"; do
+        sleep 0.2
+    done
+} 2>/dev/null
+
+finish() {
+    refused=1
+    {
+        kill -s KILL "$canary"
+        wait "$canary"
+        [ -z "$progress" ] || wait "$progress"
+    } 2>/dev/null
+    if [ ! -s "$dir/program" ]; then
+        [ -n "$caught" ] || explain_perf
+        remove_unused
+        rm -rf "$dir"
+        [ -z "$caught" ] || die_of "$caught"
+        exit "$refused"
+    fi
+    grep -v '^\[ perf record: ' "$dir/log" >&2
+    remove_maps
+    case $perf_status in
+    # perf ends itself with the signal that made it stop.
+    0 | 130 | 143) show_profile ;;
+    *)
+        say "perf record failed with status $perf_status before the program ended:" \
+            'the profile is incomplete, record again' ;;
+    esac
+    status=1
+    [ ! -s "$dir/status" ] || read -r status <"$dir/status"
+    remove_unused
+    [ -n "$kept" ] || rm -rf "$dir"
+    leave "$status"
+}
+
+# The program has ended: what comes now may be cut short, and its exit status is still the answer.
+show_profile() {
+    trap : INT QUIT
+    # shellcheck disable=SC2064  # the name is meant to be fixed now
+    trap "rm -rf '$dir'; exit 143" TERM HUP
+    answer "$output" stderr
+    if [ -n "$archive" ]; then
+        "$parts/archive.sh" "$output" "$dir/debug" "$archive"
+    fi
+    [ -n "$quiet" ] || [ ! -t 2 ] || say "the profile is $output: perf report -i $output"
+}
+
+# Images of a program that was not Python, and those that could not be kept beside the profile.
+remove_unused() {
+    if [ "$images" != "$dir/images" ]; then
+        { rmdir "$images" && rmdir "${images%/*}"; } 2>/dev/null
+    elif [ -n "$(ls -A "$images" 2>/dev/null)" ]; then
+        kept=$images
+        say "the trampoline images could not be put beside $output: perf report needs $images," \
+            "remove $dir when done"
+    fi
+}
+
+# The one line that matters, of the 15 that perf prints. The program was not run.
+explain_perf() {
+    if grep -q 'Error: unknown \(option\|switch\)' "$dir/log"; then
+        refused=2
+        say "perf record: $(sed -n 's/^ *Error: //p' "$dir/log"); see pyperf-run --help"
+        return
+    fi
+    if ! grep -q perf_event_paranoid "$dir/log"; then
+        say 'perf record failed, the program was not run:'
+        cat "$dir/log" >&2
+        return
+    fi
+    # Not with read: such a file gives all it has to the first read of a single byte.
+    paranoid=$(cat /proc/sys/kernel/perf_event_paranoid)
+    if [ "$(id -u)" = 0 ]; then
+        todo='in a container, start it with --cap-add PERFMON and --security-opt seccomp=unconfined'
+    else
+        todo='as root, run: sysctl kernel.perf_event_paranoid=1 (or be root, or have CAP_PERFMON)'
+    fi
+    say "perf is not permitted here (kernel.perf_event_paranoid is $paranoid): $todo"
+}
+
+# A process that has an image does not need its /tmp/perf-PID.map; one that could make none does,
+# and said so.
+remove_maps() {
+    for image in "$images"/pyperf-*.so; do
+        pid=${image##*/pyperf-}
+        map=/tmp/perf-${pid%%-*}.map
+        if [ -f "$map" ] && [ ! -h "$map" ] &&
+            [ "$(stat -c %u "$map")" = "$(stat -c %u "$image")" ]; then
+            rm -f "$map"
+        fi
+    done
+} 2>/dev/null
+
+# A caller that sent us a signal, or a shell after Ctrl-C, wants to see that the program died of it.
+leave() {
+    if [ -n "$caught" ] && means_death_of "$1" "$caught"; then
+        die_of "$caught"
+    fi
+    exit "$1"
+}
+
+die_of() {
+    trap - "$1"
+    kill -s "$1" $$
+}
