@@ -13,7 +13,7 @@ PROGRAM = "/usr/bin/gunicorn"
 WORKERS = 4
 
 
-def look_at(bench, outermost, *options):
+def gunicorn(bench, *options):
     packages.require(PROGRAM, "gunicorn")
 
     def command(bench, port):
@@ -22,7 +22,11 @@ def look_at(bench, outermost, *options):
         words += ["--chdir", serving.programs(bench)]
         return words + list(options) + ["orders:application"]
 
-    kind = serving.Kind(command, WORKERS, signal.SIGTERM, ["orders"])
+    return serving.Kind(command, WORKERS, signal.SIGTERM, ["orders"])
+
+
+def look_at(bench, outermost, *options):
+    kind = gunicorn(bench, *options)
     visit.look_at_server(bench, kind, 1, lambda names: any(map(outermost, names)))
 
 
@@ -36,3 +40,8 @@ def gunicorn_with_gevent(bench):
     """The outermost function of a greenlet is gevent's."""
     packages.require_module("gevent")
     look_at(bench, lambda name: name.endswith("/gevent/baseserver.py"), "--worker-class", "gevent")
+
+
+@case(CASES, needs=("servers",))
+def gunicorn_toggled(bench):
+    visit.look_at_toggle(bench, gunicorn(bench), lambda names: ("<module>:" + PROGRAM) in names)

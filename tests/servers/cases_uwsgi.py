@@ -15,7 +15,7 @@ PLUGIN = "/usr/lib/uwsgi/plugins/python3_plugin.so"
 WORKERS = 2
 
 
-def look_at(bench, applications, interpreters, *options):
+def uwsgi(bench, applications, *options):
     packages.require(PROGRAM, "uwsgi-core")
     packages.require(PLUGIN, "uwsgi-plugin-python3")
 
@@ -27,7 +27,11 @@ def look_at(bench, applications, interpreters, *options):
             words += ["--mount", "/%s=%s" % (name, serving.program(bench, name))]
         return words + list(options)
 
-    kind = serving.Kind(command, WORKERS, signal.SIGINT, applications)
+    return serving.Kind(command, WORKERS, signal.SIGINT, applications)
+
+
+def look_at(bench, applications, interpreters, *options):
+    kind = uwsgi(bench, applications, *options)
     visit.look_at_server(bench, kind, interpreters, lambda names: not names)
 
 
@@ -43,3 +47,9 @@ def uwsgi_sub_interpreters(bench):
 def uwsgi_one_interpreter(bench):
     """Ended as it should be when the worker ends."""
     look_at(bench, ["orders", "prices"], 1, "--single-interpreter")
+
+
+@case(CASES, needs=("servers",))
+def uwsgi_toggled(bench):
+    kind = uwsgi(bench, ["orders"], "--single-interpreter")
+    visit.look_at_toggle(bench, kind, lambda names: not names)

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import signal
 
 import recording
 import serving
@@ -73,7 +74,35 @@ def look_at_server(bench, kind, interpreters, beneath):
         look_at_workers(bench, kind, sorted(found), seen.samples, beneath)
 
 
-def look_at_workers(bench, kind, pids, samples, beneath):
+def look_at_toggle(bench, kind, beneath):
+    """Always loaded and dormant; on while perf looks, by a signal from outside, and off again."""
+    if not recording.wanted(bench):
+        return
+    number = signal.SIGRTMIN + 5
+    environment = bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="SIGRTMIN+5")
+    requests = kind.requests()[: REQUESTS // 2]
+    seen, before = {}, set()
+    with Server(bench, kind, environment) as server:
+        pids = sorted({int(one.process) for one in server.ask(kind.requests()[:40])})
+        before.update(os.listdir(bench.images))
+        for state in ("on", "off"):
+            for pid in pids:
+                os.kill(pid, number)
+            server.ask(kind.requests()[:40])  # Python runs what is pending
+            with recording.Recording(bench, server.pids) as recorded:
+                answers = server.ask(requests)
+            good = sum(one.status == 200 for one in answers)
+            bench.equal("%s by a signal: right answers" % state, len(requests), good)
+            seen[state] = recorded.samples()
+        status, left = server.stop()
+    bench.equal("dormant: images", set(), before)
+    bench.equal("toggled: status, processes left", (0, 0), (status, left))
+    look_at_workers(bench, kind, pids, seen["on"], beneath, 50)
+    named = sum(1 for one in seen["off"] if one.python)
+    bench.equal("off again: samples with a Python function", 0, named)
+
+
+def look_at_workers(bench, kind, pids, samples, beneath, at_least=100):
     recording.look_at_evaluator(bench, [one for one in samples if one.pid in pids])
     chains = {
         serving.program(bench, name): serving.APPLICATIONS[name].CHAIN for name in kind.applications
@@ -81,4 +110,5 @@ def look_at_workers(bench, kind, pids, samples, beneath):
     for number, pid in enumerate(pids, 1):
         own = [one for one in samples if one.pid == pid]
         for path, chain in sorted(chains.items()):
-            recording.look_at_stacks(bench, "worker %d" % number, own, path, chain, beneath)
+            what = "worker %d" % number
+            recording.look_at_stacks(bench, what, own, path, chain, beneath, at_least)
