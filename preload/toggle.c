@@ -34,7 +34,9 @@
  *                (session.c)   reads what is there                     handler
  *
  * Not before: _signal would find a handler there that is not its own, and show it as None. From
- * there until Py_Finalize takes it away the signal does not end the program. */
+ * there until Py_Finalize takes it away the signal does not end the program. Nor is it installed
+ * where somebody else has the signal already: a program in C, nohup, or perf record, which has what
+ * it starts ignore USR2. */
 #include "toggle.h"
 
 #include <errno.h>
