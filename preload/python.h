@@ -85,6 +85,15 @@ typedef void *(*python_evaluator)(void);
     X(python_object *, PyExc_RuntimeError)                                                         \
     X(int, Py_IgnoreEnvironmentFlag)
 
+/* Include/methodobject.h: PyMethodDef */
+struct method_definition {
+    const char *name;
+    python_object *(*function)(python_object *self, python_object *argument);
+    int flags;
+    const char *doc;
+};
+enum { METH_VARARGS = 0x1, METH_NOARGS = 0x4, METH_O = 0x8 };
+
 struct python {
     const struct layout *layout;
     uintptr_t evaluator;   /* _PyEval_EvalFrameDefault */

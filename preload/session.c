@@ -23,6 +23,7 @@
 #include "report.h"
 #include "switches.h"
 #include "sys_functions.h"
+#include "toggle.h"
 
 #define NOT_PROFILING "not profiling"
 
@@ -41,14 +42,25 @@ static struct session {
     char directory[PATH_MAX];
 } session;
 
+/* Said when somebody asked for it, now or for later. */
+static void report_refusal(const struct failure *why)
+{
+    if (toggle_is_wanted())
+        report_failure(NOT_PROFILING ", and the signal of PYPERF_TOGGLE_SIGNAL ends the program",
+                       why);
+    else if (switches_in_environment())
+        report_failure(NOT_PROFILING, why);
+}
+
 /* The interpreter and its threads are no more. The program may start another one, which is decided
  * on by its own switches: so the jump has to be in place again. That is a few system calls, which
  * a process that is off and about to exit shall not make. */
 static void life_ended(void)
 {
-    bool wanted = profile_is_active() || switches_in_environment() || session.embedded ||
-                  session.state == SESSION_WAITING;
+    bool wanted = profile_is_active() || switches_in_environment() || toggle_is_wanted() ||
+                  session.embedded || session.state == SESSION_WAITING;
     session.confirmed = false;
+    toggle_life_ended();
     if (wanted && profile_restart())
         session.state = SESSION_WAITING;
 }
@@ -61,8 +73,7 @@ static bool confirm(const void *frame)
     if (!layout_confirm(&session.python, frame, &why)) {
         session.state = SESSION_REFUSED;
         profile_deactivate();
-        if (switches_in_environment())
-            report_failure(NOT_PROFILING, &why);
+        report_refusal(&why);
         return false;
     }
     sys_functions_add(&session.python);
@@ -71,6 +82,13 @@ static bool confirm(const void *frame)
         session.python.Py_AtExit(life_ended);
     session.confirmed = true;
     return true;
+}
+
+/* Off; but the toggle needs a later frame, and the jump is how we see it. */
+static void stay_off(void)
+{
+    if (!toggle_is_due())
+        profile_deactivate();
 }
 
 /* The frames of an interpreter that is starting, until it has read its command line. */
@@ -90,12 +108,12 @@ static void decide(const void *frame)
     session.embedded = argc == 0;
     session.state = SESSION_DECIDED;
     if (switches == SWITCHES_OFF || session.python.layout->has_own_map)
-        profile_deactivate();
+        stay_off();
     if (switches == SWITCHES_OFF)
         return;
     sys_functions_stop_own();
     if (!profile_activate(switches == SWITCHES_MAP ? REGISTRY_MAP : REGISTRY_JITDUMP, &why)) {
-        profile_deactivate();
+        stay_off();
         report_failure(NOT_PROFILING, &why);
     }
 }
@@ -105,6 +123,9 @@ uintptr_t hook_resolve(void *frame)
     int saved = errno;
     if (session.state == SESSION_WAITING)
         decide(frame);
+    if (session.state == SESSION_DECIDED && toggle_is_due() &&
+        toggle_install(&session.python, frame) && !profile_is_active())
+        profile_deactivate();
     uintptr_t target = profile_frame(frame);
     errno = saved;
     return target;
@@ -219,13 +240,20 @@ static bool install(struct failure *why)
     return true;
 }
 
+static bool has_own_switch(void)
+{
+    const struct layout *layout = python_layout(NULL);
+    return python_has_own_support() || (layout != NULL && layout->has_own_map);
+}
+
 void session_start(void)
 {
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
     report_remember_stderr();
-    if (!python_has_own_support() && !install(&why) && switches_in_environment())
-        report_failure(NOT_PROFILING, &why);
+    toggle_start(has_own_switch());
+    if (!python_has_own_support() && !install(&why))
+        report_refusal(&why);
     errno = saved;
 }
 

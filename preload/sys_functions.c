@@ -6,15 +6,6 @@
 #include "functions.h"
 #include "profile.h"
 
-/* Include/methodobject.h */
-struct method_definition {
-    const char *name;
-    python_object *(*function)(python_object *self, python_object *argument);
-    int flags;
-    const char *doc;
-};
-enum { METH_VARARGS = 0x1, METH_NOARGS = 0x4, METH_O = 0x8 };
-
 /* Include/object.h: PyTypeObject.tp_name */
 enum { TYPE_NAME = 24 };
 

@@ -50,6 +50,7 @@ import cases_stacks
 import cases_switches
 import cases_sys
 import cases_toggle
+import cases_toggle_signal
 import cases_unwound
 import harness
 import interpreters
@@ -70,6 +71,7 @@ MODULES = (
     cases_switches,
     cases_sys,
     cases_toggle,
+    cases_toggle_signal,
     cases_jitdump,
     cases_children,
     cases_evaluators,

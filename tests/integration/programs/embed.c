@@ -1,6 +1,8 @@
 /* A program with Python inside: embed HOW FILE runs the file in an interpreter that has no command
  * line of its own. HOW is how it is initialised. */
 #include <Python.h>
+
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,6 +50,14 @@ static int by_main(const char *option, const char *path)
     return Py_Main(4, arguments);
 }
 
+static void say_so(int number)
+{
+    char text[] = "the program's handler\n";
+    (void)number;
+    if (write(STDOUT_FILENO, text, sizeof text - 1) < 0)
+        _exit(1);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3)
@@ -61,7 +71,10 @@ int main(int argc, char **argv)
         Py_Initialize();
     else if (strcmp(how, "no-signals") == 0)
         Py_InitializeEx(0);
-    else
+    else if (strcmp(how, "handler") == 0) {
+        signal(SIGUSR2, say_so);
+        Py_Initialize();
+    } else
         configured(how);
     int status = run(argv[2]);
     Py_Finalize();

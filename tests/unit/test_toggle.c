@@ -1,0 +1,130 @@
+/* test_toggle.c - which signals can be asked for, by which names. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../preload/toggle.h"
+#include "support/support.h"
+
+/* Linux on x86-64 (signal(7)), of which glibc keeps 32 and 33 for itself. */
+static const struct name {
+    const char *value;
+    int number;
+} names[] = {
+    {"USR1", 10},     {"USR2", 12},     {"SIGUSR1", 10}, {"SIGUSR2", 12},    {"usr2", 12},
+    {"SigUsr2", 12},  {"10", 10},       {"12", 12},      {"34", 34},         {"64", 64},
+    {"RTMIN", 34},    {"SIGRTMIN", 34}, {"rtmin", 34},   {"RTMIN+0", 34},    {"SIGRTMIN+3", 37},
+    {"RTMIN+03", 37}, {"RTMIN+30", 64}, {"RTMAX", 64},   {"SIGRTMAX-1", 63}, {"RTMAX-30", 34},
+};
+
+static const char *const refused[] = {
+    /* nothing */
+    "", " ", "SIG", "USR", "USR0", "USR3", "USR22", "SIGSIGUSR2", "SIGSIG", "USR2 ", " USR2",
+    "USR2\n", "USR2,USR1", "SIGNAL", "yes", "true", "user2", "SIG12", "SIG 12",
+    /* numbers */
+    "0", "-1", "-12", "+12", " 12", "12 ", "012", "0x0c", "12.0", "1e1", "65", "99", "100", "268",
+    "4294967308", "18446744073709551628", "32", "33", "\u0663\u0664",
+    /* real-time ones that there are not */
+    "RTMIN-1", "RTMIN+31", "RTMIN+99", "RTMIN+034", "RTMIN+", "RTMIN++3", "RTMIN+-3", "RTMIN+ 3",
+    "RTMIN+3 ", "RTMIN+x", "RTMIN3", "RTMIN+4294967299", "RTMAX+1", "RTMAX-31", "RTMAX-99",
+    "RTMAX-", "RTMI", "RT", "RTMINUS",
+    /* what others send */
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "SEGV", "PIPE", "ALRM",
+    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS", "SIGTERM", "SIGKILL", "SIGINT"};
+
+START_TEST(names_of_signals)
+{
+    ck_assert_int_eq(SIGRTMIN, 34);
+    ck_assert_int_eq(SIGRTMAX, 64);
+    for (size_t i = 0; i < LENGTH_OF(names); i++) {
+        int number = toggle_signal(names[i].value);
+        ck_assert_msg(number == names[i].number, "\"%s\" is %d, expected %d", names[i].value,
+                      number, names[i].number);
+    }
+}
+END_TEST
+
+START_TEST(no_others)
+{
+    for (size_t i = 0; i < LENGTH_OF(refused); i++) {
+        int number = toggle_signal(refused[i]);
+        ck_assert_msg(number == 0, "\"%s\" is %d, expected 0", refused[i], number);
+    }
+}
+END_TEST
+
+/* Numbers below the real-time ones, all of them. */
+START_TEST(only_two_of_the_old_ones)
+{
+    for (int number = 0; number < 34; number++) {
+        char value[12];
+        snprintf(value, sizeof value, "%d", number);
+        ck_assert_int_eq(toggle_signal(value), number == 10 || number == 12 ? number : 0);
+    }
+}
+END_TEST
+
+/* What is said at start, and whether there is to be a toggle. */
+static const char *said_by_start(bool interpreter_has_own)
+{
+    int saved = dup(STDERR_FILENO);
+    int file = open(in_folder("said"), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    dup2(file, STDERR_FILENO);
+    toggle_start(interpreter_has_own);
+    dup2(saved, STDERR_FILENO);
+    close(file);
+    close(saved);
+    return read_file(in_folder("said"), NULL);
+}
+
+START_TEST(not_asked_for)
+{
+    unsetenv("PYPERF_TOGGLE_SIGNAL");
+    for (int i = 0; i < 2; i++) {
+        ck_assert_str_eq(said_by_start(false), "");
+        ck_assert_str_eq(said_by_start(true), "");
+        ck_assert(!toggle_is_wanted() && !toggle_is_due());
+        toggle_life_ended();
+        ck_assert(!toggle_is_due());
+        setenv("PYPERF_TOGGLE_SIGNAL", "", 1);
+    }
+}
+END_TEST
+
+START_TEST(asked_for)
+{
+    setenv("PYPERF_TOGGLE_SIGNAL", "USR2", 1);
+    ck_assert_str_eq(said_by_start(false), "");
+    ck_assert(toggle_is_wanted() && toggle_is_due());
+}
+END_TEST
+
+static void is_refused_in_one_line(const char *said)
+{
+    static const char start[] = "libpyperf: PYPERF_TOGGLE_SIGNAL is not used: ";
+    ck_assert_msg(strncmp(said, start, strlen(start)) == 0, "said: %s", said);
+    ck_assert_ptr_eq(strchr(said, '\n'), said + strlen(said) - 1);
+    ck_assert(!toggle_is_wanted() && !toggle_is_due());
+    toggle_life_ended();
+    ck_assert(!toggle_is_due());
+}
+
+START_TEST(asked_for_in_vain)
+{
+    setenv("PYPERF_TOGGLE_SIGNAL", "USR2", 1);
+    is_refused_in_one_line(said_by_start(true));
+    setenv("PYPERF_TOGGLE_SIGNAL", "TERM\nno line", 1);
+    is_refused_in_one_line(said_by_start(false));
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {names_of_signals, no_others, only_two_of_the_old_ones,
+                                  not_asked_for,    asked_for, asked_for_in_vain};
+    return run_suite("toggle", tests, LENGTH_OF(tests));
+}
