@@ -44,4 +44,9 @@ def gunicorn_with_gevent(bench):
 
 @case(CASES, needs=("servers",))
 def gunicorn_toggled(bench):
-    visit.look_at_toggle(bench, gunicorn(bench), lambda names: ("<module>:" + PROGRAM) in names)
+    """What has been running since before has no name: the worker's loop and all around it."""
+
+    def beneath(names):
+        return any(name.endswith("/gunicorn/workers/sync.py") for name in names)
+
+    visit.look_at_toggle(bench, gunicorn(bench), beneath)
