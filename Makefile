@@ -2,7 +2,7 @@
 # make check              unit tests, integration tests on every interpreter found, then servers
 # make help               all targets and variables
 
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^version=//p' scripts/pyperf-run)
 
 CC      ?= cc
 O       ?= build

@@ -37,7 +37,8 @@ install-extras: all
 	install -m 644 scripts/completions/pyperf-run.fish $(DESTDIR)$(fishdir)
 	for part in $(wildcard scripts/run/*.sh scripts/run/*.py) $(foreach made, \
 	    $(basename $(notdir $(wildcard scripts/run/*.c))),$(O)/$(made) $(O)/$(made).so); do \
-	    [ ! -f $$part ] || install -D -t $(DESTDIR)$(partdir) $$part || exit; \
+	    [ ! -f $$part ] || install -D -m $$([ -x $$part ] && echo 755 || echo 644) \
+	        -t $(DESTDIR)$(partdir) $$part || exit; \
 	done
 	[ ! -f $(O)/flamegraph.html ] || install -D -m 644 -t $(DESTDIR)$(datadir) $(O)/flamegraph.html
 	for page in $(pages); do \
