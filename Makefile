@@ -2,6 +2,8 @@
 # make check              unit tests, integration tests on every interpreter found, then servers
 # make help               all targets and variables
 
+VERSION := $(shell sed -n 's/^version=//p' scripts/pyperf-run)
+
 CC      ?= cc
 O       ?= build
 prefix  ?= /usr/local
@@ -101,6 +103,7 @@ $(O)/libraries-found:
 # tests
 
 include tests/tests.mk
+include scripts/package.mk
 
 check: check-unit check-integration check-servers check-cpython-quick
 
@@ -114,13 +117,13 @@ $(O)/tests/test_%: $(O)/obj/tests/unit/test_%.c.o $(test_objects) | $(unit_fixtu
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ $(plan_libraries) \
 	    -lcheck -lsubunit -lm -lrt -lunwind -lpthread
 
-install: all
+install: all install-extras
 	install -d $(DESTDIR)$(libdir) $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)
 	install -m 755 $(O)/libpyperf.so $(O)/libpyperf-plan.so $(DESTDIR)$(libdir)
 	install -m 755 scripts/pyperf-run $(DESTDIR)$(bindir)
 	install -m 644 README.md LICENSE $(DESTDIR)$(docdir)
 
-uninstall:
+uninstall: uninstall-extras
 	rm -f $(DESTDIR)$(libdir)/libpyperf.so $(DESTDIR)$(libdir)/libpyperf-plan.so
 	rm -f $(DESTDIR)$(bindir)/pyperf-run
 	rm -rf $(DESTDIR)$(docdir)
@@ -132,9 +135,9 @@ format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
 help:
-	@sed -n 's/^# \(make\)/\1/p' Makefile tests/tests.mk tests/*/*.mk
+	@sed -n 's/^# \(make\)/\1/p' Makefile scripts/package.mk tests/tests.mk tests/*/*.mk
 	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SAN=address,undefined,'
-	@echo '           prefix, DESTDIR, PYTHON'
+	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
 
 -include $(patsubst %.o,%.d,$(plan_objects) $(core_objects))
 -include $(patsubst %,$(O)/obj/%.d,$(unit_sources))

@@ -1,0 +1,77 @@
+# pyperf-run's options, and behind them the program's own completion (bash-completion 2.8 or later).
+# shellcheck shell=bash
+
+# Sets `program`: the word in which the program stands or would stand, 0 when that is not reached.
+# COMP_WORDS, which _command_offset counts, breaks words at = and : too.
+_pyperf_run_find_program() {
+    local i=1
+    program=0
+    while ((i < COMP_CWORD)); do
+        case ${COMP_WORDS[i]} in
+        --)
+            program=$((i + 1))
+            return ;;
+        --report | --doctor)
+            return ;;
+        -o | -F | -e | --output | --freq | --event | --stack-size | --call-graph | --top | \
+            --flamegraph | --collapsed | --archive)
+            [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
+            ((i += 2))
+            while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == : ]]; do
+                ((i += 2))
+            done ;;
+        -o* | -F* | -e* | -q | --quiet | --json)
+            ((i++)) ;;
+        -*)
+            # Of perf record, which alone knows whether it takes a value.
+            while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} != -- ]]; do
+                ((i++))
+            done
+            ((i < COMP_CWORD)) || return ;;
+        *) break ;;
+        esac
+    done
+    if ((i < COMP_CWORD)) || [[ $i == "$COMP_CWORD" && ${COMP_WORDS[i]} != [-=:]* ]]; then
+        program=$i
+    fi
+}
+
+# Sets COMPREPLY, of the words given, to those that continue the current one.
+_pyperf_run_among() {
+    mapfile -t COMPREPLY < <(compgen -W "$*" -- "$cur")
+}
+
+_pyperf_run() {
+    # shellcheck disable=SC2034  # words, cword: set by _init_completion
+    local cur prev words cword split program
+    _init_completion -s -n : || return
+    _pyperf_run_find_program
+    if ((program > 0)); then
+        _command_offset "$program"
+        return
+    fi
+    case $prev in
+    -o | --output | --flamegraph | --collapsed | --archive | --report)
+        _filedir
+        return ;;
+    -e | --event)
+        # The kernel's tracepoints would take half a second.
+        _pyperf_run_among "$(perf list --raw-dump hw sw cache 2>/dev/null)"
+        __ltrim_colon_completions "$cur"
+        return ;;
+    --call-graph)
+        _pyperf_run_among fp dwarf lbr
+        return ;;
+    --doctor)
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -c -X '!python*' -- "$cur" | sort -u)
+        [[ $cur != */* ]] || _filedir
+        return ;;
+    -F | --freq | --stack-size | --top)
+        return ;;
+    esac
+    $split && return
+    _pyperf_run_among --output --freq --event --stack-size --call-graph --top --json --flamegraph \
+        --collapsed --archive --report --doctor --quiet --help --version
+} &&
+    complete -F _pyperf_run pyperf-run

@@ -1,0 +1,65 @@
+# pyperf-run's options, and behind them the program's own completion (fish 3.1 or later).
+
+# Prints the words of the program, as far as they are typed; fails when that is not reached.
+function __pyperf_run_program
+    set -l words (commandline -opc) (commandline -ct)
+    set -e words[1]
+    while set -q words[2]
+        switch $words[1]
+            case --
+                set -e words[1]
+                break
+            case '--report*' --doctor
+                return 1
+            case -o -F -e --output --freq --event --stack-size --call-graph --top --flamegraph \
+                    --collapsed --archive
+                set -e words[1..2]
+            case '-o*' '-F*' '-e*' '--*=*' -q --quiet --json
+                set -e words[1]
+            case '-*'
+                # Of perf record, which alone knows whether it takes a value.
+                while set -q words[1]; and test $words[1] != --
+                    set -e words[1]
+                end
+            case '*'
+                break
+        end
+    end
+    set -q words[1]; or return 1
+    string match -q -- '-*' $words[1]; and return 1
+    printf '%s\n' $words
+end
+
+function __pyperf_run_complete_program
+    __fish_complete_subcommand --commandline (__pyperf_run_program)
+end
+
+function __pyperf_run_before_program
+    set -l program (__pyperf_run_program)
+    test (count $program) -le 1
+end
+
+# The kernel's tracepoints would take half a second.
+function __pyperf_run_events
+    perf list --raw-dump hw sw cache 2>/dev/null | string split -n ' '
+end
+
+complete -c pyperf-run -f
+set -l here -n __pyperf_run_before_program
+complete -c pyperf-run $here -s o -l output -r -F -d 'The profile (perf.data)'
+complete -c pyperf-run $here -s F -l freq -x -d 'Samples a second (199)'
+complete -c pyperf-run $here -s e -l event -x -a '(__pyperf_run_events)' -d 'What is sampled'
+complete -c pyperf-run $here -l stack-size -x -d 'Bytes of stack copied with each sample'
+complete -c pyperf-run $here -l call-graph -x -a 'fp dwarf lbr' -d 'How stacks are found'
+complete -c pyperf-run $here -l top -x -d 'Rows of the table (20)'
+complete -c pyperf-run $here -l json -d 'The table as JSON'
+complete -c pyperf-run $here -l flamegraph -r -F -d 'Also an interactive flame graph, HTML'
+complete -c pyperf-run $here -l collapsed -r -F -d 'Also folded stacks'
+complete -c pyperf-run $here -l archive -r -F -d 'Also all that another machine needs, .tar.bz2'
+complete -c pyperf-run $here -l report -r -F -d 'Table and so on of a profile that is there'
+complete -c pyperf-run $here -l doctor -x -a '(__fish_complete_command)' \
+    -d 'What works here, what does not'
+complete -c pyperf-run $here -s q -l quiet -d 'Errors alone'
+complete -c pyperf-run $here -s h -l help -d 'A summary of the options'
+complete -c pyperf-run $here -l version -d 'The version'
+complete -c pyperf-run -n '__pyperf_run_program >/dev/null' -a '(__pyperf_run_complete_program)'

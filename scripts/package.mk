@@ -1,0 +1,60 @@
+# make man                build/man: pyperf-run(1), libpyperf(7); needs scdoc
+# make deb                build/libpyperf_VERSION_CPU.deb
+
+mandir  ?= $(prefix)/share/man
+datadir ?= $(prefix)/share/libpyperf
+partdir ?= $(prefix)/lib/libpyperf
+bashdir ?= $(prefix)/share/bash-completion/completions
+zshdir  ?= $(prefix)/share/zsh/site-functions
+fishdir ?= $(prefix)/share/fish/vendor_completions.d
+
+pages := $(O)/man/pyperf-run.1 $(O)/man/libpyperf.7
+# One date for all that is made from the same sources.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)
+
+.PHONY: man deb install-extras uninstall-extras
+
+man: $(pages)
+
+# To a terminal "-" is a hyphen, which nobody can copy into a command line, unless it says "\-".
+$(O)/man/%: docs/man/%.scd README.md scripts/man.awk Makefile | $(O)/scdoc-found
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)awk -v version=$(VERSION) -f scripts/man.awk README.md $< >$@.scd
+	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scdoc <$@.scd >$@.roff
+	$(Q)sed '/^[.]/b; /^\\h/b; s/\\-/-/g; s/-/\\-/g' $@.roff >$@ && rm $@.scd $@.roff
+
+$(O)/scdoc-found:
+	@mkdir -p $(O); command -v scdoc >/dev/null || { \
+	    echo 'libpyperf: scdoc is missing: apt-get install scdoc' >&2; exit 1; }; touch $@
+
+# Of scripts/run what is a script, and what the build has made of the rest; the template and the
+# manual where they were made.
+install-extras: all
+	install -d $(addprefix $(DESTDIR),$(bashdir) $(zshdir) $(fishdir))
+	install -m 644 scripts/completions/pyperf-run.bash $(DESTDIR)$(bashdir)/pyperf-run
+	install -m 644 scripts/completions/_pyperf-run $(DESTDIR)$(zshdir)
+	install -m 644 scripts/completions/pyperf-run.fish $(DESTDIR)$(fishdir)
+	for part in $(wildcard scripts/run/*.sh scripts/run/*.py) $(foreach made, \
+	    $(basename $(notdir $(wildcard scripts/run/*.c))),$(O)/$(made) $(O)/$(made).so); do \
+	    [ ! -f $$part ] || install -D -m $$([ -x $$part ] && echo 755 || echo 644) \
+	        -t $(DESTDIR)$(partdir) $$part || exit; \
+	done
+	[ ! -f $(O)/flamegraph.html ] || install -D -m 644 -t $(DESTDIR)$(datadir) $(O)/flamegraph.html
+	for page in $(pages); do \
+	    [ ! -f $$page ] || install -D -m 644 -t $(DESTDIR)$(mandir)/man$${page##*.} $$page || \
+	        exit; \
+	done
+
+uninstall-extras:
+	rm -f $(DESTDIR)$(bashdir)/pyperf-run $(DESTDIR)$(zshdir)/_pyperf-run
+	rm -f $(DESTDIR)$(fishdir)/pyperf-run.fish
+	rm -f $(DESTDIR)$(mandir)/man1/pyperf-run.1 $(DESTDIR)$(mandir)/man7/libpyperf.7
+	rm -rf $(DESTDIR)$(partdir) $(DESTDIR)$(datadir)
+
+deb: all man
+	$(Q)rm -rf $(O)/deb
+	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(abspath $(O))/deb prefix=/usr \
+	    libdir=/usr/lib/$$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || \
+	        echo $(ARCH)-linux-gnu) zshdir=/usr/share/zsh/vendor-completions >/dev/null
+	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scripts/make-deb $(VERSION) $(O)/deb $(O)

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""What bash, zsh and fish offer for pyperf-run, asked of the shells themselves.
+
+    test_completions.py
+
+bash and zsh run on a terminal: the line is typed, a key inserts all that is offered, and printf
+shows it word by word. A shell that is not installed is skipped.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests", "integration"))
+sys.dont_write_bytecode = True
+
+from harness import Tally  # noqa: E402
+
+COMPLETIONS = os.path.join(TOP, "scripts", "completions")
+BASH_COMPLETION = "/usr/share/bash-completion/bash_completion"
+TIMEOUT = 60
+
+EVENTS = """#!/bin/sh
+[ "$*" != "list --raw-dump hw sw cache" ] || echo cpu-clock cpu-cycles faults
+"""
+
+BASH_SETUP = """
+PS1=
+bind 'set enable-bracketed-paste off'
+bind '"\\C-x": insert-completions'
+. %s
+. %s/pyperf-run.bash
+complete -W 'alpha beta' pyperf-probe
+"""
+
+ZSH_SETUP = """
+PS1=
+unsetopt prompt_sp
+unset zle_bracketed_paste
+bindkey -e
+fpath=(%s $fpath)
+autoload -Uz compinit
+compinit -u -D
+zstyle ':completion:all-matches:*' insert yes
+zstyle ':completion:all-matches::::' completer _all_matches _complete
+zle -C all-matches complete-word _generic
+bindkey '^X' all-matches
+_probe() { compadd alpha beta }
+compdef _probe pyperf-probe
+"""
+
+FISH_SETUP = """
+source %s/pyperf-run.fish
+complete -c pyperf-probe -f -a 'alpha beta'
+"""
+
+ALL = object()  # every long option of the man page
+
+# What is typed, what is offered. pyperf-probe's own completion is alpha and beta.
+QUESTIONS = (
+    ("pyperf-run --", ALL),
+    ("pyperf-run --fl", {"--flamegraph"}),
+    ("pyperf-run --top 5 --js", {"--json"}),
+    ("pyperf-run -o ta", {"table.html"}),
+    ("pyperf-run --output ta", {"table.html"}),
+    ("pyperf-run --output=ta", {"--output=table.html"}),
+    ("pyperf-run --flamegraph ta", {"table.html"}),
+    ("pyperf-run --collapsed ta", {"table.html"}),
+    ("pyperf-run --archive ta", {"table.html"}),
+    ("pyperf-run --report ta", {"table.html"}),
+    ("pyperf-run --report table.html --to", {"--top"}),
+    ("pyperf-run -e cpu-c", {"cpu-clock", "cpu-cycles"}),
+    ("pyperf-run --event fau", {"faults"}),
+    ("pyperf-run --call-graph ", {"fp", "dwarf", "lbr"}),
+    ("pyperf-run --doctor python-pro", {"python-probe"}),
+    ("pyperf-run pyperf-pro", {"pyperf-probe"}),
+    ("pyperf-run --top 5 -- pyperf-pro", {"pyperf-probe"}),
+    ("pyperf-run pyperf-probe al", {"alpha"}),
+    ("pyperf-run --output=x --top 5 pyperf-probe al", {"alpha"}),
+    ("pyperf-run -e sched:sched_switch --json pyperf-probe be", {"beta"}),
+    ("pyperf-run -a -C 0 -- pyperf-probe ", {"alpha", "beta"}),
+    ("pyperf-run pyperf-probe -- al", {"alpha"}),
+    ("pyperf-run pyperf-probe --fl", set()),
+)
+
+
+class Terminal:
+    """A shell with a line editor."""
+
+    def __init__(self, command, setup, folder, environment):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(folder)
+            os.execvpe(command[0], command, environment)
+        # Wide, so that no line is shown in parts.
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 5000, 0, 0))
+        path = os.path.join(folder, "setup")
+        with open(path, "w") as out:
+            out.write(setup)
+        self.send(". %s; echo READ''Y\n" % path)
+        self.read_to("READY")
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def read_to(self, end):
+        seen = b""
+        deadline = time.time() + TIMEOUT
+        while end.encode() not in seen:
+            ready = select.select([self.fd], [], [], max(0, deadline - time.time()))[0]
+            if not ready:
+                raise RuntimeError("no %s within %d s, but %r" % (end, TIMEOUT, seen[-500:]))
+            seen += os.read(self.fd, 65536)
+        return seen.decode(errors="replace")
+
+    def offered(self, line):
+        # Ctrl-X inserts what is offered, Ctrl-A and Ctrl-E go to the line's ends.
+        self.send(line + "\x18" + "\x01printf '<%s>\\n' \x05; echo EN''D\n")
+        words = re.findall(r"<([^<>\r\n]*)>\r", self.read_to("END\r"))
+        typed = line.split(" ")
+        return {word.rstrip("=") for word in words[len(typed) - 1 :]} - {typed[-1]}
+
+    def close(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+class Fish:
+    def __init__(self, folder, environment):
+        self.folder, self.environment = folder, environment
+
+    def offered(self, line):
+        script = FISH_SETUP % COMPLETIONS + "complete -C '%s'\n" % line
+        command = ["fish", "-c", script]
+        out = subprocess.check_output(command, cwd=self.folder, env=self.environment)
+        return {answer.split("\t")[0] for answer in out.decode().splitlines()}
+
+    def close(self):
+        pass
+
+
+def open_shell(name, folder, environment):
+    """None where it is not installed."""
+    if shutil.which(name) is None or (name == "bash" and not os.path.exists(BASH_COMPLETION)):
+        return None
+    if name == "fish":
+        return Fish(folder, environment)
+    if name == "bash":
+        setup = BASH_SETUP % (BASH_COMPLETION, COMPLETIONS)
+        return Terminal(["bash", "--norc", "--noprofile", "-i"], setup, folder, environment)
+    return Terminal(["zsh", "-f", "-i"], ZSH_SETUP % COMPLETIONS, folder, environment)
+
+
+def make_folder(folder):
+    os.mkdir(os.path.join(folder, "bin"))
+    for name, text in (("perf", EVENTS), ("pyperf-probe", ""), ("python-probe", "")):
+        path = os.path.join(folder, "bin", name)
+        with open(path, "w") as out:
+            out.write(text)
+        os.chmod(path, 0o755)
+    open(os.path.join(folder, "table.html"), "w").close()
+
+
+def documented():
+    """The options of the man page."""
+    with open(os.path.join(TOP, "docs", "man", "pyperf-run.1.scd")) as page:
+        text = page.read()
+    options = re.search(r"(?ms)^# OPTIONS\n(.*?)^# ", text).group(1)
+    heads = re.findall(r"(?m)^\*-.*", options)
+    return {option for head in heads for option in re.findall(r"\*(--?[\w-]+)\*", head)}
+
+
+def helped():
+    """The options of pyperf-run --help."""
+    command = [os.path.join(TOP, "scripts", "pyperf-run"), "--help"]
+    out = subprocess.check_output(command).decode()
+    heads = re.findall(r"(?m)^ +(-\w, --[\w-]+|--[\w-]+)", out)
+    return {option for head in heads for option in head.split(", ")}
+
+
+def check_shell(name, long_options):
+    tally = Tally(name)
+    with tempfile.TemporaryDirectory(prefix="pyperf-test-") as folder:
+        make_folder(folder)
+        environment = {
+            "PATH": os.path.join(folder, "bin") + ":" + os.environ["PATH"],
+            "HOME": folder,
+            "TERM": "dumb",
+            "LC_ALL": "C.UTF-8",
+        }
+        shell = open_shell(name, folder, environment)
+        if shell is None:
+            tally.skip("%s: not installed, or without its completions" % name)
+            return tally
+        try:
+            for line, expected in QUESTIONS:
+                expected = long_options if expected is ALL else expected
+                got = shell.offered(line)
+                tally.report(repr(line), sorted(expected), got == expected, sorted(got))
+        finally:
+            shell.close()
+    return tally
+
+
+def main():
+    options = documented()
+    total = Tally("pyperf-run")
+    total.report("--help", "the man page's options", helped() == options, sorted(helped()))
+    long_options = {option for option in options if option.startswith("--")}
+    for name in ("bash", "zsh", "fish"):
+        tally = check_shell(name, long_options)
+        total.add(tally.passed, tally.failed, tally.skipped)
+    print(total.closing())
+    sys.exit(1 if total.failed else 0)
+
+
+main()
