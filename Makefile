@@ -1,4 +1,5 @@
 # make                    build/libpyperf.so and build/libpyperf-plan.so
+# make flamegraph-template  build/flamegraph.html, from npm: what pyperf-run --flamegraph fills in
 # make check              unit tests, integration tests on every interpreter found, then servers
 # make help               all targets and variables
 
@@ -7,6 +8,7 @@ O       ?= build
 prefix  ?= /usr/local
 bindir  ?= $(prefix)/bin
 libdir  ?= $(prefix)/lib
+datadir ?= $(prefix)/share/libpyperf
 docdir  ?= $(prefix)/share/doc/libpyperf
 CFLAGS  ?= -O2 -g
 V       ?= 0
@@ -61,7 +63,8 @@ test_objects := $(sort $(filter-out %/preload/main.c.o,$(plan_objects) $(core_ob
 unit_sources := $(wildcard tests/unit/test_*.c)
 unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
 
-.PHONY: all check check-unit check-integration bench install uninstall clean format help
+.PHONY: all flamegraph-template check check-unit check-integration bench install uninstall clean \
+        format help
 .DELETE_ON_ERROR:
 
 all: $(O)/libpyperf.so $(O)/libpyperf-plan.so
@@ -98,6 +101,12 @@ $(O)/libraries-found:
 	        missing=1; }; \
 	done; [ -z "$$missing" ] && touch $@
 
+flamegraph-template: $(O)/flamegraph.html
+
+$(O)/flamegraph.html: scripts/fetch-template
+	$(call say,FETCH,$@)
+	$(Q)scripts/fetch-template $(O)
+
 # tests
 
 include tests/tests.mk
@@ -119,11 +128,14 @@ install: all
 	install -m 755 $(O)/libpyperf.so $(O)/libpyperf-plan.so $(DESTDIR)$(libdir)
 	install -m 755 scripts/pyperf-run $(DESTDIR)$(bindir)
 	install -m 644 README.md LICENSE $(DESTDIR)$(docdir)
+	if [ -f $(O)/flamegraph.html ]; then \
+	    install -d $(DESTDIR)$(datadir) && \
+	    install -m 644 $(O)/flamegraph.html $(O)/flamegraph.LICENSE $(DESTDIR)$(datadir); fi
 
 uninstall:
 	rm -f $(DESTDIR)$(libdir)/libpyperf.so $(DESTDIR)$(libdir)/libpyperf-plan.so
 	rm -f $(DESTDIR)$(bindir)/pyperf-run
-	rm -rf $(DESTDIR)$(docdir)
+	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(datadir)
 
 clean:
 	rm -rf $(O)
