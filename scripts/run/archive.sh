@@ -27,7 +27,9 @@ main() {
     top=$dir/$name
     mkdir "$top"
     link_or_copy "$1" "$top/perf.data"
-    link_or_copy "$2" "$top/debug"
+    # No links: what perf has put there is linked to the system's files, and tar complains when
+    # another perf does the same to one that it reads.
+    cp -a "$(readlink -f -- "$2")" "$top/debug"
     perf buildid-list -i "$top/perf.data" >"$dir/identified" 2>"$dir/log" ||
         fail "perf cannot read $1: $(tail -n 1 "$dir/log")"
     tell_missing
@@ -49,10 +51,7 @@ fail() {
 
 link_or_copy() {
     source=$(readlink -f -- "$1")
-    cp -al "$source" "$2" 2>/dev/null || {
-        rm -rf "$2"
-        cp -a "$source" "$2"
-    }
+    ln "$source" "$2" 2>/dev/null || cp -p "$source" "$2"
 }
 
 # $1: a build-id
@@ -85,22 +84,24 @@ list_unidentified() {
 arrange_by_path() {
     mkdir "$top/files"
     while read -r path; do
-        place_file "$path" "$path"
+        mkdir -p "$top/files${path%/*}"
+        cp -p "$path" "$top/files$path"
     done <"$dir/unidentified"
     while read -r id path; do
         case $path in
-        /*) place_file "$(cached "$id")" "$path" ;;
+        /*) place_cached "$id" "$path" ;;
         '[kernel.kallsyms]') symbols=$(dirname -- "$(cached "$id")")/kallsyms
             [ ! -r "$symbols" ] || link_or_copy "$symbols" "$top/kallsyms" ;;
         esac
     done <"$dir/identified"
 }
 
-# $1: the file, $2: its path on this machine
-place_file() {
-    [ -e "$1" ] && [ ! -e "$top/files$2" ] || return 0
+# $1: a build-id, $2: the file's path on this machine
+place_cached() {
+    elf=$(cached "$1")
+    [ -e "$elf" ] && [ ! -e "$top/files$2" ] || return 0
     mkdir -p "$top/files${2%/*}"
-    link_or_copy "$1" "$top/files$2"
+    link_or_copy "$elf" "$top/files$2"
 }
 
 explain() {

@@ -12,8 +12,8 @@ sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 import harness
 import interpreters
 
-# A half of its time in work, a quarter deep in the stack, the rest in the kernel and in C code; one
-# function's file is called what no page may contain as it stands.
+# Near the bottom and deep in the stack, in Python, in C and in the kernel; one function's file is
+# called what no page may contain as it stands.
 PROGRAM = """
 import os
 import time
@@ -25,23 +25,22 @@ def work(count):
     return total
 
 def deep(levels):
-    return deep(levels - 1) if levels else work(20000)
+    return deep(levels - 1) if levels else work(40000)
 
 def read(zeros):
     for _ in range(20):
         os.read(zeros, 1 << 20)
 
 names = {}
-exec(compile("def odd(call): return call(30000)", "</script><b>", "exec"), names)
+exec(compile("def odd(call): return call(20000)", "</script><b>", "exec"), names)
 
 def main():
     zeros = os.open("/dev/zero", os.O_RDONLY)
-    end = time.time() + %s
-    while time.time() < end:
+    while time.process_time() < %s:
         work(40000)
         deep(60)
         names["odd"](work)
-        sorted(range(60000), key=str)
+        sorted(range(20000), key=str)
         read(zeros)
 
 main()
@@ -49,14 +48,16 @@ main()
 DEPTH = 60
 
 
-def record(bench, debug=None, seconds=1.5, stack=65528, python=None):
-    """The profile of the program. debug: a build-id cache to be filled."""
+def record(bench, debug=None, seconds=1.5, stack=65528, python=None, variables=()):
+    """The profile of the program. debug: a build-id cache to be filled.
+    variables: more of the program's environment, as NAME=VALUE."""
     program = bench.write("program.py", PROGRAM % seconds)
     data = os.path.join(bench.folder, "recorded.data")
     words = ["perf"] + (["--buildid-dir", debug] if debug else [])
     words += ["record", "--buildid-all" if debug else "-N", "-e", "cpu-clock", "-F", "299"]
     words += ["--call-graph", "dwarf,%d" % stack, "-o", data, "--", "env"]
     words += ["LD_PRELOAD=" + bench.library, "PYTHONPERFSUPPORT=1", "PYPERF_DIR=" + bench.images]
+    words += list(variables)
     environment = bench.environment(preload=False, support=None, images=False)
     done = bench.run(words + [python or bench.python, program], environment)
     if done.status != 0:
