@@ -110,17 +110,18 @@ explain() {
     *[!A-Za-z0-9._+-]*) ;;
     *) quoted=$name ;;
     esac
-    more=
-    [ ! -d "$top/files" ] || more=" --symfs $quoted/files"
-    [ ! -e "$top/kallsyms" ] || more="$more --kallsyms $quoted/kallsyms"
+    # perf shows 127 frames of a stack if not told otherwise.
+    options='--max-stack 1024 --no-inline'
+    [ ! -d "$top/files" ] || options="$options --symfs $quoted/files"
+    [ ! -e "$top/kallsyms" ] || options="$options --kallsyms $quoted/kallsyms"
     version=$(perf --version)
     cat <<TEXT
 A profile with its Python functions (py::...), recorded with perf and libpyperf, and the files that
 perf needs to read it. On Linux for the same CPU ($(uname -m)), with perf (${version#perf version } here):
 
     tar xf $quoted.tar.bz2
-    perf --buildid-dir $quoted/debug report -i $quoted/perf.data --no-inline$more
-    perf --buildid-dir $quoted/debug script -i $quoted/perf.data --no-inline$more
+    perf --buildid-dir $quoted/debug report -i $quoted/perf.data $options
+    perf --buildid-dir $quoted/debug script -i $quoted/perf.data $options
 
 perf.data holds the host's name, the command line, and pieces of the program's stack with whatever
 was in them: give it to people who may see that.

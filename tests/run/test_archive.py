@@ -87,7 +87,9 @@ def pack(bench, data, debug):
 def read_here(bench, data, debug):
     environment = bench.environment(preload=False, support=None, images=False)
     return bench.run(
-        ["perf", "--buildid-dir", debug, "script", "-i", data, "--no-inline"], environment
+        ["perf", "--buildid-dir", debug, "script", "-i", data, "--no-inline"]
+        + ["--max-stack", "1024"],
+        environment,
     ).out
 
 

@@ -8,9 +8,12 @@ out all of it; PYPERF_NO_BROWSER=1 what needs Chromium. With PYPERF_SCREENSHOTS=
 the flame graph are left there.
 """
 
+import filecmp
+import glob
 import json
 import os
 import re
+import shutil
 import sys
 import time
 
@@ -50,6 +53,8 @@ CONTEXT = """
   document.getElementById("context-button").click();
   return document.getElementById("context").textContent;
 """
+# A curl that is given -o FILE.
+OTHER_FILE = 'while [ "$1" != -o ]; do shift; done; echo other >"$2"'
 # d3's transitions take 750 ms, and then Chromium scrolls smoothly.
 SETTLE = 2
 
@@ -188,6 +193,37 @@ def flamegraph_file(bench):
     bench.that("the name with </script>", "in the data", odd, str(odd))
     left = [name for name in os.listdir(bench.folder) if name.startswith(".flamegraph")]
     bench.equal("temporary files left", [], left)
+
+
+@case(CASES, SUPPORTED)
+def template(bench):
+    """fetch-template with other tools, or none, and with the tarball that the build has kept."""
+    fetch = os.path.join(recorded.ROOT, "scripts", "fetch-template")
+    tarball = glob.glob(os.path.join(bench.build, "d3-flame-graph-*.tgz"))[0]
+    tools = os.path.join(bench.folder, "tools")
+    os.mkdir(tools)
+    for tool in "sh cat cp grep gzip head mkdir mktemp mv rm sed sha512sum tar wc".split():
+        os.symlink(shutil.which(tool), os.path.join(tools, tool))
+    made = os.path.join(bench.folder, "made")
+    page = os.path.join(made, "flamegraph.html")
+    for what, curl, expected in (
+        ("no tool", None, "apt-get install curl"),
+        ("no network", "echo unreachable >&2; exit 6", "is there a network?"),
+        ("another file", OTHER_FILE, "is not the file it was"),
+    ):
+        if curl:
+            os.chmod(bench.write("tools/curl", "#!/bin/sh\n%s\n" % curl), 0o755)
+        done = bench.run([fetch, made], bench.environment(preload=False, PATH=tools))
+        good = done.status == 1 and done.err.count("\n") == 1 and expected in done.err
+        bench.that(what, "one line: ...%s..." % expected, good, repr(done.seen))
+        bench.equal("%s: files left" % what, [], os.listdir(made))
+    shutil.copy(tarball, made)
+    done = bench.run([fetch, made], bench.environment(preload=False, PATH=tools))
+    bench.equal("with the tarball there", (0, "", ""), done.seen)
+    kept = os.path.join(bench.build, "flamegraph.html")
+    bench.equal("the same template", True, filecmp.cmp(page, kept, shallow=False))
+    licence = os.path.join(made, "flamegraph.LICENSE")
+    bench.equal("its licence", True, os.path.getsize(licence) > 10000)
 
 
 def refused(bench, what, expected, *arguments, **more):
