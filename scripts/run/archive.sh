@@ -116,8 +116,8 @@ explain() {
     [ ! -e "$top/kallsyms" ] || options="$options --kallsyms $quoted/kallsyms"
     version=$(perf --version)
     cat <<TEXT
-A profile with its Python functions (py::...), recorded with perf and libpyperf, and the files that
-perf needs to read it. On Linux for the same CPU ($(uname -m)), with perf (${version#perf version } here):
+A profile with its Python functions (py::...), recorded with libpyperf and $version,
+and the files that perf needs to read it. On Linux for the same CPU ($(uname -m)), with perf:
 
     tar xf $quoted.tar.bz2
     perf --buildid-dir $quoted/debug report -i $quoted/perf.data $options

@@ -1,15 +1,14 @@
-"""A page in headless Chromium, by the DevTools protocol over two pipes: https://chromedevtools.github.io
-/devtools-protocol. Messages are JSON, each closed by a NUL."""
+"""A page in headless Chromium, by the DevTools protocol over two pipes: messages are JSON, each
+closed by a NUL. https://chromedevtools.github.io/devtools-protocol"""
 
 import base64
 import fcntl
 import json
 import os
 import select
+import signal
 import subprocess
 import time
-
-import harness
 
 PROGRAMS = ("chromium-headless-shell", "chromium")
 TIMEOUT = 60
@@ -65,7 +64,9 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        harness.kill(self.process)
+        # All of its processes: one that is left would write to its folder, which is removed next.
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
         os.close(self.read_end)
         os.close(self.write_end)
 

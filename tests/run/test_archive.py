@@ -3,8 +3,8 @@
 
     test_archive.py [--build DIR] [--python PATH] [--only CASE]...
 
-One line for each thing looked at: verdict, interpreter, case, expected, got. PYPERF_NO_PERF=1 leaves
-out all of it.
+One line for each thing looked at: verdict, interpreter, case, expected, got. PYPERF_NO_PERF=1
+leaves out all of it.
 """
 
 import os

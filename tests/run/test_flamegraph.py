@@ -3,9 +3,9 @@
 
     test_flamegraph.py [--build DIR] [--python PATH] [--only CASE]...
 
-One line for each thing looked at: verdict, interpreter, case, expected, got. PYPERF_NO_PERF=1 leaves
-out all of it; PYPERF_NO_BROWSER=1 what needs Chromium. With PYPERF_SCREENSHOTS=FOLDER, pictures of
-the flame graph are left there.
+One line for each thing looked at: verdict, interpreter, case, expected, got. PYPERF_NO_PERF=1
+leaves out what needs perf, PYPERF_NO_BROWSER=1 what needs Chromium. With PYPERF_SCREENSHOTS=FOLDER,
+pictures of the flame graph are left there.
 """
 
 import filecmp
@@ -135,7 +135,7 @@ def look_at_colours(bench, colours):
         fills.setdefault(kind, set()).add(fill)
     for kind in ("py", "user", "kernel", "root"):
         if kind == "kernel" and not kernel_permitted():
-            bench.skip("colour of kernel frames", "perf_event_paranoid forbids the kernel's samples")
+            bench.skip("colour of kernel frames", "perf_event_paranoid forbids their samples")
             continue
         have = fills.get(kind, set())
         good = bool(have) and all(is_colour_of(kind, fill) for fill in have)
