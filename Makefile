@@ -1,4 +1,5 @@
 # make                    build/libpyperf.so and build/libpyperf-plan.so
+# make flamegraph-template  build/flamegraph.html, from npm: what pyperf-run --flamegraph fills in
 # make check              unit tests, integration tests on every interpreter found, then servers
 # make help               all targets and variables
 
@@ -63,7 +64,8 @@ test_objects := $(sort $(filter-out %/preload/main.c.o,$(plan_objects) $(core_ob
 unit_sources := $(wildcard tests/unit/test_*.c)
 unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
 
-.PHONY: all check check-unit check-integration bench install uninstall clean format help
+.PHONY: all flamegraph-template check check-unit check-integration bench install uninstall clean \
+        format help
 .DELETE_ON_ERROR:
 
 all: $(O)/libpyperf.so $(O)/libpyperf-plan.so
@@ -99,6 +101,12 @@ $(O)/libraries-found:
 	        echo "libpyperf: <$${pair%%:*}> is missing: apt-get install $${pair#*:}" >&2; \
 	        missing=1; }; \
 	done; [ -z "$$missing" ] && touch $@
+
+flamegraph-template: $(O)/flamegraph.html
+
+$(O)/flamegraph.html: scripts/fetch-template
+	$(call say,FETCH,$@)
+	$(Q)scripts/fetch-template $(O)
 
 # tests
 

@@ -40,7 +40,8 @@ install-extras: all
 	    [ ! -f $$part ] || install -D -m $$([ -x $$part ] && echo 755 || echo 644) \
 	        -t $(DESTDIR)$(partdir) $$part || exit; \
 	done
-	[ ! -f $(O)/flamegraph.html ] || install -D -m 644 -t $(DESTDIR)$(datadir) $(O)/flamegraph.html
+	[ ! -f $(O)/flamegraph.html ] || install -D -m 644 -t $(DESTDIR)$(datadir) \
+	    $(O)/flamegraph.html $(O)/flamegraph.LICENSE
 	for page in $(pages); do \
 	    [ ! -f $$page ] || install -D -m 644 -t $(DESTDIR)$(mandir)/man$${page##*.} $$page || \
 	        exit; \

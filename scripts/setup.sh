@@ -13,6 +13,8 @@ libcapstone-dev header capstone/capstone.h
 liblzma-dev    header lzma.h
 linux-perf     program perf
 python3        program python3
+curl           program curl
+ca-certificates file /etc/ssl/certs/ca-certificates.crt
 '
 # Of the servers those packages that start no service.
 check_needs="$demo_needs
@@ -23,6 +25,8 @@ gdb            program gdb
 xz-utils       program xz
 binutils       program readelf
 elfutils       program eu-elflint
+bzip2          file /usr/bin/bzip2
+chromium-headless-shell program chromium-headless-shell
 gunicorn       file /usr/bin/gunicorn
 uwsgi-core     file /usr/bin/uwsgi-core
 uwsgi-plugin-python3 file /usr/lib/uwsgi/plugins/python3_plugin.so
@@ -107,4 +111,9 @@ apt_get() {
 # $1: the checkout
 build() {
     make --no-print-directory -C "$1" -j "$(nproc)" || stop "the build failed: see above"
+}
+
+# $1: the checkout. The template of the flame graphs, from npm.
+fetch_template() {
+    make --no-print-directory -C "$1" flamegraph-template
 }

@@ -208,6 +208,7 @@ NOT_NEEDED = (
     ("perf", "PYPERF_NO_PERF"),
     ("gdb", "PYPERF_NO_GDB"),
     ("servers", "PYPERF_NO_SERVERS"),
+    ("browser", "PYPERF_NO_BROWSER"),
 )
 
 

@@ -1,0 +1,137 @@
+#!/bin/sh
+# archive.sh DATA DEBUGDIR OUT.tar.bz2: a profile with all that another machine needs to read it.
+# DEBUGDIR: a build-id cache that "perf --buildid-dir DEBUGDIR record --buildid-all" has filled.
+#
+# perf finds the files in such a cache by their build-ids, for the names and for unwinding alike,
+# whatever lies at their paths where it reads. A file without a build-id (some builds of Python are)
+# is looked for at its path alone, so that then the archive also has all files by path, for --symfs.
+set -eu
+
+main() {
+    [ $# = 3 ] || fail 'usage: archive.sh DATA DEBUGDIR OUT.tar.bz2'
+    [ -r "$1" ] || fail "$1: no such profile, or it may not be read"
+    [ -d "$2/.build-id" ] || fail "$2 is no build-id cache: perf record has put nothing there"
+    name=$(basename -- "$3" .tar.bz2)
+    case ${3##*/} in
+    ?*.tar.bz2) ;;
+    *) fail "$3: the name of an archive must end in .tar.bz2" ;;
+    esac
+    for program in tar bzip2; do
+        command -v $program >/dev/null || fail "$program is not installed: apt-get install $program"
+    done
+    folder=$(readlink -f -- "$(dirname -- "$3")") || fail "$(dirname -- "$3"): no such directory"
+    dir=$(mktemp -d "$folder/.archive.XXXXXX" 2>/dev/null) ||
+        fail "cannot write to $folder: name another place for the archive"
+    trap 'rm -rf "$dir"' EXIT
+    trap 'exit 1' HUP INT TERM
+    top=$dir/$name
+    mkdir "$top"
+    link_or_copy "$1" "$top/perf.data"
+    # No links: what perf has put there is linked to the system's files, and tar complains when
+    # another perf does the same to one that it reads.
+    cp -a "$(readlink -f -- "$2")" "$top/debug"
+    perf buildid-list -i "$top/perf.data" >"$dir/identified" 2>"$dir/log" ||
+        fail "perf cannot read $1: $(tail -n 1 "$dir/log")"
+    tell_missing
+    list_unidentified
+    [ ! -s "$dir/unidentified" ] || arrange_by_path
+    explain >"$top/READ-ME"
+    pack
+    mv -f "$dir/packed" "$folder/$name.tar.bz2"
+}
+
+say() {
+    printf 'pyperf-run: %s\n' "$*" >&2
+}
+
+fail() {
+    say "$*"
+    exit 1
+}
+
+link_or_copy() {
+    source=$(readlink -f -- "$1")
+    ln "$source" "$2" 2>/dev/null || cp -p "$source" "$2"
+}
+
+# $1: a build-id
+cached() {
+    printf '%s\n' "$top/debug/.build-id/${1%"${1#??}"}/${1#??}/elf"
+}
+
+tell_missing() {
+    missing=
+    while read -r id path; do
+        case $path in
+        /*) [ -e "$(cached "$id")" ] || missing="$missing $path" ;;
+        esac
+    done <"$dir/identified"
+    [ -z "$missing" ] ||
+        say "not in the archive, since perf did not keep them, so names may be missing:$missing"
+}
+
+# Files with code that are still there and have no build-id.
+list_unidentified() {
+    sed 's/^[^ ]* //' "$dir/identified" | sort -u >"$dir/known"
+    perf script -i "$top/perf.data" -F comm --show-mmap-events 2>/dev/null </dev/null |
+        sed -n 's/.*PERF_RECORD_MMAP.*: [r-][w-]x[ps] \(\/.*\)$/\1/p' | sort -u |
+        comm -23 - "$dir/known" |
+        while read -r path; do
+            [ ! -f "$path" ] || printf '%s\n' "$path"
+        done >"$dir/unidentified"
+}
+
+arrange_by_path() {
+    mkdir "$top/files"
+    while read -r path; do
+        mkdir -p "$top/files${path%/*}"
+        cp -p "$path" "$top/files$path"
+    done <"$dir/unidentified"
+    while read -r id path; do
+        case $path in
+        /*) place_cached "$id" "$path" ;;
+        '[kernel.kallsyms]') symbols=$(dirname -- "$(cached "$id")")/kallsyms
+            [ ! -r "$symbols" ] || link_or_copy "$symbols" "$top/kallsyms" ;;
+        esac
+    done <"$dir/identified"
+}
+
+# $1: a build-id, $2: the file's path on this machine
+place_cached() {
+    elf=$(cached "$1")
+    [ -e "$elf" ] && [ ! -e "$top/files$2" ] || return 0
+    mkdir -p "$top/files${2%/*}"
+    link_or_copy "$elf" "$top/files$2"
+}
+
+explain() {
+    quoted=\'$(printf '%s\n' "$name" | sed "s/'/'\\\\''/g")\'
+    case $name in
+    *[!A-Za-z0-9._+-]*) ;;
+    *) quoted=$name ;;
+    esac
+    # perf shows 127 frames of a stack if not told otherwise.
+    options='--max-stack 1024 --no-inline'
+    [ ! -d "$top/files" ] || options="$options --symfs $quoted/files"
+    [ ! -e "$top/kallsyms" ] || options="$options --kallsyms $quoted/kallsyms"
+    version=$(perf --version)
+    cat <<TEXT
+A profile with its Python functions (py::...), recorded with libpyperf and $version,
+and the files that perf needs to read it. On Linux for the same CPU ($(uname -m)), with perf:
+
+    tar xf $quoted.tar.bz2
+    perf --buildid-dir $quoted/debug report -i $quoted/perf.data $options
+    perf --buildid-dir $quoted/debug script -i $quoted/perf.data $options
+
+perf.data holds the host's name, the command line, and pieces of the program's stack with whatever
+was in them: give it to people who may see that.
+TEXT
+}
+
+# Whoever unpacks it as root would get files of the recorder's user, which perf does not read.
+pack() {
+    tar -cjf "$dir/packed" --owner=0 --group=0 --mode=u+rwX,a-s -C "$dir" "./$name" 2>"$dir/log" ||
+        fail "tar could not write the archive: $(tail -n 1 "$dir/log")"
+}
+
+main "$@"

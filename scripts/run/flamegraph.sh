@@ -1,0 +1,76 @@
+#!/bin/sh
+# flamegraph.sh DATA OUT.html [TEMPLATE]: an interactive flame graph of a profile, one file that
+# needs no network. perf's own flamegraph.py makes it, from d3-flame-graph's template.
+set -eu
+
+debian_template=/usr/share/d3-flame-graph/d3-flamegraph-base.html
+other_way='--collapsed FILE gives folded stacks, which speedscope.app shows'
+
+main() {
+    [ $# -ge 2 ] || fail 'usage: flamegraph.sh DATA OUT.html [TEMPLATE]'
+    [ -r "$1" ] || fail "$1: no such profile, or it may not be read"
+    [ ! -d "$2" ] || fail "$2 is a directory: a flame graph is one file, name it"
+    find_template "${3-}"
+    find_script
+    data=$(readlink -f -- "$1")
+    folder=$(readlink -f -- "$(dirname -- "$2")") || fail "$(dirname -- "$2"): no such directory"
+    out=$folder/$(basename -- "$2")
+    dir=$(mktemp -d "$folder/.flamegraph.XXXXXX" 2>/dev/null) ||
+        fail "cannot write to $folder: name another place for the flame graph"
+    trap 'rm -rf "$dir"' EXIT
+    trap 'exit 1' HUP INT TERM
+    draw
+    mv -f "$dir/flamegraph.html" "$out"
+}
+
+fail() {
+    printf 'pyperf-run: %s\n' "$*" >&2
+    exit 1
+}
+
+# $1: the one that was asked for, or nothing
+find_template() {
+    if [ -n "$1" ]; then
+        [ -r "$1" ] || fail "$1: no such template"
+        template=$(readlink -f -- "$1")
+        return
+    fi
+    # In scripts/run of a checkout, or in lib/libpyperf below the prefix.
+    above=$(dirname -- "$(readlink -f -- "$0")")/../..
+    for template in "$above/build/flamegraph.html" "$above/share/libpyperf/flamegraph.html" \
+        "$debian_template"; do
+        [ ! -r "$template" ] || return 0
+    done
+    fail 'no template for flame graphs here: run "make flamegraph-template" where libpyperf was' \
+        "built (and make install), or apt-get install libjs-d3-flame-graph; $other_way"
+}
+
+find_script() {
+    command -v perf >/dev/null || fail 'perf is not installed: apt-get install linux-perf'
+    case $(perf version --build-options 2>/dev/null) in
+    *'libpython: [ OFF'*)
+        fail "this perf was built without Python, which its flamegraph.py needs; $other_way" ;;
+    esac
+    script=$(perf --exec-path)/scripts/python/flamegraph.py
+    [ -r "$script" ] ||
+        fail "this perf has no flamegraph.py ($script; perf 5.8 and later have it); $other_way"
+}
+
+# flamegraph.py calls "perf report --header-only" for what the button "Context" shows: that reads
+# ./perf.data. --max-stack: perf script leaves out what is above 127 frames.
+# The Python inside perf must not be sent to the modules of the program's.
+draw() {
+    ln -s "$data" "$dir/perf.data"
+    if ! (
+        unset PYTHONHOME PYTHONPATH PYTHONSTARTUP
+        cd "$dir"
+        perf script -i perf.data --no-inline --max-stack 1024 -s "$script" -- \
+            --template "$template" -o drawn.html
+    ) >"$dir/log" 2>&1 </dev/null || [ ! -s "$dir/drawn.html" ]; then
+        fail "perf made no flame graph: $(tail -n 1 "$dir/log"); $other_way"
+    fi
+    # A name with "</script>" in it would end the script; flamegraph.py writes names as they are.
+    sed '/^ *const [a-z]* = \[/s/</\\u003c/g' "$dir/drawn.html" >"$dir/flamegraph.html"
+}
+
+main "$@"

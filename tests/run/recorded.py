@@ -1,0 +1,93 @@
+"""What the tests of this folder share: a program under perf record, and how such a test runs."""
+
+import argparse
+import os
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PARTS = os.path.join(ROOT, "scripts", "run")
+sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
+
+import harness
+import interpreters
+
+# Near the bottom and deep in the stack, in Python, in C and in the kernel; one function's file is
+# called what no page may contain as it stands.
+PROGRAM = """
+import os
+import time
+
+def work(count):
+    total = 0
+    for number in range(count):
+        total += number * number
+    return total
+
+def deep(levels):
+    return deep(levels - 1) if levels else work(40000)
+
+def read(zeros):
+    for _ in range(20):
+        os.read(zeros, 1 << 20)
+
+names = {}
+exec(compile("def odd(call): return call(20000)", "</script><b>", "exec"), names)
+
+def main():
+    zeros = os.open("/dev/zero", os.O_RDONLY)
+    while time.process_time() < %s:
+        work(40000)
+        deep(60)
+        names["odd"](work)
+        sorted(range(20000), key=str)
+        read(zeros)
+
+main()
+"""
+DEPTH = 60
+
+
+def record(bench, debug=None, seconds=1.5, stack=65528, python=None, variables=()):
+    """The profile of the program. debug: a build-id cache to be filled.
+    variables: more of the program's environment, as NAME=VALUE."""
+    program = bench.write("program.py", PROGRAM % seconds)
+    data = os.path.join(bench.folder, "recorded.data")
+    words = ["perf"] + (["--buildid-dir", debug] if debug else [])
+    words += ["record", "--buildid-all" if debug else "-N", "-e", "cpu-clock", "-F", "299"]
+    words += ["--call-graph", "dwarf,%d" % stack, "-o", data, "--", "env"]
+    words += ["LD_PRELOAD=" + bench.library, "PYTHONPERFSUPPORT=1", "PYPERF_DIR=" + bench.images]
+    words += list(variables)
+    environment = bench.environment(preload=False, support=None, images=False)
+    done = bench.run(words + [python or bench.python, program], environment)
+    if done.status != 0:
+        raise RuntimeError("perf record: status %d: %s" % (done.status, " ".join(done.err.split())))
+    return data
+
+
+def run_part(bench, part, *arguments, **more):
+    """A part of pyperf-run, as a user's shell would start it."""
+    environment = bench.environment(preload=False, support=None, images=False, **more)
+    return bench.run([os.path.join(PARTS, part)] + list(arguments), environment)
+
+
+def main(cases, title):
+    """All cases on one interpreter: the newest that libpyperf supports, or --python."""
+    parser = argparse.ArgumentParser(description=title.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build directory")
+    parser.add_argument("--python", metavar="PATH", help="the interpreter to be profiled")
+    parser.add_argument("--only", action="append", metavar="CASE", help="may be repeated")
+    arguments = parser.parse_args()
+    if arguments.python:
+        chosen = interpreters.Interpreter(os.path.realpath(arguments.python))
+    else:
+        supported = [one for one in interpreters.find()[0] if one.supported]
+        if not supported:
+            sys.exit("%s: no Python 3.6 to 3.11 here to be profiled" % sys.argv[0])
+        chosen = supported[-1]
+    tally = harness.Tally(chosen.label)
+    for case in cases:
+        if not arguments.only or case.name in arguments.only:
+            harness.run_case(case, chosen, os.path.realpath(arguments.build), tally)
+    print(tally.closing())
+    return 1 if tally.failed else 0

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Archives, read where there is nothing but perf: in a root that holds perf's own files.
+
+    test_archive.py [--build DIR] [--python PATH] [--only CASE]...
+
+One line for each thing looked at: verdict, interpreter, case, expected, got. PYPERF_NO_PERF=1
+leaves out all of it.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+
+sys.dont_write_bytecode = True
+
+import recorded  # finds tests/integration, too
+
+import harness
+import perf
+from harness import SUPPORTED, case
+
+CASES = []
+NAME = "my job's"  # what a shell has to be told about
+MAPPED = "print([line.split()[5] for line in open('/proc/self/maps') if 'r-xp' in line])"
+
+
+class Elsewhere:
+    """Another machine. perf and its libraries lie in a folder where no profile has any, so that
+    nothing is at the paths of the recording."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.root = os.path.join(bench.folder, "elsewhere")
+        os.makedirs(os.path.join(self.root, "reader"))
+        program = shutil.which("perf")
+        needed = bench.run(["ldd", program]).out
+        for path in re.findall(r"/\S+", needed) + [program]:
+            shutil.copy(path, os.path.join(self.root, "reader"))
+        loader = re.search(r"/\S*/(ld-\S+|ld\S*\.so\S*)", needed)
+        if not loader:
+            raise RuntimeError("no dynamic loader in ldd %s: %s" % (program, needed))
+        self.perf = ["/reader/" + loader.group(1), "--library-path", "/reader", "/reader/perf"]
+        self.enter = ["chroot", self.root]
+        if os.geteuid() != 0:
+            self.enter = ["unshare", "-r"] + self.enter
+        started = self.run(["--version"])
+        if os.geteuid() != 0 and "unshare" in started.err:
+            raise harness.Skip("no user namespaces here: %s" % started.err.strip())
+        if started.status != 0:
+            raise RuntimeError("perf does not start in a root of its own: %s" % started.err)
+
+    def run(self, arguments):
+        environment = self.bench.environment(preload=False, support=None, images=False)
+        return self.bench.run(self.enter + self.perf + arguments, environment)
+
+    def unpack(self, archive):
+        """As READ-ME says; returns it."""
+        shutil.copy(archive, self.root)
+        with tarfile.open(archive) as tar:
+            text = tar.extractfile("./%s/READ-ME" % NAME).read().decode("utf-8")
+        command = re.search(r"^    (tar .*)$", text, re.MULTILINE).group(1)
+        subprocess.run(["sh", "-c", command], cwd=self.root, check=True)
+        return text
+
+    def read(self, text, what, more=()):
+        """What the command of READ-ME shows; its paths are relative to the root's top."""
+        command = re.search(r"^    perf (.* %s .*)$" % what, text, re.MULTILINE).group(1)
+        done = self.run(shlex.split(command) + list(more))
+        if done.status != 0:
+            raise RuntimeError("perf %s there: status %d: %s" % (what, done.status, done.err))
+        return done.out
+
+
+def pack(bench, data, debug):
+    archive = os.path.join(bench.folder, NAME + ".tar.bz2")
+    done = recorded.run_part(bench, "archive.sh", data, debug, archive)
+    if done.status != 0:
+        raise RuntimeError("archive.sh: status %d: %s" % (done.status, done.err.strip()))
+    bench.equal("what is said", ("", ""), (done.out, done.err))
+    return archive
+
+
+def read_here(bench, data, debug):
+    environment = bench.environment(preload=False, support=None, images=False)
+    return bench.run(
+        ["perf", "--buildid-dir", debug, "script", "-i", data, "--no-inline"]
+        + ["--max-stack", "1024"],
+        environment,
+    ).out
+
+
+def summary(shown):
+    names = len(re.findall(r" py::", shown))
+    return "%d lines, %d Python frames" % (shown.count("\n"), names)
+
+
+def look_at_script(bench, what, here, there):
+    """Every name and every frame. What is seen here must be worth it."""
+    good = here == there and len(re.findall(r" py::deep:", here)) > 5 * recorded.DEPTH
+    bench.that(what, summary(here), good, summary(there))
+
+
+@case(CASES, SUPPORTED, needs=("perf",))
+def archive_elsewhere(bench):
+    debug = os.path.join(bench.folder, "cache")
+    data = recorded.record(bench, debug)
+    archive = pack(bench, data, debug)
+    look_at_members(bench, archive)
+    elsewhere = Elsewhere(bench)
+    text = elsewhere.unpack(archive)
+    here = read_here(bench, data, debug)
+    look_at_script(bench, "perf script", here, elsewhere.read(text, "script"))
+    table = ["--stdio", "--children", "--fields", "overhead_children,symbol", "-g", "none"]
+    shown = elsewhere.read(text, "report", table)
+    bench.that("perf report", "py::work", "py::work:" in shown, summary(shown))
+    place_others(bench, elsewhere)
+    there = elsewhere.read(text, "script")
+    look_at_script(bench, "perf script, other files at these paths", here, there)
+    bare = elsewhere.run(["script", "-i", NAME + "/perf.data", "--no-inline"]).out
+    bench.equal("Python frames without the archive's files", 0, bare.count(" py::"))
+
+
+def look_at_members(bench, archive):
+    with tarfile.open(archive) as tar:
+        members = tar.getmembers()
+    top = "./" + NAME
+    outside = [one.name for one in members if not (one.name + "/").startswith(top + "/")]
+    bench.equal("members outside of the folder", [], outside)
+    bench.equal("owners", {(0, 0)}, {(one.uid, one.gid) for one in members})
+    found = {one.name[len(top) + 1 :].split("/")[0] for one in members} - {""}
+    bench.equal("what is in the folder", ["READ-ME", "debug", "perf.data"], sorted(found))
+    left = [name for name in os.listdir(bench.folder) if name.startswith(".archive")]
+    bench.equal("temporary files left", [], left)
+
+
+def place_others(bench, elsewhere):
+    """As if other versions were installed there: an ELF file of another build-id at each path."""
+    for path in eval(bench.plain("-c", MAPPED).out):
+        if os.path.isfile(path):
+            os.makedirs(elsewhere.root + os.path.dirname(path), exist_ok=True)
+            shutil.copy(shutil.which("perf"), elsewhere.root + path)
+
+
+@case(CASES, SUPPORTED, needs=("perf",))
+def archive_without_build_ids(bench):
+    """perf cannot keep the interpreter in its cache then."""
+    python, variables = without_build_id(bench)
+    debug = os.path.join(bench.folder, "cache")
+    data = recorded.record(bench, debug, python=python, variables=variables)
+    listed = bench.run(["perf", "buildid-list", "-i", data]).out
+    bench.equal("the interpreter in perf's list", 0, listed.count(bench.folder + "/stripped/"))
+    archive = pack(bench, data, debug)
+    elsewhere = Elsewhere(bench)
+    text = elsewhere.unpack(archive)
+    # Names from files of debugging symbols, such as libc's own, are not found with --symfs.
+    here = [frames(sample) for sample in perf.parse(with_ids(read_here(bench, data, debug)))]
+    there = [frames(s) for s in perf.parse(with_ids(elsewhere.read(text, "script")))]
+    python_frames = sum(len(one[1]) for one in here)
+    bench.that(
+        "frames and Python names of each sample",
+        "%d samples, %d Python frames" % (len(here), python_frames),
+        here == there and python_frames > 5 * recorded.DEPTH,
+        "%d samples, %d Python frames" % (len(there), sum(len(one[1]) for one in there)),
+    )
+
+
+def with_ids(shown):
+    """perf.parse wants headers of the form pid/tid."""
+    return re.sub(r"(?m)^\S.*?\s(\d+)\s+(\d+\.\d+):.*$", r"\1/\1 \2:", shown)
+
+
+def frames(sample):
+    return len(sample.frames), sample.python
+
+
+def without_build_id(bench):
+    """The interpreter, or its library, without the note; what to start, and with what."""
+    folder = os.path.join(bench.folder, "stripped")
+    os.mkdir(folder)
+    whole, variables = bench.python, []
+    if bench.interpreter.kind == "shared":
+        mapped = eval(bench.plain("-c", MAPPED).out)
+        whole = [path for path in mapped if "/libpython" in path][0]
+        variables = ["LD_LIBRARY_PATH=" + folder]
+    copy = os.path.join(folder, os.path.basename(whole))
+    done = bench.run(["objcopy", "--remove-section", ".note.gnu.build-id", whole, copy])
+    if done.status != 0:
+        raise RuntimeError("objcopy: %s" % done.err)
+    return (bench.python if variables else copy), variables
+
+
+@case(CASES, SUPPORTED, needs=("perf",))
+def archive_refusals(bench):
+    debug = os.path.join(bench.folder, "cache")
+    data = recorded.record(bench, debug, seconds=0.2)
+    archive = os.path.join(bench.folder, "some.tar.bz2")
+    nothing = os.path.join(bench.folder, "nothing")
+    junk = bench.write("junk.data", "not a profile")
+    tools = os.path.join(bench.folder, "tools")
+    os.mkdir(tools)
+    for tool in ("sh", "basename", "dirname", "readlink", "tar"):
+        os.symlink(shutil.which(tool), os.path.join(tools, tool))
+    for what, expected, arguments, more in (
+        ("no profile", "no such profile", [nothing, debug, archive], {}),
+        ("no cache", "no build-id cache", [data, bench.folder, archive], {}),
+        ("another name", "must end in .tar.bz2", [data, debug, nothing], {}),
+        ("no directory", "cannot write to", [data, debug, nothing + "/x.tar.bz2"], {}),
+        ("no profile at all", "perf cannot read", [junk, debug, archive], {}),
+        ("no bzip2", "bzip2 is not installed", [data, debug, archive], {"PATH": tools}),
+    ):
+        done = recorded.run_part(bench, "archive.sh", *arguments, **more)
+        one_line = done.err.startswith("pyperf-run: ") and done.err.count("\n") == 1
+        good = done.status == 1 and one_line and expected in done.err
+        bench.that(what, "one line: ...%s..." % expected, good, repr(done.seen))
+    bench.equal("archives made", False, os.path.exists(archive))
+    look_at_missing(bench, data, debug, archive)
+
+
+def look_at_missing(bench, data, debug, archive):
+    """perf may have had no room for a copy."""
+    image = os.path.join(debug, bench.images.lstrip("/"))
+    shutil.rmtree(image)
+    done = recorded.run_part(bench, "archive.sh", data, debug, archive)
+    good = done.status == 0 and "not in the archive" in done.err and "pyperf-" in done.err
+    bench.that("an image that is not in the cache", "named", good, repr(done.seen))
+
+
+if __name__ == "__main__":
+    sys.exit(recorded.main(CASES, __doc__))
