@@ -1,0 +1,5 @@
+# make check-run          the parts of pyperf-run on canned profiles: no perf needed
+
+.PHONY: check-run
+check-run:
+	$(Q)$(PYTHON) tests/run/test_table.py
