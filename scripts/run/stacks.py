@@ -31,7 +31,7 @@ BEGINNING = re.compile(
 INTERPRETER = re.compile(r"python[^/]*$")
 LOADER = re.compile(r"(^|/)ld(-[^/]*)?\.so[^/]*$")
 IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
-CACHED_LINES = 200000
+CACHED_LINES = 50000  # some 500 bytes each
 NO_STACKS = "none"
 
 
