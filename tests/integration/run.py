@@ -49,6 +49,7 @@ import cases_signals
 import cases_stacks
 import cases_switches
 import cases_sys
+import cases_table
 import cases_toggle
 import cases_toggle_signal
 import cases_unwound
@@ -68,6 +69,7 @@ MODULES = (
     cases_files,
     cases_refusal,
     cases_pyperf_run,
+    cases_table,
     cases_switches,
     cases_sys,
     cases_toggle,

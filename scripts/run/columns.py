@@ -1,0 +1,116 @@
+"""The table as text, fitted to a width."""
+
+import re
+import textwrap
+
+NO_PYTHON = "(no Python function)"
+ELLIPSIS = "..."
+GAP = "  "
+NARROWEST = 8  # of names, and of paths
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+BOLD, DIM, RED, YELLOW, PLAIN = "\033[1m", "\033[2m", "\033[31m", "\033[33m", "\033[0m"
+HOT, WARM = 0.20, 0.05
+
+
+class Style:
+    def __init__(self, width, top, colour):
+        self.width, self.top, self.colour = width, top, colour
+
+    def paint(self, code, text):
+        return code + text + PLAIN if self.colour and code else text
+
+
+def report(totals, style):
+    """The lines of all tables, and the advice."""
+    lines = []
+    for event in totals.events:
+        lines += wrapped(summary(event, totals.whole(event)), style.width) + [""]
+        lines += table(event, style) + [""]
+    advice = totals.advice()
+    return lines + wrapped(advice, style.width) if advice else lines[:-1]
+
+
+def wrapped(text, width):
+    width = max(width, 1)
+    return textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False)
+
+
+def summary(event, whole):
+    parts = ["%s of %s" % (counted(event.samples, "sample"), event.unit)]
+    if event.seconds(event.weight) is not None:
+        parts.append("%.1f s" % event.seconds(event.weight))
+    parts.append(counted(len(event.pids), "process"))
+    if whole is not None:
+        # Not rounded up: what is called complete is.
+        parts.append("%.1f %% of stacks complete" % (int(1000 * whole) / 10))
+    return ", ".join(parts)
+
+
+def counted(number, what):
+    plural = "" if number == 1 else "es" if what.endswith("s") else "s"
+    return "{:,} {}{}".format(number, what, plural)
+
+
+def table(event, style):
+    functions = event.by_own_time()
+    shown = functions[: style.top] if style.top else functions
+    rows = shown + [event.without] * bool(event.without.samples)
+    rows.sort(key=lambda one: -one.own)
+    cells = [numbers(event, one) for one in rows]
+    titles = ["own s"] * (event.seconds(0) is not None) + ["own %", "total %", "samples"]
+    widths = [max(map(len, column)) for column in zip(titles, *cells)]
+    name_width, file_width = split_width(rows, style.width - sum(widths) - len(GAP) * len(widths))
+    heading = aligned(titles, widths) + ["function".ljust(name_width), "file"]
+    lines = [style.paint(BOLD, GAP.join(heading).rstrip())]
+    for row, texts in zip(rows, cells):
+        texts = aligned(texts, widths)
+        texts[-3] = style.paint(heat(event.share(row.own)), texts[-3])
+        texts.append(from_right(row.name or NO_PYTHON, name_width).ljust(name_width))
+        if row.file:
+            texts.append(style.paint(DIM, from_left(row.file, file_width)))
+        lines.append(GAP.join(texts).rstrip())
+    if len(functions) > len(shown):
+        rest = event.share(sum(one.own for one in functions[len(shown) :]))
+        left = counted(len(functions) - len(shown), "more function")
+        lines.append("and %s, %.1f %% own" % (left, 100 * rest))
+    return lines
+
+
+def numbers(event, row):
+    own = event.seconds(row.own)
+    texts = [] if own is None else ["%.2f" % own]
+    total = "" if row.name is None else "%.1f" % (100 * event.share(row.total))
+    return texts + ["%.1f" % (100 * event.share(row.own)), total, "{:,}".format(row.samples)]
+
+
+def aligned(texts, widths):
+    return [text.rjust(width) for text, width in zip(texts, widths)]
+
+
+def split_width(rows, width):
+    """For names and for paths: paths give way first, down to half."""
+    width = max(width - len(GAP), 2 * NARROWEST)
+    longest = max((len(row.name or NO_PYTHON) for row in rows), default=0)
+    longest = max(longest, len("function"))
+    file = max((len(row.file or "") for row in rows), default=0)
+    name_width = min(longest, max(width - file, width // 2))
+    return name_width, width - name_width
+
+
+def heat(share):
+    return RED if share >= HOT else YELLOW if share >= WARM else ""
+
+
+def from_right(text, width):
+    text = printable(text)
+    return text if len(text) <= width else text[: width - len(ELLIPSIS)] + ELLIPSIS
+
+
+def from_left(text, width):
+    text = printable(text)
+    return text if len(text) <= width else ELLIPSIS + text[len(text) - width + len(ELLIPSIS) :]
+
+
+def printable(text):
+    """What is in a name must not move a terminal's cursor."""
+    return CONTROL.sub("?", text)

@@ -1,0 +1,226 @@
+"""Samples out of a perf.data, one after the other, as perf script prints them."""
+
+import io
+import os
+import re
+import subprocess
+import tempfile
+
+FIELDS = "comm,pid,tid,time,period,event,ip,sym,dso"
+# Beyond the 127 frames that perf script shows by default.
+MAX_STACK = "1024"
+# perf record's own limit: the size travels in 16 bits, and is a multiple of 8 (perf_event_open(2)).
+LARGEST_COPY = 65528
+
+# A name set with prctl may look like the fields that follow it: the last that fit are meant.
+HEADER = re.compile(r"(.*)\s(-?\d+)/(-?\d+)\s+(\d+\.\d+):\s+(\d+)\s+(\S+):[ \t]*(.*)$")
+FRAME = re.compile(r"\s*([0-9a-f]+) (.* \(.*\))$")
+PYTHON = "py::"
+# Qualified names have no colons, files may: "<string:1>".
+PLACE = re.compile(r"(.*):([/<].*)$")
+UNKNOWN = "[unknown]"
+# perf's mark where a stack goes on beyond what was copied of it.
+NOWHERE = "f" * 16
+
+# Where processes and threads begin: in the C library, in the kernel, and, because a stripped libc
+# has no names for its own part, in CPython (thread_pthread.h, _threadmodule.c).
+BEGINNING = re.compile(
+    r"(_start|__libc_start_\w+|(__GI_)?_*clone3?|start_thread|_dl_start\w*|ret_from_fork\w*"
+    r"|pythread_wrapper|t_bootstrap)(@.*)?$"
+)
+INTERPRETER = re.compile(r"python[^/]*$")
+LOADER = re.compile(r"(^|/)ld(-[^/]*)?\.so[^/]*$")
+IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
+CACHED_LINES = 50000  # some 500 bytes each
+NO_STACKS = "none"
+
+
+class Failed(Exception):
+    """One line for the user: what happened, why, what to do."""
+
+
+class Frame:
+    __slots__ = (
+        *("function", "symbol", "object", "kernel", "beginning", "interpreter", "loader"),
+        "nameless",
+    )
+
+    def __init__(self, address, symbol, holder):
+        self.function = python_function(symbol)  # (qualified name, file), None for C
+        self.symbol, self.object = symbol, holder
+        upper = address.startswith("ffff") and len(address) == len(NOWHERE)
+        self.kernel = upper and address != NOWHERE and holder != "[vsyscall]"
+        self.beginning = bool(BEGINNING.match(symbol))
+        self.interpreter = self.function is not None or bool(INTERPRETER.search(holder))
+        self.loader = bool(LOADER.search(holder))
+        # One of our trampolines without the image that has its name.
+        self.nameless = symbol == UNKNOWN and bool(IMAGE.search(holder))
+
+
+class Sample:
+    __slots__ = ("comm", "pid", "time", "period", "event", "frames")
+
+    def __init__(self, fields):
+        comm, pid, _, time, period, self.event = fields
+        self.comm, self.pid, self.time = comm.strip(), int(pid), float(time)
+        self.period = int(period)
+        self.frames = []  # from the innermost outwards
+
+
+def python_function(symbol):
+    if not symbol.startswith(PYTHON):
+        return None
+    text = symbol[len(PYTHON) :]
+    place = PLACE.match(text)
+    if place:
+        return place.groups()
+    name, _, file = text.rpartition(":")
+    return (name, file) if name else (text, "")
+
+
+def parse_frame(line):
+    match = FRAME.match(line)
+    if not match:
+        return None
+    address, text = match.groups()
+    # Symbols and paths may have blanks and parentheses in them: "py::f:/a (b)/c.py (/tmp/x.so)",
+    # "f (/usr/lib/libx.so (deleted))".
+    at = max(text.rfind(" (/"), text.rfind(" (["))
+    if at < 0:
+        at = text.rfind(" (")
+    return Frame(address, text[:at], text[at + 2 : -1])
+
+
+def parse(lines):
+    """Samples from perf script's lines: a header, its frames, an empty line; or, from a profile
+    without stacks, all in the header's line."""
+    frames, sample = {}, None
+    for line in lines:
+        if sample is not None:
+            if line not in frames:
+                if len(frames) >= CACHED_LINES:
+                    frames.clear()
+                frames[line] = parse_frame(line)
+            frame = frames[line]
+            if frame is not None:
+                sample.frames.append(frame)
+                continue
+            yield sample
+            sample = None
+        header = HEADER.match(line)
+        if header:
+            sample = Sample(header.groups()[:-1])
+            only = parse_frame(header.group(7))
+            if only is not None:
+                sample.frames.append(only)
+                yield sample
+                sample = None
+    if sample is not None:
+        yield sample
+
+
+class Recording:
+    """What a profile's header says of how it was made."""
+
+    def __init__(self, text):
+        sizes = re.findall(r"sample_stack_user = (\d+)", text)
+        limits = re.findall(r"sample_max_stack = (\d+)", text)
+        command = re.search(r"^# cmdline : (.*)", text, re.M)
+        command = command.group(1) if command else ""
+        self.stack_size = max(map(int, sizes), default=None)
+        self.max_stack = max(map(int, limits), default=None)
+        self.mode = None  # not known
+        if self.stack_size:
+            self.mode = "dwarf"
+        elif re.search(r"(--call-graph[ =]|-g ?)lbr\b", command):
+            self.mode = "lbr"
+        elif "CALLCHAIN" in text:
+            self.mode = "fp"
+        elif "sample_type = " in text:
+            self.mode = NO_STACKS
+        self.events = re.findall(r"^# event : name = ([^,]+),", text, re.M)
+        self.first, self.last = seconds(text, "first"), seconds(text, "last")
+
+
+def seconds(text, which):
+    match = re.search(r"^# time of %s sample : +(\d+\.\d+)" % which, text, re.M)
+    return float(match.group(1)) if match else None
+
+
+def environment():
+    return dict(os.environ, LC_ALL="C")
+
+
+def perf(words, **more):
+    try:
+        return subprocess.Popen(
+            ["perf"] + words, stdin=subprocess.DEVNULL, env=environment(), **more
+        )
+    except FileNotFoundError:
+        raise Failed("perf is not installed: apt-get install linux-perf")
+    except OSError as error:
+        raise Failed("perf cannot be run: %s" % error.strerror)
+
+
+def recording(path):
+    """The header; of a profile that cannot be read, samples() says why."""
+    words = ["report", "--header-only", "-i", path]
+    child = perf(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        return Recording(child.communicate()[0].decode("utf-8", "replace"))
+    except BaseException:
+        end(child)
+        raise
+
+
+def samples(path):
+    """All samples in perf's order. Raises Failed, possibly after some samples."""
+    words = ["script", "-i", path, "--no-inline", "--max-stack", MAX_STACK, "-F", FIELDS]
+    with tempfile.TemporaryFile() as errors:
+        child = perf(words, stdout=subprocess.PIPE, stderr=errors)
+        try:
+            lines = io.TextIOWrapper(child.stdout, "utf-8", "backslashreplace", newline="\n")
+            yield from parse(lines)
+            status = child.wait()
+        except BaseException:
+            end(child)
+            raise
+        if status != 0:
+            errors.seek(0)
+            raise Failed(explain(path, status, errors.read().decode("utf-8", "replace")))
+
+
+def end(child):
+    child.kill()
+    child.stdout.close()
+    child.wait()
+
+
+def explain(path, status, errors):
+    """perf's reason in words that say what to do."""
+    if "not owned by current user" in errors:
+        return "%s belongs to another user, and perf does not trust it: make a copy" % path
+    if "incompatible file format" in errors:
+        return "%s is not a profile of perf record" % path
+    lines = [line for line in errors.split("\n") if line.strip()]
+    reason = lines[-1].strip() if lines else "it says nothing"
+    return "perf script cannot read %s to its end, record again (status %d: %s)" % (
+        path,
+        status,
+        reason,
+    )
+
+
+def check_readable(path):
+    again = "record again with: pyperf-run -o %s program" % path
+    try:
+        with open(path, "rb") as profile:
+            empty = not profile.read(1)
+    except FileNotFoundError:
+        raise Failed("%s: no such file; record it with: pyperf-run -o %s program" % (path, path))
+    except IsADirectoryError:  # of perf record --threads
+        return
+    except OSError as error:
+        raise Failed("%s: %s" % (path, error.strerror))
+    if empty:
+        raise Failed("%s is empty, perf did not come to write it: %s" % (path, again))

@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""A profile's Python functions, hottest first: as a table, as JSON, as folded stacks."""
+
+import argparse
+import json
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+
+import columns
+import stacks
+import totals
+
+WIDTH = 100
+STACK_UNIT = 8
+STATUS_INTERRUPTED = 130
+# When a bar is worth showing: bytes of the profile, or seconds that reading has taken.
+LARGE = 8 << 20
+LONG = 1.0
+BAR_EVERY = 0.1
+BAR_WIDTH = 30
+
+
+def say(text):
+    sys.stderr.write("pyperf-run: %s\n" % columns.printable(str(text)))
+
+
+def main():
+    try:
+        return run(parse_arguments())
+    except stacks.Failed as why:
+        say(why)
+        return 1
+    except KeyboardInterrupt:
+        return STATUS_INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads on. What is still buffered must not be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        say("%s: %s" % (error.filename or "the table cannot be written", error.strerror))
+        return 1
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="table.py", description=__doc__)
+    parser.add_argument("--data", default="perf.data", metavar="PATH", help="the profile")
+    parser.add_argument("--top", type=natural, default=20, metavar="N", help="rows; 0 for all")
+    parser.add_argument("--json", action="store_true", help="all functions, as JSON")
+    parser.add_argument("--collapsed", metavar="FILE", help="also folded stacks")
+    parser.add_argument("--stack-size", type=stack_size, metavar="N", help="that were copied")
+    parser.add_argument("--width", type=natural, metavar="N", help="columns of the table")
+    parser.add_argument("--colour", action="store_true")
+    parser.add_argument("--progress", action="store_true", help="a bar on stderr while reading")
+    parser.add_argument("--out", default="-", metavar="FILE", help="where the table goes")
+    return parser.parse_args()
+
+
+def natural(text):
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def stack_size(text):
+    number = natural(text)
+    if number % STACK_UNIT or not 0 < number <= stacks.LARGEST_COPY:
+        raise argparse.ArgumentTypeError(
+            "%s is not a multiple of 8 up to %d" % (text, stacks.LARGEST_COPY)
+        )
+    return number
+
+
+def run(arguments):
+    stacks.check_readable(arguments.data)
+    recording = stacks.recording(arguments.data)
+    if arguments.stack_size:
+        recording.mode, recording.stack_size = "dwarf", arguments.stack_size
+    found = totals.Totals(recording, fold=bool(arguments.collapsed))
+    bar = Bar(recording, os.path.getsize(arguments.data)) if arguments.progress else None
+    failure = add_samples(found, arguments.data, bar)
+    if not found.events:
+        raise failure or stacks.Failed(
+            "%s has no samples: the program used too little CPU time, or the event did not"
+            " occur; record for longer, or more often (-F)" % arguments.data
+        )
+    if arguments.collapsed:
+        write(arguments.collapsed, folded_lines(found, arguments.collapsed))
+    write(arguments.out, report(found, arguments))
+    if failure:
+        raise failure
+    return 0
+
+
+def add_samples(found, path, bar):
+    """Returns what kept perf from reading to the end: what came before is still worth showing."""
+    try:
+        for sample in stacks.samples(path):
+            found.add(sample)
+            if bar:
+                bar.at(sample.time)
+    except stacks.Failed as why:
+        return why
+    finally:
+        if bar:
+            bar.clear()
+    return None
+
+
+class Bar:
+    """How far into the recording the samples are."""
+
+    def __init__(self, recording, size):
+        self.first, self.last = recording.first, recording.last
+        now = time.monotonic()
+        self.next = now if size > LARGE else now + LONG
+        self.shown = False
+        if self.first is None or self.last is None or self.last <= self.first:
+            self.next = float("inf")
+
+    def at(self, sample_time):
+        now = time.monotonic()
+        if now < self.next:
+            return
+        self.next = now + BAR_EVERY
+        share = (sample_time - self.first) / (self.last - self.first)
+        share = min(max(share, 0.0), 1.0)
+        done = int(share * BAR_WIDTH)
+        marks = "#" * done + "." * (BAR_WIDTH - done)
+        sys.stderr.write("\rreading the profile [%s] %3d %%" % (marks, 100 * share))
+        sys.stderr.flush()
+        self.shown = True
+
+    def clear(self):
+        if self.shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+
+# what is written
+
+
+def report(found, arguments):
+    if arguments.json:
+        profile = as_object(found, arguments.data)
+        return [json.dumps(profile, indent=2)]
+    width = arguments.width or terminal_width(arguments.out)
+    return columns.report(found, columns.Style(width, arguments.top, arguments.colour))
+
+
+def terminal_width(out):
+    if out == "-" and sys.stdout.isatty():
+        return shutil.get_terminal_size((WIDTH, 0)).columns
+    return WIDTH
+
+
+def as_object(found, path):
+    return {
+        "profile": path,
+        "events": [event_object(found, event) for event in found.events],
+        "advice": found.advice(),
+    }
+
+
+def event_object(found, event):
+    return {
+        "event": event.name,
+        "samples": event.samples,
+        "seconds": event.seconds(event.weight),
+        "processes": len(event.pids),
+        "complete": found.whole(event),
+        "functions": [function_object(event, one) for one in event.by_own_time()],
+        "without_python": {
+            "own": event.without.own,
+            "own_share": event.share(event.without.own),
+            "samples": event.without.samples,
+        },
+    }
+
+
+def function_object(event, one):
+    return {
+        "name": one.name,
+        "file": one.file,
+        "own": one.own,
+        "total": one.total,
+        "own_share": event.share(one.own),
+        "total_share": event.share(one.total),
+        "samples": one.samples,
+    }
+
+
+def folded_lines(found, path):
+    """Of one event: samples of different events do not add up."""
+    chosen, *others = found.events
+    if others:
+        left = ", ".join(event.unit for event in others)
+        say("%s has the stacks of %s, and not those of %s" % (path, chosen.unit, left))
+    return sorted("%s %d" % stack for stack in chosen.folded.items())
+
+
+def write(path, lines):
+    text = "".join(line + "\n" for line in lines).encode("utf-8", "backslashreplace")
+    if path == "-":
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+    elif is_replaceable(path):
+        replace(os.path.realpath(path), text)
+    else:
+        with open(path, "ab", 0) as out:
+            out.write(text)
+
+
+def is_replaceable(path):
+    """Not /dev/stderr, whatever it leads to, nor a fifo."""
+    if os.path.abspath(path).startswith(("/dev/", "/proc/")):
+        return False
+    return not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode)
+
+
+def replace(path, text):
+    """All of the file or nothing: it gets its name when it is written."""
+    handle, temporary = tempfile.mkstemp(prefix=".pyperf-", dir=os.path.dirname(path))
+    try:
+        with open(handle, "wb") as out:
+            out.write(text)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.fchmod(handle, 0o666 & ~mask)
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

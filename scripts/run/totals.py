@@ -1,0 +1,259 @@
+"""What the samples of a profile come to: times of Python functions, stacks, how many are whole."""
+
+import collections
+import os
+
+import stacks
+
+WHOLE_ENOUGH = 0.99
+COPIES = (16384, 32768, stacks.LARGEST_COPY)
+# A frame takes some 100 to 200 bytes. Stacks that have far fewer frames than fit into the largest
+# copy did not end for want of bytes.
+BYTES_A_FRAME = 1000
+DEFAULT_MAX_STACK = 127
+TIMES = ("cpu-clock", "task-clock")
+
+
+class Function:
+    __slots__ = ("name", "file", "own", "total", "samples")
+
+    def __init__(self, name, file):
+        self.name, self.file = name, file
+        self.own = self.total = self.samples = 0
+
+
+class Process:
+    """The stacks of one process while it has one name: exec changes the name."""
+
+    __slots__ = ("samples", "whole", "broken_frames", "longest", "longest_count", "ends")
+
+    def __init__(self):
+        self.samples = self.whole = self.broken_frames = 0
+        self.longest = self.longest_count = 0
+        self.ends = collections.Counter()
+
+    def add(self, frames):
+        self.samples += 1
+        if is_whole(frames):
+            self.whole += 1
+            return
+        length = len(frames)
+        self.broken_frames += length
+        if length > self.longest:
+            self.longest, self.longest_count = length, 0
+        self.longest_count += length == self.longest
+        known = (frame.object for frame in reversed(frames) if frame.object != stacks.UNKNOWN)
+        self.ends[next(known, stacks.UNKNOWN)] += 1
+
+
+def is_whole(frames):
+    """Whether the stack goes down to where its process or thread begins. That is not always the
+    last frame: without its symbols, the program or libc has no name for it, and a thread of
+    Python is whole from pythread_wrapper on. A sample in the kernel alone (kernel threads, idle,
+    exec) has nothing to lose, and the dynamic loader runs before _start."""
+    last = frames[-1]
+    return last.kernel or last.loader or any(frame.beginning for frame in frames[-3:])
+
+
+class Event:
+    def __init__(self, name, fold):
+        self.name = name
+        self.samples = self.weight = 0
+        self.pids = set()
+        self.functions = {}
+        self.without = Function(None, None)
+        self.processes = collections.defaultdict(Process)
+        self.folded = collections.Counter() if fold else None
+
+    def add(self, sample):
+        self.samples += 1
+        self.weight += sample.period
+        if sample.pid > 0:
+            self.pids.add(sample.pid)
+        own, seen = None, set()
+        for frame in sample.frames:
+            function = frame.function
+            if function is not None and function not in seen:
+                own = own or function
+                seen.add(function)
+                self.of(function).total += sample.period
+        owner = self.functions[own] if own else self.without
+        owner.own += sample.period
+        owner.samples += 1
+        if sample.frames:
+            self.processes[sample.pid, sample.comm].add(sample.frames)
+        if self.folded is not None:
+            self.folded[folded(sample)] += 1
+
+    def of(self, key):
+        function = self.functions.get(key)
+        if function is None:
+            function = self.functions[key] = Function(*key)
+        return function
+
+    @property
+    def unit(self):
+        """Its name without how precise it was wished to be: cpu-clock:ppp."""
+        name, colon, modifiers = self.name.rpartition(":")
+        return name if colon and not modifiers.strip("p") else self.name
+
+    def seconds(self, weight):
+        """None for what is not counted in nanoseconds."""
+        is_time = self.name.split(":")[0] in TIMES
+        return weight / 1e9 if is_time else None
+
+    def share(self, weight):
+        return weight / self.weight if self.weight else 0.0
+
+    def by_own_time(self):
+        return sorted(
+            self.functions.values(), key=lambda one: (-one.own, -one.total, one.name, one.file)
+        )
+
+
+class Totals:
+    def __init__(self, recording, fold=False):
+        self.recording, self.fold = recording, fold
+        self.by_name = {}
+        self.python = set()  # (pid, comm) of processes in which an interpreter was seen
+        self.nameless = None  # an image whose names are not to be had
+
+    def add(self, sample):
+        event = self.by_name.get(sample.event)
+        if event is None:
+            event = self.by_name[sample.event] = Event(sample.event, self.fold)
+        event.add(sample)
+        process = (sample.pid, sample.comm)
+        if process not in self.python and any(frame.interpreter for frame in sample.frames):
+            self.python.add(process)
+        if self.nameless is None:
+            missing = (frame.object for frame in sample.frames if frame.nameless)
+            self.nameless = next(missing, None)
+
+    def interpreters(self, event):
+        """Where stacks are counted: other programs' say nothing of Python functions."""
+        return [one for key, one in event.processes.items() if key in self.python]
+
+    @property
+    def events(self):
+        """In the order in which they were asked for."""
+        order = self.recording.events
+        known = [self.by_name[name] for name in order if name in self.by_name]
+        return known + [one for name, one in self.by_name.items() if name not in order]
+
+    def whole(self, event):
+        """The share of stacks that are; None where there are none."""
+        counted = self.interpreters(event)
+        samples = sum(one.samples for one in counted)
+        if not samples or self.recording.mode == stacks.NO_STACKS:
+            return None
+        return sum(one.whole for one in counted) / samples
+
+    def advice(self):
+        """One sentence on what keeps the table from being right, and what to do; or None."""
+        if self.recording.mode == stacks.NO_STACKS:
+            return (
+                "The profile was recorded without stacks, which hold the Python functions: record"
+                " again with pyperf-run, or with perf record --call-graph dwarf,65528."
+            )
+        if self.nameless:
+            return (
+                "Names of Python functions are missing, they were in %s: images must stay where"
+                " they were when the program ran." % self.nameless
+            )
+        for event in self.events:
+            whole = self.whole(event)
+            if whole is not None and whole < WHOLE_ENOUGH:
+                broken = Broken(self.interpreters(event))
+                return advice_on_stacks(self.recording, broken, 100 * (1 - whole))
+        if any(event.functions for event in self.events):
+            return None
+        if not self.python:
+            return "No Python interpreter was seen: is the program one in Python?"
+        return (
+            "An interpreter was seen, but no Python function: libpyperf was not in it, or declined;"
+            " its line on stderr says why, and so does pyperf-run --doctor."
+        )
+
+
+class Broken:
+    """The stacks of all interpreters that end too soon."""
+
+    def __init__(self, processes):
+        self.count = sum(one.samples - one.whole for one in processes)
+        self.mean_length = sum(one.broken_frames for one in processes) / self.count
+        self.longest = max(one.longest for one in processes)
+        at_longest = (one.longest_count for one in processes if one.longest == self.longest)
+        self.at_longest = sum(at_longest)
+        ends = sum((one.ends for one in processes), collections.Counter())
+        self.end = os.path.basename(min(ends, key=lambda name: (-ends[name], name)))
+
+
+def advice_on_stacks(recording, broken, percent):
+    what = "%.1f %% of stacks end too soon" % percent
+    if broken.end == "[vdso]":
+        # perf record -N: for an object with a build id perf looks in its cache alone.
+        return (
+            "%s: most end in [vdso], where clock_gettime is, and of which perf has no copy; record"
+            " with both -N and -B, or neither." % what
+        )
+    if recording.stack_size:
+        return "%s: %s." % (what, advice_on_copies(recording.stack_size, broken))
+    if recording.mode == "lbr":
+        return "%s: --call-graph lbr holds the last 16 to 32 calls only; record without it." % what
+    if recording.mode is None:  # the header is missing
+        return "%s: record again with --stack-size %d." % (what, stacks.LARGEST_COPY)
+    limit = recording.max_stack or max_stack_here()
+    if broken.longest in (limit, DEFAULT_MAX_STACK) and 2 * broken.at_longest >= broken.count:
+        return (
+            "%s, cut after %d frames, the most that the kernel takes here: as root, run sysctl"
+            " kernel.perf_event_max_stack=%d, and record again."
+            % (what, broken.longest, 8 * (broken.longest + 1))
+        )
+    return (
+        "%s: frame pointers lead no further, most often from %s, which was built without; record"
+        " again with --call-graph dwarf." % (what, broken.end)
+    )
+
+
+def advice_on_copies(size, broken):
+    harm = "totals of outer functions are too low"
+    if size < stacks.LARGEST_COPY:
+        larger = next(copy for copy in COPIES if copy > size)
+        return (
+            "of each, %d bytes were copied, which was too short, and %s; record again with"
+            " --stack-size %d" % (size, harm, larger)
+        )
+    if size > broken.mean_length * BYTES_A_FRAME:
+        return (
+            "though %d bytes of each were copied; most end in %s, in code that perf cannot unwind"
+            % (size, broken.end)
+        )
+    return (
+        "of each, %d bytes were copied, the most that perf can; deeper stacks do not fit, and %s;"
+        " --call-graph fp takes them whole where the interpreter and its libraries have frame"
+        " pointers" % (size, harm)
+    )
+
+
+def max_stack_here():
+    try:
+        with open("/proc/sys/kernel/perf_event_max_stack") as limit:
+            return int(limit.read())
+    except (OSError, ValueError):
+        return DEFAULT_MAX_STACK
+
+
+# folded stacks, as flame graph tools read them
+
+
+def folded(sample):
+    names = [sample.comm] + [label(frame) for frame in reversed(sample.frames)]
+    return ";".join(name.replace(";", ":").replace("\n", " ") for name in names)
+
+
+def label(frame):
+    name = frame.symbol
+    if name == stacks.UNKNOWN and not frame.object.startswith("["):
+        name = "[%s]" % os.path.basename(frame.object)
+    return name + "_[k]" if frame.kernel else name

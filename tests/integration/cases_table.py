@@ -1,0 +1,85 @@
+"""scripts/run/table.py, run by each interpreter, on what perf has really recorded. What perf might
+print otherwise is looked at in tests/run/test_table.py."""
+
+import json
+import os
+
+import harness
+import perf
+from harness import case
+
+CASES = []
+ROOT = os.path.dirname(os.path.dirname(harness.HERE))
+TABLE = os.path.join(ROOT, "scripts", "run", "table.py")
+SECONDS = "1.2"
+EXPECTED, TOLERANCE = 0.75, 0.08
+
+
+def record_shares(bench, depth, copy):
+    program = bench.program("shares.py")
+    options = ["--call-graph", "dwarf,%d" % copy]
+    done, data = perf.record(bench, [bench.python, program, str(depth), SECONDS], options)
+    bench.equal("status", (0, ""), (done.status, done.out))
+    return data
+
+
+def run_table(bench, data, *options):
+    environment = bench.environment(preload=False, support=None, images=False)
+    return bench.run([bench.python, TABLE, "--data", data] + list(options), environment)
+
+
+def totals(bench, data):
+    """The only event, its functions of shares.py by name, and the advice."""
+    done = run_table(bench, data, "--json")
+    bench.equal("table.py", (0, ""), (done.status, done.err))
+    profile = json.loads(done.out)
+    (event,) = profile["events"]
+    ours = [one for one in event["functions"] if one["file"] == bench.program("shares.py")]
+    return event, {one["name"]: one for one in ours}, profile["advice"]
+
+
+@case(CASES, needs=("perf",))
+def table_shares(bench):
+    for depth in (10, 60):
+        data = record_shares(bench, depth, 65528)
+        event, functions, advice = totals(bench, data)
+        look_at_shares(bench, "depth %d" % depth, event, functions)
+        bench.equal("depth %d: advice" % depth, None, advice)
+    folded = os.path.join(bench.folder, "folded")
+    shown = run_table(bench, data, "--collapsed", folded).out.split("\n")
+    rows = [line.split()[-2] for line in shown if line.endswith("/shares.py")]
+    bench.equal("first rows", ["heavy", "light"], rows[:2])
+    with open(folded, encoding="utf-8") as lines:
+        counts = [(line.count(";py::dive:"), int(line.rsplit(" ", 1)[1])) for line in lines]
+    bench.equal("folded samples", event["samples"], sum(count for _, count in counts))
+    deep = sum(count for calls, count in counts if calls == depth)
+    bench.that("folded, %d deep" % depth, "90 % of them", deep >= 0.9 * event["samples"], str(deep))
+
+
+def look_at_shares(bench, what, event, functions):
+    own = functions["heavy"]["own_share"]
+    good = abs(own - EXPECTED) < TOLERANCE
+    bench.that("%s: own time of heavy()" % what, "75 % +- 8", good, "%.3f" % own)
+    ratio = own / functions["light"]["own_share"]
+    bench.that("%s: heavy : light" % what, "3 +- 0.5", abs(ratio - 3) < 0.5, "%.2f" % ratio)
+    total = functions["dive"]["total"]
+    below = sum(functions[name]["total"] for name in ("heavy", "light"))
+    good = 0.99 * below <= total <= 1.01 * below
+    bench.that("%s: total of dive()" % what, "that of both", good, "%d, %d" % (total, below))
+    complete = event["complete"]
+    bench.that("%s: complete" % what, "99 % or more", complete >= 0.99, "%.4f" % complete)
+    seconds = event["seconds"]
+    bench.that("%s: seconds" % what, "1.0 to 1.8", 1.0 < seconds < 1.8, "%.2f" % seconds)
+
+
+@case(CASES, needs=("perf",))
+def table_of_short_stacks(bench):
+    """Own times stay right, and the advice helps."""
+    for copy, larger in ((8192, 16384), (16384, 32768)):
+        event, functions, advice = totals(bench, record_shares(bench, 60, copy))
+        own, complete = functions["heavy"]["own_share"], event["complete"]
+        good = abs(own - EXPECTED) < TOLERANCE
+        bench.that("%d: own time of heavy()" % copy, "75 % +- 8", good, "%.3f" % own)
+        bench.that("%d: complete" % copy, "10 % at most", complete < 0.1, "%.4f" % complete)
+        expected = "--stack-size %d" % larger
+        bench.that("%d: advice" % copy, expected, expected in str(advice), str(advice))

@@ -1,0 +1,82 @@
+"""The sentence below the table: what is missing from the stacks, and what to do."""
+
+from canned import CUT, EVALUATOR, START, header, py, sample, table
+
+CASES = []
+WHOLE = sample([EVALUATOR, py("f"), EVALUATOR] + START)
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def cut(depth):
+    return sample([EVALUATOR, py("f")] * depth + [CUT])
+
+
+def look_for(look, what, parts, text, head, *options):
+    advice = table(text, "--json", *options, head=head).advice or "none"
+    look.that(what, " and ".join(parts), all(part in advice for part in parts), advice)
+
+
+@case
+def larger_copies(look):
+    for size, larger in ((8192, 16384), (16384, 32768), (20000, 32768), (32768, 65528)):
+        parts = ["%d bytes" % size, "--stack-size %d" % larger]
+        look_for(look, str(size), parts, WHOLE + cut(30), header(size))
+    given = ["8192 bytes", "--stack-size 16384"]
+    look_for(look, "given", given, WHOLE + cut(30), header(65528), "--stack-size", "8192")
+    deep = ["65528 bytes", "do not fit", "--call-graph fp"]
+    look_for(look, "65528, deep", deep, WHOLE + cut(200), header(65528))
+    odd = sample([EVALUATOR, "[unknown] (/opt/lib/jit.so)", CUT])
+    parts = ["though 65528 bytes", "jit.so", "cannot unwind"]
+    look_for(look, "65528, not deep", parts, WHOLE + odd, header(65528))
+
+
+@case
+def from_which_share_on(look):
+    enough = table(WHOLE * 99 + cut(30), "--json", head=header(8192))
+    look.equal("99 %", (0.99, None), (enough.event["complete"], enough.advice))
+    less = table(WHOLE * 98 + cut(30), head=header(8192))
+    look.that("98.99 %: heading", "98.9 % complete", "98.9 % of" in less.lines[0], less.lines[0])
+    # A sentence may go over several lines.
+    last = " ".join(less.lines[-3:])
+    look.that("98.99 %: last line", "--stack-size 16384.", last.endswith("size 16384."), last)
+    look.equal("nothing at 100 %", None, table(WHOLE, "--json").advice)
+
+
+@case
+def frame_pointers(look):
+    head = header(0, kind="CALLCHAIN|PERIOD", command="perf record --call-graph fp")
+    broken = sample([EVALUATOR, py("f"), "_PyObject_Call (/opt/libpython3.9.so)"] + [CUT])
+    parts = ["frame pointers", "libpython3.9.so", "--call-graph dwarf"]
+    look_for(look, "a library without", parts, WHOLE + broken, head)
+    full = sample([EVALUATOR] + [py("f")] * 126)
+    parts = ["127 frames", "sysctl kernel.perf_event_max_stack=1024"]
+    look_for(look, "127 frames", parts, WHOLE + full * 2, head)
+    limited = header(0, kind="CALLCHAIN|PERIOD", more=", sample_max_stack = 15")
+    parts = ["15 frames", "kernel.perf_event_max_stack"]
+    look_for(look, "max-stack=15", parts, WHOLE + sample([py("f")] * 15), limited)
+    parts = ["frame pointers", "--call-graph dwarf"]
+    look_for(look, "126 frames", parts, WHOLE + sample([py("f")] * 126), head)
+
+
+@case
+def other_ways(look):
+    head = header(0, kind="CALLCHAIN|PERIOD|BRANCH_STACK", command="perf record --call-graph lbr")
+    look_for(look, "lbr", ["lbr", "32 calls"], WHOLE + sample([py("f")] * 32), head)
+    clock = sample(["[unknown] ([vdso])", CUT])
+    look_for(look, "no copy of the vdso", ["[vdso]", "-N and -B"], WHOLE + clock, header(8192))
+    look_for(look, "no header", ["--stack-size 65528"], WHOLE + cut(30), "")
+
+
+@case
+def no_names(look):
+    c_only = sample([EVALUATOR] + START)
+    look_for(look, "no libpyperf", ["no Python function", "--doctor"], c_only, None)
+    other = sample(["work (/usr/bin/other)"] + START[:1], comm="other")
+    look_for(look, "no interpreter", ["No Python interpreter"], other, None)
+    image = "/srv/perf.data.images/pyperf-7-CE1wJv.so"
+    lost = sample([EVALUATOR, "[unknown] (%s)" % image, CUT])
+    look_for(look, "no image", ["missing", image], lost, None)
