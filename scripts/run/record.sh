@@ -29,6 +29,7 @@ record() {
     make_images
     preload=$(preloadable "$library")${LD_PRELOAD:+:$LD_PRELOAD}
     choose_call_graph
+    choose_build_ids
     start_canary
     catch_signals
     start_perf "$@"
@@ -232,6 +233,23 @@ has_frame_pointers() {
     "$inspect" "$@" 2>/dev/null | grep -q '^frame-pointers=yes'
 }
 
+# -N alone would do, but then perf 6.1 looks for the vdso in the cache that it has not filled, and
+# all stacks below time.time() end there. With -B too, or with build ids from the kernel (perf and
+# Linux 5.12), it does not.
+choose_build_ids() {
+    build_ids=--buildid-all
+    [ -z "$archive" ] || return 0
+    build_ids='-N -B'
+    kernel=$(uname -r)
+    minor=${kernel#*.}
+    case $(perf record -h 2>&1) in
+    *--buildid-mmap*)
+        if [ $((${kernel%%.*} * 1000 + ${minor%%[!0-9]*})) -ge 5012 ]; then
+            build_ids='-N --buildid-mmap'
+        fi ;;
+    esac
+}
+
 # perf before 4.17 does not tell, and can.
 perf_unwinds() {
     features=$(perf version --build-options 2>/dev/null)
@@ -264,8 +282,8 @@ catch_signals() {
 # 65528 is the largest stack copy that perf takes. Frames that do not fit are missing from the
 # profile: perf's own 8192 hold about 13 Python calls, this more than 100. At 199 samples a second
 # that is 13 MB/s for each busy CPU, which a disk can write; 199 is no divisor of the usual timers.
-# -N: perf's build-id cache would get a copy of every library, for ever. An archive needs a cache of
-# its own, which --buildid-all gives the images too; without it, only those with a sample.
+# perf's build-id cache would get a copy of every library, for ever: see choose_build_ids. An archive
+# needs a cache of its own, which --buildid-all gives the images too, not only those with a sample.
 # What the user gave comes later and wins. -o must be named: with a pipe for stdout, and no name,
 # perf writes the profile into the pipe.
 # Without -q: it silences errors too. finish drops what is chatter.
@@ -284,13 +302,9 @@ start_perf() {
     done
     [ -z "$event" ] || set -- -e "$event" "$@"
     [ -z "$frequency" ] || set -- -F "$frequency" "$@"
-    set -- record -o "$output" --call-graph "$call_graph" --buildid-all "$@"
-    if [ -n "$archive" ]; then
-        set -- --buildid-dir "$dir/debug" "$@"
-    else
-        shift
-        set -- record -N "$@"
-    fi
+    # shellcheck disable=SC2086  # a list of options
+    set -- record -o "$output" --call-graph "$call_graph" $build_ids "$@"
+    [ -z "$archive" ] || set -- --buildid-dir "$dir/debug" "$@"
     older=$(stat -c %i -- "$output" 2>/dev/null)
     (
         # perf dies of these without having written its data, and the launcher can undo it.
