@@ -78,8 +78,8 @@ def look_at_toggle(bench, kind, beneath):
     """Always loaded and dormant; on while perf looks, by a signal from outside, and off again."""
     if not recording.wanted(bench):
         return
-    number = signal.SIGRTMIN + 5
-    environment = bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="SIGRTMIN+5")
+    number = signal.SIGRTMIN + 3
+    environment = bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="SIGRTMIN+3")
     requests = kind.requests()[: REQUESTS // 2]
     seen, before = {}, set()
     with Server(bench, kind, environment) as server:
