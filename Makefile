@@ -118,7 +118,7 @@ $(O)/libraries-found:
 
 include tests/tests.mk
 
-check: check-unit check-integration check-servers check-cpython-quick
+check: check-unit check-inspect check-integration check-servers check-cpython-quick
 
 check-unit: $(unit_tests)
 	$(Q)failed=; for test in $(unit_tests); do $(unit_runner) $$test || failed=1; done; \

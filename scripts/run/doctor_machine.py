@@ -16,8 +16,8 @@ SPACE_MIN = 1024 * MIB
 # An image takes 18 MiB, and libpyperf leaves 128 to the program; the interpreter has its own.
 ADDRESS_SPACE_MIN = 256 * MIB
 # perf's buffer is the largest power of two that perf_event_mlock_kb allows, less a page; a sample
-# with its stack takes 64 KiB of it, and one that finds no room is lost.
-BUFFER_MIN_KIB = 256
+# with its stack takes 64 KiB of it, and one that finds no room is lost: with 64 all of them are.
+BUFFER_KIB_MIN, BUFFER_KIB_WANTED = 128, 256
 FRAMES_WANTED = 512  # a Python call has 3 to 5
 CAPABILITIES = {"CAP_PERFMON": 38, "CAP_SYS_ADMIN": 21}  # linux/capability.h
 UNWINDERS = ("libunwind", "libdw-dwarf-unwind", "libdw", "dwarf-unwind-support")
@@ -71,7 +71,8 @@ class Perf:
 
     def examine_permission(self):
         data = self.place.path("true.data")
-        done = self.place.run([self.path, "record", "-N", "-F", "199", "-o", data, "--", "/bin/true"])
+        command = [self.path, "record", "-N", "-F", "199", "-o", data, "--", "/bin/true"]
+        done = self.place.run(command)
         paranoid = number_in_kernel("perf_event_paranoid")
         if done.status == 0 and os.path.exists(data) and os.path.getsize(data) > 0:
             self.works = True
@@ -111,9 +112,10 @@ def of_status(key):
     """A field of /proc/self/status, None where there is none."""
     try:
         with open("/proc/self/status") as source:
-            return dict(line.rstrip("\n").split(":\t", 1) for line in source if ":\t" in line).get(key)
+            found = re.search(r"^%s:\t(.*)" % key, source.read(), re.M)
     except OSError:
         return None
+    return found and found.group(1).strip()
 
 
 def capabilities():
@@ -122,7 +124,7 @@ def capabilities():
 
 
 def is_confined():
-    return (of_status("Seccomp") or "0").strip() == "2"
+    return of_status("Seccomp") == "2"
 
 
 def permitted_as(paranoid):
@@ -141,7 +143,8 @@ def ways_to_permission(paranoid):
     if paranoid is not None and paranoid > 1 and not capabilities():
         ways.append("as root: sysctl kernel.perf_event_paranoid=1")
     if is_confined() or capabilities() or not ways:
-        ways.append("in a container: start it with --cap-add PERFMON --security-opt seccomp=unconfined")
+        options = "--cap-add PERFMON --security-opt seccomp=unconfined"
+        ways.append("in a container: start it with " + options)
     if not capabilities():
         ways.append("or run this as root, or with CAP_PERFMON")
     return ways
@@ -156,7 +159,7 @@ def examine_kernel(findings, by_frame_pointers):
         text += ": by frame pointers, of deeper stacks the outer functions are missing"
         findings.warn("depth of stacks", text, "as root: sysctl kernel.perf_event_max_stack=1024")
     else:
-        findings.ok("depth of stacks", text + "" if by_frame_pointers else copied_depth(frames))
+        findings.ok("depth of stacks", text if by_frame_pointers else copied_depth(frames))
     kib = number_in_kernel("perf_event_mlock_kb")
     if kib is None:
         findings.ok("perf's buffer", "the kernel does not say how large it may be")
@@ -165,14 +168,18 @@ def examine_kernel(findings, by_frame_pointers):
     while 2 * usable <= kib - resource.getpagesize() // 1024:
         usable *= 2
     text = "%d KiB a CPU (kernel.perf_event_mlock_kb is %d), a sample takes 64" % (usable, kib)
-    if usable < BUFFER_MIN_KIB and not by_frame_pointers:
-        findings.warn("perf's buffer", text, "as root: sysctl kernel.perf_event_mlock_kb=516")
-    else:
+    step = "as root: sysctl kernel.perf_event_mlock_kb=516"
+    if by_frame_pointers or usable >= BUFFER_KIB_WANTED:
         findings.ok("perf's buffer", text)
+    elif usable >= BUFFER_KIB_MIN:
+        findings.warn("perf's buffer", text + ": some will be lost", step)
+    else:
+        findings.fail("perf's buffer", text + ": all are lost", step)
 
 
 def copied_depth(frames):
-    return "65528 bytes are copied of each; perf report shows %d frames, more with --max-stack" % frames
+    text = "65528 bytes are copied of each; perf report shows %d frames, more with --max-stack"
+    return text % frames
 
 
 def examine_limits(findings):
@@ -187,6 +194,10 @@ def examine_limits(findings):
     scope = doctor_tools.number_in(KERNEL + "yama/ptrace_scope")
     text = "not needed" + ("" if scope is None else " (kernel.yama.ptrace_scope is %d)" % scope)
     findings.ok("ptrace", text)
+    # What MDWE and its like forbid shows in what libpyperf says; what permits it, does not.
+    if not os.access("/proc/self/mem", os.W_OK):
+        text = "cannot be written to: it would do where memory may not be made executable"
+        findings.warn("/proc/self/mem", text, "mount -t proc proc /proc, where hook FAILs below")
 
 
 # directories

@@ -37,16 +37,17 @@ print("active:%d" % getattr(sys, "is_stack_trampoline_active", lambda: False)())
 """
 KNOWN = ((3, 6), (3, 11))
 OWN_MAP = (3, 12)
+DEBUG_SYMBOLS = "install the interpreter's debug symbols (Debian: its -dbg or -dbgsym package)"
 RELEASES = "use a release build of CPython 3.6 to 3.11"
 
 # What libpyperf says (trampoline/failure.h), and what to do.
 REASONS = (
     ("version of Python is not known", RELEASES),
     ("objects are not laid out", RELEASES + ": debug builds and patched ones have other objects"),
-    ("no such symbol", "install the interpreter's debug symbols (Debian: its -dbg or -dbgsym package)"),
+    ("no such symbol", DEBUG_SYMBOLS),
     ("cannot be made executable", "lift the ban on executable memory (MDWE, seccomp, SELinux), or "
      "let the process write to /proc/self/mem"),
-    ("cannot load libpyperf-plan.so", "install libelf, capstone and liblzma, and see: ldd %(plan)s"),
+    ("cannot load libpyperf-plan.so", "install libelf, capstone and liblzma; ldd %(plan)s"),
     ("/proc/self/maps", "mount -t proc proc /proc"),
     ("address space", "ulimit -v unlimited"),
     ("no trampoline image", "export PYPERF_DIR=DIRECTORY, one that can hold programs"),
@@ -75,7 +76,7 @@ class Python:
             self.findings.fail("interpreter", text, "name another: pyperf-run --doctor PATH")
             return False
         lines = done.out.strip().split("\n")
-        if done.status == 0 and lines[-1].startswith('{"doctor": 1'):
+        if done.status == 0 and lines[-1].startswith("{") and '"doctor": 1' in lines[-1]:
             self.about = json.loads(lines[-1])
             return True
         text = "%s is not a Python interpreter that runs" % self.path
@@ -122,8 +123,7 @@ class Python:
         done = self.place.run([inspect] + self.about["files"])
         found = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
         if done.status != 0 or "evaluator" not in found:
-            step = "install the interpreter's debug symbols (Debian: its -dbg or -dbgsym package)"
-            self.findings.fail("frame evaluator", done.complaint(), step)
+            self.findings.fail("frame evaluator", done.complaint(), DEBUG_SYMBOLS)
             return
         text = "in %s, by its %s" % (found["file"], found["found"])
         self.findings.ok("frame evaluator", text)

@@ -49,10 +49,10 @@ class Findings:
 
     def close(self):
         failures, warnings = self.counts["FAIL"], self.counts["warn"]
+        text = "everything works here"
         if failures or warnings:
-            self.out.write("\n%d FAIL, %d warn: the lines with -> say what to do\n" % (failures, warnings))
-        else:
-            self.out.write("\neverything works here\n")
+            text = "%d FAIL, %d warn: the lines with -> say what to do" % (failures, warnings)
+        self.out.write("\n%s\n" % text)
         return 1 if failures else 0
 
 

@@ -18,9 +18,9 @@ static bool saved_rbp_is_zero(unw_cursor_t *trampoline)
 }
 
 /* Fills `names` with a line a frame, innermost first, "?" where there is no symbol; the last is
- * "rbp is 0" when the walk ended at a trampoline whose caller has that in rbp. Returns the number of
- * frames when libunwind saw the end of the stack, else what unw_step said, which is negative: the
- * names are then those up to there. */
+ * "rbp is 0" when the walk ended at a trampoline whose caller has that in rbp. Returns the number
+ * of frames when libunwind saw the end of the stack, else what unw_step said, which is negative:
+ * the names are then those up to there. */
 __attribute__((visibility("default"))) int pyperf_walk(char *names, size_t size)
 {
     unw_context_t context;
