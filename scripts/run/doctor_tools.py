@@ -3,6 +3,7 @@ programs in it."""
 
 import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import time
 WIDTH = 100
 SUBJECT = 20  # columns
 VERDICTS = {"ok": "32", "warn": "33", "FAIL": "31"}  # with their colours (ECMA-48, SGR)
+COMPLAINT = re.compile("rror|not permitted|is limited|denied")
 OWN_VARIABLES = ("PYTHONPERFSUPPORT", "PYTHON_PERF_JIT_SUPPORT", "PYPERF_DIR")
 
 
@@ -82,8 +84,9 @@ class Done:
 
     def complaint(self):
         """The line of stderr that says most."""
-        lines = [line.strip() for line in self.err.splitlines() if line.strip()]
-        marked = [line for line in lines if "rror" in line or "not permitted" in line]
+        lines = [line.strip() for line in self.err.splitlines()]
+        lines = [line for line in lines if line not in ("", "Error:")]
+        marked = [line for line in lines if COMPLAINT.search(line)]
         return (marked or lines or ["status %d, without a word" % self.status])[0]
 
 

@@ -215,7 +215,7 @@ def doctor_of_folders(bench):
         findings = examine(bench, command(bench, "/bin/true"), **{variable: "/nonexistent"})
         found(bench, findings, variable, "FAIL", "/nonexistent", "No such file")
     words_of = on_own_mount(bench, "size=64m", folder, command(bench, "/bin/true"))
-    found(bench, examine(bench, words_of, TMPDIR=folder), "TMPDIR", "warn", "64 MiB free")
+    found(bench, examine(bench, words_of, TMPDIR=folder), "TMPDIR", "warn", "MiB free", "free some")
 
 
 @case(CASES)
@@ -295,3 +295,59 @@ def install(bench, home):
     for folder in (bench.folder, home, os.path.join(home, "lib"), parts):
         os.chmod(folder, 0o755)
     os.chown(os.path.join(home, "tmp"), NOBODY, NOBODY)
+
+
+# Says of any interpreter that it has frame pointers.
+MISLED = """#!/bin/sh
+printf 'file=%s\\nevaluator=0x1000 10\\nfound=dynsym\\nframe-pointers=yes\\nshare=9/9\\n' "$1"
+"""
+
+
+@case(CASES, needs=("perf",))
+def doctor_of_broken_stacks(bench):
+    """Walked by frame pointers that this interpreter has not got."""
+    if not os.path.exists(os.path.join(bench.build, "pyperf-inspect")):
+        raise Skip("pyperf-inspect is not built")
+    inspect = os.path.join(bench.build, "pyperf-inspect")
+    shown = subprocess.check_output([inspect] + mapped(bench)).decode()
+    if "frame-pointers=no" not in shown:
+        raise Skip("it has frame pointers")
+    home = os.path.join(bench.folder, "misled")
+    install(bench, home)
+    parts = os.path.join(home, "lib", "libpyperf")
+    with open(os.path.join(parts, "pyperf-inspect"), "w") as out:
+        out.write(MISLED)
+    words = [bench.python, os.path.join(parts, "doctor.py"), bench.python]
+    findings = examine(bench, words)
+    bench.equal("status", 1, findings.status)
+    found(bench, findings, "frame pointers", "ok", "yes, stacks are walked by them", "9 of 9")
+    found(bench, findings, "profile", "FAIL", "not complete", "--call-graph dwarf,65528")
+    found(bench, findings, "depth of stacks", *depth_by_frame_pointers())
+
+
+def mapped(bench):
+    """The files of which the interpreter is made."""
+    text = "print(open('/proc/self/maps').read())"
+    lines = [line.split() for line in bench.plain("-c", text).out.splitlines() if "r-xp" in line]
+    return [words[-1] for words in lines if words[-1].startswith("/")]
+
+
+def depth_by_frame_pointers():
+    frames = int(text_of("/proc/sys/kernel/perf_event_max_stack") or "512")
+    if frames >= 512:
+        return "ok", str(frames)
+    return "warn", str(frames), "sysctl kernel.perf_event_max_stack=1024"
+
+
+@case(CASES, needs=("perf",))
+def doctor_under_mdwe(bench):
+    """Nothing becomes executable, in the doctor and in all that it starts."""
+    locked = os.path.join(bench.folder, "locked")
+    source = bench.program("locked.c")
+    subprocess.check_call([os.environ.get("CC", "cc"), "-o", locked, source])
+    probe = bench.run([locked, "mdwe", "--", "/bin/true"], plain(bench))
+    if probe.status == 99:
+        raise Skip("not here: " + probe.err.strip())
+    findings = examine(bench, [locked, "mdwe", "--"] + command(bench, bench.python))
+    bench.equal("status", 0, findings.status)
+    found(bench, findings, "profile", "ok", "complete:")
