@@ -25,7 +25,6 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 # In a checkout, and as installed: $(prefix)/lib/libpyperf/doctor.py
 LIBRARY_FOLDERS = ("../../build", "..")
 TEMPLATES = ("flamegraph.html", "../share/libpyperf/flamegraph.html")  # from the library's folder
-SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
@@ -33,7 +32,7 @@ class Interrupted(BaseException):
 
 
 def on_signal(number, frame):
-    for one in SIGNALS:  # what is left to do is short
+    for one in doctor_tools.SIGNALS:  # what is left to do is short
         signal.signal(one, signal.SIG_IGN)
     raise Interrupted(number)
 
@@ -128,16 +127,22 @@ def main():
     arguments = parse_arguments()
     findings = doctor_tools.Findings(sys.stdout)
     place = None
-    for number in SIGNALS:
-        signal.signal(number, on_signal)
+    for number in doctor_tools.SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, on_signal)
     try:
         folder = doctor_machine.usable_folder()
         if folder is None:
             doctor_machine.examine_folders(findings)
             return findings.close()
-        place = doctor_tools.Workplace(folder)
+        with doctor_tools.undisturbed():
+            place = doctor_tools.Workplace(folder)
         examine(findings, arguments, place)
         return findings.close()
+    except BrokenPipeError:
+        # Nobody reads on; nor shall Python try once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Interrupted as interruption:
         number = interruption.args[0]
     finally:

@@ -1,6 +1,7 @@
 """What the doctor's parts share: findings as lines, a folder that goes away again, and running
 programs in it."""
 
+import contextlib
 import glob
 import os
 import re
@@ -16,6 +17,7 @@ WIDTH = 100
 SUBJECT = 20  # columns
 VERDICTS = {"ok": "32", "warn": "33", "FAIL": "31"}  # with their colours (ECMA-48, SGR)
 COMPLAINT = re.compile("rror|not permitted|is limited|denied")
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 OWN_VARIABLES = ("PYTHONPERFSUPPORT", "PYTHON_PERF_JIT_SUPPORT", "PYPERF_DIR")
 
 
@@ -90,6 +92,16 @@ class Done:
         return (marked or lines or ["status %d, without a word" % self.status])[0]
 
 
+@contextlib.contextmanager
+def undisturbed():
+    """What is made within is known to those who remove it before a signal gets through."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield before
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Workplace:
     """A private folder, and all that programs leave elsewhere; nothing is there afterwards."""
 
@@ -111,16 +123,18 @@ class Workplace:
 
     def run(self, command, environment=None, timeout=60):
         """In a session of its own, so that a Ctrl-C reaches nobody but us."""
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=plain_environment() if environment is None else environment,
-            cwd=self.folder,
-            start_new_session=True,
-        )
-        self.pids.add(self.process.pid)
+        with undisturbed() as mask:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=plain_environment() if environment is None else environment,
+                cwd=self.folder,
+                start_new_session=True,
+                preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, mask),
+            )
+            self.pids.add(self.process.pid)
         try:
             out, err = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:

@@ -44,6 +44,7 @@ enum {
     /* Shorter ones may need no frame: they make no call, or end in one. */
     FUNCTION_SIZE_MIN = 64,
     PROLOGUE_SIZE = 96,
+    NAME_SEARCHED = 256, /* a hostile name may have megabytes */
     /* A compiler may put a test that avoids the frame before it, and its own order into it. */
     PROLOGUE_INSTRUCTIONS = 16,
     YES_PERCENT = 90,
@@ -125,9 +126,10 @@ static bool function_makes_frame(const struct code *code, uint64_t address)
 static bool is_whole_function(const GElf_Sym *symbol, const Elf_Data *names)
 {
     if (GELF_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF ||
-        symbol->st_size <= FUNCTION_SIZE_MIN || symbol->st_name >= names->d_size)
+        symbol->st_size <= FUNCTION_SIZE_MIN)
         return false;
-    return strstr((const char *)names->d_buf + symbol->st_name, ".cold") == NULL;
+    const char *name = (const char *)names->d_buf + symbol->st_name;
+    return memmem(name, strnlen(name, NAME_SEARCHED), ".cold", 5) == NULL;
 }
 
 /* Never NULL inside, never empty. */
@@ -151,8 +153,8 @@ static Elf_Scn *table_of_type(Elf *elf, GElf_Word type, GElf_Shdr *header)
 }
 
 /* Counts the functions of a table, unless those of another one are counted already: .symtab holds
- * those of .dynsym, too. Returns whether `address` is that of one of its symbols. */
-static bool count_table(struct code *code, GElf_Word type, uint64_t address)
+ * those of .dynsym, too. Returns whether `wanted` is one of its symbols. */
+static bool count_table(struct code *code, GElf_Word type, const struct elf_symbol *wanted)
 {
     GElf_Shdr header;
     bool found = false;
@@ -164,10 +166,11 @@ static bool count_table(struct code *code, GElf_Word type, uint64_t address)
     bool counting = code->functions == 0;
     GElf_Sym symbol;
     for (size_t i = 0; i < count && i < INT_MAX; i++) {
-        if (gelf_getsym(symbols, (int)i, &symbol) == NULL || !is_whole_function(&symbol, names))
+        if (gelf_getsym(symbols, (int)i, &symbol) == NULL || symbol.st_name >= names->d_size)
             continue;
-        found = found || symbol.st_value == address;
-        if (counting && code->functions < FUNCTIONS_MAX) {
+        found = found || (symbol.st_value == wanted->address &&
+                          strcmp((const char *)names->d_buf + symbol.st_name, wanted->name) == 0);
+        if (counting && code->functions < FUNCTIONS_MAX && is_whole_function(&symbol, names)) {
             code->functions++;
             code->framed += function_makes_frame(code, symbol.st_value);
         }
@@ -177,16 +180,25 @@ static bool count_table(struct code *code, GElf_Word type, uint64_t address)
 
 /* one file */
 
-static bool find_evaluator(const char *path, const char *folder, const char *debug_root,
-                           struct elf_symbol *evaluator, struct failure *why)
+/* Sets *elsewhere to where it is when it is not in the file's own tables. */
+static bool find_evaluator(const char *path, struct elf_symbol *evaluator, const char **elsewhere,
+                           struct failure *why)
 {
     static const char *const names[] = {"_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    /* First without debug files, so that we know where it was found. */
+    static const struct {
+        const char *name, *real_path, *debug_root;
+    } places[] = {{"gnu_debugdata", NO_SUCH_FOLDER, NULL},
+                  {"debug file", NULL, SEPARATE_DEBUG_ROOT}};
+    for (size_t i = 0; i < 2; i++) {
         *evaluator = (struct elf_symbol){.name = names[i]};
-        if (!elf_lookup(path, folder, debug_root, evaluator, 1, why))
-            return false;
-        if (evaluator->address != 0)
-            return true;
+        for (size_t j = 0; j < 2; j++) {
+            *elsewhere = places[j].name;
+            if (!elf_lookup(path, places[j].real_path, places[j].debug_root, evaluator, 1, why))
+                return false;
+            if (evaluator->address != 0)
+                return true;
+        }
     }
     return failure_set(why, FAILURE_NO_SYMBOL, 0, "%s", names[0]);
 }
@@ -194,10 +206,10 @@ static bool find_evaluator(const char *path, const char *folder, const char *deb
 static void print_findings(const char *path, struct code *code, const struct elf_symbol *evaluator,
                            const char *elsewhere)
 {
-    bool local = count_table(code, SHT_SYMTAB, evaluator->address);
-    bool exported = count_table(code, SHT_DYNSYM, evaluator->address);
+    bool local = count_table(code, SHT_SYMTAB, evaluator);
+    bool exported = count_table(code, SHT_DYNSYM, evaluator);
     bool framed = function_makes_frame(code, evaluator->address);
-    if (!exported && !local) {
+    if ((!exported && !local) || code->functions == 0) {
         code->functions++;
         code->framed += framed;
     }
@@ -243,15 +255,9 @@ static void close_code(struct code *code)
 static bool inspect(const char *path, struct failure *why)
 {
     struct elf_symbol evaluator;
-    /* First without debug files, so that we know where it was found. */
-    const char *elsewhere = "gnu_debugdata";
-    if (!find_evaluator(path, NO_SUCH_FOLDER, NULL, &evaluator, why)) {
-        if (why->code != FAILURE_NO_SYMBOL)
-            return false;
-        elsewhere = "debug file";
-        if (!find_evaluator(path, path, SEPARATE_DEBUG_ROOT, &evaluator, why))
-            return false;
-    }
+    const char *elsewhere;
+    if (!find_evaluator(path, &evaluator, &elsewhere, why))
+        return false;
     struct code code;
     bool opened = open_code(path, &code);
     if (opened)

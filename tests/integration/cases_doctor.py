@@ -238,15 +238,34 @@ def doctor_without_ctypes(bench):
 @case(CASES, needs=("perf",))
 def doctor_interrupted(bench):
     """At several times; it dies of the signal and leaves nothing, nor a process."""
-    for number, seconds in ((signal.SIGINT, 0.5), (signal.SIGINT, 2), (signal.SIGTERM, 3)):
+    for number, seconds in ((signal.SIGINT, 0), (signal.SIGINT, 1), (signal.SIGTERM, 1.6)):
         before = left_in_temporary()
         process = bench.start(command(bench, bench.python), plain(bench))
+        process.stdout.readline()
         time.sleep(seconds)
         done = harness.kill(process, number)
         what = "%s after %s s" % (signal.Signals(number).name, seconds)
         bench.equal("%s: status, stderr" % what, (-number, ""), (done.status, done.err))
         look_at_rest(bench, before)
         bench.equal("%s: processes left" % what, "", processes_of(bench.folder))
+
+
+@case(CASES, needs=("perf",))
+def doctor_unread(bench):
+    """Its reader goes away; a nohup is respected."""
+    before = left_in_temporary()
+    words = 'trap "" HUP; { "$@"; echo "$?" >status; } | head -n 1'
+    process = bench.start(["sh", "-c", words, "sh"] + command(bench, bench.python), plain(bench))
+    done = harness.finish(process)
+    bench.equal("stderr", "", done.err)
+    bench.equal("status", "1\n", text_of(os.path.join(bench.folder, "status")))
+    look_at_rest(bench, before)
+    process = bench.start(["nohup"] + command(bench, bench.python), plain(bench))
+    time.sleep(1)
+    process.send_signal(signal.SIGHUP)
+    done = harness.finish(process)
+    bench.equal("nohup: status", 0, done.status)
+    look_at_rest(bench, before)
 
 
 def processes_of(folder):

@@ -72,6 +72,7 @@ class Test:
             [self.inspect] + list(paths),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=dict(os.environ, ASAN_OPTIONS="exitcode=99", UBSAN_OPTIONS="exitcode=99"),
             universal_newlines=True,
             timeout=60,
         )
@@ -142,6 +143,16 @@ class Test:
         good = self.maker.make("second", library(), FRAMES)
         self.equal("a later file", good, self.answers(text, path, good).get("file"))
 
+    def long_names(self):
+        """19 MiB of names."""
+        path = self.maker.make("long", library(count=300), NO_FRAMES)
+        names = self.maker.path("names")
+        with open(names, "w") as out:
+            for number in range(300):
+                out.write("f%d %s%d\n" % (number, "f" * (1 << 16), number))
+        subprocess.run(["objcopy", "--redefine-syms=" + names, path], check=True)
+        self.equal("long names", "0/301", self.answers(path).get("share"))
+
     def damaged(self):
         """Nothing but the exit statuses that it has, whatever is in the file."""
         with open(self.maker.make("whole", library(), NO_FRAMES), "rb") as file:
@@ -171,6 +182,7 @@ def main():
         test.frame_pointers()
         test.places()
         test.none()
+        test.long_names()
         test.damaged()
     finally:
         shutil.rmtree(folder)
