@@ -1,4 +1,4 @@
-# make                    build/libpyperf.so and build/libpyperf-plan.so
+# make                    build/libpyperf.so, build/libpyperf-plan.so and what pyperf-run needs
 # make flamegraph-template  build/flamegraph.html, from npm: what pyperf-run --flamegraph fills in
 # make check              unit tests, integration tests on every interpreter found, then servers
 # make help               all targets and variables
@@ -68,7 +68,15 @@ unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
         format help
 .DELETE_ON_ERROR:
 
-all: $(O)/libpyperf.so $(O)/libpyperf-plan.so
+# What pyperf-run --doctor needs besides; the walker only where libunwind is.
+inspect_objects := $(call object,scripts/run/pyperf-inspect.c preload/elf_lookup.c \
+                   trampoline/failure.c)
+walk_object := $(call object,scripts/run/pyperf-walk.c)
+has_libunwind := $(shell $(CC) -x c -fsyntax-only -include libunwind.h /dev/null 2>&1 || echo no)
+walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
+run_parts := $(wildcard scripts/run/*.py scripts/run/*.sh)
+
+all: $(O)/libpyperf.so $(O)/libpyperf-plan.so $(O)/pyperf-inspect $(walker)
 
 # Renamed into place: a process may be running with the one that is there.
 $(O)/libpyperf.so: $(core_objects) preload/exports.map
@@ -82,6 +90,14 @@ $(O)/libpyperf-plan.so: $(plan_objects) preload/plan.map
 	    -Wl,--version-script=preload/plan.map \
 	    -Wl,-soname,libpyperf-plan.so -o $@.new $(plan_objects) $(plan_libraries) && \
 	    mv $@.new $@
+
+$(O)/pyperf-inspect: $(inspect_objects)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ldflags) $(sanitize) $(LDFLAGS) -o $@ $^ $(plan_libraries)
+
+$(O)/pyperf-walk.so: $(walk_object)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -shared $(ldflags) $(sanitize) $(LDFLAGS) -o $@ $^ -lunwind
 
 $(O)/obj/%.c.o: %.c | $(O)/libraries-found
 	$(call say,CC,$<)
@@ -113,7 +129,7 @@ $(O)/flamegraph.html: scripts/fetch-template
 include tests/tests.mk
 include scripts/package.mk
 
-check: check-unit check-integration check-servers check-cpython-quick
+check: check-unit check-inspect check-integration check-servers check-cpython-quick
 
 check-unit: $(unit_tests)
 	$(Q)failed=; for test in $(unit_tests); do $(unit_runner) $$test || failed=1; done; \
@@ -129,11 +145,14 @@ install: all install-extras
 	install -d $(DESTDIR)$(libdir) $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)
 	install -m 755 $(O)/libpyperf.so $(O)/libpyperf-plan.so $(DESTDIR)$(libdir)
 	install -m 755 scripts/pyperf-run $(DESTDIR)$(bindir)
+	install -d $(DESTDIR)$(libdir)/libpyperf
+	install -m 755 $(O)/pyperf-inspect $(walker) $(run_parts) $(DESTDIR)$(libdir)/libpyperf
 	install -m 644 README.md LICENSE $(DESTDIR)$(docdir)
 
 uninstall: uninstall-extras
 	rm -f $(DESTDIR)$(libdir)/libpyperf.so $(DESTDIR)$(libdir)/libpyperf-plan.so
 	rm -f $(DESTDIR)$(bindir)/pyperf-run
+	rm -rf $(DESTDIR)$(libdir)/libpyperf
 	rm -rf $(DESTDIR)$(docdir)
 
 clean:
@@ -147,5 +166,5 @@ help:
 	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SAN=address,undefined,'
 	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
 
--include $(patsubst %.o,%.d,$(plan_objects) $(core_objects))
+-include $(patsubst %.o,%.d,$(plan_objects) $(core_objects) $(inspect_objects) $(walk_object))
 -include $(patsubst %,$(O)/obj/%.d,$(unit_sources))

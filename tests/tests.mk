@@ -5,6 +5,7 @@
 unit_fixtures :=
 
 -include tests/unit/*.mk
+-include tests/run/*.mk
 -include tests/bench/*.mk
 -include tests/fuzz/*.mk
 -include tests/cpython/*.mk

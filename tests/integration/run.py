@@ -29,6 +29,7 @@ sys.dont_write_bytecode = True
 import cases_children
 import cases_confined
 import cases_conformance
+import cases_doctor
 import cases_effects
 import cases_evaluators
 import cases_faults
@@ -69,6 +70,7 @@ MODULES = (
     cases_files,
     cases_refusal,
     cases_pyperf_run,
+    cases_doctor,
     cases_table,
     cases_switches,
     cases_sys,

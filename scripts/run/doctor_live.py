@@ -1,0 +1,223 @@
+"""The proof: a program of known functions, seen by perf and, from within, by libunwind."""
+
+import collections
+import json
+import os
+import re
+
+import doctor_tools
+
+SECONDS = 2
+DEPTH = 10
+AT_LEAST = 0.99
+SAMPLES_MIN = 30
+COPY = "dwarf,65528"  # the largest that perf takes
+
+# The time is asked for rarely: from the vdso perf 6.1 does not always find back.
+PROGRAM = """
+import json, sys, time
+
+def busy(end):
+    number = 0
+    while time.process_time() < end:
+        for number in range(100000):
+            number += 1
+
+def walk(path):
+    import ctypes
+    walker = ctypes.CDLL(path)
+    names = ctypes.create_string_buffer(1 << 18)
+    result = walker.pyperf_walk(names, ctypes.c_size_t(len(names)))
+    print("\\n" + json.dumps([result, names.value.decode("utf-8", "backslashreplace")]))
+
+class Orders:
+    def total(self, depth):
+        if depth:
+            return self.total(depth - 1)
+        if sys.argv[1] == "walk":
+            return walk(sys.argv[2])
+        return busy(time.process_time() + float(sys.argv[2]))
+
+def main():
+    Orders().total(%d)
+
+main()
+""" % (DEPTH - 1)  # fmt: skip
+
+# perf's child: from here on its number is known, and libpyperf is in nothing but the program.
+LAUNCH = """
+echo $$ >"$1"
+export LD_PRELOAD="$2" PYPERF_DIR="$3" PYTHONPERFSUPPORT=1
+shift 3
+exec "$@"
+"""
+
+HEADER = re.compile(r"^\s*(-?\d+)\s+(\d+\.\d+):")
+FRAME = re.compile(r"^\s+[0-9a-f]+ (.*?) \((.*)\)$")
+
+
+def expected_names(program, innermost):
+    """Without py::, innermost first."""
+    names = [innermost] + ["Orders.total"] * DEPTH + ["main", "<module>"]
+    return ["%s:%s" % (name, program) for name in names]
+
+
+class Live:
+    def __init__(self, findings, place, perf, python):
+        self.findings, self.place, self.perf, self.python = findings, place, perf, python
+        self.program = place.write("doctor_program.py", PROGRAM)
+        self.mode = "fp" if python.frame_pointers else COPY
+        # It is no fault of this machine when an interpreter's own support is not enough.
+        self.complain = findings.warn if python.own_support else findings.fail
+
+    # perf
+
+    def profile(self):
+        done, data = self.record()
+        if done.status != 0 or not os.path.exists(data):
+            self.findings.fail("profile", "perf record failed: " + done.complaint(), self.by_hand())
+            return
+        pid = doctor_tools.number_in(self.place.path("pid"))
+        stacks = self.read(data, pid)
+        if len(stacks) < SAMPLES_MIN:
+            text = "only %d samples in %d seconds of running" % (len(stacks), SECONDS)
+            step = "run the doctor again when the machine is less busy, or: %s" % self.by_hand()
+            self.complain("profile", text, step)
+            return
+        self.judge(stacks)
+
+    def record(self):
+        data = self.place.path("perf.data")
+        environment = doctor_tools.profiled_environment(self.python.library, self.place.images)
+        command = [self.perf.path, "record", "-N", "-F", "199", "--call-graph", self.mode]
+        command += ["-o", data, "--", "/bin/sh", "-c", LAUNCH, "sh", self.place.path("pid")]
+        command += [environment["LD_PRELOAD"], self.place.images]
+        command += [self.python.path, self.program, "busy", str(SECONDS)]
+        done = self.place.run(command)
+        self.place.pids.add(doctor_tools.number_in(self.place.path("pid")) or 0)
+        return done, data
+
+    def read(self, data, pid):
+        """The Python functions of each sample while the program was busy, as tuples."""
+        words = [self.perf.path, "script", "-i", data, "-F", "pid,time,ip,sym,dso"]
+        # Without --no-inline perf asks addr2line about each frame; before 4.15 it does not know it.
+        for more in (["--max-stack", "1024", "--no-inline"], []):
+            done = self.place.run(words + more)
+            if done.status == 0:
+                break
+        stacks = collapse(done.out, pid)
+        busy = "busy:%s" % self.program
+        hot = [number for number, one in enumerate(stacks) if one[:1] == (busy,)]
+        # One that breaks off below the first trampoline is not seen as one of busy().
+        return stacks[hot[0] : hot[-1] + 1] if hot else stacks
+
+    def judge(self, stacks):
+        wanted = tuple(expected_names(self.program, "busy"))
+        complete = sum(one == wanted for one in stacks)
+        how = "by frame pointers" if self.mode == "fp" else "from stack copies"
+        share = "%d of %d samples (%.1f %%) %s" % (
+            complete,
+            len(stacks),
+            100.0 * complete / len(stacks),
+            how,
+        )
+        if complete >= AT_LEAST * len(stacks):
+            text = "complete: %s have all %d functions, down to <module>"
+            self.findings.ok("profile", text % (share, len(wanted)))
+            return
+        chain = collections.Counter(one for one in stacks if one != wanted).most_common(1)[0][0]
+        text = "not complete: whole are %s; the others: %s" % (share, describe(chain, wanted))
+        self.complain("profile", text, self.remedy(chain))
+
+    def remedy(self, chain):
+        if self.python.own_support:
+            return "a CPython from 3.6 to 3.11, or this one built with frame pointers"
+        if not chain and not self.python.hooked:
+            return "see hook, above"
+        if self.mode == "fp":
+            return "pyperf-run --call-graph %s" % COPY
+        if self.perf.unwinds is False:
+            return "see perf call graphs, above"
+        return "please report it, with these lines"
+
+    def by_hand(self):
+        return "see what this says: perf record --call-graph %s -- true" % self.mode
+
+    # libunwind
+
+    def walk(self, walker):
+        if self.python.about["without_ctypes"] is not None:
+            text = "not looked at: this Python has no ctypes (%s)"
+            step = "only the doctor needs it; Python's build needs libffi-dev"
+            text %= self.python.about["without_ctypes"]
+            self.findings.warn("stack from within", text, step)
+            return
+        if walker is None:
+            step = "apt-get install libunwind-dev, then make (only the doctor needs it)"
+            text = "not looked at: pyperf-walk.so was not built, for want of libunwind"
+            self.findings.warn("stack from within", text, step)
+            return
+        environment = doctor_tools.profiled_environment(self.python.library, self.place.images)
+        command = [self.python.path, self.program, "walk", walker]
+        done = self.place.run(command, environment)
+        try:
+            result, names = json.loads(done.out.strip().split("\n")[-1])
+        except ValueError:
+            text = "the program ended with status %d: %s" % (done.status, done.complaint())
+            self.complain("stack from within", text, "please report it, with this line")
+            return
+        self.judge_walk(result, names.split("\n")[:-1])
+
+    def judge_walk(self, result, names):
+        wanted = expected_names(self.program, "walk")
+        chain = [name[4:] for name in names if name.startswith("py::")]
+        if chain == wanted and result > 0:
+            text = "complete: libunwind sees all %d functions, of %d frames"
+            self.findings.ok("stack from within", text % (len(wanted), result))
+        elif names[-1:] == ["rbp is 0"]:
+            text = "libunwind, in the program itself, stops after %d of %d functions: it takes a "
+            text += "caller's rbp of 0 for the end of the stack"
+            step = "perf and gdb are not concerned; within the program, use libgcc's unwinder"
+            self.findings.warn("stack from within", text % (len(chain), len(wanted)), step)
+        else:
+            text = "not complete: libunwind: %s" % describe(chain, wanted)
+            self.complain("stack from within", text, self.remedy_within())
+
+    def remedy_within(self):
+        if self.python.own_support:
+            return "-X perf_jit, or a CPython from 3.6 to 3.11"
+        return "see hook, above" if not self.python.hooked else "please report it, with this line"
+
+
+def collapse(shown, pid):
+    samples, mine = [], False
+    for line in shown.splitlines():
+        header = HEADER.match(line)
+        if header:
+            mine = int(header.group(1)) == pid
+            if mine:
+                samples.append((float(header.group(2)), []))
+            continue
+        frame = FRAME.match(line)
+        if frame and mine and frame.group(1).startswith("py::"):
+            samples[-1][1].append(frame.group(1)[4:])
+    return [tuple(names) for _, names in sorted(samples, key=lambda one: one[0])]
+
+
+def describe(chain, wanted):
+    """What is wrong with a stack."""
+    if not chain:
+        return "no Python function at all"
+    common = 0
+    while common < min(len(chain), len(wanted)) and chain[common] == wanted[common]:
+        common += 1
+    if common == len(chain):
+        return "%d of %d functions, the last is %s" % (common, len(wanted), short(chain[-1]))
+    if common == len(wanted):
+        return "more than all functions, after <module>"
+    want, got = short(wanted[common]), short(chain[common])
+    return "function %d is %s, and should be %s" % (common + 1, got, want)
+
+
+def short(name):
+    return name.split(":")[0]

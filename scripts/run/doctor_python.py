@@ -1,0 +1,158 @@
+"""What there is to know of an interpreter: by asking it, by reading its files, by profiling it."""
+
+import glob
+import json
+import os
+import re
+
+import doctor_tools
+
+# What it says of itself; 2.7 has to understand it. "mapped" is what the process runs, because
+# Debian's static python3.11 reports Py_ENABLE_SHARED as its library package is built.
+PROBE = """
+import json, os, platform, sys
+files = [os.path.realpath("/proc/self/exe")]
+for line in open("/proc/self/maps"):
+    words = line.rstrip("\\n").split(None, 5)
+    if len(words) == 6 and "x" in words[1] and words[5].startswith("/") and words[5] not in files:
+        files.append(words[5])
+try:
+    import ctypes
+    without_ctypes = None
+except Exception as why:
+    without_ctypes = str(why)
+print("\\n" + json.dumps({
+    "doctor": 1,
+    "implementation": platform.python_implementation(),
+    "version": "%d.%d.%d" % sys.version_info[:3],
+    "executable": sys.executable,
+    "debug": hasattr(sys, "gettotalrefcount"),
+    "files": files,
+    "without_ctypes": without_ctypes,
+}))
+"""
+ACTIVE = """
+import sys
+print("active:%d" % getattr(sys, "is_stack_trampoline_active", lambda: False)())
+"""
+KNOWN = ((3, 6), (3, 11))
+OWN_MAP = (3, 12)
+DEBUG_SYMBOLS = "install the interpreter's debug symbols (Debian: its -dbg or -dbgsym package)"
+RELEASES = "use a release build of CPython 3.6 to 3.11"
+
+# What libpyperf says (trampoline/failure.h), and what to do.
+REASONS = (
+    ("version of Python is not known", RELEASES),
+    ("objects are not laid out", RELEASES + ": debug builds and patched ones have other objects"),
+    ("no such symbol", DEBUG_SYMBOLS),
+    ("cannot be made executable", "lift the ban on executable memory (MDWE, seccomp, SELinux), or "
+     "let the process write to /proc/self/mem"),
+    ("cannot load libpyperf-plan.so", "install libelf, capstone and liblzma; ldd %(plan)s"),
+    ("/proc/self/maps", "mount -t proc proc /proc"),
+    ("address space", "ulimit -v unlimited"),
+    ("no trampoline image", "export PYPERF_DIR=DIRECTORY, one that can hold programs"),
+    ("", "please report it, with this line"),
+)  # fmt: skip
+
+
+class Python:
+    def __init__(self, findings, place, path, library):
+        self.findings, self.place, self.path, self.library = findings, place, path, library
+        self.about = None  # what PROBE says; None: it is no interpreter
+        self.frame_pointers = False
+        self.hooked = False  # its functions have names by libpyperf
+        self.own_support = False  # they have them without it
+
+    @property
+    def version(self):
+        return tuple(int(part) for part in self.about["version"].split("."))
+
+    def ask(self):
+        """Whether it is an interpreter at all."""
+        try:
+            done = self.place.run([self.path, "-c", PROBE])
+        except OSError as error:
+            text = "%s cannot be run: %s" % (self.path, error.strerror)
+            self.findings.fail("interpreter", text, "name another: pyperf-run --doctor PATH")
+            return False
+        lines = done.out.strip().split("\n")
+        if done.status == 0 and lines[-1].startswith("{") and '"doctor": 1' in lines[-1]:
+            self.about = json.loads(lines[-1])
+            return True
+        text = "%s is not a Python interpreter that runs" % self.path
+        if done.status != 0 or done.err:
+            text += ": " + done.complaint()
+        self.findings.fail("interpreter", text, "name one: pyperf-run --doctor PATH")
+        return False
+
+    def examine(self, inspect):
+        about = self.about
+        self.own_support = self.version[:2] >= OWN_MAP
+        shared = [path for path in about["files"] if "/libpython" in path]
+        text = "%s, %s %s, %s%s" % (
+            about["executable"] or self.path,
+            about["implementation"],
+            about["version"],
+            "in " + shared[0] if shared else "static",
+            ", debug build" if about["debug"] else "",
+        )
+        if about["implementation"] != "CPython" or about["debug"]:
+            self.findings.fail("interpreter", text + ": not known to libpyperf", RELEASES)
+        elif KNOWN[0] <= self.version[:2] <= KNOWN[1]:
+            self.findings.ok("interpreter", text + ", known to libpyperf")
+        elif self.own_support:
+            self.examine_own_support(text)
+        else:
+            self.findings.fail("interpreter", text + ": not known to libpyperf", RELEASES)
+        if inspect:
+            self.examine_code(inspect)
+
+    def examine_own_support(self, text):
+        if self.version[:2] == OWN_MAP:
+            text += ": its own support is used, libpyperf adds perf_jit"
+        else:
+            text += ": not known to libpyperf, its own support is used"
+        self.findings.warn(
+            "interpreter",
+            text,
+            "whole stacks: a build with CFLAGS=-fno-omit-frame-pointer, or -X perf_jit and "
+            "perf record -k 1, perf inject --jit",
+        )
+
+    def examine_code(self, inspect):
+        done = self.place.run([inspect] + self.about["files"])
+        found = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
+        if done.status != 0 or "evaluator" not in found:
+            self.findings.fail("frame evaluator", done.complaint(), DEBUG_SYMBOLS)
+            return
+        text = "in %s, by its %s" % (found["file"], found["found"])
+        self.findings.ok("frame evaluator", text)
+        self.frame_pointers = found["frame-pointers"] == "yes"
+        words = {"yes": "yes, stacks are walked by them", "no": "no, stacks are copied (dwarf)"}
+        text = words.get(found["frame-pointers"], "in part only, so stacks are copied (dwarf)")
+        share = "; %s functions begin with one" % found["share"].replace("/", " of ")
+        self.findings.ok("frame pointers", text + share)
+
+    def examine_hook(self):
+        """With libpyperf, on next to nothing."""
+        environment = doctor_tools.profiled_environment(self.library, self.place.images)
+        done = self.place.run([self.path, "-c", ACTIVE], environment)
+        images = glob.glob(os.path.join(glob.escape(self.place.images), "pyperf-*-*.so"))
+        said = re.findall(r"^libpyperf: (.*)", done.err, re.M)
+        active = done.status == 0 and "active:1" in done.out
+        self.hooked = active and bool(images)
+        if said:
+            self.findings.fail("hook", "libpyperf says: " + said[0], self.way_out(said[0]))
+        elif self.hooked:
+            self.findings.ok("hook", "in place, and functions get their trampolines")
+        elif active and self.own_support:
+            self.findings.ok("hook", "none: the interpreter makes its trampolines itself")
+        elif done.err.strip() or done.status != 0:
+            self.findings.fail("hook", "no: " + done.complaint(), "see: ldd %s" % self.library)
+        else:
+            step = "see that nothing between perf and the program takes away LD_PRELOAD"
+            self.findings.fail("hook", "libpyperf.so was not loaded, or stayed off (-E, -I)", step)
+
+    def way_out(self, said):
+        plan = os.path.join(os.path.dirname(self.library), "libpyperf-plan.so")
+        return next(step for part, step in REASONS if part in said).replace("%(plan)s", plan)

@@ -1,0 +1,372 @@
+"""scripts/run/doctor.py: what it finds on this machine, and on machines that are made worse."""
+
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import harness
+from cases_files import on_own_mount
+from harness import LIBRARY, OTHERS, Skip, case
+
+CASES = []
+ROOT = os.path.dirname(os.path.dirname(harness.HERE))
+PARTS = os.path.join(ROOT, "scripts", "run")
+FINDING = re.compile(r"^(ok|warn|FAIL) +(.{20}) (.*)")
+NOBODY = 65534
+TOOLS = ("pyperf-inspect", "pyperf-walk.so")
+
+
+class Findings:
+    """subject: (verdict, what was found, what to do)"""
+
+    def __init__(self, done):
+        self.status, self.err = done.status, done.err
+        self.lines = done.out.splitlines()
+        self.all, subject = {}, None
+        for line in self.lines:
+            match = FINDING.match(line)
+            if match:
+                subject = match.group(2).strip()
+                self.all[subject] = (match.group(1), match.group(3), "")
+            elif line.startswith(" ") and subject:
+                verdict, found, steps = self.all[subject]
+                text = line.strip()
+                if steps or text.startswith("-> "):
+                    self.all[subject] = (verdict, found, (steps + " " + text).strip())
+                else:
+                    self.all[subject] = (verdict, found + " " + text, steps)
+
+    def verdict(self, subject):
+        return self.all.get(subject, ("absent", "", ""))[0]
+
+    def of(self, verdict):
+        return sorted(subject for subject in self.all if self.all[subject][0] == verdict)
+
+
+def command(bench, python, *options, **more):
+    library = more.get("library", bench.library)
+    runs = bench.python or sys.executable
+    return [runs, os.path.join(PARTS, "doctor.py"), "--library", library] + list(options) + [python]
+
+
+def plain(bench, **more):
+    more.setdefault("TMPDIR", bench.folder)
+    return bench.environment(preload=False, support=None, images=False, **more)
+
+
+def examine(bench, words, **more):
+    """Runs a doctor; what is always to be so of what it prints and leaves."""
+    before = left_in_temporary()
+    findings = Findings(bench.run(words, plain(bench, **more), timeout=60))
+    bench.equal("stderr", "", findings.err)
+    longest = max(map(len, findings.lines), default=0)
+    # A path alone may be longer than a line.
+    bench.equal("too long lines", [], [one for one in findings.lines if too_long(one)])
+    bench.that("longest line", "some", longest > 0, str(longest))
+    bench.equal("colours", [], [one for one in findings.lines if "\033" in one])
+    missing = [one for one in findings.of("warn") + findings.of("FAIL") if not findings.all[one][2]]
+    bench.equal("findings without a next step", [], missing)
+    look_at_rest(bench, before)
+    return findings
+
+
+def too_long(line):
+    return len(line) > 100 and " " in line[26:].strip().replace("-> ", "")
+
+
+def left_in_temporary():
+    """/tmp is everybody's: only names of which nobody else makes any."""
+    return set(glob.glob("/tmp/pyperf-doctor-*"))
+
+
+def look_at_rest(bench, before):
+    bench.equal("left in TMPDIR", [], glob.glob(os.path.join(bench.folder, "pyperf-doctor-*")))
+    bench.equal("left in /tmp", set(), left_in_temporary() - before)
+    bench.equal("compiled beside the scripts", [], glob.glob(os.path.join(PARTS, "__pycache__")))
+
+
+def found(bench, findings, subject, verdict, *words):
+    """The finding, and words that are in it or in its next step."""
+    got = findings.all.get(subject, ("absent", "", ""))
+    text = " ".join(got)
+    good = got[0] == verdict and all(word in text for word in words)
+    bench.that(subject, "%s, with %s" % (verdict, " and ".join(words)), good, text)
+
+
+@case(CASES, needs=("perf",))
+def doctor(bench):
+    findings = examine(bench, command(bench, bench.python))
+    bench.equal("status", 0, findings.status)
+    bench.equal("FAIL", [], findings.of("FAIL"))
+    found(bench, findings, "profile", "ok", "complete:", "all 13 functions")
+    kind = "static" if bench.interpreter.kind == "static" else "libpython"
+    found(bench, findings, "interpreter", "ok", "known to libpyperf", kind)
+    found(bench, findings, "frame evaluator", "ok", "dynsym")
+    found(bench, findings, "hook", "ok", "in place")
+    look_at_walk(bench, findings)
+
+
+def look_at_walk(bench, findings):
+    """Whole, or for the one reason that is libunwind's own."""
+    if not os.path.exists(os.path.join(bench.build, "pyperf-walk.so")):
+        bench.skip("stack from within", "pyperf-walk.so is not built: no libunwind")
+        return
+    verdict, text, _ = findings.all.get("stack from within", ("absent", "", ""))
+    good = (verdict == "ok" and "complete:" in text) or (verdict == "warn" and "rbp of 0" in text)
+    bench.that("stack from within", "complete, or rbp of 0", good, "%s %s" % (verdict, text))
+
+
+@case(CASES, OTHERS, needs=("perf",))
+def doctor_of_others(bench):
+    findings = examine(bench, [sys.executable] + command(bench, bench.python)[1:])
+    if bench.version >= (3, 12):
+        bench.equal("status", 0, findings.status)
+        found(bench, findings, "interpreter", "warn", "own support is used")
+        bench.equal("profile", "warn", findings.verdict("profile"))
+        maps = [path for path in glob.glob("/tmp/perf-*.map") if "doctor_program" in text_of(path)]
+        bench.equal("maps left", [], maps)
+    else:
+        bench.equal("status", 1, findings.status)
+        found(bench, findings, "interpreter", "FAIL", "not known to libpyperf", "3.6 to 3.11")
+        found(bench, findings, "hook", "FAIL", "this version of Python is not known")
+
+
+def text_of(path):
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+@case(CASES, LIBRARY, needs=("perf",))
+def doctor_no_interpreter(bench):
+    for path, words in (("/bin/true", "not a Python interpreter"), ("/nonexistent", "not found")):
+        findings = examine(bench, command(bench, path))
+        bench.equal("%s: status" % path, 1, findings.status)
+        found(bench, findings, "interpreter", "FAIL", path, words, "--doctor PATH")
+        bench.equal("%s: profile" % path, "absent", findings.verdict("profile"))
+
+
+@case(CASES, LIBRARY)
+def doctor_without_perf(bench):
+    empty = os.path.join(bench.folder, "empty")
+    os.mkdir(empty)
+    findings = examine(bench, command(bench, sys.executable), PATH=empty)
+    bench.equal("status", 1, findings.status)
+    found(bench, findings, "perf", "FAIL", "not found in PATH", "perf")
+    if os.path.exists("/etc/debian_version") and "ID=debian" in text_of("/etc/os-release"):
+        found(bench, findings, "perf", "FAIL", "apt-get install linux-perf")
+    found(bench, findings, "profile", "FAIL", "not tried", "see perf, above")
+
+
+# What a perf says that may not record, and one that is a wrapper for a package that is missing.
+REFUSED = """#!/bin/sh
+case $1 in
+version) echo 'perf version 5.10.1' ;;
+*) echo 'Error:
+Access to performance monitoring and observability operations is limited.' >&2; exit 255 ;;
+esac
+"""
+WRAPPER = """#!/bin/sh
+echo 'WARNING: perf not found for kernel 5.15.0-1' >&2
+exit 2
+"""
+WITHOUT_UNWINDERS = """#!/bin/sh
+[ "$*" != "version --build-options" ] || {
+    echo '  libunwind: [ OFF ]  # HAVE_LIBUNWIND_SUPPORT'
+    exit 0
+}
+PATH=$REAL_PATH exec perf "$@"
+"""
+
+
+@case(CASES, LIBRARY, needs=("perf",))
+def doctor_of_bad_perfs(bench):
+    folder = os.path.join(bench.folder, "bin")
+    os.mkdir(folder)
+    for what, text, subject, verdict, words in (
+        ("refused", REFUSED, "perf permitted", "FAIL", ("is limited", "PERFMON")),
+        ("wrapper", WRAPPER, "perf", "FAIL", ("does not run", "not found for kernel", "install")),
+        ("no unwinders", WITHOUT_UNWINDERS, "perf call graphs", "warn", ("without libunwind",)),
+    ):
+        os.chmod(bench.write("bin/perf", text), 0o755)
+        real = os.environ.get("PATH", "/usr/bin:/bin")
+        words_of = command(bench, "/bin/true")
+        findings = examine(bench, words_of, PATH=folder + ":/usr/bin:/bin", REAL_PATH=real)
+        found(bench, findings, subject, verdict, *words)
+        bench.equal("%s: status" % what, 1, findings.status)
+
+
+@case(CASES, LIBRARY, needs=("perf",))
+def doctor_of_folders(bench):
+    """/bin/true, because the interpreter does not matter here."""
+    folder = os.path.join(bench.folder, "mounted")
+    for variable in ("PYPERF_DIR", "TMPDIR"):
+        for options, words in (("noexec", "noexec"), ("ro", "Read-only file system")):
+            words_of = on_own_mount(bench, options, folder, command(bench, "/bin/true"))
+            findings = examine(bench, words_of, **{variable: folder})
+            found(bench, findings, variable, "FAIL", folder, words, "export %s=/" % variable)
+        findings = examine(bench, command(bench, "/bin/true"), **{variable: "/nonexistent"})
+        found(bench, findings, variable, "FAIL", "/nonexistent", "No such file")
+    words_of = on_own_mount(bench, "size=64m", folder, command(bench, "/bin/true"))
+    found(bench, examine(bench, words_of, TMPDIR=folder), "TMPDIR", "warn", "MiB free", "free some")
+
+
+@case(CASES)
+def doctor_without_ctypes(bench):
+    """Neither ctypes nor a library that is where it should be."""
+    bench.write("ctypes.py", "raise ImportError('no ctypes here')\n")
+    folder = os.path.join(bench.folder, "a b")
+    shutil.copytree(bench.build, folder, ignore=shutil.ignore_patterns("obj", "tests", "bench"))
+    words = command(bench, bench.python, library=os.path.join(folder, "libpyperf.so"))
+    findings = examine(bench, words, PYTHONPATH=bench.folder, PATH="/nonexistent")
+    found(bench, findings, "stack from within", "warn", "no ctypes here")
+    found(bench, findings, "hook", "ok", "in place")
+    os.unlink(os.path.join(folder, "libpyperf-plan.so"))
+    findings = examine(bench, words, PATH="/nonexistent")
+    found(bench, findings, "hook", "FAIL", "cannot load libpyperf-plan.so", "ldd")
+    found(bench, findings, "profile", "FAIL", "see hook, above")
+    bench.equal("status", 1, findings.status)
+
+
+@case(CASES, needs=("perf",))
+def doctor_interrupted(bench):
+    """At several times; it dies of the signal and leaves nothing, nor a process."""
+    for number, seconds in ((signal.SIGINT, 0), (signal.SIGINT, 1), (signal.SIGTERM, 1.6)):
+        before = left_in_temporary()
+        process = bench.start(command(bench, bench.python), plain(bench))
+        process.stdout.readline()
+        time.sleep(seconds)
+        done = harness.kill(process, number)
+        what = "%s after %s s" % (signal.Signals(number).name, seconds)
+        bench.equal("%s: status, stderr" % what, (-number, ""), (done.status, done.err))
+        look_at_rest(bench, before)
+        bench.equal("%s: processes left" % what, "", processes_of(bench.folder))
+
+
+@case(CASES, needs=("perf",))
+def doctor_unread(bench):
+    """Its reader goes away; a nohup is respected."""
+    before = left_in_temporary()
+    words = 'trap "" HUP; { "$@"; echo "$?" >status; } | head -n 1'
+    process = bench.start(["sh", "-c", words, "sh"] + command(bench, bench.python), plain(bench))
+    done = harness.finish(process)
+    bench.equal("stderr", "", done.err)
+    bench.equal("status", "1\n", text_of(os.path.join(bench.folder, "status")))
+    look_at_rest(bench, before)
+    process = bench.start(["nohup"] + command(bench, bench.python), plain(bench))
+    time.sleep(1)
+    process.send_signal(signal.SIGHUP)
+    done = harness.finish(process)
+    bench.equal("nohup: status", 0, done.status)
+    look_at_rest(bench, before)
+
+
+def processes_of(folder):
+    """Command lines in which the folder is named."""
+    lines = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        line = text_of(path).replace("\0", " ")
+        if folder + "/pyperf-doctor-" in line:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+@case(CASES, needs=("perf",))
+def doctor_of_a_user(bench):
+    """Who is not root, from what "make install" makes."""
+    if os.geteuid() != 0:
+        raise Skip("only root can become somebody else")
+    as_nobody = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    home = os.path.join(bench.folder, "user")
+    install(bench, home)
+    try:
+        subprocess.check_output(as_nobody + [bench.python, "-c", ""], stderr=subprocess.STDOUT)
+    except (OSError, subprocess.CalledProcessError):
+        raise Skip("the interpreter lies where only root can reach it")
+    words = as_nobody + [bench.python, os.path.join(home, "lib", "libpyperf", "doctor.py")]
+    findings = examine(bench, words + [bench.python], TMPDIR=os.path.join(home, "tmp"))
+    if findings.verdict("perf permitted") == "FAIL":
+        found(bench, findings, "perf permitted", "FAIL", "kernel.perf_event_paranoid")
+        return
+    bench.equal("status", 0, findings.status)
+    found(bench, findings, "perf permitted", "ok", "kernel.perf_event_paranoid")
+    found(bench, findings, "profile", "ok", "complete:", "all 13 functions")
+
+
+def install(bench, home):
+    parts = os.path.join(home, "lib", "libpyperf")
+    os.makedirs(parts)
+    os.mkdir(os.path.join(home, "tmp"))
+    for path in glob.glob(os.path.join(PARTS, "*.py")):
+        shutil.copy(path, parts)
+    for name in TOOLS:
+        if os.path.exists(os.path.join(bench.build, name)):
+            shutil.copy(os.path.join(bench.build, name), parts)
+    for path in glob.glob(os.path.join(bench.build, "libpyperf*.so")):
+        shutil.copy(path, os.path.join(home, "lib"))
+    for folder in (bench.folder, home, os.path.join(home, "lib"), parts):
+        os.chmod(folder, 0o755)
+    os.chown(os.path.join(home, "tmp"), NOBODY, NOBODY)
+
+
+# Says of any interpreter that it has frame pointers.
+MISLED = """#!/bin/sh
+printf 'file=%s\\nevaluator=0x1000 10\\nfound=dynsym\\nframe-pointers=yes\\nshare=9/9\\n' "$1"
+"""
+
+
+@case(CASES, needs=("perf",))
+def doctor_of_broken_stacks(bench):
+    """Walked by frame pointers that this interpreter has not got."""
+    if not os.path.exists(os.path.join(bench.build, "pyperf-inspect")):
+        raise Skip("pyperf-inspect is not built")
+    inspect = os.path.join(bench.build, "pyperf-inspect")
+    shown = subprocess.check_output([inspect] + mapped(bench)).decode()
+    if "frame-pointers=no" not in shown:
+        raise Skip("it has frame pointers")
+    home = os.path.join(bench.folder, "misled")
+    install(bench, home)
+    parts = os.path.join(home, "lib", "libpyperf")
+    with open(os.path.join(parts, "pyperf-inspect"), "w") as out:
+        out.write(MISLED)
+    words = [bench.python, os.path.join(parts, "doctor.py"), bench.python]
+    findings = examine(bench, words)
+    bench.equal("status", 1, findings.status)
+    found(bench, findings, "frame pointers", "ok", "yes, stacks are walked by them", "9 of 9")
+    found(bench, findings, "profile", "FAIL", "not complete", "--call-graph dwarf,65528")
+    found(bench, findings, "depth of stacks", *depth_by_frame_pointers())
+
+
+def mapped(bench):
+    """The files of which the interpreter is made."""
+    text = "print(open('/proc/self/maps').read())"
+    lines = [line.split() for line in bench.plain("-c", text).out.splitlines() if "r-xp" in line]
+    return [words[-1] for words in lines if words[-1].startswith("/")]
+
+
+def depth_by_frame_pointers():
+    frames = int(text_of("/proc/sys/kernel/perf_event_max_stack") or "512")
+    if frames >= 512:
+        return "ok", str(frames)
+    return "warn", str(frames), "sysctl kernel.perf_event_max_stack=1024"
+
+
+@case(CASES, needs=("perf",))
+def doctor_under_mdwe(bench):
+    """Nothing becomes executable, in the doctor and in all that it starts."""
+    locked = os.path.join(bench.folder, "locked")
+    source = bench.program("locked.c")
+    subprocess.check_call([os.environ.get("CC", "cc"), "-o", locked, source])
+    probe = bench.run([locked, "mdwe", "--", "/bin/true"], plain(bench))
+    if probe.status == 99:
+        raise Skip("not here: " + probe.err.strip())
+    findings = examine(bench, [locked, "mdwe", "--"] + command(bench, bench.python))
+    bench.equal("status", 0, findings.status)
+    found(bench, findings, "profile", "ok", "complete:")
