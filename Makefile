@@ -1,6 +1,6 @@
 # make                    build/libpyperf.so, build/libpyperf-plan.so and what pyperf-run needs
 # make flamegraph-template  build/flamegraph.html, from npm: what pyperf-run --flamegraph fills in
-# make check              unit tests, integration tests on every interpreter found, then servers
+# make check              all tests: units, every interpreter found, pyperf-run, servers
 # make help               all targets and variables
 
 VERSION := $(shell sed -n 's/^version=//p' scripts/pyperf-run)
@@ -74,7 +74,6 @@ inspect_objects := $(call object,scripts/run/pyperf-inspect.c preload/elf_lookup
 walk_object := $(call object,scripts/run/pyperf-walk.c)
 has_libunwind := $(shell $(CC) -x c -fsyntax-only -include libunwind.h /dev/null 2>&1 || echo no)
 walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
-run_parts := $(wildcard scripts/run/*.py scripts/run/*.sh)
 
 all: $(O)/libpyperf.so $(O)/libpyperf-plan.so $(O)/pyperf-inspect $(walker)
 
@@ -145,14 +144,11 @@ install: all install-extras
 	install -d $(DESTDIR)$(libdir) $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)
 	install -m 755 $(O)/libpyperf.so $(O)/libpyperf-plan.so $(DESTDIR)$(libdir)
 	install -m 755 scripts/pyperf-run $(DESTDIR)$(bindir)
-	install -d $(DESTDIR)$(libdir)/libpyperf
-	install -m 755 $(O)/pyperf-inspect $(walker) $(run_parts) $(DESTDIR)$(libdir)/libpyperf
 	install -m 644 README.md LICENSE $(DESTDIR)$(docdir)
 
 uninstall: uninstall-extras
 	rm -f $(DESTDIR)$(libdir)/libpyperf.so $(DESTDIR)$(libdir)/libpyperf-plan.so
 	rm -f $(DESTDIR)$(bindir)/pyperf-run
-	rm -rf $(DESTDIR)$(libdir)/libpyperf
 	rm -rf $(DESTDIR)$(docdir)
 
 clean:

@@ -10,7 +10,6 @@ unit_fixtures :=
 -include tests/fuzz/*.mk
 -include tests/cpython/*.mk
 -include tests/servers/*.mk
--include tests/run/*.mk
 
 check-integration: all
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O)

@@ -30,6 +30,7 @@ record() {
     preload=$(preloadable "$library")${LD_PRELOAD:+:$LD_PRELOAD}
     choose_call_graph
     choose_build_ids
+    choose_addresses
     start_canary
     catch_signals
     start_perf "$@"
@@ -250,6 +251,19 @@ choose_build_ids() {
     esac
 }
 
+# perf 6.1 does not forget what a process had mapped before an exec, and takes the lowest address
+# at which a library was ever seen for the one that it has: in half of the runs all stacks in libc end
+# at once. So perf and the shells before the program get the highest addresses there are, those
+# without randomisation, and the program gets its random ones, which are lower.
+choose_addresses() {
+    highest='' own_addresses=''
+    [ "$(cat /proc/self/personality 2>/dev/null)" = 00000000 ] || return 0
+    if setarch "$(uname -m)" -R true 2>/dev/null; then
+        highest="setarch $(uname -m) -R"
+        own_addresses="setarch $(uname -m)"
+    fi
+}
+
 # perf before 4.17 does not tell, and can.
 perf_unwinds() {
     features=$(perf version --build-options 2>/dev/null)
@@ -294,7 +308,7 @@ start_perf() {
         if [ "$number" = "$perf_words" ]; then
             # shellcheck disable=SC2086  # $reset is a command with its arguments
             set -- "$@" -- $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" "$ignored" \
-                "$err" "$unused"
+                "$err" "$unused" "$own_addresses"
         fi
         set -- "$@" "$1"
         shift
@@ -310,7 +324,8 @@ start_perf() {
         # perf dies of these without having written its data, and the launcher can undo it.
         [ -z "$reset" ] || trap '' HUP QUIT USR1
         eval "exec <&$in $in<&- 2>\"\$dir/log\""
-        exec perf "$@"
+        # shellcheck disable=SC2086  # a command with its arguments
+        exec $highest perf "$@"
     ) &
     perf=$!
     progress=

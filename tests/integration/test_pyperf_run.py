@@ -7,6 +7,7 @@ Each case is one line: verdict, interpreter, case, expected, got. What is run ge
 its own, so that runs side by side do not see each other's files and perf's cache stays clean.
 """
 
+import json
 import os
 import pty
 import re
@@ -59,6 +60,13 @@ if len(sys.argv) == 1:
         main()
         os._exit(0)
     os.waitpid(child, 0)
+"""
+
+COPIES = """
+import time
+data, end = bytearray(1 << 22), time.time() + 0.5
+while time.time() < end:
+    bytes(data)
 """
 
 # Every disposition that a child can inherit.
@@ -287,6 +295,42 @@ def profile(bench):
     bench.check("-o: names", True, "py::hot:" + script in bench.perf_script("-i", other))
 
 
+def libc_frames(bench):
+    """perf 6.1 loses the stacks of a library that was elsewhere before an exec: by chance, so more
+    than one run."""
+    for number in range(4):
+        bench.run(bench.command("-c", COPIES))
+        shown = bench.perf_script("--no-inline")
+        stacks = [part for part in shown.split("\n\n") if re.match(r"\s*\d+ *\n\s+\w+ \w*mem", part)]
+        whole = [stack for stack in stacks if "py::<module>" in stack]
+        bench.check("whole stacks in memcpy, run %d" % number, True, len(whole) == len(stacks) > 20)
+
+
+def answers(bench):
+    """The table is on stderr while recording, and on stdout of --report; the rest in files."""
+    bench.clear_work()
+    script = os.path.join(bench.folder, "hot.py")
+    words = [RUN, "--top", "3", "--collapsed", "folded", bench.interpreter, script, "alone"]
+    done = bench.run(words)
+    row = r"(?m)^ *\d+\.\d\d +\d+\.\d +\d+\.\d +\d+  hot"
+    bench.check("table: stdout is the program's", 1, len(done.stdout.splitlines()))
+    bench.check("table: hot() on stderr", True, bool(re.search(row, done.stderr)))
+    with open(os.path.join(bench.work, "folded")) as file:
+        bench.check("--collapsed", True, ";py::hot:" + script + ";" in file.read())
+    done = bench.run([RUN, "--report", "perf.data"])
+    bench.check("--report: status, stderr", (0, ""), (done.returncode, done.stderr))
+    bench.check("--report: hot() on stdout", True, bool(re.search(row, done.stdout)))
+    done = bench.run([RUN, "--report", "perf.data", "--json"])
+    names = [one["name"] for one in json.loads(done.stdout)["events"][0]["functions"]]
+    bench.check("--json", True, "hot" in names)
+    done = bench.run([RUN, "--report", "no.data"])
+    got = (done.returncode, done.stdout, len(done.stderr.splitlines()))
+    bench.check("--report, no profile: status, stdout, lines on stderr", (1, "", 1), got)
+    words = [RUN, "--flamegraph", "/no/such/folder/out.html", bench.interpreter, "-c", "print(1)"]
+    done = bench.run(words)
+    bench.check("--flamegraph to nowhere: not run", (1, ""), (done.returncode, done.stdout))
+
+
 def runs(bench):
     """The images of a profile stay as long as perf keeps the profile."""
     bench.clear_work()
@@ -385,6 +429,8 @@ def main():
             inherited_signals,
             control_c,
             profile,
+            libc_frames,
+            answers,
             runs,
             no_execution,
             ordinary_user,

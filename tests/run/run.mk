@@ -1,6 +1,12 @@
-# make check-run          the parts of pyperf-run on canned profiles: no perf needed; part of check
+# make check-run          the parts of pyperf-run: table, flame graph in a browser, archive on a
+#                         machine that has nothing else, pyperf-inspect, completions
 
 .PHONY: check-run
-check: check-run
-check-run:
-	$(Q)$(PYTHON) tests/run/test_table.py
+
+check-run: all flamegraph-template
+	$(Q)failed=; \
+	CC='$(CC)' $(PYTHON) tests/run/test_inspect.py $(O)/pyperf-inspect || failed=1; \
+	for test in completions table; do $(PYTHON) tests/run/test_$$test.py || failed=1; done; \
+	for test in flamegraph archive; do \
+	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
+	done; [ -z "$$failed" ]
