@@ -47,7 +47,9 @@ enum {
     NAME_SEARCHED = 256, /* a hostile name may have megabytes */
     /* A compiler may put a test that avoids the frame before it, and its own order into it. */
     PROLOGUE_INSTRUCTIONS = 16,
-    YES_PERCENT = 90,
+    /* CPython 3.11 made with frame pointers by GCC 12 has 92 % to 95 % (-O1, -O2, -O3); the others
+     * make theirs later, or only on the paths that call. Without, there are none. */
+    YES_PERCENT = 80,
     /* Without frame pointers, functions whose stack grows while they run still have one. */
     NO_PERCENT = 20,
 };
