@@ -128,7 +128,7 @@ $(O)/flamegraph.html: scripts/fetch-template
 include tests/tests.mk
 include scripts/package.mk
 
-check: check-unit check-inspect check-integration check-servers check-cpython-quick
+check: check-unit check-integration check-run check-servers check-cpython-quick
 
 check-unit: $(unit_tests)
 	$(Q)failed=; for test in $(unit_tests); do $(unit_runner) $$test || failed=1; done; \
