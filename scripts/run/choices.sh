@@ -1,0 +1,92 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154  # variables of pyperf-run and record.sh
+# choices.sh: what perf record is told when the user has not said it, by what this machine is.
+# Read by record.sh.
+
+# $1: a program. Its interpreter, when it is a script; a shell's script may start anything.
+find_interpreter() {
+    interpreter=$1
+    first=$(head -c 256 -- "$1" 2>/dev/null | head -n 1 | tr -d '\000')
+    case $first in
+    '#!'*) ;;
+    *) return ;;
+    esac
+    interpreter=
+    # shellcheck disable=SC2086  # as the kernel splits it, or env
+    for word in ${first#??}; do
+        case $word in
+        */env | -* | *=*) continue ;;
+        */*) interpreter=$word ;;
+        *) ! search_path "$word" || interpreter=$found ;;
+        esac
+        break
+    done
+}
+
+# An interpreter with frame pointers needs no copies of the stack. Asked is its code: what it says of
+# its build is not what a distribution's compiler did.
+choose_call_graph() {
+    case $call_graph in
+    dwarf) call_graph=dwarf,${stack_size:-65528} ;;
+    '')
+        if [ -z "$stack_size" ] && has_frame_pointers; then
+            call_graph=fp
+        elif [ -z "$stack_size" ] && ! perf_unwinds; then
+            say 'this perf was built without DWARF unwinding: stacks end where code has no frame' \
+                'pointers'
+            call_graph=fp
+        else
+            call_graph=dwarf,${stack_size:-65528}
+        fi ;;
+    esac
+}
+
+has_frame_pointers() {
+    inspect=$parts/pyperf-inspect
+    [ -x "$inspect" ] || inspect=${library%/*}/pyperf-inspect
+    [ -x "$inspect" ] && [ -n "$interpreter" ] || return 1
+    IFS='
+'
+    # shellcheck disable=SC2046  # paths of libraries, one a line
+    set -- "$interpreter" $(ldd "$interpreter" 2>/dev/null | sed -n 's/.*=> \(\/.*\) (0x.*/\1/p')
+    unset IFS
+    "$inspect" "$@" 2>/dev/null | grep -q '^frame-pointers=yes'
+}
+
+# perf before 4.17 does not tell, and can.
+perf_unwinds() {
+    features=$(perf version --build-options 2>/dev/null)
+    case $features in
+    *unwind*) printf '%s\n' "$features" | grep -q 'unwind: *\[ on' ;;
+    esac
+}
+
+# -N alone would do, but then perf 6.1 looks for the vdso in the cache that it has not filled, and
+# all stacks below time.time() end there. With -B too, or with build ids from the kernel (perf and
+# Linux 5.12), it does not.
+choose_build_ids() {
+    build_ids=--buildid-all
+    [ -z "$archive" ] || return 0
+    build_ids='-N -B'
+    kernel=$(uname -r)
+    minor=${kernel#*.}
+    case $(perf record -h 2>&1) in
+    *--buildid-mmap*)
+        if [ $((${kernel%%.*} * 1000 + ${minor%%[!0-9]*})) -ge 5012 ]; then
+            build_ids='-N --buildid-mmap'
+        fi ;;
+    esac
+}
+
+# perf 6.1 does not forget what a process had mapped before an exec, and takes the lowest address
+# at which a library was ever seen for the one that it has: in half of the runs all stacks in libc end
+# at once. So perf and the shells before the program get the highest addresses there are, those
+# without randomisation, and the program gets its random ones, which are lower.
+choose_addresses() {
+    highest='' own_addresses=''
+    [ "$(cat /proc/self/personality 2>/dev/null)" = 00000000 ] || return 0
+    if setarch "$(uname -m)" -R true 2>/dev/null; then
+        highest="setarch $(uname -m) -R"
+        own_addresses="setarch $(uname -m)"
+    fi
+}
