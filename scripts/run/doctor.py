@@ -24,7 +24,8 @@ import doctor_tools
 HERE = os.path.dirname(os.path.realpath(__file__))
 # In a checkout, and as installed: $(prefix)/lib/libpyperf/doctor.py
 LIBRARY_FOLDERS = ("../../build", "..")
-TEMPLATES = ("flamegraph.html", "../share/libpyperf/flamegraph.html")  # from the library's folder
+# As flamegraph.sh looks for it.
+TEMPLATES = ("../../build/flamegraph.html", "../../share/libpyperf/flamegraph.html")
 
 
 class Interrupted(BaseException):
@@ -75,10 +76,9 @@ def examine_own_parts(findings, arguments, library):
     launcher = arguments.launcher
     if launcher and not os.access(launcher, os.X_OK):
         findings.fail("pyperf-run", "%s cannot be run" % launcher, "make install")
-    folder = os.path.dirname(library)
-    templates = [os.path.normpath(os.path.join(folder, name)) for name in TEMPLATES]
+    templates = [os.path.normpath(os.path.join(HERE, name)) for name in TEMPLATES]
     template = next(filter(os.path.exists, templates), templates[0])
-    step = "make, where npm is; only pyperf-run --flamegraph needs it"
+    step = "make flamegraph-template; only pyperf-run --flamegraph needs it"
     doctor_machine.examine_file(findings, "flame graphs", template, step)
     if os.access(library, os.R_OK):
         findings.ok("libpyperf", library)
