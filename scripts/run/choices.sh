@@ -23,8 +23,8 @@ find_interpreter() {
     done
 }
 
-# An interpreter with frame pointers needs no copies of the stack. Asked is its code: what it says of
-# its build is not what a distribution's compiler did.
+# An interpreter with frame pointers needs no copies of the stack. Asked is its code: what it says
+# of its build is not what a distribution's compiler did.
 choose_call_graph() {
     case $call_graph in
     dwarf) call_graph=dwarf,${stack_size:-65528} ;;
@@ -79,8 +79,8 @@ choose_build_ids() {
 }
 
 # perf 6.1 does not forget what a process had mapped before an exec, and takes the lowest address
-# at which a library was ever seen for the one that it has: in half of the runs all stacks in libc end
-# at once. So perf and the shells before the program get the highest addresses there are, those
+# at which a library was ever seen for the one that it has: in half of the runs all stacks in libc
+# end at once. So perf and the shells before the program get the highest addresses there are, those
 # without randomisation, and the program gets its random ones, which are lower.
 choose_addresses() {
     highest='' own_addresses=''

@@ -13,7 +13,8 @@ import sys
 import time
 
 MAGIC = b"PERFILE2"
-# perf.data-file-format.txt: magic, size of header and attribute, attributes' offset and size, data's
+# perf.data-file-format.txt: magic, sizes of header and attribute, the attributes' offset and size,
+# the data's offset
 HEADER = struct.Struct("<8s5Q")
 RECORD = struct.Struct("<IHH")  # linux/perf_event.h, perf_event_header: type, misc, size
 SAMPLE = 9  # PERF_RECORD_SAMPLE

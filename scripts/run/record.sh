@@ -149,8 +149,8 @@ make_images() {
         rmdir -p "$images" 2>/dev/null
         images=$dir/images
         mkdir "$images"
-        executes "$images" || say "$images: nothing may be executed there, so Python functions get" \
-            'no names: set TMPDIR to a place that is not mounted noexec'
+        executes "$images" || say "$images: nothing may be executed there, so Python functions" \
+            'get no names: set TMPDIR to a place that is not mounted noexec'
     fi
     # A service that is started as root and then becomes somebody else still makes images.
     [ "$(id -u)" != 0 ] || chmod 1733 "$images"
@@ -211,8 +211,8 @@ catch_signals() {
 # 65528 is the largest stack copy that perf takes. Frames that do not fit are missing from the
 # profile: perf's own 8192 hold about 13 Python calls, this more than 100. At 199 samples a second
 # that is 13 MB/s for each busy CPU, which a disk can write; 199 is no divisor of the usual timers.
-# perf's build-id cache would get a copy of every library, for ever: see choose_build_ids. An archive
-# needs a cache of its own, which --buildid-all gives the images too, not only those with a sample.
+# perf's build-id cache would get a copy of every library, for ever: see choose_build_ids. An
+# archive needs a cache of its own, with all images, not only those with a sample.
 # What the user gave comes later and wins. -o must be named: with a pipe for stdout, and no name,
 # perf writes the profile into the pipe.
 # Without -q: it silences errors too. finish drops what is chatter.
@@ -245,7 +245,7 @@ start_perf() {
     perf=$!
     progress=
     if [ -t 2 ] && [ -z "$quiet" ] && [ -n "$python" ]; then
-        "$python" -E -s "$parts/progress.py" "$output" "$perf" "$older" >&2 &
+        "$python" -B -E -s "$parts/progress.py" "$output" "$perf" "$older" >&2 &
         progress=$!
     fi
 }

@@ -61,7 +61,6 @@ def plain(bench, **more):
 
 def examine(bench, words, **more):
     """Runs a doctor; what is always to be so of what it prints and leaves."""
-    before = left_in_temporary()
     findings = Findings(bench.run(words, plain(bench, **more), timeout=60))
     bench.equal("stderr", "", findings.err)
     longest = max(map(len, findings.lines), default=0)
@@ -71,7 +70,7 @@ def examine(bench, words, **more):
     bench.equal("colours", [], [one for one in findings.lines if "\033" in one])
     missing = [one for one in findings.of("warn") + findings.of("FAIL") if not findings.all[one][2]]
     bench.equal("findings without a next step", [], missing)
-    look_at_rest(bench, before)
+    look_at_rest(bench)
     return findings
 
 
@@ -79,14 +78,8 @@ def too_long(line):
     return len(line) > 100 and " " in line[26:].strip().replace("-> ", "")
 
 
-def left_in_temporary():
-    """/tmp is everybody's: only names of which nobody else makes any."""
-    return set(glob.glob("/tmp/pyperf-doctor-*"))
-
-
-def look_at_rest(bench, before):
+def look_at_rest(bench):
     bench.equal("left in TMPDIR", [], glob.glob(os.path.join(bench.folder, "pyperf-doctor-*")))
-    bench.equal("left in /tmp", set(), left_in_temporary() - before)
     bench.equal("compiled beside the scripts", [], glob.glob(os.path.join(PARTS, "__pycache__")))
 
 
@@ -239,33 +232,31 @@ def doctor_without_ctypes(bench):
 def doctor_interrupted(bench):
     """At several times; it dies of the signal and leaves nothing, nor a process."""
     for number, seconds in ((signal.SIGINT, 0), (signal.SIGINT, 1), (signal.SIGTERM, 1.6)):
-        before = left_in_temporary()
         process = bench.start(command(bench, bench.python), plain(bench))
         process.stdout.readline()
         time.sleep(seconds)
         done = harness.kill(process, number)
         what = "%s after %s s" % (signal.Signals(number).name, seconds)
         bench.equal("%s: status, stderr" % what, (-number, ""), (done.status, done.err))
-        look_at_rest(bench, before)
+        look_at_rest(bench)
         bench.equal("%s: processes left" % what, "", processes_of(bench.folder))
 
 
 @case(CASES, needs=("perf",))
 def doctor_unread(bench):
     """Its reader goes away; a nohup is respected."""
-    before = left_in_temporary()
     words = 'trap "" HUP; { "$@"; echo "$?" >status; } | head -n 1'
     process = bench.start(["sh", "-c", words, "sh"] + command(bench, bench.python), plain(bench))
     done = harness.finish(process)
     bench.equal("stderr", "", done.err)
     bench.equal("status", "1\n", text_of(os.path.join(bench.folder, "status")))
-    look_at_rest(bench, before)
+    look_at_rest(bench)
     process = bench.start(["nohup"] + command(bench, bench.python), plain(bench))
     time.sleep(1)
     process.send_signal(signal.SIGHUP)
     done = harness.finish(process)
     bench.equal("nohup: status", 0, done.status)
-    look_at_rest(bench, before)
+    look_at_rest(bench)
 
 
 def processes_of(folder):

@@ -268,7 +268,8 @@ def control_c(bench):
     text = text.decode()
     bench.check("Ctrl-C arrives once, SIGTERM never", ["seen [2]"], re.findall(r"seen .*\]", text))
     bench.check("Ctrl-C: the program's status", (True, 7), (os.WIFEXITED(status), status >> 8))
-    bench.check("Ctrl-C, -q on a terminal: nothing of ours", [], re.findall("pyperf-run|samples", text))
+    ours = re.findall("pyperf-run|samples", text)
+    bench.check("Ctrl-C, -q on a terminal: nothing of ours", [], ours)
 
 
 def profile(bench):
@@ -301,7 +302,8 @@ def libc_frames(bench):
     for number in range(4):
         bench.run(bench.command("-c", COPIES))
         shown = bench.perf_script("--no-inline")
-        stacks = [part for part in shown.split("\n\n") if re.match(r"\s*\d+ *\n\s+\w+ \w*mem", part)]
+        copying = re.compile(r"\s*\d+ *\n\s+\w+ \w*mem")
+        stacks = [part for part in shown.split("\n\n") if copying.match(part)]
         whole = [stack for stack in stacks if "py::<module>" in stack]
         bench.check("whole stacks in memcpy, run %d" % number, True, len(whole) == len(stacks) > 20)
 
@@ -364,7 +366,8 @@ def no_execution(bench):
     done = bench.run(["unshare", "-m", "sh", "-c", mount, "sh", place] + command)
     kept = os.listdir(bench.temporary)
     bench.check("noexec: the program ran", (0, "ran\n"), (done.returncode, done.stdout))
-    bench.check("noexec: images are kept, and said so", True, len(kept) == 1 and kept[0] in done.stderr)
+    said = len(kept) == 1 and kept[0] in done.stderr
+    bench.check("noexec: images are kept, and said so", True, said)
     for name in kept:
         shutil.rmtree(os.path.join(bench.temporary, name))
 
