@@ -47,10 +47,24 @@ has_frame_pointers() {
     [ -x "$inspect" ] && [ -n "$interpreter" ] || return 1
     IFS='
 '
-    # shellcheck disable=SC2046  # paths of libraries, one a line
-    set -- "$interpreter" $(ldd "$interpreter" 2>/dev/null | sed -n 's/.*=> \(\/.*\) (0x.*/\1/p')
+    # shellcheck disable=SC2046  # paths, one a line
+    set -- $(objects)
     unset IFS
     "$inspect" "$@" 2>/dev/null | grep -q '^frame-pointers=yes'
+}
+
+# The interpreter and its libraries.
+objects() {
+    readlink -f -- "$interpreter"
+    ldd "$interpreter" 2>/dev/null | sed -n 's/.*=> \(\/.*\) (0x.*/\1/p'
+}
+
+# 3.12 has a map of its own. Whole stacks come with the jitdump, which libpyperf adds there.
+choose_support() {
+    support=PYTHONPERFSUPPORT
+    if [ -n "$interpreter" ] && objects | grep -q '/\(lib\)\{0,1\}python3\.12[^/]*$'; then
+        support=PYTHON_PERF_JIT_SUPPORT
+    fi
 }
 
 # perf before 4.17 does not tell, and can.

@@ -34,6 +34,7 @@ record() {
     choose_call_graph
     choose_build_ids
     choose_addresses
+    choose_support
     start_canary
     catch_signals
     start_perf "$@"
@@ -223,7 +224,7 @@ start_perf() {
         if [ "$number" = "$perf_words" ]; then
             # shellcheck disable=SC2086  # $reset is a command with its arguments
             set -- "$@" -- $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" "$ignored" \
-                "$err" "$unused" "$own_addresses"
+                "$err" "$unused" "$own_addresses" "$support"
         fi
         set -- "$@" "$1"
         shift
@@ -392,11 +393,12 @@ explain_perf() {
 remove_maps() {
     for image in "$images"/pyperf-*.so; do
         pid=${image##*/pyperf-}
-        map=/tmp/perf-${pid%%-*}.map
-        if [ -f "$map" ] && [ ! -h "$map" ] &&
-            [ "$(stat -c %u "$map")" = "$(stat -c %u "$image")" ]; then
-            rm -f "$map"
-        fi
+        for file in "/tmp/perf-${pid%%-*}.map" "/tmp/jit-${pid%%-*}.dump"; do
+            if [ -f "$file" ] && [ ! -h "$file" ] &&
+                [ "$(stat -c %u "$file")" = "$(stat -c %u "$image")" ]; then
+                rm -f "$file"
+            fi
+        done
     done
 } 2>/dev/null
 

@@ -244,18 +244,19 @@ def inherited_signals(bench):
         bench.check("signals ignored at the start: " + case, plain.stdout, done.stdout)
 
 
-def control_c(bench):
+def on_terminal(bench, command, until=None, send=b""):
+    """What is shown, and the status; `send` is typed half a second after `until` was shown."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(bench.work)
         os.environ.update(bench.environment)
-        command = bench.command("-c", HANDLER, "SIGINT", "SIGTERM")
         os.execv(command[0], command)
     text = b""
-    while b"ready" not in text:
+    while until and until not in text:
         text += os.read(terminal, 1000)
-    time.sleep(0.5)
-    os.write(terminal, b"\x03")
+    if until:
+        time.sleep(0.5)
+        os.write(terminal, send)
     try:
         while True:
             chunk = os.read(terminal, 1000)
@@ -265,11 +266,30 @@ def control_c(bench):
     except OSError:
         pass
     _, status = os.waitpid(pid, 0)
-    text = text.decode()
+    os.close(terminal)
+    return text.decode(), status
+
+
+def control_c(bench):
+    command = bench.command("-c", HANDLER, "SIGINT", "SIGTERM")
+    text, status = on_terminal(bench, command, b"ready", b"\x03")
     bench.check("Ctrl-C arrives once, SIGTERM never", ["seen [2]"], re.findall(r"seen .*\]", text))
     bench.check("Ctrl-C: the program's status", (True, 7), (os.WIFEXITED(status), status >> 8))
     ours = re.findall("pyperf-run|samples", text)
     bench.check("Ctrl-C, -q on a terminal: nothing of ours", [], ours)
+
+
+def progress(bench):
+    """On a terminal, samples and megabytes that grow, and nothing of it left at the end."""
+    script = os.path.join(bench.folder, "hot.py")
+    text, status = on_terminal(bench, [RUN, bench.interpreter, script])
+    bench.check("on a terminal: status", 0, status)
+    shown = re.findall(r"\r([\d.]+) s, (\d+) samples, ([\d.]+) MB\x1b\[K\r", text)
+    figures = [tuple(map(float, one)) for one in shown]
+    grows = len(figures) >= 2 and figures == sorted(figures) and figures[-1][1] > 20
+    bench.check("on a terminal: progress grows", True, grows)
+    bench.check("on a terminal: wiped away", True, "\r\x1b[K" in text.split(" MB")[-1])
+    bench.check("on a terminal: where the profile is", True, "the profile is perf.data" in text)
 
 
 def profile(bench):
@@ -331,6 +351,32 @@ def answers(bench):
     words = [RUN, "--flamegraph", "/no/such/folder/out.html", bench.interpreter, "-c", "print(1)"]
     done = bench.run(words)
     bench.check("--flamegraph to nowhere: not run", (1, ""), (done.returncode, done.stdout))
+
+
+def call_graphs(bench):
+    """Frame pointers where the interpreter's code has them, else stack copies of the size asked."""
+    libraries = os.path.join(bench.folder, "libraries")
+    os.mkdir(libraries)
+    for name in ("libpyperf.so", "libpyperf-plan.so"):
+        shutil.copy(os.path.join(BUILD, name), libraries)
+    inspect = os.path.join(libraries, "pyperf-inspect")
+    for answer, options, wanted in (
+        ("no", [], "dwarf,65528"),
+        ("partly", [], "dwarf,65528"),
+        ("yes", [], "fp"),
+        ("yes", ["--stack-size", "16381"], "dwarf,16384"),
+        ("no", ["--call-graph=fp"], "fp"),
+        ("yes", ["--call-graph=dwarf"], "dwarf,65528"),
+    ):
+        with open(inspect, "w") as out:
+            out.write("#!/bin/sh\necho evaluator=1\necho frame-pointers=%s\n" % answer)
+        os.chmod(inspect, 0o755)
+        words = [RUN, "-q"] + options + ["--", bench.interpreter, "-c", "pass"]
+        library = os.path.join(libraries, "libpyperf.so")
+        bench.run(words, env=dict(bench.environment, PYPERF_LIBRARY=library))
+        header = bench.run(["perf", "report", "--header-only", "-i", "perf.data"]).stdout
+        got = re.findall(r"--call-graph (\S+)", header)
+        bench.check("frame pointers %s, %s" % (answer, " ".join(options)), [wanted], got)
 
 
 def runs(bench):
@@ -432,8 +478,10 @@ def main():
             inherited_signals,
             control_c,
             profile,
+            progress,
             libc_frames,
             answers,
+            call_graphs,
             runs,
             no_execution,
             ordinary_user,
