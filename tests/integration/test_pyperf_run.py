@@ -64,8 +64,8 @@ if len(sys.argv) == 1:
 
 COPIES = """
 import time
-data, end = bytearray(1 << 22), time.time() + 0.5
-while time.time() < end:
+data = bytearray(1 << 22)
+while time.process_time() < 0.5:
     bytes(data)
 """
 
@@ -325,7 +325,9 @@ def libc_frames(bench):
         copying = re.compile(r"\s*\d+ *\n\s+\w+ \w*mem")
         stacks = [part for part in shown.split("\n\n") if copying.match(part)]
         whole = [stack for stack in stacks if "py::<module>" in stack]
-        bench.check("whole stacks in memcpy, run %d" % number, True, len(whole) == len(stacks) > 20)
+        got = "%d of %d" % (len(whole), len(stacks))
+        good = len(whole) >= 0.9 * len(stacks) > 20  # not all of them, or before <module>
+        bench.tally.report("stacks in memcpy, run %d" % number, "90 % of 23 or more", good, got)
 
 
 def answers(bench):
