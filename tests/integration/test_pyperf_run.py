@@ -341,7 +341,7 @@ def answers(bench):
     bench.check("table: hot() on stderr", True, bool(re.search(row, done.stderr)))
     with open(os.path.join(bench.work, "folded")) as file:
         bench.check("--collapsed", True, ";py::hot:" + script + ";" in file.read())
-    done = bench.run([RUN, "--report", "perf.data"])
+    done = bench.run([RUN, "--report=perf.data"])
     bench.check("--report: status, stderr", (0, ""), (done.returncode, done.stderr))
     bench.check("--report: hot() on stdout", True, bool(re.search(row, done.stdout)))
     done = bench.run([RUN, "--report", "perf.data", "--json"])
@@ -350,8 +350,7 @@ def answers(bench):
     done = bench.run([RUN, "--report", "no.data"])
     got = (done.returncode, done.stdout, len(done.stderr.splitlines()))
     bench.check("--report, no profile: status, stdout, lines on stderr", (1, "", 1), got)
-    words = [RUN, "--flamegraph", "/no/such/folder/out.html", bench.interpreter, "-c", "print(1)"]
-    done = bench.run(words)
+    done = bench.run([RUN, "--flamegraph", "/no/folder/out.html", bench.interpreter, "-c", "print(1)"])
     bench.check("--flamegraph to nowhere: not run", (1, ""), (done.returncode, done.stdout))
 
 
