@@ -60,11 +60,14 @@ find_script() {
 
 # flamegraph.py calls "perf report --header-only" for what the button "Context" shows: that reads
 # ./perf.data. --max-stack: perf script leaves out what is above 127 frames.
-# The Python inside perf must not be sent to the modules of the program's.
+# The Python inside perf must not be sent to the modules of the program's, and some 300 frames are
+# more than its json module goes down by itself.
 draw() {
     ln -s "$data" "$dir/perf.data"
+    echo 'import sys; sys.setrecursionlimit(20000)' >"$dir/sitecustomize.py"
     if ! (
-        unset PYTHONHOME PYTHONPATH PYTHONSTARTUP
+        unset PYTHONHOME PYTHONSTARTUP
+        export PYTHONPATH="$dir" PYTHONDONTWRITEBYTECODE=1
         cd "$dir"
         perf script -i perf.data --no-inline --max-stack 1024 -s "$script" -- \
             --template "$template" -o drawn.html

@@ -38,14 +38,14 @@ def main():
     zeros = os.open("/dev/zero", os.O_RDONLY)
     while time.process_time() < %s:
         work(40000)
-        deep(60)
+        deep(85)
         names["odd"](work)
         sorted(range(20000), key=str)
         read(zeros)
 
 main()
 """
-DEPTH = 60
+DEPTH = 85  # some 340 frames with those of C
 
 
 def record(bench, debug=None, seconds=1.5, stack=65528, python=None, variables=()):
