@@ -41,11 +41,11 @@ def measure(bench):
     """CPU time of the best pass of each round's process, by interpreter, setup and program."""
     times, outputs = {}, {}
     for name in names():
-        for _ in range(bench.rounds(9, 3)):
+        for _ in range(bench.rounds(6, 3)):
             for one in chosen(bench) + bench.natives():
                 setups = setups_of(bench, one)
                 servers = [Server(bench, one, s, "workload_program.py", name) for s in setups]
-                best = take_turns(servers, bench.rounds(8, 4), "pass")
+                best = take_turns(servers, bench.rounds(10, 4), "pass")
                 for setup, server, value in zip(setups, servers, best):
                     times.setdefault((one, setup, name), []).append(value)
                     outputs.setdefault(name, set()).add(server.ask("result"))
