@@ -143,11 +143,10 @@ make_images() {
     above=${output%"${output##*/}"}
     above=$(cd -P -- "${above:-.}" 2>/dev/null && pwd) ||
         fail 1 "$output: there is no such directory"
-    images=${above%/}/${output##*/}.images
-    remove_older
-    images=$images/$(date +%Y%m%d-%H%M%S)-$$
+    runs=${above%/}/${output##*/}.images
+    images=$runs/$(date +%Y%m%d-%H%M%S)-$$
     if ! mkdir -p "$images" 2>/dev/null || ! executes "$images"; then
-        rmdir -p "$images" 2>/dev/null
+        rmdir "$images" "$runs" 2>/dev/null
         images=$dir/images
         mkdir "$images"
         executes "$images" || say "$images: nothing may be executed there, so Python functions" \
@@ -157,14 +156,14 @@ make_images() {
     [ "$(id -u)" != 0 ] || chmod 1733 "$images"
 }
 
-# Of the runs before, all but the last, whose profile becomes FILE.old.
+# Once there is a new profile: of the runs before, all but the last, whose profile is FILE.old now.
 remove_older() {
-    for older in "$images"/[0-9]*-[0-9]*-[0-9]*/; do
-        [ ! -d "$older" ] || set -- "$@" "$older"
+    for run in "$runs"/[0-9]*-[0-9]*-[0-9]*; do
+        [ ! -d "$run" ] || [ "$run" = "$images" ] || set -- "$@" "$run"
     done
-    [ -e "$output" ] || set -- "$@" none
+    [ -n "$older" ] || set -- "$@" none
     while [ $# -gt 1 ]; do
-        rm -f "$1"pyperf-*.so
+        rm -f "$1"/pyperf-*.so
         rmdir "$1" 2>/dev/null
         shift
     done
@@ -329,9 +328,12 @@ finish() {
     fi
     grep -v '^\[ perf record: ' "$dir/log" >&2
     remove_maps
+    chmod 755 "$images"
     case $perf_status in
     # perf ends itself with the signal that made it stop.
-    0 | 130 | 143) show_profile ;;
+    0 | 130 | 143)
+        remove_older
+        show_profile ;;
     *)
         say "perf record failed with status $perf_status before the program ended:" \
             'the profile is incomplete, record again' ;;
@@ -346,8 +348,7 @@ finish() {
 # The program has ended: what comes now may be cut short, and its exit status is still the answer.
 show_profile() {
     trap : INT QUIT
-    # shellcheck disable=SC2064  # the name is meant to be fixed now
-    trap "rm -rf '$dir'; exit 143" TERM HUP
+    trap 'remove_unused; [ -n "$kept" ] || rm -rf "$dir"; exit 143' TERM HUP
     answer "$output" stderr
     if [ -n "$archive" ]; then
         "$parts/archive.sh" "$output" "$dir/debug" "$archive"
@@ -358,7 +359,7 @@ show_profile() {
 # Images of a program that was not Python, and those that could not be kept beside the profile.
 remove_unused() {
     if [ "$images" != "$dir/images" ]; then
-        { rmdir "$images" && rmdir "${images%/*}"; } 2>/dev/null
+        { rmdir "$images" && rmdir "$runs"; } 2>/dev/null
     elif [ -n "$(ls -A "$images" 2>/dev/null)" ]; then
         kept=$images
         say "the trampoline images could not be put beside $output: perf report needs $images," \

@@ -21,61 +21,12 @@ import time
 sys.dont_write_bytecode = True
 
 import harness
+from pyperf_run_programs import COPIES, DISPOSITIONS, HANDLER, HOT
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RUN = os.path.join(ROOT, "scripts", "pyperf-run")
 BUILD = os.path.realpath(os.environ.get("PYPERF_BUILD", os.path.join(ROOT, "build")))
-
-# Counts what arrives for a second after the first signal, as a graceful shutdown would.
-HANDLER = """
-import os, signal, sys, time
-seen = []
-for name in sys.argv[1:]:
-    signal.signal(getattr(signal, name), lambda number, frame: seen.append(number))
-print("ready", os.getpid(), flush=True)
-deadline = time.time() + 30
-while not seen and time.time() < deadline:
-    time.sleep(0.05)
-end = time.time() + 1
-while time.time() < end:
-    time.sleep(0.05)
-print("seen", [int(number) for number in seen], flush=True)
-sys.exit(7)
-"""
-
-HOT = """
-import os, subprocess, sys, time
-def hot(seconds):
-    end = time.time() + seconds
-    while time.time() < end:
-        sum(i * i for i in range(1000))
-def main():
-    hot(0.5)
-    print(os.getpid(), flush=True)
-main()
-if len(sys.argv) == 1:
-    child = os.fork()
-    if not child:
-        main()
-        os._exit(0)
-    os.waitpid(child, 0)
-"""
-
-COPIES = """
-import time
-data = bytearray(1 << 22)
-while time.process_time() < 0.5:
-    bytes(data)
-"""
-
-# Every disposition that a child can inherit.
-DISPOSITIONS = """
-import signal
-for n in (1, 2, 3, 10, 12, 15):
-    print(n, signal.getsignal(n) == signal.SIG_IGN)
-"""
-
 
 class Bench:
     def __init__(self, interpreter):
@@ -302,6 +253,9 @@ def profile(bench):
     bench.check("parent and child ran", 2, len(set(pids)))
     bench.check("default output", ["perf.data", "perf.data.images"], sorted(os.listdir(bench.work)))
     bench.check("nothing in perf's cache", [], os.listdir(bench.home))
+    images = os.path.join(bench.work, "perf.data.images")
+    modes = {os.stat(os.path.join(images, name)).st_mode & 0o777 for name in os.listdir(images)}
+    bench.check("nobody else may write beside the images", {0o755}, modes)
     maps = ["/tmp/perf-%s.map" % pid for pid in pids]
     bench.check("maps are gone", [], [path for path in maps if os.path.exists(path)])
     bench.check("private directory is gone", [], os.listdir(bench.temporary))
@@ -381,7 +335,7 @@ def call_graphs(bench):
 
 
 def runs(bench):
-    """The images of a profile stay as long as perf keeps the profile."""
+    """The images of a profile stay as long as perf keeps the profile, whatever fails later."""
     bench.clear_work()
     kept = []
     for _ in range(4):
@@ -389,6 +343,7 @@ def runs(bench):
         kept.append(len(os.listdir(os.path.join(bench.work, "perf.data.images"))))
         time.sleep(1.1)  # their folders are named by the second
     bench.check("folders of images after each run", [1, 2, 2, 2], kept)
+    bench.run([RUN, "-e", "no-such-event", "--", bench.interpreter, "-c", "pass"])
     for name in ("perf.data", "perf.data.old"):
         shown = bench.run(["perf", "script", "-i", name, "--show-mmap-events"]).stdout
         images = set(re.findall("/[^ ]*/pyperf-[^ ]*[.]so", shown))
@@ -403,8 +358,8 @@ def no_execution(bench):
     bench.clear_work()
     place = os.path.join(bench.work, "noexec")
     os.mkdir(place)
-    data = os.path.join(place, "perf.data")
-    mount = 'mount -t tmpfs -o noexec,size=64m none "$1" && shift && exec "$@"'
+    data = os.path.join(place, "empty", "perf.data")
+    mount = 'mount -t tmpfs -o noexec,size=64m none "$1" && mkdir "$1/empty" && shift && exec "$@"'
     command = [RUN, "-o", data, "--", bench.interpreter, "-c", "print('ran')"]
     probe = bench.run(["unshare", "-m", "sh", "-c", mount, "sh", place, "true"])
     if probe.returncode:
