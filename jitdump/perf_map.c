@@ -170,6 +170,41 @@ int perf_map_append(struct perf_map *map, uintptr_t address, size_t size, const 
     return error;
 }
 
+static int append_bytes(struct perf_map *map, const char *bytes, size_t length)
+{
+    int error = look_at_file(map, (off_t)length + 1);
+    if (error == 0) {
+        memcpy(map->window + (map->length - map->window_start), bytes, length);
+        map->length += (off_t)length;
+    }
+    return error;
+}
+
+int perf_map_copy(struct perf_map *map, const char *path)
+{
+    int saved = errno;
+    struct stat status;
+    char block[PAGE];
+    off_t at = 0, end = 0;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int error = fd < 0 || fstat(fd, &status) != 0 ? errno : 0;
+    if (error == 0 && (!S_ISREG(status.st_mode) || !map->open))
+        error = EPERM;
+    if (error == 0)
+        end = end_of_lines(fd, status.st_size);
+    while (error == 0 && at < end) {
+        ssize_t n = pread(fd, block, end - at < PAGE ? (size_t)(end - at) : PAGE, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        error = n < 0 ? errno : n == 0 ? ESTALE : append_bytes(map, block, (size_t)n);
+        at += n;
+    }
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return error;
+}
+
 void perf_map_finish(struct perf_map *map)
 {
     if (!map->open)

@@ -53,6 +53,10 @@ int perf_map_open(struct perf_map *map, const char *directory, pid_t pid);
 int perf_map_append(struct perf_map *map, uintptr_t address, size_t size, const char *name,
                     size_t length);
 
+/* Appends the lines of another map, which must be a regular file of ours or root's, as it is now.
+ * Keeps errno. */
+int perf_map_copy(struct perf_map *map, const char *path);
+
 /* Cuts the file to its lines and closes the map. */
 void perf_map_finish(struct perf_map *map);
 

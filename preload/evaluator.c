@@ -105,7 +105,7 @@ uintptr_t evaluator_start(const struct python *interpreter, uintptr_t plain)
     python = interpreter;
     plain_evaluator = (evaluate_function)plain;
     hook = hook_find(layout->frame_argument, layout->frame_code, layout->code_extra,
-                     layout->extras_indirect, layout->inlines_calls);
+                     layout->extras_indirect, layout->inlines_calls, layout->tagged_frames);
     if (hook == NULL)
         return 0;
     /* With PEP 523 the entry sees the first frame of an interpreter, and what other evaluators pass
@@ -127,15 +127,32 @@ uintptr_t evaluator_adopt(void)
     return 0;
 }
 
+void evaluator_leave(void)
+{
+    if (python->layout->inlines_calls)
+        exchange(python->PyInterpreterState_Get(), (python_evaluator)hook->fast, none());
+}
+
+bool evaluator_may_be_patched(void)
+{
+    if (!python->layout->has_own_support)
+        return true;
+    /* New ones come first (Python/pystate.c, PyInterpreterState_New); none is left at the end. */
+    void *newest = python->PyInterpreterState_Head();
+    return newest == NULL || newest == python->PyInterpreterState_Main();
+}
+
 void evaluator_is_alone(void)
 {
     silent = silent_here;
 }
 
+/* Where others may be running now, under locks of their own, they are left to see for themselves:
+ * in their next frame that comes this way. */
 static void exchange_all(python_evaluator from, python_evaluator to)
 {
-    if (python->layout->has_own_map) {
-        exchange(python->PyInterpreterState_Main(), from, to);
+    if (python->layout->has_own_support) {
+        exchange(python->PyInterpreterState_Get(), from, to);
         return;
     }
     void *interpreter = python->PyInterpreterState_Head();

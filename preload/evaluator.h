@@ -36,9 +36,18 @@ uintptr_t evaluator_start(const struct python *python, uintptr_t plain);
  * this thread is short. */
 uintptr_t evaluator_adopt(void);
 
-/* Makes all interpreters of the process call the hook, or with `on` false none of them. An
- * evaluator that somebody else has set is left where it is; it hands its frames to the entry. */
+/* Makes all interpreters of the process call the hook, or with `on` false none of them; where each
+ * may have a lock of its own, the current one. An evaluator that somebody else has set is left where
+ * it is; it hands its frames to the entry. */
 void evaluator_adopt_all(bool on);
+
+/* In the slow way of a frame while profiling is off: the current interpreter is not to call the
+ * hook. */
+void evaluator_leave(void);
+
+/* Whether whoever holds the current interpreter's lock may write to the evaluator's entry: nobody
+ * else can be there. Not so while there are interpreters with locks of their own. */
+bool evaluator_may_be_patched(void);
 
 /* In a new child, and after an interpreter's end: of the threads that were deep, this one is left.
  */

@@ -9,6 +9,45 @@
 #include "../trampoline/hook.h"
 #include "python.h"
 
+static const struct debug_offsets offsets_3_13 = {
+    .frame_executable = 240,
+    .code_filename = 280,
+    .code_name = 288,
+    .code_qualname = 296,
+    .code_firstlineno = 312,
+    .code_adaptive = 344,
+    .object_type = 360,
+    .unicode_state = 544,
+    .unicode_length = 552,
+    .unicode_data = 560,
+};
+
+static const struct debug_offsets offsets_3_14 = {
+    .frame_executable = 264,
+    .code_filename = 320,
+    .code_name = 328,
+    .code_qualname = 336,
+    .code_firstlineno = 352,
+    .code_adaptive = 384,
+    .object_type = 408,
+    .unicode_state = 624,
+    .unicode_length = 632,
+    .unicode_data = 640,
+};
+
+static const struct debug_offsets offsets_3_15 = {
+    .frame_executable = 328,
+    .code_filename = 384,
+    .code_name = 392,
+    .code_qualname = 400,
+    .code_firstlineno = 416,
+    .code_adaptive = 448,
+    .object_type = 472,
+    .unicode_state = 720,
+    .unicode_length = 728,
+    .unicode_data = 736,
+};
+
 static const struct layout layouts[] = {
     {.major = 3,
      .minor = 6,
@@ -85,9 +124,7 @@ static const struct layout layouts[] = {
      .frame_argument = 1,
      .inlines_calls = true,
      .frame_code = 32,
-     .code_flags = 48,
      .code_firstlineno = 72,
-     .code_consts = 24,
      .code_filename = 112,
      .code_name = 120,
      .code_qualname = 128,
@@ -99,18 +136,48 @@ static const struct layout layouts[] = {
      .frame_argument = 1,
      .inlines_calls = true,
      .profiled_stack = 256 << 10,
-     .has_own_map = true,
+     .has_own_support = true,
      .config_perf_profiling = 40,
      .has_new_names = true,
      .frame_code = 0,
-     .code_flags = 48,
      .code_firstlineno = 68,
-     .code_consts = 24,
      .code_filename = 112,
      .code_name = 120,
      .code_qualname = 128,
      .code_extra = 184,
      .unicode_ascii_data = 40,
+     .unicode_ascii_state = 0x60},
+    {.major = 3,
+     .minor = 13,
+     .frame_argument = 1,
+     .inlines_calls = true,
+     .profiled_stack = 1 << 20,
+     .has_own_support = true,
+     .config_perf_profiling = 40,
+     .has_new_names = true,
+     .described = &offsets_3_13,
+     .unicode_ascii_state = 0x60},
+    {.major = 3,
+     .minor = 14,
+     .frame_argument = 1,
+     .inlines_calls = true,
+     .has_own_support = true,
+     .excludes_jit = true,
+     .config_perf_profiling = 40,
+     .has_new_names = true,
+     .described = &offsets_3_14,
+     .tagged_frames = true,
+     .unicode_ascii_state = 0x60},
+    {.major = 3,
+     .minor = 15,
+     .frame_argument = 1,
+     .inlines_calls = true,
+     .has_own_support = true,
+     .excludes_jit = true,
+     .config_perf_profiling = 40,
+     .has_new_names = true,
+     .described = &offsets_3_15,
+     .tagged_frames = true,
      .unicode_ascii_state = 0x60},
 };
 
@@ -119,6 +186,52 @@ const struct layout *layout_find(unsigned major, unsigned minor)
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
         if (layouts[i].major == major && layouts[i].minor == minor)
             return &layouts[i];
+    return NULL;
+}
+
+bool layout_is_later(unsigned major, unsigned minor)
+{
+    const struct layout *last = &layouts[sizeof layouts / sizeof layouts[0] - 1];
+    return major > last->major || (major == last->major && minor > last->minor);
+}
+
+static uint64_t number_at(const void *offsets, size_t place)
+{
+    return *(const uint64_t *)((const char *)offsets + place);
+}
+
+const struct layout *layout_describe(const struct layout *row, const void *offsets,
+                                     struct failure *why)
+{
+    /* The head of _Py_DebugOffsets: cookie, PY_VERSION_HEX, 1 in a free-threaded build. */
+    enum { VERSION = 8, FREE_THREADED = 16 };
+    static struct layout described;
+    const struct debug_offsets *places = row->described;
+    if (places == NULL)
+        return row;
+    if (memcmp(offsets, "xdebugpy", 8) != 0 ||
+        number_at(offsets, VERSION) >> 16 != ((unsigned)row->major << 8 | row->minor)) {
+        failure_set(why, FAILURE_LAYOUT, 0, "_Py_DebugOffsets of another version");
+        return NULL;
+    }
+    if (number_at(offsets, FREE_THREADED) != 0) {
+        failure_set(why, FAILURE_FREE_THREADED, 0, "there is no lock that a hook could rely on");
+        return NULL;
+    }
+    described = *row;
+    described.frame_code = (uint8_t)number_at(offsets, places->frame_executable);
+    described.code_filename = (uint8_t)number_at(offsets, places->code_filename);
+    described.code_name = (uint8_t)number_at(offsets, places->code_name);
+    described.code_qualname = (uint8_t)number_at(offsets, places->code_qualname);
+    described.code_firstlineno = (uint8_t)number_at(offsets, places->code_firstlineno);
+    described.unicode_ascii_data = (uint8_t)number_at(offsets, places->unicode_data);
+    /* Include/cpython/code.h, _PyCode_DEF: the member before the bytecode. Debuggers do not ask. */
+    described.code_extra = (uint8_t)(number_at(offsets, places->code_adaptive) - sizeof(void *));
+    if (number_at(offsets, places->object_type) == OBJECT_TYPE &&
+        number_at(offsets, places->unicode_state) == UNICODE_STATE &&
+        number_at(offsets, places->unicode_length) == UNICODE_LENGTH)
+        return &described;
+    failure_set(why, FAILURE_LAYOUT, 0, "the head of an object, or a string");
     return NULL;
 }
 
@@ -183,8 +296,9 @@ static const char *misplaced_field(const struct python *python, const char *code
         return "co_qualname";
     if (!holds_int(code, row->code_firstlineno, -1, 4711))
         return "co_firstlineno";
-    /* PyCode_NewEmpty gives no flags to 3.10; later they are not used. */
-    if (row->code_qualname == 0 && !holds_int(code, row->code_flags, ~CODE_FLAG_NOFREE, 0))
+    if (row->code_qualname != 0)
+        return NULL; /* what follows is for working it out */
+    if (!holds_int(code, row->code_flags, ~CODE_FLAG_NOFREE, 0))
         return "co_flags";
     if (python->PyTuple_Size(python_field(code, row->code_consts)) != 0)
         return "co_consts";
@@ -232,10 +346,10 @@ static bool extra_is_in_place(const struct python *python, python_object *code)
 
 bool layout_confirm(const struct python *python, const void *frame, struct failure *why)
 {
-    const void *frame_code;
+    const python_object *frame_code;
     if (!read_memory((const char *)frame + python->layout->frame_code, &frame_code,
                      sizeof frame_code) ||
-        !has_type(frame_code, python->PyCode_Type))
+        !has_type(python_untag(python, frame_code), python->PyCode_Type))
         return failure_set(why, FAILURE_LAYOUT, 0, "the frame's code object");
     python_object *code = python->PyCode_NewEmpty("pyperf_file", "pyperf_name", 4711);
     if (code == NULL) {

@@ -12,6 +12,16 @@
 
 struct python;
 
+/* _Py_DebugOffsets (Include/internal/pycore_runtime.h in 3.13, pycore_debug_offsets.h from 3.14 on):
+ * where the interpreter says where its fields are, for debuggers. It is the first member of
+ * _PyRuntime; these are the places in it of 64-bit numbers. */
+struct debug_offsets {
+    uint16_t frame_executable;
+    uint16_t code_filename, code_name, code_qualname, code_firstlineno, code_adaptive;
+    uint16_t object_type;
+    uint16_t unicode_state, unicode_length, unicode_data;
+};
+
 struct layout {
     uint8_t major, minor;
     /* The evaluator: _PyEval_EvalFrameDefault(frame, throwflag) to 3.8 (Python/ceval.c),
@@ -21,17 +31,21 @@ struct layout {
      * evaluator of its own (PEP 523; Include/internal/pycore_ceval.h, _PyEval_EvalFrame). */
     bool inlines_calls;
     /* How much C stack a thread may use before frames are handed back to that inlining
-     * (evaluator.h); 0: half of what it has, or a quarter. 3.12 counts C calls and allows some 800
-     * (Include/cpython/pystate.h, C_RECURSION_LIMIT). */
+     * (evaluator.h); 0: half of what it has, or a quarter. 3.12 and 3.13 count C calls: two for a
+     * Python call, of 1,500 (Include/cpython/pystate.h, C_RECURSION_LIMIT) or 10,000
+     * (Py_C_RECURSION_LIMIT). */
     uint32_t profiled_stack;
-    /* Has a perf map of its own (3.12); what is added is the jitdump. Its interpreters may have a
-     * lock each (PEP 684), so only the main one is profiled, and the entry is hooked at start
-     * alone: not when it is initialised again. */
-    bool has_own_map;
-    uint8_t config_perf_profiling; /* of PyConfig (Include/cpython/initconfig.h); int, 0 or 1 */
+    /* Has a map and switches of its own (own_support.h), and interpreters that may have a lock each
+     * (PEP 684). */
+    bool has_own_support;
+    bool excludes_jit;             /* and refuses to be switched on while its JIT is */
+    uint8_t config_perf_profiling; /* of PyConfig (Include/cpython/initconfig.h); int, 0 to 2 */
     bool has_new_names;            /* python.h, PYTHON_NEW_NAMES */
+    /* Where the interpreter describes itself; then what it says takes the place of the row's. */
+    const struct debug_offsets *described;
+    bool tagged_frames; /* the lowest two bits of frame_code are tags (pycore_stackref.h) */
     /* PyFrameObject.f_code (Include/frameobject.h) to 3.10, _PyInterpreterFrame.f_code
-     * (Include/internal/pycore_frame.h) in 3.11. */
+     * (Include/internal/pycore_frame.h) in 3.11 and 3.12, .f_executable from 3.13 on. */
     uint8_t frame_code;
     /* PyCodeObject: Include/code.h to 3.8, Include/cpython/code.h from 3.9. */
     uint8_t code_flags, code_firstlineno, code_consts, code_filename, code_name;
@@ -54,6 +68,15 @@ struct layout {
 /* The row of a version, NULL when it is not known. Never a neighbour's row: in process a wrong
  * guess is a crash. */
 const struct layout *layout_find(unsigned major, unsigned minor);
+
+/* Whether the version is later than that of any row. */
+bool layout_is_later(unsigned major, unsigned minor);
+
+/* The row with what the interpreter's own `offsets` say in place of what it leaves open; NULL with
+ * `why` when they are not those of this version, or the build is free-threaded. Valid until the next
+ * call. */
+const struct layout *layout_describe(const struct layout *row, const void *offsets,
+                                     struct failure *why);
 
 /* Compares the row with objects made through the interpreter's own API, and with `frame`, the first
  * one it runs. Memory that only an unconfirmed offset points to is read so that it cannot fault.

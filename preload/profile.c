@@ -1,5 +1,7 @@
 #include "profile.h"
 
+#include <pthread.h>
+
 #include "../trampoline/detour.h"
 #include "evaluator.h"
 #include "functions.h"
@@ -12,7 +14,8 @@ static struct profile {
     bool committed; /* the jump is in the text */
     bool stuck;     /* and could once not be taken out */
     bool active;
-} profile;
+    pthread_mutex_t lock; /* of images and files: interpreters may have a lock each */
+} profile = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void profile_start(const struct python *python, const struct detour_plan *detour,
                    const char *directory)
@@ -51,7 +54,8 @@ bool profile_activate(enum registry_writer writer, struct failure *why)
 {
     if (!registry_use(writer, profile.detour, profile.directory, why))
         return false;
-    if (!profile.python->layout->has_own_map && !commit(why))
+    /* Without the jump this interpreter is profiled, and others are not. */
+    if (evaluator_may_be_patched() && !commit(why))
         return false;
     functions_use(writer, true);
     profile.active = true;
@@ -65,7 +69,7 @@ void profile_deactivate(void)
     profile.active = false;
     functions_use(REGISTRY_MAP, false);
     evaluator_adopt_all(false);
-    if (!profile.committed)
+    if (!profile.committed || !evaluator_may_be_patched())
         return;
     /* Where the jump cannot be taken out, the hook finds nobody's tag and passes frames on. */
     if (detour_revert(profile.detour, &why)) {
@@ -76,19 +80,38 @@ void profile_deactivate(void)
     }
 }
 
+/* Who finds the lock taken is another interpreter, which must not be waited for: it may wait for
+ * ours. Or it is a finalizer, run by what we have called. This once, its frame has no name. */
+static uintptr_t trampoline(python_object *code)
+{
+    uintptr_t plain = profile.detour->home;
+    if (pthread_mutex_trylock(&profile.lock) != 0)
+        return plain;
+    uintptr_t address = functions_trampoline(code, plain);
+    pthread_mutex_unlock(&profile.lock);
+    return address;
+}
+
 uintptr_t profile_frame(const void *frame)
 {
     uintptr_t plain = profile.detour->home;
-    if (!profile.active)
+    if (!profile.active) {
+        evaluator_leave();
         return plain;
+    }
     uintptr_t elsewhere = evaluator_adopt();
-    if (elsewhere != 0)
-        return elsewhere;
-    return functions_trampoline(python_field(frame, profile.python->layout->frame_code), plain);
+    return elsewhere != 0 ? elsewhere : trampoline(python_frame_code(profile.python, frame));
+}
+
+void profile_code(python_object *code)
+{
+    if (profile.active)
+        trampoline(code);
 }
 
 void profile_forked(void)
 {
+    pthread_mutex_init(&profile.lock, NULL); /* another thread may have held it */
     functions_forked();
     evaluator_is_alone();
     registry_forked();

@@ -37,6 +37,9 @@ bool profile_is_active(void);
 /* The address at which a frame is to run. */
 uintptr_t profile_frame(const void *frame);
 
+/* Gives a code object its trampoline before its first frame, while the profile is on. */
+void profile_code(python_object *code);
+
 /* In the handler of pthread_atfork, in the child. */
 void profile_forked(void);
 

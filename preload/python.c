@@ -70,10 +70,16 @@ static bool version(unsigned *major, unsigned *minor)
     return sscanf(get_version(), "%u.%u", major, minor) == 2;
 }
 
-bool python_has_own_support(void)
+bool python_is_left_alone(void)
 {
     unsigned major, minor;
-    return version(&major, &minor) && (major > 3 || (major == 3 && minor >= 13));
+    const char *native = getenv("PYPERF_NATIVE");
+    if (!version(&major, &minor))
+        return false;
+    const struct layout *layout = layout_find(major, minor);
+    if (layout == NULL)
+        return layout_is_later(major, minor);
+    return layout->has_own_support && native != NULL && strcmp(native, "1") == 0;
 }
 
 const struct layout *python_layout(struct failure *why)
@@ -90,12 +96,15 @@ const struct layout *python_layout(struct failure *why)
 
 enum {
 #define X(result, name, arguments) SYMBOL_##name,
-    PYTHON_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X)
+    PYTHON_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X) PYTHON_OWN_SUPPORT_FUNCTIONS(X)
 #undef X
 #define X(type, name) SYMBOL_##name,
         PYTHON_DATA(X)
 #undef X
-            SYMBOL_EVALUATOR,
+#define X(name, minor) SYMBOL_##name,
+            PYTHON_OWN_API(X)
+#undef X
+                SYMBOL_EVALUATOR,
     SYMBOL_COUNT
 };
 
@@ -107,6 +116,16 @@ static void adapt(struct elf_symbol *symbols, const struct layout *layout)
     if (!layout->inlines_calls) {
         PYTHON_EVALUATOR_FUNCTIONS(X)
     }
+    if (!layout->has_own_support) {
+        PYTHON_OWN_SUPPORT_FUNCTIONS(X)
+    }
+#undef X
+    if (layout->described == NULL)
+        symbols[SYMBOL__PyRuntime].name = NULL;
+#define X(symbol, since)                                                                           \
+    if (!layout->has_own_support || layout->minor < since)                                         \
+        symbols[SYMBOL_##symbol].name = NULL;
+    PYTHON_OWN_API(X)
 #undef X
 #define X(old, new) symbols[SYMBOL_##old].name = #new;
     if (layout->has_new_names) {
@@ -122,6 +141,12 @@ static void take(struct python *python, const struct elf_symbol *symbols, uintpt
 #define X(result, name, arguments) python->name = (result(*) arguments)ADDRESS(name);
     PYTHON_FUNCTIONS(X)
     PYTHON_EVALUATOR_FUNCTIONS(X)
+    PYTHON_OWN_SUPPORT_FUNCTIONS(X)
+#undef X
+#define X(symbol, since)                                                                           \
+    python->own_api[PYTHON_OWN_##symbol] =                                                         \
+        (struct python_code){(uintptr_t)ADDRESS(symbol), symbols[SYMBOL_##symbol].size};
+    PYTHON_OWN_API(X)
 #undef X
     /* A program that is not position independent may hold a copy of a variable (R_X86_64_COPY), and
      * then everybody uses the copy: the loader knows, the file does not. There are none of what
@@ -157,12 +182,15 @@ bool python_find(struct python *python, elf_lookup_function lookup, struct failu
 
     struct elf_symbol symbols[SYMBOL_COUNT] = {
 #define X(result, symbol, arguments) [SYMBOL_##symbol] = {.name = #symbol},
-        PYTHON_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X)
+        PYTHON_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X) PYTHON_OWN_SUPPORT_FUNCTIONS(X)
 #undef X
 #define X(type, symbol) [SYMBOL_##symbol] = {.name = #symbol},
             PYTHON_DATA(X)
 #undef X
-                [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
+#define X(symbol, since) [SYMBOL_##symbol] = {.name = #symbol},
+                PYTHON_OWN_API(X)
+#undef X
+                    [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
     };
     adapt(symbols, python->layout);
     if (!lookup(path, real_path, SEPARATE_DEBUG_ROOT, symbols, SYMBOL_COUNT, why))
@@ -172,7 +200,8 @@ bool python_find(struct python *python, elf_lookup_function lookup, struct failu
             return failure_set(why, FAILURE_NO_SYMBOL, 0, "%s in %.100s", symbols[i].name,
                                real_path);
     take(python, symbols, object.bias);
-    return true;
+    python->layout = layout_describe(python->layout, python->_PyRuntime, why);
+    return python->layout != NULL;
 }
 
 const uint64_t *python_extra_values(const struct python *python, const void *extra)

@@ -15,7 +15,7 @@
 typedef struct python_object python_object;
 typedef void *(*python_evaluator)(void);
 
-/* result, name, arguments. All of them are exported by 3.6 to 3.12. */
+/* result, name, arguments. All of them are exported by 3.6 to 3.15. */
 #define PYTHON_FUNCTIONS(X)                                                                        \
     X(python_object *, PyCode_NewEmpty, (const char *file, const char *name, int line))            \
     X(int, _PyCode_SetExtra, (python_object * code, ssize_t index, void *extra))                   \
@@ -67,10 +67,35 @@ typedef void *(*python_evaluator)(void);
     X(void *, PyInterpreterState_Head, (void))                                                     \
     X(void *, PyInterpreterState_Next, (void *interpreter))                                        \
     X(python_evaluator, _PyInterpreterState_GetEvalFrameFunc, (void *interpreter))                 \
-    X(void, _PyInterpreterState_SetEvalFrameFunc, (void *interpreter, python_evaluator))           \
-    X(void *, _PyInterpreterState_GetConfig, (void *interpreter))
+    X(void, _PyInterpreterState_SetEvalFrameFunc, (void *interpreter, python_evaluator))
 
-/* What 3.12 calls otherwise (PEP 689): the name above, the new one. */
+/* Where there is perf support already. The configuration of the current interpreter. */
+#define PYTHON_OWN_SUPPORT_FUNCTIONS(X) X(void *, _Py_GetConfig, (void))
+
+/* The C API of that support, which is replaced (own_api.h): name, and the minor version it came
+ * with. */
+#define PYTHON_OWN_API(X)                                                                          \
+    X(PyUnstable_PerfMapState_Init, 12)                                                            \
+    X(PyUnstable_WritePerfMapEntry, 12)                                                            \
+    X(PyUnstable_PerfMapState_Fini, 12)                                                            \
+    X(PyUnstable_CopyPerfMapFile, 13)                                                              \
+    X(PyUnstable_PerfTrampoline_CompileCode, 13)                                                   \
+    X(PyUnstable_PerfTrampoline_SetPersistAfterFork, 13)
+
+enum {
+#define X(name, minor) PYTHON_OWN_##name,
+    PYTHON_OWN_API(X)
+#undef X
+        PYTHON_OWN_API_COUNT
+};
+
+/* Code of the interpreter: where it is, and its bytes. 0 where this version has none. */
+struct python_code {
+    uintptr_t entry;
+    size_t size;
+};
+
+/* What is called otherwise from 3.12 on (PEP 689): the name above, the new one. */
 #define PYTHON_NEW_NAMES(X)                                                                        \
     X(_PyCode_SetExtra, PyUnstable_Code_SetExtra)                                                  \
     X(_PyEval_RequestCodeExtraIndex, PyUnstable_Eval_RequestCodeExtraIndex)
@@ -83,7 +108,8 @@ typedef void *(*python_evaluator)(void);
     X(python_object *, PyExc_TypeError)                                                            \
     X(python_object *, PyExc_ValueError)                                                           \
     X(python_object *, PyExc_RuntimeError)                                                         \
-    X(int, Py_IgnoreEnvironmentFlag)
+    X(int, Py_IgnoreEnvironmentFlag)                                                               \
+    X(char, _PyRuntime) /* from 3.13 on: _Py_DebugOffsets is its first member */
 
 /* Include/methodobject.h: PyMethodDef */
 struct method_definition {
@@ -102,10 +128,12 @@ struct python {
 #define X(result, name, arguments) result(*name) arguments;
     PYTHON_FUNCTIONS(X)
     PYTHON_EVALUATOR_FUNCTIONS(X)
+    PYTHON_OWN_SUPPORT_FUNCTIONS(X)
 #undef X
 #define X(type, name) type *name;
     PYTHON_DATA(X)
 #undef X
+    struct python_code own_api[PYTHON_OWN_API_COUNT];
 };
 
 /* Whether this process has a Python interpreter among the objects it was started with. One look at
@@ -126,8 +154,9 @@ bool python_find(struct python *python, elf_lookup_function lookup, struct failu
 /* The row for the interpreter's own version, NULL with `why` when it is not known. */
 const struct layout *python_layout(struct failure *why);
 
-/* The version is one that supports all of it itself, with map and jitdump: 3.13 and later. */
-bool python_has_own_support(void);
+/* Whether the interpreter's own perf support is to do it: because PYPERF_NATIVE says so, or because
+ * the version is later than all that are known here. */
+bool python_is_left_alone(void);
 
 /* The characters of a string object that holds ASCII alone, NUL terminated; NULL for any other. */
 static inline const char *python_ascii(const struct python *python, const python_object *string)
@@ -148,6 +177,19 @@ static inline python_object *python_field(const void *object, size_t offset)
 static inline int32_t python_int(const void *object, size_t offset)
 {
     return *(const int32_t *)((const char *)object + offset);
+}
+
+/* A frame's pointer to its code object without the tags that it may have. */
+static inline python_object *python_untag(const struct python *python, const python_object *code)
+{
+    uintptr_t tags = python->layout->tagged_frames ? 3 : 0;
+    return (python_object *)((uintptr_t)code & ~tags);
+}
+
+/* The code object of a frame. */
+static inline python_object *python_frame_code(const struct python *python, const void *frame)
+{
+    return python_untag(python, python_field(frame, python->layout->frame_code));
 }
 
 /* The values of a co_extra, which is not NULL. */

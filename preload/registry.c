@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,11 +41,14 @@ static struct registry {
         current[REGISTRY_WRITERS]; /* the image that takes functions, NO_IMAGE in a new process */
     enum registry_writer writer;
     bool full;
+    pthread_mutex_t map_lock; /* the program may write to the map without its interpreter's lock */
     struct perf_map map;
+    bool keeps; /* lines of the parent go into a child's map */
+    char parent_map[sizeof((struct perf_map *)NULL)->path]; /* what they are to be read from */
     struct jitdump dump;
     uint32_t *table;         /* linear probing; an empty place is 0 */
     uint32_t capacity, used; /* capacity is a power of two or 0 */
-} registry = {.current = {NO_IMAGE, NO_IMAGE}};
+} registry = {.current = {NO_IMAGE, NO_IMAGE}, .map_lock = PTHREAD_MUTEX_INITIALIZER};
 
 static uint32_t make_id(uint32_t image, uint32_t slot)
 {
@@ -127,12 +131,56 @@ static bool add_image(struct failure *why)
     return true;
 }
 
+int registry_map_open(void)
+{
+    pthread_mutex_lock(&registry.map_lock);
+    int error = 0;
+    if (!registry.map.open)
+        error = perf_map_open(&registry.map, FILES_DIRECTORY, getpid());
+    if (error == 0 && registry.parent_map[0] != '\0') {
+        error = perf_map_copy(&registry.map, registry.parent_map);
+        registry.parent_map[0] = '\0';
+    }
+    pthread_mutex_unlock(&registry.map_lock);
+    return error;
+}
+
+static int append_line(uintptr_t address, size_t size, const char *name, size_t length)
+{
+    pthread_mutex_lock(&registry.map_lock);
+    int error = perf_map_append(&registry.map, address, size, name, length);
+    pthread_mutex_unlock(&registry.map_lock);
+    return error;
+}
+
+int registry_map_line(uintptr_t address, size_t size, const char *name, size_t length)
+{
+    int error = registry_map_open();
+    return error != 0 ? error : append_line(address, size, name, length);
+}
+
+int registry_map_copy(const char *path)
+{
+    int error = registry_map_open();
+    if (error != 0)
+        return error;
+    pthread_mutex_lock(&registry.map_lock);
+    error = perf_map_copy(&registry.map, path);
+    pthread_mutex_unlock(&registry.map_lock);
+    return error;
+}
+
+void registry_keep_after_fork(bool keep)
+{
+    registry.keeps = keep;
+}
+
 static void open_file(void)
 {
     int error;
     const char *path;
     if (registry.writer == REGISTRY_MAP) {
-        error = perf_map_open(&registry.map, FILES_DIRECTORY, getpid());
+        error = registry_map_open();
         path = registry.map.path;
     } else {
         error = jitdump_open(&registry.dump, FILES_DIRECTORY, getpid(), ARCH_ELF_MACHINE);
@@ -263,9 +311,8 @@ static int write_jitdump(uint32_t id, const char *name, size_t length)
 static void write_record(uint32_t id, const char *name, size_t length)
 {
     bool is_map = registry.writer == REGISTRY_MAP;
-    int error =
-        is_map ? perf_map_append(&registry.map, registry_address(id), ARCH_SLOT_SIZE, name, length)
-               : write_jitdump(id, name, length);
+    int error = is_map ? append_line(registry_address(id), ARCH_SLOT_SIZE, name, length)
+                       : write_jitdump(id, name, length);
     if (error != 0)
         report("%s gets no more functions: %s", is_map ? registry.map.path : registry.dump.path,
                strerrordesc_np(error));
@@ -305,6 +352,9 @@ void registry_forked(void)
         image_freeze(registry.images[i]);
     memset(registry.current, NO_IMAGE, sizeof registry.current);
     registry.first = registry.image_count;
+    pthread_mutex_init(&registry.map_lock, NULL); /* another thread may have held it */
+    if (registry.keeps && registry.map.open)
+        memcpy(registry.parent_map, registry.map.path, sizeof registry.parent_map);
     perf_map_abandon(&registry.map);
     jitdump_abandon(&registry.dump);
     if (registry.table != NULL)

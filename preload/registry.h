@@ -46,6 +46,16 @@ const char *registry_name(uint32_t id);
 /* The function whose slot is at an address; REGISTRY_NONE when it is nobody's. */
 uint32_t registry_at(uintptr_t address);
 
+/* The map as a file that the program, too, writes lines to (own_api.h); any thread may. Opened when
+ * it is not yet; 0 or an errno value. The name holds no newline. registry_map_copy appends the lines
+ * of another map. */
+int registry_map_open(void);
+int registry_map_line(uintptr_t address, size_t size, const char *name, size_t length);
+int registry_map_copy(const char *path);
+
+/* Whether the map of a forked child begins with its parent's lines. */
+void registry_keep_after_fork(bool keep);
+
 /* In a forked child, in the handler of pthread_atfork: lets go of the parent's files. The next
  * registry_add makes the child's own. Calls only what is safe in a signal handler. */
 void registry_forked(void);

@@ -18,6 +18,8 @@
 #include "elf_lookup.h"
 #include "evaluator.h"
 #include "functions.h"
+#include "own_api.h"
+#include "own_support.h"
 #include "profile.h"
 #include "python.h"
 #include "report.h"
@@ -34,8 +36,9 @@ static struct session {
         SESSION_DECIDED, /* on or off; the sys functions are there */
         SESSION_REFUSED, /* the interpreter is not what it should be */
     } state;
-    bool confirmed; /* while waiting: the first frame has been seen */
-    bool embedded;  /* the interpreter has no command line: the program may start another */
+    bool confirmed;  /* while waiting: the first frame has been seen */
+    bool gives_back; /* the interpreter's own switch (own_support.h) */
+    bool embedded;   /* the interpreter has no command line: the program may start another */
     struct python python;
     struct detour_plan detour;
     uintptr_t page; /* near the evaluator: stub and home */
@@ -73,13 +76,12 @@ static bool confirm(const void *frame)
     if (!layout_confirm(&session.python, frame, &why)) {
         session.state = SESSION_REFUSED;
         profile_deactivate();
+        own_api_restore();
         report_refusal(&why);
         return false;
     }
     sys_functions_add(&session.python);
-    /* 3.12 is hooked at the start of the process alone (layout.h). */
-    if (!session.python.layout->has_own_map)
-        session.python.Py_AtExit(life_ended);
+    session.python.Py_AtExit(life_ended);
     session.confirmed = true;
     return true;
 }
@@ -99,7 +101,7 @@ static void decide(const void *frame)
         return;
     enum switches switches = switches_read(&session.python, frame);
     if (switches == SWITCHES_UNDECIDED) {
-        functions_note(python_field(frame, session.python.layout->frame_code));
+        functions_note(python_frame_code(&session.python, frame));
         return;
     }
     int argc;
@@ -107,11 +109,12 @@ static void decide(const void *frame)
     session.python.Py_GetArgcArgv(&argc, &argv);
     session.embedded = argc == 0;
     session.state = SESSION_DECIDED;
-    if (switches == SWITCHES_OFF || session.python.layout->has_own_map)
+    if (switches == SWITCHES_OFF) {
         stay_off();
-    if (switches == SWITCHES_OFF)
         return;
-    sys_functions_stop_own();
+    }
+    own_support_take(&session.python);
+    session.gives_back = true;
     if (!profile_activate(switches == SWITCHES_MAP ? REGISTRY_MAP : REGISTRY_JITDUMP, &why)) {
         stay_off();
         report_failure(NOT_PROFILING, &why);
@@ -123,6 +126,8 @@ uintptr_t hook_resolve(void *frame)
     int saved = errno;
     if (session.state == SESSION_WAITING)
         decide(frame);
+    if (session.gives_back && own_support_give_back(&session.python))
+        session.gives_back = false;
     if (session.state == SESSION_DECIDED && toggle_is_due() &&
         toggle_install(&session.python, frame) && !profile_is_active())
         profile_deactivate();
@@ -197,7 +202,9 @@ static uintptr_t plan(void *companion, struct failure *why)
     elf_lookup_function lookup = (elf_lookup_function)dlsym(companion, "elf_lookup");
     __typeof__(&detour_prepare) prepare =
         (__typeof__(&detour_prepare))dlsym(companion, "detour_prepare");
-    if (lookup == NULL || prepare == NULL)
+    __typeof__(&detour_prepare_replacement) prepare_replacement =
+        (__typeof__(&detour_prepare_replacement))dlsym(companion, "detour_prepare_replacement");
+    if (lookup == NULL || prepare == NULL || prepare_replacement == NULL)
         return failure_set(why, FAILURE_COMPANION, 0, "%s", dlerror());
     if (!python_find(&session.python, lookup, why))
         return 0;
@@ -207,6 +214,8 @@ static uintptr_t plan(void *companion, struct failure *why)
     uintptr_t hook = evaluator_start(&session.python, session.page + DETOUR_HOME_OFFSET);
     if (hook == 0)
         return failure_set(why, FAILURE_LAYOUT, 0, "there is no hook for it");
+    if (!own_api_plan(&session.python, prepare_replacement, session.page, why))
+        return 0;
     return plan_jump(prepare, hook, why) ? hook : 0;
 }
 
@@ -228,22 +237,22 @@ static bool install(struct failure *why)
         return false;
     uintptr_t hook = plan(companion, why);
     dlclose(companion);
-    if (hook == 0 || !detour_place(&session.detour, session.page, hook, why))
+    uintptr_t targets[OWN_API_TARGETS] = {hook};
+    if (hook == 0 ||
+        !detour_place(&session.detour, session.page, targets, own_api_targets(targets), why))
         return false;
     functions_start(&session.python);
     if (pthread_atfork(NULL, NULL, profile_forked) != 0)
         return failure_set(why, FAILURE_MEMORY, 0, "pthread_atfork");
-    if (!detour_commit(&session.detour, why))
+    if (!own_api_replace(why))
         return false;
+    if (!detour_commit(&session.detour, why)) {
+        own_api_restore();
+        return false;
+    }
     profile_start(&session.python, &session.detour, image_directory());
     session.state = SESSION_WAITING;
     return true;
-}
-
-static bool has_own_switch(void)
-{
-    const struct layout *layout = python_layout(NULL);
-    return python_has_own_support() || (layout != NULL && layout->has_own_map);
 }
 
 void session_start(void)
@@ -251,8 +260,8 @@ void session_start(void)
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
     report_remember_stderr();
-    toggle_start(has_own_switch());
-    if (!python_has_own_support() && !install(&why))
+    toggle_start(python_is_left_alone());
+    if (!python_is_left_alone() && !install(&why))
         report_refusal(&why);
     errno = saved;
 }

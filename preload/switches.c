@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "own_support.h"
+
 bool switches_value_is_on(const char *value)
 {
     if (value == NULL || *value == '\0')
@@ -36,7 +38,7 @@ bool switches_in_environment(void)
 static bool is_frozen(const struct python *python, const void *frame)
 {
     static const char frozen[] = "<frozen ";
-    python_object *code = python_field(frame, python->layout->frame_code);
+    python_object *code = python_frame_code(python, frame);
     const char *file = python_ascii(python, python_field(code, python->layout->code_filename));
     return file != NULL && strncmp(file, frozen, sizeof frozen - 1) == 0;
 }
@@ -51,7 +53,9 @@ enum switches switches_read(const struct python *python, const void *frame)
     bool perf_jit = options != NULL && python->PyDict_GetItemString(options, "perf_jit") != NULL;
     bool map = perf || (environment && map_in_environment());
     bool jitdump = perf_jit || (environment && jitdump_in_environment());
-    if (python->layout->has_own_map)
-        map = false; /* that is its own business */
+    /* What an interpreter that has the switches itself was configured with, maybe by a program. */
+    int own = own_support_read(python);
+    map = map || own == 1;
+    jitdump = jitdump || own == 2;
     return jitdump ? SWITCHES_JITDUMP : map ? SWITCHES_MAP : SWITCHES_OFF;
 }

@@ -1,5 +1,6 @@
 /* sys_functions.h - sys.activate_stack_trampoline, sys.deactivate_stack_trampoline and
- * sys.is_stack_trampoline_active, on interpreters that have not got them.
+ * sys.is_stack_trampoline_active, on interpreters that have not got them,
+ * and in the place of those that have (own_support.h).
  *
  * Every interpreter of the process gets them, sub-interpreters that do not exist yet included, and
  * those are made while nobody is looking. So they are put where CPython itself makes sys modules
@@ -15,9 +16,5 @@
  * without an exception, when something is not as it should be; the functions are then missing, and
  * nothing else is wrong. */
 bool sys_functions_add(const struct python *python);
-
-/* Where the interpreter has a map of its own (3.12) its functions go on doing what they did, and
- * ours call them for it: one of the two is on at a time. This turns off the interpreter's. */
-void sys_functions_stop_own(void);
 
 #endif

@@ -87,14 +87,15 @@ int toggle_signal(const char *value)
     return is_for_users ? number : 0;
 }
 
-void toggle_start(bool interpreter_has_own)
+void toggle_start(bool left_alone)
 {
     const char *value = getenv("PYPERF_TOGGLE_SIGNAL");
     if (value == NULL || *value == '\0')
         return;
-    if (interpreter_has_own) {
-        report(NOT_USED "from Python 3.12 on, a handler of the program's own can call "
-                        "sys.activate_stack_trampoline; the signal does what it does without us");
+    if (left_alone) {
+        report(NOT_USED "the interpreter's own perf support is left alone (PYPERF_NATIVE, or a "
+                        "Python that is later than libpyperf); the signal does what it does "
+                        "without us");
         return;
     }
     signal_number = toggle_signal(value);
@@ -173,7 +174,7 @@ static void install(python_object *modules)
 static bool imports(const void *frame)
 {
     static const char importlib[] = "<frozen importlib";
-    python_object *code = python_field(frame, python->layout->frame_code);
+    python_object *code = python_frame_code(python, frame);
     const char *file = python_ascii(python, python_field(code, python->layout->code_filename));
     return file != NULL && strncmp(file, importlib, sizeof importlib - 1) == 0;
 }

@@ -39,8 +39,8 @@ enum {
  * System V psABI x86-64, figure 3.36) has just been stored at CFA - cfa_offset. */
 struct detour_unwind_row {
     uint8_t offset;
-    uint8_t cfa_offset;
     uint8_t saved_register;
+    uint16_t cfa_offset;
 };
 #define DETOUR_NO_REGISTER 0xff
 
@@ -67,13 +67,33 @@ struct detour_plan {
 bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uintptr_t entry,
                     uintptr_t stub, uintptr_t home, struct failure *why);
 
-/* Where stub and home stand in the page near the function that near_memory_reserve has reserved. */
-enum { DETOUR_PAGE_SIZE = 4096, DETOUR_STUB_OFFSET = 0, DETOUR_HOME_OFFSET = 16 };
+/* Plans a jump to `target` for good: the function's own code is never run, so nothing is displaced
+ * and there is no home. The plan is for commit and revert alone. */
+bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size_t size,
+                                uintptr_t entry, uintptr_t target, struct failure *why);
 
-/* Fills that page: at its stub a jump to `hook`, at its home the relocated code. It is never
- * writable and executable at once. False with `why` when that is refused. Keeps errno. */
-bool detour_place(const struct detour_plan *plan, uintptr_t page, uintptr_t hook,
-                  struct failure *why);
+/* Where stubs and home stand in the page near the function that near_memory_reserve has reserved.
+ * Stub 0 is that of the detour; there may be others, which lead to replacements. */
+enum {
+    DETOUR_PAGE_SIZE = 4096,
+    DETOUR_STUB_OFFSET = 0,
+    DETOUR_HOME_OFFSET = 16,
+    DETOUR_OTHER_STUBS_OFFSET = 128,
+    DETOUR_STUB_SIZE = 16,
+    DETOUR_STUBS = 8,
+};
+
+static inline uintptr_t detour_stub(uintptr_t page, size_t number)
+{
+    return number == 0 ? page + DETOUR_STUB_OFFSET
+                       : page + DETOUR_OTHER_STUBS_OFFSET + (number - 1) * DETOUR_STUB_SIZE;
+}
+
+/* Fills that page: at stub i a jump to `targets[i]`, of which there are `count`, at most
+ * DETOUR_STUBS; at its home the relocated code. It is never writable and executable at once. False
+ * with `why` when that is refused. Keeps errno. */
+bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_t *targets,
+                  size_t count, struct failure *why);
 
 /* Whether the displaced instructions can run anywhere as they are, followed by a jump to
  * site + length: nothing in them had to be adjusted. */

@@ -5,19 +5,32 @@
 #include "code_memory.h"
 #include "detour.h"
 
-enum { HOOK_CONSTANT = DETOUR_PAGE_SIZE - 8 };
+/* Where stub i leads is the last word of the page but i. */
+enum {
+    LAST_CONSTANT = DETOUR_PAGE_SIZE - 8,
+    FIRST_CONSTANT = LAST_CONSTANT - 8 * (DETOUR_STUBS - 1)
+};
 
 _Static_assert((int)DETOUR_STUB_OFFSET + (int)ARCH_JUMP_SIZE <= (int)DETOUR_HOME_OFFSET, "stub");
-_Static_assert((int)DETOUR_HOME_OFFSET + (int)DETOUR_MAX_RELOCATED <= (int)HOOK_CONSTANT, "home");
+_Static_assert((int)DETOUR_HOME_OFFSET + (int)DETOUR_MAX_RELOCATED <=
+                   (int)DETOUR_OTHER_STUBS_OFFSET,
+               "home");
+_Static_assert((int)DETOUR_OTHER_STUBS_OFFSET + DETOUR_STUBS * DETOUR_STUB_SIZE <=
+                       (int)FIRST_CONSTANT &&
+                   (int)ARCH_JUMP_SIZE <= (int)DETOUR_STUB_SIZE,
+               "other stubs");
 
-bool detour_place(const struct detour_plan *plan, uintptr_t page, uintptr_t hook,
-                  struct failure *why)
+bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_t *targets,
+                  size_t count, struct failure *why)
 {
     int saved = errno;
     uint8_t bytes[DETOUR_PAGE_SIZE] = {0};
-    arch_put_jump(bytes + DETOUR_STUB_OFFSET, DETOUR_STUB_OFFSET, HOOK_CONSTANT);
+    for (size_t i = 0; i < count && i < DETOUR_STUBS; i++) {
+        uintptr_t stub = detour_stub(0, i), constant = LAST_CONSTANT - 8 * i;
+        arch_put_jump(bytes + stub, stub, constant);
+        memcpy(bytes + constant, &targets[i], sizeof targets[i]);
+    }
     memcpy(bytes + DETOUR_HOME_OFFSET, plan->relocated, plan->relocated_length);
-    memcpy(bytes + HOOK_CONSTANT, &hook, sizeof hook);
     bool placed = code_memory_map(page, bytes, sizeof bytes);
     if (!placed)
         failure_set(why, FAILURE_NEAR_MEMORY, errno, "page at %p", (void *)page);

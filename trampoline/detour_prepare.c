@@ -14,6 +14,7 @@
 #include "detour.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "relocate.h"
 
@@ -37,4 +38,18 @@ bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uin
     }
     errno = saved_errno;
     return prepared;
+}
+
+bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size_t size,
+                                uintptr_t entry, uintptr_t target, struct failure *why)
+{
+    size_t pad = relocate_landing_pad(code, size);
+    struct detour_plan draft = {.site = entry + pad, .length = DETOUR_JUMP_LENGTH};
+    if (size < pad + DETOUR_JUMP_LENGTH)
+        return failure_set(why, FAILURE_TOO_SHORT, 0, "%zu bytes at %p", size, (void *)entry);
+    if (!relocate_jump(draft.jump, draft.site, target, why))
+        return false;
+    memcpy(draft.original, (const uint8_t *)code + pad, DETOUR_JUMP_LENGTH);
+    *plan = draft;
+    return true;
 }

@@ -19,6 +19,7 @@
     X(FAILURE_NO_SYMBOL, "the interpreter has no such symbol, nor a debug file that has it")       \
     X(FAILURE_VERSION, "this version of Python is not known")                                      \
     X(FAILURE_LAYOUT, "the interpreter's objects are not laid out as this version's should be")    \
+    X(FAILURE_FREE_THREADED, "free-threaded interpreters are not supported")                       \
     X(FAILURE_COMPANION, "cannot load libpyperf-plan.so, which should lie beside libpyperf.so")    \
     X(FAILURE_TOO_SHORT, "the function is shorter than a jump")                                    \
     X(FAILURE_DECODE, "an instruction at the function's entry cannot be decoded")                  \

@@ -1,6 +1,7 @@
 /* hook.h - from the frame evaluator's entry to a frame's trampoline (arch/<cpu>/hook.S).
  *
- * Runs on every frame of every thread, always under the interpreter's lock. */
+ * Runs on every frame of every thread, always under the lock of its interpreter (from
+ * 3.12 on there may be one for each). */
 #ifndef PYPERF_HOOK_H
 #define PYPERF_HOOK_H
 
@@ -34,12 +35,12 @@ extern _Thread_local uintptr_t hook_stack_floor __attribute__((tls_model("initia
 struct hook {
     void (*fast)(void), (*slow)(void);
     uint8_t argument, frame_code, code_extra;
-    bool indirect, floor;
+    bool indirect, floor, tagged;
 };
 
 /* NULL when there is none for this way; see hook_variants.h. */
 const struct hook *hook_find(unsigned argument, unsigned frame_code, unsigned code_extra,
-                             bool indirect, bool floor);
+                             bool indirect, bool floor, bool tagged);
 
 /* Implemented above (preload/): the address to go on at for this frame: a slot, or the plain
  * evaluator. Called without a valid slot in co_extra. Must keep errno and the pending exception. */

@@ -32,6 +32,14 @@ static void put4(struct writer *w, uint32_t value)
     w->at += sizeof value;
 }
 
+/* DWARF 4, 7.6: seven bits a byte, the lowest first. */
+static void put_uleb(struct writer *w, unsigned value)
+{
+    for (; value >= 0x80; value >>= 7)
+        put1(w, (value & 0x7f) | 0x80);
+    put1(w, value);
+}
+
 static void put_relative(struct writer *w, size_t target, size_t base)
 {
     put4(w, (uint32_t)(target - base));
@@ -85,13 +93,10 @@ static size_t put_home_fde(struct writer *w, size_t cie, const struct detour_pla
         put1(w, DW_CFA_advance_loc | (unsigned)(row->offset - location));
         location = row->offset;
         put1(w, DW_CFA_def_cfa_offset);
-        if (row->cfa_offset >= 0x80) /* ULEB128 of two bytes */
-            put1(w, row->cfa_offset), put1(w, 1);
-        else
-            put1(w, row->cfa_offset);
+        put_uleb(w, row->cfa_offset);
         if (row->saved_register != DETOUR_NO_REGISTER) {
             put1(w, DW_CFA_offset | row->saved_register);
-            put1(w, row->cfa_offset / DATA_ALIGNMENT);
+            put_uleb(w, row->cfa_offset / DATA_ALIGNMENT);
         }
     }
     finish_entry(w, start);

@@ -69,6 +69,29 @@ START_TEST(commits_and_reverts)
 }
 END_TEST
 
+/* For good: planned from the code alone, and nothing is displaced. */
+START_TEST(replaces_a_function)
+{
+    struct detour_plan plan;
+    struct failure why = {.code = FAILURE_NONE};
+    uintptr_t entry = (uintptr_t)target, stub = (uintptr_t)target_stub;
+    ck_assert(detour_prepare_replacement(&plan, (const void *)target, 64, entry, stub, &why));
+    ck_assert_uint_eq(plan.site, (uintptr_t)target_site);
+    ck_assert(detour_commit(&plan, &why));
+    ck_assert_int_eq(target(1), 1001);
+    ck_assert(detour_revert(&plan, &why));
+    ck_assert_int_eq(target(1), 2);
+
+    size_t pad = plan.site - entry;
+    ck_assert(!detour_prepare_replacement(&plan, (const void *)target, pad + DETOUR_JUMP_LENGTH - 1,
+                                          entry, stub, &why));
+    ck_assert_int_eq(why.code, FAILURE_TOO_SHORT);
+    ck_assert(!detour_prepare_replacement(&plan, (const void *)target, 64, entry,
+                                          entry + ((uintptr_t)4 << 30), &why));
+    ck_assert_int_eq(why.code, FAILURE_JUMP_OUT_OF_REACH);
+}
+END_TEST
+
 START_TEST(crosses_a_page)
 {
     struct detour_plan plan = crossing_plan();
@@ -358,9 +381,16 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        commits_and_reverts,  crosses_a_page,         leaves_mappings_and_descriptors_alone,
-        refuses_other_bytes,  each_way_only_once,     leaves_what_others_put_on_top,
-        patches_mapped_pages, works_without_proc_mem, works_under_mdwe,
+        commits_and_reverts,
+        replaces_a_function,
+        crosses_a_page,
+        leaves_mappings_and_descriptors_alone,
+        refuses_other_bytes,
+        each_way_only_once,
+        leaves_what_others_put_on_top,
+        patches_mapped_pages,
+        works_without_proc_mem,
+        works_under_mdwe,
         works_with_threads,
     };
     return run_suite("detour_commit", tests, LENGTH_OF(tests));

@@ -17,6 +17,8 @@ static long hook(long a, long b, long c)
     return 100 * a + 10 * b + c;
 }
 
+static const uintptr_t target = (uintptr_t)hook;
+
 static struct detour_plan make_plan(uintptr_t *page)
 {
     struct detour_plan plan = {.relocated_length = sizeof code};
@@ -41,14 +43,29 @@ START_TEST(fills_the_page)
     struct failure why = {.what = ""};
     int descriptors = count_descriptors();
     errno = EXFULL;
-    ck_assert_msg(detour_place(&plan, page, (uintptr_t)hook, &why), "%s: %s",
-                  failure_message(why.code), why.what);
+    ck_assert_msg(detour_place(&plan, page, &target, 1, &why), "%s: %s", failure_message(why.code),
+                  why.what);
     ck_assert_int_eq(errno, EXFULL);
     ck_assert_int_eq(count_descriptors(), descriptors);
     ck_assert_int_eq(at(page + DETOUR_STUB_OFFSET)(1, 2, 3), 123);
     ck_assert_int_eq(at(page + DETOUR_HOME_OFFSET)(1, 2, 3), 1001);
     ck_assert_mem_eq((const void *)plan.home, code, sizeof code);
     assert_never_writable_and_executable();
+}
+END_TEST
+
+/* All stubs there can be, each to its own target. */
+START_TEST(other_stubs)
+{
+    uintptr_t page;
+    struct detour_plan plan = make_plan(&page);
+    uintptr_t targets[DETOUR_STUBS];
+    for (size_t i = 0; i < DETOUR_STUBS; i++)
+        targets[i] = i % 2 == 0 ? target : plan.home;
+    ck_assert(detour_place(&plan, page, targets, DETOUR_STUBS, NULL));
+    for (size_t i = 0; i < DETOUR_STUBS; i++)
+        ck_assert_int_eq(at(detour_stub(page, i))(1, 2, 3), i % 2 == 0 ? 123 : 1001);
+    ck_assert_int_eq(at(page + DETOUR_HOME_OFFSET)(5, 2, 3), 1005);
 }
 END_TEST
 
@@ -59,7 +76,7 @@ START_TEST(longest_code)
     memset(plan.relocated, 0x90, DETOUR_MAX_RELOCATED - sizeof code); /* nop */
     memcpy(plan.relocated + DETOUR_MAX_RELOCATED - sizeof code, code, sizeof code);
     plan.relocated_length = DETOUR_MAX_RELOCATED;
-    ck_assert(detour_place(&plan, page, (uintptr_t)hook, NULL));
+    ck_assert(detour_place(&plan, page, &target, 1, NULL));
     ck_assert_int_eq(at(page + DETOUR_HOME_OFFSET)(7, 2, 3), 1007);
     ck_assert_int_eq(at(page + DETOUR_STUB_OFFSET)(1, 2, 3), 123);
 }
@@ -95,8 +112,8 @@ static void under_mdwe(void)
     child_deny_write_execute();
     struct detour_plan plan = make_plan(&page);
     struct failure why = {.what = ""};
-    child_check(detour_place(&plan, page, (uintptr_t)hook, &why), "%s: %s",
-                failure_message(why.code), why.what);
+    child_check(detour_place(&plan, page, &target, 1, &why), "%s: %s", failure_message(why.code),
+                why.what);
     child_check(at(page + DETOUR_STUB_OFFSET)(1, 2, 3) == 123, "%#lx", page);
     child_check(at(page + DETOUR_HOME_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
 }
@@ -107,8 +124,8 @@ static void without_open(void)
     struct detour_plan plan = make_plan(&page);
     struct failure why = {.what = ""};
     child_forbid_open();
-    child_check(detour_place(&plan, page, (uintptr_t)hook, &why), "%s: %s",
-                failure_message(why.code), why.what);
+    child_check(detour_place(&plan, page, &target, 1, &why), "%s: %s", failure_message(why.code),
+                why.what);
     child_check(at(page + DETOUR_HOME_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
 }
 
@@ -120,11 +137,11 @@ static void under_mdwe_without_open(void)
     child_deny_write_execute();
     child_forbid_open();
     errno = EXFULL;
-    child_check(!detour_place(&plan, page, (uintptr_t)hook, &why), "%#lx", page);
+    child_check(!detour_place(&plan, page, &target, 1, &why), "%#lx", page);
     child_check(errno == EXFULL, "%s", strerror(errno));
     child_check(why.code == FAILURE_NEAR_MEMORY, "%s", failure_message(why.code));
     child_check(why.sys_errno != 0, "%s", why.what);
-    child_check(!detour_place(&plan, page, (uintptr_t)hook, NULL), "%#lx", page);
+    child_check(!detour_place(&plan, page, &target, 1, NULL), "%#lx", page);
 }
 
 START_TEST(memory_that_may_not_become_executable)
@@ -137,7 +154,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {fills_the_page, longest_code, knows_what_can_be_moved,
-                                  memory_that_may_not_become_executable};
+    const TTest *const tests[] = {fills_the_page, other_stubs, longest_code,
+                                  knows_what_can_be_moved, memory_that_may_not_become_executable};
     return run_suite("detour_place", tests, LENGTH_OF(tests));
 }

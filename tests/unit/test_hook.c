@@ -32,7 +32,7 @@ static struct {
 static const struct variant {
     const char *name;
     unsigned argument, frame_code, code_extra;
-    bool indirect, floor;
+    bool indirect, floor, tagged;
 } variants[] = {
 #define ROW(name, ...) {#name, __VA_ARGS__},
     HOOK_VARIANTS(ROW)};
@@ -40,7 +40,7 @@ static const struct variant {
 static const struct hook *hook_of(const struct variant *variant)
 {
     const struct hook *hook = hook_find(variant->argument, variant->frame_code, variant->code_extra,
-                                        variant->indirect, variant->floor);
+                                        variant->indirect, variant->floor, variant->tagged);
     ck_assert_msg(hook != NULL, "%s is not found", variant->name);
     return hook;
 }
@@ -251,6 +251,21 @@ START_TEST(slow_entry)
 }
 END_TEST
 
+/* Where the code object's pointer may have tags, each of them leads to the same slot. */
+START_TEST(tags_of_a_frame)
+{
+    for (size_t i = 0; i < LENGTH_OF(variants); i++) {
+        for (uint64_t tags = 0; variants[i].tagged && tags < 4; tags++) {
+            make_world(&variants[i]);
+            world.frame[variants[i].frame_code / 8] |= tags;
+            uint64_t where = call(&variants[i], hook_of(&variants[i])->fast);
+            ck_assert_msg(where == (uintptr_t)hook_slot && resolve.calls == 0,
+                          "%s, tags %lu: arrives at %#lx", variants[i].name, tags, where);
+        }
+    }
+}
+END_TEST
+
 /* None is given for what only resembles it. */
 START_TEST(finds_exactly)
 {
@@ -260,13 +275,20 @@ START_TEST(finds_exactly)
         ck_assert_ptr_ne(hook->fast, hook->slow);
         for (size_t j = 0; j < i; j++)
             ck_assert_ptr_ne(hook, hook_of(&variants[j]));
-        ck_assert_ptr_null(hook_find(2, v->frame_code, v->code_extra, v->indirect, v->floor));
-        ck_assert_ptr_null(hook_find(v->argument, 8, v->code_extra, v->indirect, v->floor));
-        ck_assert_ptr_null(hook_find(v->argument, v->frame_code, 8, v->indirect, v->floor));
-        ck_assert_ptr_ne(
-            hook_find(v->argument, v->frame_code, v->code_extra, !v->indirect, v->floor), hook);
         ck_assert_ptr_null(
-            hook_find(v->argument, v->frame_code, v->code_extra, v->indirect, !v->floor));
+            hook_find(2, v->frame_code, v->code_extra, v->indirect, v->floor, v->tagged));
+        ck_assert_ptr_null(
+            hook_find(v->argument, 8, v->code_extra, v->indirect, v->floor, v->tagged));
+        ck_assert_ptr_null(
+            hook_find(v->argument, v->frame_code, 8, v->indirect, v->floor, v->tagged));
+        ck_assert_ptr_ne(
+            hook_find(v->argument, v->frame_code, v->code_extra, !v->indirect, v->floor, v->tagged),
+            hook);
+        ck_assert_ptr_null(hook_find(v->argument, v->frame_code, v->code_extra, v->indirect,
+                                     !v->floor, v->tagged));
+        ck_assert_ptr_ne(
+            hook_find(v->argument, v->frame_code, v->code_extra, v->indirect, v->floor, !v->tagged),
+            hook);
     }
 }
 END_TEST
@@ -342,13 +364,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {fast_way,
-                                  slow_way,
-                                  slow_way_to_a_slot,
-                                  slow_entry,
-                                  finds_exactly,
-                                  asks_below_the_floor,
-                                  each_thread_has_its_floor,
-                                  unwinds_from_c};
+    const TTest *const tests[] = {
+        fast_way,      slow_way,        slow_way_to_a_slot,   slow_entry,
+        finds_exactly, tags_of_a_frame, asks_below_the_floor, each_thread_has_its_floor,
+        unwinds_from_c};
     return run_suite("hook", tests, LENGTH_OF(tests));
 }

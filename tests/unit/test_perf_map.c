@@ -391,6 +391,49 @@ START_TEST(killed_at_any_moment)
 }
 END_TEST
 
+/* What a parent's map holds goes into the child's, without the empty lines at its end; also when it
+ * is longer than a block. */
+START_TEST(copies_the_lines_of_another)
+{
+    struct perf_map other;
+    size_t counts[] = {0, 1, 300};
+    for (size_t i = 0; i < LENGTH_OF(counts); i++) {
+        ck_assert_int_eq(perf_map_open(&other, folder, PID + 1), 0);
+        for (size_t j = 0; j < counts[i]; j++) {
+            char name[40];
+            size_t length = (size_t)snprintf(name, sizeof name, "py::parent_%zu:/srv/app.py", j);
+            ck_assert_int_eq(perf_map_append(&other, 0x1000 + j, 16, name, length), 0);
+            expected_length +=
+                (size_t)sprintf(expected + expected_length, "%zx 10 %s\n", 0x1000 + j, name);
+        }
+        open_map();
+        errno = EXFULL;
+        ck_assert_int_eq(perf_map_copy(&map, other.path), 0);
+        ck_assert_int_eq(errno, EXFULL);
+        append(0x9000, 16, "own", 3);
+        check_file(UP_TO_A_PAGE);
+        finish();
+        perf_map_finish(&other);
+        ck_assert_int_eq(unlink(other.path), 0);
+    }
+}
+END_TEST
+
+START_TEST(copies_no_other_files)
+{
+    open_map();
+    append(1, 1, "x", 1);
+    ck_assert_int_eq(symlink("/etc/passwd", in_folder("link")), 0);
+    ck_assert_int_ne(perf_map_copy(&map, in_folder("link")), 0);
+    ck_assert_int_ne(perf_map_copy(&map, in_folder("nothing")), 0);
+    ck_assert_int_eq(perf_map_copy(&map, folder), EPERM);
+    ck_assert_int_eq(perf_map_copy(&map, "/dev/null"), EPERM);
+    check_file(UP_TO_A_PAGE);
+    finish();
+    ck_assert_int_eq(perf_map_copy(&map, map_path()), EPERM); /* a closed map takes none */
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -408,6 +451,8 @@ int main(void)
         child_leaves_it_alone,
         killed_process_loses_nothing,
         killed_at_any_moment,
+        copies_the_lines_of_another,
+        copies_no_other_files,
     };
     return run_suite("perf_map", tests, LENGTH_OF(tests));
 }

@@ -69,12 +69,12 @@ START_TEST(only_two_of_the_old_ones)
 END_TEST
 
 /* What is said at start, and whether there is to be a toggle. */
-static const char *said_by_start(bool interpreter_has_own)
+static const char *said_by_start(bool left_alone)
 {
     int saved = dup(STDERR_FILENO);
     int file = open(in_folder("said"), O_CREAT | O_TRUNC | O_WRONLY, 0600);
     dup2(file, STDERR_FILENO);
-    toggle_start(interpreter_has_own);
+    toggle_start(left_alone);
     dup2(saved, STDERR_FILENO);
     close(file);
     close(saved);

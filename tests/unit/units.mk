@@ -2,7 +2,7 @@
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
 supported := capstone_memory code_memory detour_commit detour_place failure hook image \
-    image_exceptions image_file image_hostile image_unwind jitdump names near_memory perf_map \
+    image_exceptions image_file image_hostile image_unwind jitdump layout names near_memory perf_map \
     perf_map_hostile registry report switches texts \
     toggle
 supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))

@@ -21,8 +21,8 @@ static const uint8_t prologue[] = {
     0x31, 0xdb,                      /* xor %ebx, %ebx */
 };
 static const struct detour_unwind_row rows[] = {
-    {2, 16, 15},  {4, 24, DETOUR_NO_REGISTER}, {5, 32, 6}, {12, 160, DETOUR_NO_REGISTER},
-    {13, 168, 3},
+    {2, 15, 16},  {4, DETOUR_NO_REGISTER, 24}, {5, 6, 32}, {12, DETOUR_NO_REGISTER, 160},
+    {13, 3, 168},
 };
 
 long unwind_digits(long a, long b, long c)

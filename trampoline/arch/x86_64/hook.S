@@ -56,7 +56,7 @@ hook_stack_floor:
 #define REGISTER_0 %rdi
 #define REGISTER_1 %rsi
 
-.macro hook name, frame, frame_code, code_extra, indirect, floor
+.macro hook name, frame, frame_code, code_extra, indirect, floor, tagged
     .globl  \name
     .hidden \name
     .type   \name, @function
@@ -70,6 +70,9 @@ hook_stack_floor:
     jb      \name\()_slow
 .endif
     movq    \frame_code(\frame), %rax
+.if \tagged
+    andq    $-4, %rax
+.endif
     movq    \code_extra(%rax), %rax
     testq   %rax, %rax
     jz      \name\()_slow
@@ -113,8 +116,8 @@ hook_stack_floor:
     .size   \name\()_slow, . - \name\()_slow
 .endm
 
-#define DEFINE(name, argument, frame_code, code_extra, indirect, floor) \
-    hook name, REGISTER_##argument, frame_code, code_extra, indirect, floor;
+#define DEFINE(name, argument, frame_code, code_extra, indirect, floor, tagged) \
+    hook name, REGISTER_##argument, frame_code, code_extra, indirect, floor, tagged;
     HOOK_VARIANTS(DEFINE)
 
     .section .note.GNU-stack, "", @progbits

@@ -321,14 +321,14 @@ static bool add_unwind_row(struct detour_plan *plan, const cs_insn *instruction,
         saved = callee_saved(&instruction->detail->x86.operands[0]);
     if (plan->unwind_count > 0)
         cfa_offset = growth + plan->unwind[plan->unwind_count - 1].cfa_offset;
-    if (cfa_offset > UINT8_MAX)
+    if (cfa_offset > UINT16_MAX)
         return refuse(why, FAILURE_INSTRUCTION, instruction);
     for (size_t i = 0; i < plan->unwind_count; i++)
         if (plan->unwind[i].saved_register == saved)
             saved = DETOUR_NO_REGISTER; /* what it holds now is no longer the caller's */
     plan->unwind[plan->unwind_count++] = (struct detour_unwind_row){
         .offset = (uint8_t)plan->relocated_length,
-        .cfa_offset = (uint8_t)cfa_offset,
+        .cfa_offset = (uint16_t)cfa_offset,
         .saved_register = saved,
     };
     return true;

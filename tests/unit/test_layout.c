@@ -1,0 +1,148 @@
+/* test_layout.c - the table of versions, and what an interpreter's own description does to a row.
+ * That a row is confirmed in a live interpreter is for the integration tests. */
+#include <string.h>
+
+#include "../../preload/python.h"
+#include "../../trampoline/hook.h"
+#include "support/support.h"
+
+/* As the headers of 3.13.0, 3.14.10 and 3.15.2 say, compiled with a C compiler: in
+ * _Py_DebugOffsets, what stands where. */
+static const struct described {
+    unsigned minor;
+    struct {
+        uint16_t place, value;
+    } numbers[10];
+    uint8_t code_extra;
+} described[] = {
+    {13,
+     {{240, 0},
+      {280, 112},
+      {288, 120},
+      {296, 128},
+      {312, 68},
+      {344, 200},
+      {360, 8},
+      {544, 32},
+      {552, 16},
+      {560, 40}},
+     192},
+    {14,
+     {{264, 0},
+      {320, 112},
+      {328, 120},
+      {336, 128},
+      {352, 68},
+      {384, 208},
+      {408, 8},
+      {624, 32},
+      {632, 16},
+      {640, 40}},
+     200},
+    {15,
+     {{328, 0},
+      {384, 112},
+      {392, 120},
+      {400, 128},
+      {416, 68},
+      {448, 208},
+      {472, 8},
+      {720, 32},
+      {728, 16},
+      {736, 40}},
+     200},
+};
+
+static uint64_t offsets[128];
+
+static void describe(const struct described *one)
+{
+    memset(offsets, 0xee, sizeof offsets);
+    memcpy(offsets, "xdebugpy", 8);
+    offsets[1] = (uint64_t)3 << 24 | one->minor << 16 | 0x07f0; /* PY_VERSION_HEX of 3.x.7 */
+    offsets[2] = 0;
+    for (size_t i = 0; i < LENGTH_OF(one->numbers); i++)
+        offsets[one->numbers[i].place / 8] = one->numbers[i].value;
+}
+
+START_TEST(takes_what_the_interpreter_says)
+{
+    for (size_t i = 0; i < LENGTH_OF(described); i++) {
+        struct failure why = {.code = FAILURE_NONE};
+        const struct layout *row = layout_find(3, described[i].minor);
+        describe(&described[i]);
+        const struct layout *layout = layout_describe(row, offsets, &why);
+        ck_assert_msg(layout != NULL, "3.%u: %s", described[i].minor, why.what);
+        ck_assert_uint_eq(layout->frame_code, 0);
+        ck_assert_uint_eq(layout->code_filename, 112);
+        ck_assert_uint_eq(layout->code_name, 120);
+        ck_assert_uint_eq(layout->code_qualname, 128);
+        ck_assert_uint_eq(layout->code_firstlineno, 68);
+        ck_assert_uint_eq(layout->unicode_ascii_data, 40);
+        ck_assert_uint_eq(layout->code_extra, described[i].code_extra);
+        ck_assert(layout->has_own_support && layout->minor == described[i].minor);
+        ck_assert_ptr_nonnull(hook_find(layout->frame_argument, layout->frame_code,
+                                        layout->code_extra, layout->extras_indirect,
+                                        layout->inlines_calls, layout->tagged_frames));
+    }
+}
+END_TEST
+
+static void is_refused(size_t i, enum failure_code code)
+{
+    struct failure why = {.code = FAILURE_NONE};
+    ck_assert_ptr_null(layout_describe(layout_find(3, described[i].minor), offsets, &why));
+    ck_assert_int_eq(why.code, code);
+    ck_assert_ptr_null(layout_describe(layout_find(3, described[i].minor), offsets, NULL));
+}
+
+START_TEST(refuses_what_is_not_its_own)
+{
+    for (size_t i = 0; i < LENGTH_OF(described); i++) {
+        describe(&described[i]);
+        memcpy(offsets, "xdebugpx", 8);
+        is_refused(i, FAILURE_LAYOUT);
+        describe(&described[i]);
+        offsets[1] += 1 << 16; /* the next minor version */
+        is_refused(i, FAILURE_LAYOUT);
+        describe(&described[i]);
+        offsets[2] = 1;
+        is_refused(i, FAILURE_FREE_THREADED);
+        for (size_t j = 6; j < 9; j++) { /* the heads of objects and strings are the same in all */
+            describe(&described[i]);
+            offsets[described[i].numbers[j].place / 8] += 8;
+            is_refused(i, FAILURE_LAYOUT);
+        }
+    }
+}
+END_TEST
+
+START_TEST(other_rows_are_as_they_are)
+{
+    for (unsigned minor = 6; minor <= 12; minor++) {
+        const struct layout *row = layout_find(3, minor);
+        ck_assert_ptr_eq(layout_describe(row, NULL, NULL), row);
+        ck_assert_msg(hook_find(row->frame_argument, row->frame_code, row->code_extra,
+                                row->extras_indirect, row->inlines_calls,
+                                row->tagged_frames) != NULL,
+                      "there is no hook for 3.%u", minor);
+    }
+}
+END_TEST
+
+START_TEST(knows_no_neighbours)
+{
+    ck_assert_ptr_null(layout_find(3, 5));
+    ck_assert_ptr_null(layout_find(3, 16));
+    ck_assert_ptr_null(layout_find(4, 0));
+    ck_assert(layout_is_later(3, 16) && layout_is_later(4, 0));
+    ck_assert(!layout_is_later(3, 15) && !layout_is_later(2, 7) && !layout_is_later(3, 5));
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {takes_what_the_interpreter_says, refuses_what_is_not_its_own,
+                                  other_rows_are_as_they_are, knows_no_neighbours};
+    return run_suite("layout", tests, LENGTH_OF(tests));
+}
