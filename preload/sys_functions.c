@@ -192,6 +192,7 @@ bool sys_functions_add(const struct python *interpreter)
         return added_to_all;
     }
     char *definition = module == NULL ? NULL : python->PyModule_GetDef(module);
+    definition = definition == NULL ? NULL : definition + python->layout->head;
     struct method_definition *table = NULL;
     if (definition != NULL && python_field(definition, MODULE_DEF_METHODS) != NULL)
         table = extended_table(
