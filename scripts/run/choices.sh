@@ -59,14 +59,6 @@ objects() {
     ldd "$interpreter" 2>/dev/null | sed -n 's/.*=> \(\/.*\) (0x.*/\1/p'
 }
 
-# 3.12 has a map of its own. Whole stacks come with the jitdump, which libpyperf adds there.
-choose_support() {
-    support=PYTHONPERFSUPPORT
-    if [ -n "$interpreter" ] && objects | grep -q '/\(lib\)\{0,1\}python3\.12[^/]*$'; then
-        support=PYTHON_PERF_JIT_SUPPORT
-    fi
-}
-
 # perf before 4.17 does not tell, and can.
 perf_unwinds() {
     features=$(perf version --build-options 2>/dev/null)

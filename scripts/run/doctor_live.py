@@ -49,6 +49,8 @@ LAUNCH = """
 echo $$ >"$1"
 export LD_PRELOAD="$2" PYPERF_DIR="$3" PYTHONPERFSUPPORT=1
 shift 3
+# perf 6.1 takes the lowest address at which a library was ever seen for its own: see choices.sh.
+setarch "$(uname -m)" true 2>/dev/null && exec setarch "$(uname -m)" "$@"
 exec "$@"
 """
 
@@ -89,13 +91,21 @@ class Live:
     def record(self):
         data = self.place.path("perf.data")
         environment = doctor_tools.profiled_environment(self.python.library, self.place.images)
-        command = [self.perf.path, "record", "-N", "-F", "199", "--call-graph", self.mode]
+        command = self.highest_addresses() + [self.perf.path, "record", "-N", "-F", "199", "--call-graph", self.mode]
         command += ["-o", data, "--", "/bin/sh", "-c", LAUNCH, "sh", self.place.path("pid")]
         command += [environment["LD_PRELOAD"], self.place.images]
         command += [self.python.path, self.program, "busy", str(SECONDS)]
         done = self.place.run(command)
         self.place.pids.add(doctor_tools.number_in(self.place.path("pid")) or 0)
         return done, data
+
+    def highest_addresses(self):
+        """A command for the front of perf, where there is one."""
+        command = ["setarch", os.uname().machine, "-R"]
+        try:
+            return command if self.place.run(command + ["true"]).status == 0 else []
+        except OSError:
+            return []
 
     def read(self, data, pid):
         """The Python functions of each sample while the program was busy, as tuples."""
@@ -131,7 +141,7 @@ class Live:
 
     def remedy(self, chain):
         if self.python.own_support:
-            return "a CPython from 3.6 to 3.11, or this one built with frame pointers"
+            return "a CPython from 3.6 to 3.15, or this one built with frame pointers"
         if not chain and not self.python.hooked:
             return "see hook, above"
         if self.mode == "fp":
@@ -185,7 +195,7 @@ class Live:
 
     def remedy_within(self):
         if self.python.own_support:
-            return "-X perf_jit, or a CPython from 3.6 to 3.11"
+            return "-X perf_jit, or a CPython from 3.6 to 3.15"
         return "see hook, above" if not self.python.hooked else "please report it, with this line"
 
 

@@ -35,10 +35,9 @@ ACTIVE = """
 import sys
 print("active:%d" % getattr(sys, "is_stack_trampoline_active", lambda: False)())
 """
-KNOWN = ((3, 6), (3, 11))
-OWN_MAP = (3, 12)
+KNOWN = ((3, 6), (3, 15))
 DEBUG_SYMBOLS = "install the interpreter's debug symbols (Debian: its -dbg or -dbgsym package)"
-RELEASES = "use a release build of CPython 3.6 to 3.11"
+RELEASES = "use a release build of CPython 3.6 to 3.15"
 
 # What libpyperf says (trampoline/failure.h), and what to do.
 REASONS = (
@@ -87,7 +86,7 @@ class Python:
 
     def examine(self, inspect):
         about = self.about
-        self.own_support = self.version[:2] >= OWN_MAP
+        self.own_support = self.version[:2] > KNOWN[1]
         shared = [path for path in about["files"] if "/libpython" in path]
         text = "%s, %s %s, %s%s" % (
             about["executable"] or self.path,
@@ -108,10 +107,7 @@ class Python:
             self.examine_code(inspect)
 
     def examine_own_support(self, text):
-        if self.version[:2] == OWN_MAP:
-            text += ": its own support is used, libpyperf adds perf_jit"
-        else:
-            text += ": not known to libpyperf, its own support is used"
+        text += ": later than what is known to libpyperf, its own support is used"
         self.findings.warn(
             "interpreter",
             text,

@@ -2,15 +2,15 @@
 # launch.sh: what perf record runs. Starts the program as it would have been started without us,
 # and keeps its exit status.
 #
-#     launch.sh DIR PRELOAD IMAGES IGNORED STDERR UNUSED ADDRESSES SUPPORT program [arguments]
+#     launch.sh DIR PRELOAD IMAGES IGNORED STDERR UNUSED ADDRESSES program [arguments]
 #
 # DIR is pyperf-run's private directory, IGNORED the signals that the program shall ignore, STDERR
 # and UNUSED numbers of descriptors (record.sh, spare_descriptors), ADDRESSES a command in front of
-# the program (choose_addresses), SUPPORT the variable that switches profiling on (choose_support).
+# the program (choose_addresses).
 set -u
 
-dir=$1 preload=$2 images=$3 ignored=$4 err=$5 unused=$6 own_addresses=$7 support=$8
-shift 8
+dir=$1 preload=$2 images=$3 ignored=$4 err=$5 unused=$6 own_addresses=$7
+shift 7
 echo $$ >"$dir/launcher"
 # Caught, not ignored: what is ignored stays so in the program.
 trap : HUP INT QUIT USR1 USR2 TERM
@@ -19,7 +19,7 @@ exec 2>/dev/null
 (
     # shellcheck disable=SC2086  # a list of names
     [ -z "$ignored" ] || trap '' $ignored
-    export LD_PRELOAD="$preload" PYPERF_DIR="$images" "$support=1"
+    export LD_PRELOAD="$preload" PYPERF_DIR="$images" PYTHONPERFSUPPORT=1
     # $$ is the launcher's number even here.
     read -r program _ </proc/self/stat
     echo "$program" >"$dir/program"

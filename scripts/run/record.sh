@@ -34,7 +34,6 @@ record() {
     choose_call_graph
     choose_build_ids
     choose_addresses
-    choose_support
     start_canary
     catch_signals
     start_perf "$@"
@@ -223,7 +222,7 @@ start_perf() {
         if [ "$number" = "$perf_words" ]; then
             # shellcheck disable=SC2086  # $reset is a command with its arguments
             set -- "$@" -- $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" "$ignored" \
-                "$err" "$unused" "$own_addresses" "$support"
+                "$err" "$unused" "$own_addresses"
         fi
         set -- "$@" "$1"
         shift

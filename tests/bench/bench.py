@@ -101,7 +101,7 @@ def main():
     bench = measure.Bench(options.build, options.quick)
     if not bench.ours():
         bench.close()
-        sys.exit("no CPython from 3.6 to 3.11 here: set PYPERF_INTERPRETERS")
+        sys.exit("no CPython from 3.6 to 3.15 here: set PYPERF_INTERPRETERS")
     path = os.path.join(bench.build, "bench", "results.json")
     results = load(path)
     results["machine"] = machine(bench)

@@ -6,7 +6,7 @@ import os
 import harness
 import perf
 from cases_files import CALLS, HOT, lines_of_ours
-from harness import Skip, case
+from harness import OLDER, Skip, case
 from maps import Map
 from outcome import switch_environment
 
@@ -59,7 +59,7 @@ def look_at_limit(bench, option, program):
             bench.equal("ulimit %s: functions named where there is room" % option, 3000, count)
 
 
-@case(CASES)
+@case(CASES, OLDER)
 def confined_to_address_space(bench):
     """From what the program just needs to plenty."""
     program = bench.write("calls.py", CALLS)

@@ -47,7 +47,7 @@ def run_with_jitdump(bench, *words, **more):
     return bench.run_python("-X", "perf_jit", *words, environment=switch_environment(bench), **more)
 
 
-@case(CASES, harness.JITDUMP)
+@case(CASES)
 def jitdump_header(bench):
     done = run_with_jitdump(bench, "-c", LOOK)
     bench.equal("status, stderr", (0, ""), (done.status, done.err))
@@ -73,7 +73,7 @@ def extent(range_text):
     return end - start
 
 
-@case(CASES, harness.JITDUMP)
+@case(CASES)
 def jitdump_records(bench):
     done = run_with_jitdump(bench, "-c", LOOK)
     answer, dump = json.loads(done.out), jitdump_parser.load(bench.dump_path(done.pid))
@@ -138,7 +138,7 @@ print(seen.count(True))
 """
 
 
-@case(CASES, harness.JITDUMP)
+@case(CASES)
 def jitdump_before_it_runs(bench):
     """Each function reads its own record in the dump when it runs for the first time."""
     done = run_with_jitdump(bench, "-c", MEANWHILE, harness.HERE)
@@ -159,7 +159,7 @@ def record_stacks(bench):
     return expected, injected
 
 
-@case(CASES, harness.JITDUMP, needs=("perf",))
+@case(CASES, needs=("perf",))
 def jitdump_stacks(bench):
     """As CPython's documentation of perf_jit has it: perf record -k 1, perf inject --jit."""
     expected, data = record_stacks(bench)
@@ -217,7 +217,7 @@ def kills(bench):
     return KILLS if everywhere or chosen else FEW_KILLS
 
 
-@case(CASES, harness.JITDUMP)
+@case(CASES)
 def jitdump_of_killed_process(bench):
     """SIGKILL at a random moment, its start included."""
     moments, problems, functions, empty = random.Random(SEED), [], 0, 0
@@ -241,7 +241,7 @@ last()
 """
 
 
-@case(CASES, harness.JITDUMP)
+@case(CASES)
 def jitdump_of_exited_process(bench):
     """The tail is there after os._exit, a signal, an abort and an exception."""
     for what, words, status in (
@@ -264,7 +264,7 @@ OWN = {
 }
 
 
-@case(CASES, harness.JITDUMP)
+@case(CASES)
 def jitdump_of_forked_processes(bench):
     """Each its own, and no record in two of them."""
     program = bench.program("forks.py")

@@ -9,7 +9,7 @@ from cases_files import CALLS, HOT, lines_of_ours, look_at_fallback
 from cases_refusal import PROGRAM, refused
 from cases_stacks import SHORT, complete_of_short
 from cases_toggle import ENTRY
-from harness import Skip, case
+from harness import OLDER, Skip, case
 from maps import Map
 from outcome import compile_program, switch_environment
 
@@ -182,7 +182,7 @@ def locked_down_later(bench):
         bench.equal("%s: functions named in a child" % state, True, "child" in names)
 
 
-@case(CASES)
+@case(CASES, OLDER)
 def locked_down_wholly(bench):
     """No way is left: one line, and not a byte of text is another."""
     program = bench.write("program.py", PROGRAM)

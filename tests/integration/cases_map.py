@@ -44,7 +44,7 @@ def map_of_many_exits(bench):
         done, plain = bench.run_python("-c", code), bench.plain("-c", code)
         bench.equal("%s: same status, output" % way, plain.seen, done.seen)
         names = Map(bench.map_path(done.pid)).of_file("<string>")
-        bench.equal("%s: names" % way, ["<module>", "last"], names)
+        bench.equal("%s: names" % way, ["<module>", "last"], names[:2])
 
 
 SAME = """

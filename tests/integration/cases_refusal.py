@@ -31,14 +31,16 @@ def refused(bench, what, done, plain):
 
 @case(CASES, harness.OTHERS)
 def unknown_version(bench):
-    """Python 2 is refused; 3.12 and later do it themselves."""
     program = bench.write("program.py", PROGRAM)
-    plain = bench.plain(program)
-    done = bench.run_python(program)
-    if bench.version < (3, 12):
-        refused(bench, "refused", done, plain)
-        return
-    bench.equal("status, output", plain.seen, done.seen)
+    refused(bench, "refused", bench.run_python(program), bench.plain(program))
+
+
+@case(CASES, harness.NATIVE)
+def left_alone(bench):
+    """PYPERF_NATIVE=1: the interpreter's own trampolines, and nothing of ours."""
+    program = bench.write("program.py", PROGRAM)
+    done = bench.run_python(program, environment=bench.environment(PYPERF_NATIVE="1"))
+    bench.equal("status, output", bench.plain(program).seen, done.seen)
     map_file = Map(bench.map_path(done.pid))
     native = [line.split(" ", 2)[2] for line in map_file.lines if " py::" in line]
     names = ["py::%s:%s" % (name, program) for name in ("<module>", "called")]
@@ -59,7 +61,7 @@ def unknown_version_off(bench):
         bench.equal("%s: left in /tmp" % support, [], bench.left(done.pid))
 
 
-@case(CASES)
+@case(CASES, harness.OLDER)
 def damaged_companion(bench):
     """libpyperf-plan.so missing, cut off, of another kind."""
     program = bench.write("program.py", PROGRAM)

@@ -4,6 +4,7 @@ Each table is also looked at with the interpreters that have the feature themsel
 jitdump), without libpyperf: a row that is wrong about CPython fails there.
 """
 
+import glob
 import itertools
 import os
 
@@ -126,32 +127,23 @@ def switch_table(bench):
     look_at_tables(bench, preload=True)
 
 
-@case(CASES, harness.OTHERS)
+@case(CASES, harness.NATIVE)
 def switch_table_native(bench):
     """That the tables are right about CPython."""
-    if bench.version < (3, 12):
-        return
     look_at_tables(bench, preload=False)
 
 
-@case(CASES, harness.OTHERS)
-def switch_table_own_support(bench):
-    """The interpreter's own switches go on to work beside libpyperf."""
-    if bench.version < (3, 12):
-        return
+@case(CASES, harness.NATIVE)
+def switch_table_left_alone(bench):
+    """With PYPERF_NATIVE=1 the interpreter's own switches do what they do without us."""
     for support, jit, words, expected in order_rows():
-        if bench.version > (3, 12) or expected != JITDUMP:
-            look_at_row(bench, support, jit, words, expected)
-
-
-@case(CASES, harness.OTHERS)
-def switch_jitdump_of_3_12(bench):
-    """3.12 has the map alone: libpyperf adds the jitdump."""
-    if bench.version != (3, 12):
-        return
-    for support, jit, words, expected in order_rows():
-        if expected == JITDUMP:
-            look_at_row(bench, support, jit, words, expected)
+        if applies(bench, support, jit, expected):
+            environment = switch_environment(bench, support, jit)
+            environment["PYPERF_NATIVE"] = "1"
+            done = bench.run([bench.python] + words.split() + ["-c", PROGRAM], environment)
+            what = " ".join((written(support, jit), words, "PYPERF_NATIVE=1")).strip()
+            look_at_outcome(bench, what, expected, done, environment)
+            bench.equal(what + ": images", [], glob.glob(bench.images + "/*"))
 
 
 def ways_to_run(bench):
@@ -195,10 +187,8 @@ def switch_ways_to_run(bench):
     look_at_ways(bench, preload=True)
 
 
-@case(CASES, harness.OTHERS)
+@case(CASES, harness.NATIVE)
 def switch_ways_to_run_native(bench):
-    if bench.version < (3, 12):
-        return
     look_at_ways(bench, preload=False)
 
 
@@ -243,8 +233,6 @@ def switch_embedded(bench):
     look_at_embedded(bench, preload=True)
 
 
-@case(CASES, harness.OTHERS)
+@case(CASES, harness.NATIVE)
 def switch_embedded_native(bench):
-    if bench.version < (3, 12):
-        return
     look_at_embedded(bench, preload=False)

@@ -6,7 +6,7 @@ import signal
 
 import harness
 import perf
-from harness import OTHERS, case
+from harness import NATIVE, OTHERS, case
 from maps import Map
 from outcome import compile_program, configuration, embedding_program, shared_library
 
@@ -245,12 +245,19 @@ def toggle_signal_refused(bench):
     bench.equal("status, output, lines", (0, "1\n", start, 1), got)
 
 
-@case(CASES, OTHERS)
-def toggle_signal_elsewhere(bench):
-    """2.7, 3.12 and later: one line, and the program runs as ever."""
+def look_at_refusal(bench, why, **more):
+    """One line, and the program runs as ever."""
     code = "import signal; print(signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL)"
-    done = bench.run_python("-c", code, environment=toggled(bench))
-    old, new = "this version of Python is not known", "from Python 3.12 on"
-    why = new if bench.version >= (3, 12) else old
+    done = bench.run_python("-c", code, environment=toggled(bench, **more))
     got = (done.status, done.out, why in done.err, done.err.count("\n"))
     bench.equal("status, output, says why, lines", (0, "True\n", True, 1), got)
+
+
+@case(CASES, OTHERS)
+def toggle_signal_elsewhere(bench):
+    look_at_refusal(bench, "this version of Python is not known")
+
+
+@case(CASES, NATIVE)
+def toggle_signal_left_alone(bench):
+    look_at_refusal(bench, "own perf support is left alone", PYPERF_NATIVE="1")

@@ -20,7 +20,8 @@ def unwound_by_exceptions(bench):
     program = embedding_program(bench, "thrown.cpp")
     home = {"PYTHONHOME": configuration(bench, "prefix")[0]}
     for how in ("module", "ctypes"):
-        plain = bench.run([program, how], switch_environment(bench, preload=False, **home))
+        environment = switch_environment(bench, preload=False, PYPERF_TEST_PLAIN="1", **home)
+        plain = bench.run([program, how], environment)
         for support, jit in (("1", None), (None, "1")):
             environment = switch_environment(bench, support, jit, **home)
             done = bench.run([program, how], environment)

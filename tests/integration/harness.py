@@ -200,8 +200,9 @@ def remove_own_files():
 
 # cases
 
-SUPPORTED, OTHERS, LIBRARY = "supported", "others", "library"
-JITDUMP = "jitdump"  # the supported ones, and 3.12, to which only that is added
+# NATIVE: those supported ones that have perf support of their own, which ours takes the place of.
+# OLDER: the supported ones that have none, so that it does not step in where ours declines.
+SUPPORTED, NATIVE, OLDER, OTHERS, LIBRARY = "supported", "native", "older", "others", "library"
 
 # What a case may need that a machine may be without, and how the user says so.
 NOT_NEEDED = (
@@ -219,8 +220,8 @@ class Case:
     def applies_to(self, interpreter):
         if interpreter is None:
             return self.kind == LIBRARY
-        if self.kind == JITDUMP:
-            return interpreter.supported or interpreter.series == (3, 12)
+        if self.kind in (NATIVE, OLDER):
+            return interpreter.supported and interpreter.native == (self.kind == NATIVE)
         return self.kind == (SUPPORTED if interpreter.supported else OTHERS)
 
     def missing(self):

@@ -17,10 +17,11 @@ print('shared' if mapped else 'static')
 print('debug' if hasattr(sys, 'gettotalrefcount') else 'release')
 """
 
-SUPPORTED = ((3, 6), (3, 11))
-WANTED = [((3, minor), "shared") for minor in range(6, 12)] + [((3, 11), "static")]
-# Of these any build will do: one that is refused, and those with perf support of their own.
-WANTED_OTHERS = [(2, 7), (3, 12), (3, 13)]
+SUPPORTED = ((3, 6), (3, 15))
+NATIVE = (3, 12)  # the first with perf support of its own
+WANTED = [((3, minor), "shared") for minor in range(6, 14)] + [((3, 11), "static")]
+# Of these any build will do.
+WANTED_OTHERS = [(2, 7), (3, 14), (3, 15)]
 
 
 class Interpreter:
@@ -49,6 +50,10 @@ class Interpreter:
     @property
     def supported(self):
         return SUPPORTED[0] <= self.series <= SUPPORTED[1]
+
+    @property
+    def native(self):
+        return self.series >= NATIVE
 
 
 def plain_environment():

@@ -194,7 +194,7 @@ def main():
             tally.skip("%s: not found" % name)
         subjects = [LIBRARY] + [one.path for one in found]
         if not any(one.supported for one in found):
-            tally.report("interpreters", "one of 3.6 to 3.11", False, "none")
+            tally.report("interpreters", "one of 3.6 to 3.15", False, "none")
     run_all(subjects, arguments, tally)
     print(tally.closing())
     return 1 if tally.failed else 0

@@ -83,7 +83,7 @@ def main(cases, title):
     else:
         supported = [one for one in interpreters.find()[0] if one.supported]
         if not supported:
-            sys.exit("%s: no Python 3.6 to 3.11 here to be profiled" % sys.argv[0])
+            sys.exit("%s: no Python 3.6 to 3.15 here to be profiled" % sys.argv[0])
         chosen = supported[-1]
     tally = harness.Tally(chosen.label)
     for case in cases:

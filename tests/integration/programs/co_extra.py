@@ -2,12 +2,14 @@
 import sys
 
 CODE = '''
-import ctypes
+import ctypes, sys
 libc, api = ctypes.CDLL(None), ctypes.pythonapi
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-request, put, get = (
-    api[name] for name in ("_PyEval_RequestCodeExtraIndex", "_PyCode_SetExtra", "_PyCode_GetExtra")
-)
+names = ("_PyEval_RequestCodeExtraIndex", "_PyCode_SetExtra", "_PyCode_GetExtra")
+if sys.version_info >= (3, 12):  # PEP 689
+    names = ("PyUnstable_Eval_RequestCodeExtraIndex",)
+    names += ("PyUnstable_Code_SetExtra", "PyUnstable_Code_GetExtra")
+request, put, get = (api[name] for name in names)
 request.argtypes, request.restype = [ctypes.c_void_p], ctypes.c_ssize_t
 put.argtypes = [ctypes.py_object, ctypes.c_ssize_t, ctypes.c_void_p]
 get.argtypes = [ctypes.py_object, ctypes.c_ssize_t, ctypes.POINTER(ctypes.c_void_p)]

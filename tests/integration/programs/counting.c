@@ -11,7 +11,7 @@
 #if PY_VERSION_HEX >= 0x030B0000
 #define ARGUMENTS PyThreadState *state, struct _PyInterpreterFrame *frame, int throwflag
 #define PASSED    state, frame, throwflag
-enum { FRAME_CODE = 32 };
+enum { FRAME_CODE = PY_VERSION_HEX >= 0x030C0000 ? 0 : 32 };
 #elif PY_VERSION_HEX >= 0x03090000
 #define ARGUMENTS PyThreadState *state, struct _frame *frame, int throwflag
 #define PASSED    state, frame, throwflag

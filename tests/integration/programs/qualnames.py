@@ -113,7 +113,12 @@ generate run.<locals>.<genexpr> closure closure.<locals>.get shared_name
 shared_name.<locals>.twice wrap.<locals>.wrapper wrapped wrapped.<locals>.<setcomp>
 wrapped.<locals>.<listcomp> wrapped.<locals>.<dictcomp> coroutine
 run.<locals>.<lambda> run.<locals>.<lambda>.<locals>.<lambda> with_default"""
-print(" ".join(NAMES.split()))
+INLINED = () if sys.version_info < (3, 12) else ("listcomp>", "setcomp>", "dictcomp>")  # PEP 709
+called = NAMES.split()
+for name in NAMES.split():
+    if name.endswith(INLINED):
+        called.remove(name)
+print(" ".join(called))
 if sys.argv[1:]:
     sys.stdout.flush()
     time.sleep(60)

@@ -53,6 +53,9 @@ static const char text[] = R"text(
 import sys
 on = getattr(sys, "activate_stack_trampoline", lambda backend: None)
 off = getattr(sys, "deactivate_stack_trampoline", lambda: None)
+import os
+if "PYPERF_TEST_PLAIN" in os.environ:  # no exception gets through trampolines of 3.12's own
+    on, off = (lambda backend: None), (lambda: None)
 def by_ctypes():
     import ctypes
     return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_int)(address)
@@ -73,7 +76,32 @@ def fibonacci(n): return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
 /* Where the interpreter thinks that it is. */
 struct Place {
     PyThreadState *state = PyThreadState_Get();
-#if PY_VERSION_HEX >= 0x030B0000
+#if PY_VERSION_HEX >= 0x030D0000
+    _PyInterpreterFrame *frame = state->current_frame;
+    int remaining = state->py_recursion_remaining;
+#if PY_VERSION_HEX < 0x030E0000
+    int of_c = state->c_recursion_remaining;
+#endif
+    void restore()
+    {
+        state->current_frame = frame;
+        state->py_recursion_remaining = remaining;
+#if PY_VERSION_HEX < 0x030E0000
+        state->c_recursion_remaining = of_c;
+#endif
+    }
+#elif PY_VERSION_HEX >= 0x030C0000
+    _PyCFrame *cframe = state->cframe;
+    _PyInterpreterFrame *frame = state->cframe->current_frame;
+    int remaining = state->py_recursion_remaining, of_c = state->c_recursion_remaining;
+    void restore()
+    {
+        state->cframe = cframe;
+        cframe->current_frame = frame;
+        state->py_recursion_remaining = remaining;
+        state->c_recursion_remaining = of_c;
+    }
+#elif PY_VERSION_HEX >= 0x030B0000
     _PyCFrame *cframe = state->cframe;
     _PyInterpreterFrame *frame = state->cframe->current_frame;
     int remaining = state->recursion_remaining;

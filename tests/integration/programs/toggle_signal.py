@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 
 NUMBER = int(sys.argv[2])
 
@@ -32,6 +33,7 @@ def called_after():
 def kick_after(seconds):
     """From another process: it is the main thread that the kernel interrupts."""
     pid = os.getpid()
+    warnings.simplefilter("ignore")  # of a fork beside threads, from 3.12 on
     child = os.fork()
     if child == 0:
         time.sleep(seconds)
@@ -107,6 +109,7 @@ def storm():
     """200 signals, while five threads call functions."""
     sys.setswitchinterval(0.0001)
     pid = os.getpid()
+    warnings.simplefilter("ignore")  # of a fork beside threads, from 3.12 on
     child = os.fork()
     if child == 0:
         for _ in range(200):
