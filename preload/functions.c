@@ -202,6 +202,53 @@ static void survey_own_name(python_object *object)
         set_value(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
 }
 
+/* The function behind what stands in a class, NULL when there is none. */
+static python_object *function_behind(python_object *attribute)
+{
+    const void *const wrappers[] = {python->PyStaticMethod_Type, python->PyClassMethod_Type,
+                                    python->PyProperty_Type};
+    for (size_t i = 0; i < sizeof wrappers / sizeof wrappers[0]; i++)
+        if (has_type(attribute, wrappers[i]))
+            attribute = python_field(attribute, python->layout->head + WRAPPED_FUNCTION);
+    return has_type(attribute, python->PyFunction_Type) ? attribute : NULL;
+}
+
+/* In 2.7 a function knows nothing of its class. When the object is a class of either kind: notes for
+ * the functions in it what nobody knows of them yet. A function that was put there from outside is
+ * taken for one of the class. */
+static void survey_class(python_object *object)
+{
+    static struct name name;
+    const size_t head = python->layout->head;
+    python_object *attributes, *key, *value;
+    const char *class_name;
+    if (has_type(object, python->PyClass_Type)) {
+        attributes = python_field(object, head + CLASS_DICT);
+        class_name = python_ascii(python, python_field(object, head + CLASS_NAME));
+    } else if (python->PyType_IsSubtype((python_object *)python_type(python, object),
+                                        python->PyType_Type)) {
+        attributes = python_field(object, head + TYPE_DICT);
+        class_name = (const char *)python_field(object, head + TYPE_NAME);
+    } else {
+        return;
+    }
+    for (ssize_t at = 0;
+         attributes != NULL && python->PyDict_Next(attributes, &at, &key, &value);) {
+        python_object *function = function_behind(value);
+        python_object *code =
+            function == NULL ? NULL : python_field(function, python->layout->function_code);
+        if (code == NULL || code_values_get(code) != 0)
+            continue;
+        name_clear(&name);
+        name_put_foreign_bytes(&name, class_name, strlen(class_name));
+        name_put_bytes(&name, ".", 1);
+        put_string(&name, python_field(code, python->layout->code_name));
+        const char *kept = text_keep(name.text, name.length);
+        if (kept != NULL)
+            set_value(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
+    }
+}
+
 /* The same for the code objects that it encloses: those of functions that wrap others, and those of
  * which there is no function yet. */
 static void survey_enclosed(python_object *object)
@@ -238,7 +285,9 @@ static void survey(void)
     for (int pass = 0; pass < 2; pass++) {
         for (ssize_t i = 0; i < count; i++) {
             python_object *object = python->PyList_GetItem(objects, i);
-            if (has_type(object, python->PyFunction_Type))
+            if (pass == 0 && python->layout->python_2)
+                survey_class(object);
+            else if (has_type(object, python->PyFunction_Type))
                 (pass == 0 ? survey_own_name : survey_enclosed)(object);
         }
     }

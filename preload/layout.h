@@ -107,6 +107,12 @@ enum {
     /* 2.7: Include/stringobject.h, PyStringObject.ob_size and .ob_sval. */
     STRING_LENGTH = 16,
     STRING_BYTES = 36,
+    /* 2.7: Include/classobject.h, PyClassObject.cl_dict and .cl_name; Objects/funcobject.c,
+     * staticmethod.sm_callable, classmethod.cm_callable; Objects/descrobject.c,
+     * propertyobject.prop_get. */
+    CLASS_DICT = 24,
+    CLASS_NAME = 32,
+    WRAPPED_FUNCTION = 16,
     /* Include/object.h: PyTypeObject.tp_name, .tp_basicsize, .tp_dealloc, and in 2.7 .tp_dict. */
     TYPE_NAME = 24,
     TYPE_BASIC_SIZE = 32,
