@@ -15,6 +15,7 @@ import tempfile
 import traceback
 
 import interpreters
+import python_2
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PROGRAMS = os.path.join(HERE, "programs")
@@ -92,6 +93,9 @@ class Bench:
     # running programs
 
     def program(self, name):
+        older = os.path.join(PROGRAMS, "python_2", name)
+        if self.version == interpreters.PYTHON_2 and os.path.exists(older):
+            return older
         return os.path.join(PROGRAMS, name)
 
     def write(self, name, text):
@@ -117,11 +121,14 @@ class Bench:
     def start(self, command, environment=None, **more):
         """A process whose pid has no files of a predecessor."""
         more.setdefault("stdin", subprocess.DEVNULL)
+        environment = self.environment() if environment is None else environment
+        if self.version == interpreters.PYTHON_2 and self.python in command:
+            command, environment = python_2.asked_for(command, environment)
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=self.environment() if environment is None else environment,
+            env=environment,
             cwd=self.folder,
             preexec_fn=remove_own_files,
             encoding="utf-8",
@@ -253,6 +260,8 @@ def run_case(one, interpreter, build, tally):
         return
     bench = Bench(one.name, interpreter, build, tally)
     try:
+        if bench.version == interpreters.PYTHON_2 and one.name in python_2.LEFT_OUT:
+            raise Skip(python_2.LEFT_OUT[one.name])
         one.function(bench)
     except Skip as why:
         tally.skip("%s, %s: %s" % (tally.label, one.name, why))

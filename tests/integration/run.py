@@ -30,6 +30,7 @@ import cases_children
 import cases_confined
 import cases_conformance
 import cases_doctor
+import cases_dropped
 import cases_effects
 import cases_evaluators
 import cases_faults
@@ -82,6 +83,7 @@ MODULES = (
     cases_hostile,
     cases_lives,
     cases_growth,
+    cases_dropped,
     cases_signals,
     cases_unwound,
     cases_locked,
