@@ -6,7 +6,7 @@ import perf
 from harness import case
 
 CASES = []
-LOOKED_AT, SAMPLED = 100000, 20000
+LOOKED_AT, SAMPLED = 100000, 10000
 NAME = re.compile(r"(?:inner|outer)_(\d+)\b")
 
 

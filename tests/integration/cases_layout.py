@@ -17,9 +17,9 @@ import time
 def hot():
     for i in range(3000): pass
 def middle(end):
-    while time.process_time() < end: hot()
+    while sum(os.times()[:2]) < end: hot()
 def outer():
-    middle(time.process_time() + 0.15)
+    middle(sum(os.times()[:2]) + 0.15)
 outer()
 """
 

@@ -6,7 +6,13 @@ OPTIONS = {
     "perf_jit": ("PYTHON_PERF_JIT_SUPPORT", "1"),
 }
 
+NEW_OPTIONS = ("X", "I", "q")
 LEFT_OUT = {}
+
+
+def has_no(words):
+    """Whether there is an option among the words that 2.7 has not got."""
+    return any(word[0] == "-" and set(word) & set(NEW_OPTIONS) for word in words.split())
 
 
 def asked_for(command, environment):
@@ -19,6 +25,8 @@ def asked_for(command, environment):
             if option in OPTIONS:
                 name, value = OPTIONS[option]
                 environment[name] = value
+        elif word == "-I":
+            rest += ["-E", "-s"]
         else:
             rest.append(word)
     return rest, environment

@@ -61,7 +61,7 @@ class Looker:
 
 def work():
     total = 0
-    for i in range(300):
+    for i in range(3000):
         total += i
     return total
 
