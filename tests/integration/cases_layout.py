@@ -13,7 +13,7 @@ from harness import case
 CASES = []
 STARTS, PERF_STARTS = 25, 3
 HOT = """
-import time
+import os
 def hot():
     for i in range(3000): pass
 def middle(end):

@@ -314,7 +314,7 @@ def lives_with_another_tool(bench):
 
 
 HOT = """
-import time
+import os
 def hot():
     for i in range(3000): pass
 def in_life_NUMBER(end):

@@ -100,6 +100,8 @@ class Bench:
 
     def write(self, name, text):
         path = os.path.join(self.folder, name)
+        if self.version == interpreters.PYTHON_2 and name.endswith(".py"):
+            text = python_2.with_print(text)
         with open(path, "w", encoding="utf-8") as out:
             out.write(text)
         return path

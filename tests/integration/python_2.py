@@ -15,6 +15,13 @@ def has_no(words):
     return any(word[0] == "-" and set(word) & set(NEW_OPTIONS) for word in words.split())
 
 
+def with_print(text):
+    """The program with 3's print, on the same lines."""
+    if "print(" not in text or "__future__" in text:
+        return text
+    return "from __future__ import print_function" + ("" if text[:1] == "\n" else "; ") + text
+
+
 def asked_for(command, environment):
     """The command without "-X", "perf" and the like, which go into the environment."""
     rest, environment = [], dict(environment)
@@ -27,6 +34,8 @@ def asked_for(command, environment):
                 environment[name] = value
         elif word == "-I":
             rest += ["-E", "-s"]
+        elif word == "-c":
+            rest += [word, with_print(next(words))]
         else:
             rest.append(word)
     return rest, environment
