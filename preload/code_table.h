@@ -4,7 +4,7 @@
  *   code object's address --> the table: any number of entries, in memory of its own
  *          |                                         | on the slow way of a frame
  *          | bits 7 to 22                            v
- *          '----------------> what the hook reads: HOOK_CODES entries, one for each of these numbers
+ *          '--------------> what the hook reads: HOOK_CODES entries, one for each such number
  *
  * 2.7 has objects of 128 bytes (debug builds: more) side by side in pools, so the code objects of 8
  * MiB of memory have entries of their own there, and two that have not take turns, by way of the

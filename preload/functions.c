@@ -213,9 +213,9 @@ static python_object *function_behind(python_object *attribute)
     return has_type(attribute, python->PyFunction_Type) ? attribute : NULL;
 }
 
-/* In 2.7 a function knows nothing of its class. When the object is a class of either kind: notes for
- * the functions in it what nobody knows of them yet. A function that was put there from outside is
- * taken for one of the class. */
+/* In 2.7 a function knows nothing of its class. When the object is a class of either kind: notes
+ * for the functions in it what nobody knows of them yet. A function that was put there from outside
+ * is taken for one of the class. */
 static void survey_class(python_object *object)
 {
     static struct name name;

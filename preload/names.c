@@ -73,8 +73,8 @@ void name_put_character(struct name *name, uint32_t character)
     name_put_bytes(name, bytes, length);
 }
 
-/* How many bytes, 1 to 4, the UTF-8 character is that `bytes` begins with; 0 when there is none (RFC
- * 3629, section 4: the shortest form, no surrogates, up to U+10FFFF). */
+/* How many bytes, 1 to 4, the UTF-8 character has that `bytes` begins with; 0 when there is none
+ * (RFC 3629, section 4: the shortest form, no surrogates, up to U+10FFFF). */
 static size_t utf8_character(const unsigned char *bytes, size_t length, uint32_t *character)
 {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};

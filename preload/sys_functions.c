@@ -161,9 +161,9 @@ static bool add_to_module(python_object *module, python_object *copy,
     return done;
 }
 
-/* To 2.7's copy of the first interpreter's module dictionary nobody has a pointer. A module made from
- * it that has a name of its own, for as long as this takes, is completed, and a new copy is made of
- * that one. Each says a line with -v. */
+/* Nobody has a pointer to 2.7's copy of the first interpreter's module dictionary. But a module can
+ * be made from it, under another name and for as long as this takes; that one is completed, and
+ * another copy made of it. Not with -v, which would show it. */
 static bool add_to_python_2(python_object *module)
 {
     static const char passing[] = "sys.activate_stack_trampoline";

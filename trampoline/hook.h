@@ -11,8 +11,8 @@
 
 #include "hook_variants.h"
 
-/* A code object and what would stand in its co_extra. The entry of a code object is that whose number
- * is in the lowest HOOK_CODE_BITS of its address above HOOK_CODE_SHIFT. */
+/* A code object and what would stand in its co_extra. Its entry is the one whose number is in the
+ * lowest HOOK_CODE_BITS of its address above HOOK_CODE_SHIFT. */
 struct hook_code {
     uintptr_t code; /* 0: none */
     uint64_t value;

@@ -124,11 +124,11 @@ def subprocess_and_exec(bench):
 
 
 HOT = """
-import os, sys
-end = sum(os.times()[:2]) + 0.6
+import sys, time
+end = time.process_time() + 0.6
 def %s():
     for i in range(3000): pass
-while sum(os.times()[:2]) < end: %s()
+while time.process_time() < end: %s()
 sys.stdout.flush()
 """
 

@@ -30,15 +30,7 @@ def between():
     for _ in range(50):
         Class().method()
         exec("def again(): return 1\\nagain()", {})
-if sys.version_info > (3,):
-    now = time.monotonic
-else:
-    import ctypes
-    def now():
-        both = (ctypes.c_long * 2)()
-        assert ctypes.CDLL(None).clock_gettime(1, both) == 0
-        return both[0] + both[1] * 1e-9
-start = now()
+start = time.monotonic()
 between()
 path = "/tmp/jit-%d.dump" % os.getpid()
 lines = list(open("/proc/self/maps"))
@@ -46,7 +38,7 @@ mapped = [line.split(None, 5) for line in lines if path in line]
 text = [line.split()[0] for line in lines if "pyperf-" in line and " r-xp " in line]
 numbers = ["/proc/self/fd/" + number for number in os.listdir("/proc/self/fd")]
 held = [os.readlink(number) for number in numbers if os.path.exists(number)].count(path)
-times = {"start": start, "end": now()}
+times = {"start": start, "end": time.monotonic()}
 print(json.dumps(dict(times, marker=mapped, text=text, held=held)))
 """
 

@@ -13,13 +13,13 @@ from harness import case
 CASES = []
 STARTS, PERF_STARTS = 25, 3
 HOT = """
-import os
+import time
 def hot():
     for i in range(3000): pass
 def middle(end):
-    while sum(os.times()[:2]) < end: hot()
+    while time.process_time() < end: hot()
 def outer():
-    middle(sum(os.times()[:2]) + 0.15)
+    middle(time.process_time() + 0.15)
 outer()
 """
 

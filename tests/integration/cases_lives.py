@@ -314,12 +314,12 @@ def lives_with_another_tool(bench):
 
 
 HOT = """
-import os
+import time
 def hot():
     for i in range(3000): pass
 def in_life_NUMBER(end):
-    while sum(os.times()[:2]) < end: hot()
-def main(): in_life_NUMBER(sum(os.times()[:2]) + 0.4)
+    while time.process_time() < end: hot()
+def main(): in_life_NUMBER(time.process_time() + 0.4)
 main()
 """
 

@@ -93,15 +93,19 @@ class Bench:
     # running programs
 
     def program(self, name):
+        if self.version != interpreters.PYTHON_2 or not name.endswith(".py"):
+            return os.path.join(PROGRAMS, name)
         older = os.path.join(PROGRAMS, "python_2", name)
-        if self.version == interpreters.PYTHON_2 and os.path.exists(older):
+        if os.path.exists(older):
             return older
-        return os.path.join(PROGRAMS, name)
+        with open(os.path.join(PROGRAMS, name), encoding="utf-8") as program:
+            os.makedirs(os.path.join(self.folder, "programs"), exist_ok=True)
+            return self.write(os.path.join("programs", name), program.read())
 
     def write(self, name, text):
         path = os.path.join(self.folder, name)
         if self.version == interpreters.PYTHON_2 and name.endswith(".py"):
-            text = python_2.with_print(text)
+            text = python_2.translated(text)
         with open(path, "w", encoding="utf-8") as out:
             out.write(text)
         return path

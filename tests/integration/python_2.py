@@ -15,11 +15,31 @@ def has_no(words):
     return any(word[0] == "-" and set(word) & set(NEW_OPTIONS) for word in words.split())
 
 
-def with_print(text):
-    """The program with 3's print, on the same lines."""
+MONOTONIC = """time.clock and (lambda c, both: c.CDLL(None).clock_gettime(1, both) or \\
+both[0] + both[1] * 1e-9)(__import__("ctypes"), (__import__("ctypes").c_long * 2)())"""
+WORDS = (
+    ("time.process_time()", "time.clock()"),
+    ("time.monotonic()", "(%s)" % MONOTONIC.replace("\\\n", "")),
+    (", flush=True)", ")"),
+    ("import _thread\n", "import thread as _thread\n"),
+    (", encoding=\"utf-8\")", ")"),
+)
+
+
+def translated(text):
+    """The program in 2.7's words, on the same lines. What is printed goes out at once (-u)."""
+    for new, old in WORDS:
+        text = text.replace(new, old)
     if "print(" not in text or "__future__" in text:
         return text
-    return "from __future__ import print_function" + ("" if text[:1] == "\n" else "; ") + text
+    future = "from __future__ import print_function"
+    lines = text.split("\n")
+    # Behind the docstring, which has to be first.
+    if text.startswith('"""'):
+        end = next(n for n, line in enumerate(lines) if line.endswith('"""') and len(line) > 3 * (n == 0) + 2)
+        lines[end] += "; " + future
+        return "\n".join(lines)
+    return future + ("" if text[:1] == "\n" else "; ") + text
 
 
 def asked_for(command, environment):
@@ -35,7 +55,8 @@ def asked_for(command, environment):
         elif word == "-I":
             rest += ["-E", "-s"]
         elif word == "-c":
-            rest += [word, with_print(next(words))]
+            rest += [word, translated(next(words))]
         else:
             rest.append(word)
+    environment["PYTHONUNBUFFERED"] = "1"
     return rest, environment

@@ -1,4 +1,5 @@
-/* test_code_table.c - code objects' values by address: against a plain array, and what the hook sees. */
+/* test_code_table.c - code objects' values by address: against a plain array, and what the hook
+ * sees. */
 #include <stdlib.h>
 #include <string.h>
 

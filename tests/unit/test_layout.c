@@ -130,7 +130,8 @@ START_TEST(other_rows_are_as_they_are)
 }
 END_TEST
 
-/* Debug builds have two pointers before each object: 2.7's offsets as its headers say with Py_DEBUG. */
+/* Debug builds have two pointers before each object. 2.7's offsets, as its headers say with
+ * Py_DEBUG. */
 START_TEST(objects_in_a_list)
 {
     const struct layout *row = layout_find(2, 7), *traced = layout_of_traced(row);

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 
-clock = getattr(time, "process_time", None) or time.clock
 HOW, SECONDS = sys.argv[1], float(sys.argv[2])
 FORKS = {"os": os.fork, "c": ctypes.PyDLL(None).fork}
 
@@ -52,8 +51,8 @@ def in_grandchild():
 
 
 def repeat(function):
-    end = clock() + SECONDS
-    while clock() < end:
+    end = time.process_time() + SECONDS
+    while time.process_time() < end:
         function()
 
 

@@ -4,7 +4,6 @@ import os
 import sqlite3
 import time
 
-clock = getattr(time, "process_time", None) or time.clock
 NOISE = os.urandom(1 << 20)
 DATABASE = sqlite3.connect(":memory:")
 QUERY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) "
@@ -27,8 +26,8 @@ def digest():
 
 def main():
     for function in (read_zeros, query, digest):
-        end = clock() + 0.4
-        while clock() < end:
+        end = time.process_time() + 0.4
+        while time.process_time() < end:
             function()
 
 

@@ -17,9 +17,9 @@
  * those go the slow way, to C. The only scratch register is rax, the callee's to clobber (System V
  * psABI x86-64, 3.2.1), and nothing else is touched on the fast way.
  *
- * 2.7 has no co_extra. There the value stands beside the code object's address in an array of ours, at
- * the place that some bits of the address say; rcx, also the callee's, leads to it. Where another code
- * object has the place, C looks further (preload/code_table.h).
+ * 2.7 has no co_extra. There the value stands beside the code object's address in an array of ours,
+ * at the place that some bits of the address say; rcx, also the callee's, leads to it. Where another
+ * code object has the place, C looks further (preload/code_table.h).
  *
  * What is the same for all frames of an interpreter stands in the instructions themselves, so there
  * is a variant for each (hook_variants.h). Our place in ce_extras is taken to be the first, which is
