@@ -216,6 +216,7 @@ def remove_own_files():
 # NATIVE: those supported ones that have perf support of their own, which ours takes the place of.
 # OLDER: the supported ones that have none, so that it does not step in where ours declines.
 SUPPORTED, NATIVE, OLDER, OTHERS, LIBRARY = "supported", "native", "older", "others", "library"
+PYTHON_2 = "2.7"
 
 # What a case may need that a machine may be without, and how the user says so.
 NOT_NEEDED = (
@@ -233,6 +234,8 @@ class Case:
     def applies_to(self, interpreter):
         if interpreter is None:
             return self.kind == LIBRARY
+        if self.kind == PYTHON_2:
+            return interpreter.series == interpreters.PYTHON_2
         if self.kind in (NATIVE, OLDER):
             return interpreter.supported and interpreter.native == (self.kind == NATIVE)
         return self.kind == (SUPPORTED if interpreter.supported else OTHERS)
@@ -266,8 +269,8 @@ def run_case(one, interpreter, build, tally):
         return
     bench = Bench(one.name, interpreter, build, tally)
     try:
-        if bench.version == interpreters.PYTHON_2 and one.name in python_2.LEFT_OUT:
-            raise Skip(python_2.LEFT_OUT[one.name])
+        if bench.version == interpreters.PYTHON_2 and python_2.left_out(one.name):
+            raise Skip(python_2.left_out(one.name))
         one.function(bench)
     except Skip as why:
         tally.skip("%s, %s: %s" % (tally.label, one.name, why))

@@ -46,6 +46,7 @@ import cases_lives
 import cases_locked
 import cases_map
 import cases_pyperf_run
+import cases_python_2
 import cases_refusal
 import cases_signals
 import cases_stacks
@@ -70,6 +71,7 @@ MODULES = (
     cases_effects,
     cases_files,
     cases_refusal,
+    cases_python_2,
     cases_pyperf_run,
     cases_doctor,
     cases_table,
