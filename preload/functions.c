@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../trampoline/hook.h"
+#include "code_values.h"
 #include "names.h"
 #include "texts.h"
 
@@ -55,19 +56,6 @@ void functions_forked(void)
     put_tag_in_force();
 }
 
-/* CPython gives an array a place for everybody who uses co_extra, and when the code object dies
- * calls everybody's free function, also for places that hold nothing (Objects/codeobject.c,
- * code_dealloc). A tool that never touched this code object would be called because of us, maybe
- * after its end. So empty places behind ours are given back; _PyCode_SetExtra makes them again on
- * demand. */
-static void trim_extra(python_object *code)
-{
-    int64_t *size = (int64_t *)python_field(code, python->layout->code_extra);
-    const uint64_t *values = python_extra_values(python, size);
-    while (*size > python->extra_index + 1 && values[*size - 1] == 0)
-        --*size;
-}
-
 static bool is_slot(uint64_t extra)
 {
     return HOOK_TAG_OF(extra) >= TAG_FIRST_SLOT && HOOK_TAG_OF(extra) < TAG_END;
@@ -79,44 +67,34 @@ static bool is_ours(uint64_t extra)
     return tag == TAG_ENCLOSED || tag == TAG_QUALIFIED || is_slot(extra);
 }
 
-/* Writes our place, in whatever interpreter is the current one. Each has its own list of those who
- * use co_extra, and refuses an index it has not given away. A new interpreter runs a frame before
- * anybody else can ask for an index, so asking here gives the index we have everywhere. */
-static void set_extra(python_object *code, uint64_t value)
+static void set_value(python_object *code, uint64_t value)
 {
-    uint64_t present = python_code_extra(python, code);
-    if (present != 0 && !is_ours(present))
-        return; /* an interpreter made while we were off, where somebody else has our index */
-    if (python->_PyCode_SetExtra(code, python->extra_index, (void *)value) == 0) {
-        trim_extra(code);
-        return;
-    }
-    python->PyErr_Clear();
-    ssize_t index;
-    do
-        index = python->_PyEval_RequestCodeExtraIndex(NULL);
-    while (index >= 0 && index < python->extra_index);
-    /* Anything else means that others hold our place in this interpreter: its functions then go the
-     * slow way on each call, to the same trampolines. */
-    if (index == python->extra_index &&
-        python->_PyCode_SetExtra(code, python->extra_index, (void *)value) == 0)
-        trim_extra(code);
-    else
-        python->PyErr_Clear();
+    uint64_t present = code_values_get(code);
+    /* Else an interpreter made while we were off, where somebody else has our place. */
+    if (present == 0 || is_ours(present))
+        code_values_set(code, value);
 }
 
 static bool has_type(const python_object *object, const void *type)
 {
-    return object != NULL && (const void *)python_field(object, OBJECT_TYPE) == type;
+    return object != NULL && python_type(python, object) == type;
 }
 
 static void put_string(struct name *name, python_object *string)
 {
-    if (!has_type(string, python->PyUnicode_Type))
+    if (!python_is_string(python, string))
         return;
+    if (python->layout->python_2) {
+        size_t length;
+        const char *bytes = python_bytes(python, string, &length);
+        name_put_foreign_bytes(name, bytes, length);
+        return;
+    }
     const char *text = python_ascii(python, string);
     if (text != NULL) {
-        size_t length = *(const size_t *)((const char *)string + UNICODE_LENGTH), clean = 0;
+        size_t length =
+                   *(const size_t *)((const char *)string + python->layout->head + UNICODE_LENGTH),
+               clean = 0;
         while (clean < length && text[clean] >= 0x20 && text[clean] != 0x7f)
             clean++;
         name_put_bytes(name, text, clean);
@@ -146,10 +124,30 @@ static void put_qualname(struct name *name, const python_object *code, uint64_t 
         put_string(name, python_field(code, row->code_name));
 }
 
+/* In 2.7 a class body has the flags of a function with an exec or an import *; but it begins with
+ * __module__ = __name__ (Python/compile.c, compiler_class). */
+static bool is_class_body(const python_object *code)
+{
+    static const char *const beginning[] = {"__name__", "__module__"};
+    python_object *names = python_field(code, python->layout->code_names);
+    bool is = python->PyTuple_Size(names) >= 2;
+    for (ssize_t i = 0; i < 2 && is; i++) {
+        python_object *name = python->PyTuple_GetItem(names, i);
+        is =
+            python_is_string(python, name) && strcmp(python_ascii(python, name), beginning[i]) == 0;
+    }
+    return is;
+}
+
 static enum name_scope scope_of(const python_object *code)
 {
     const char *name = python_ascii(python, python_field(code, python->layout->code_name));
-    return name_scope_of(python_int(code, python->layout->code_flags), name != NULL ? name : "");
+    int flags = python_int(code, python->layout->code_flags);
+    if (python->layout->code_names != 0 &&
+        (flags & (CODE_FLAG_OPTIMIZED | CODE_FLAG_NEWLOCALS)) == CODE_FLAG_NEWLOCALS &&
+        !is_class_body(code))
+        flags |= CODE_FLAG_OPTIMIZED;
+    return name_scope_of(flags, name != NULL ? name : "");
 }
 
 /* Notes in the code objects among its constants what their names begin with. */
@@ -164,7 +162,7 @@ static void mark_enclosed(const python_object *code, const char *qualname, size_
     ssize_t count = python->PyTuple_Size(constants);
     for (ssize_t i = 0; i < count; i++) {
         python_object *constant = python->PyTuple_GetItem(constants, i);
-        if (!has_type(constant, python->PyCode_Type) || python_code_extra(python, constant) != 0)
+        if (!has_type(constant, python->PyCode_Type) || code_values_get(constant) != 0)
             continue;
         if (kept == NULL) {
             name_clear(&beginning);
@@ -173,7 +171,7 @@ static void mark_enclosed(const python_object *code, const char *qualname, size_
             if (kept == NULL)
                 return;
         }
-        set_extra(constant, HOOK_TAG(TAG_ENCLOSED) | (uintptr_t)kept);
+        set_value(constant, HOOK_TAG(TAG_ENCLOSED) | (uintptr_t)kept);
     }
 }
 
@@ -195,13 +193,60 @@ static void survey_own_name(python_object *object)
 {
     static struct name name;
     python_object *code = python_field(object, python->layout->function_code);
-    if (!has_type(code, python->PyCode_Type) || python_code_extra(python, code) != 0)
+    if (!has_type(code, python->PyCode_Type) || code_values_get(code) != 0)
         return;
     name_clear(&name);
     put_string(&name, python_field(object, python->layout->function_qualname));
     const char *kept = is_own_name(&name, code) ? text_keep(name.text, name.length) : NULL;
     if (kept != NULL)
-        set_extra(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
+        set_value(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
+}
+
+/* The function behind what stands in a class, NULL when there is none. */
+static python_object *function_behind(python_object *attribute)
+{
+    const void *const wrappers[] = {python->PyStaticMethod_Type, python->PyClassMethod_Type,
+                                    python->PyProperty_Type};
+    for (size_t i = 0; i < sizeof wrappers / sizeof wrappers[0]; i++)
+        if (has_type(attribute, wrappers[i]))
+            attribute = python_field(attribute, python->layout->head + WRAPPED_FUNCTION);
+    return has_type(attribute, python->PyFunction_Type) ? attribute : NULL;
+}
+
+/* In 2.7 a function knows nothing of its class. When the object is a class of either kind: notes
+ * for the functions in it what nobody knows of them yet. A function that was put there from outside
+ * is taken for one of the class. */
+static void survey_class(python_object *object)
+{
+    static struct name name;
+    const size_t head = python->layout->head;
+    python_object *attributes, *key, *value;
+    const char *class_name;
+    if (has_type(object, python->PyClass_Type)) {
+        attributes = python_field(object, head + CLASS_DICT);
+        class_name = python_ascii(python, python_field(object, head + CLASS_NAME));
+    } else if (python->PyType_IsSubtype((python_object *)python_type(python, object),
+                                        python->PyType_Type)) {
+        attributes = python_field(object, head + TYPE_DICT);
+        class_name = (const char *)python_field(object, head + TYPE_NAME);
+    } else {
+        return;
+    }
+    for (ssize_t at = 0;
+         attributes != NULL && python->PyDict_Next(attributes, &at, &key, &value);) {
+        python_object *function = function_behind(value);
+        python_object *code =
+            function == NULL ? NULL : python_field(function, python->layout->function_code);
+        if (code == NULL || code_values_get(code) != 0)
+            continue;
+        name_clear(&name);
+        name_put_foreign_bytes(&name, class_name, strlen(class_name));
+        name_put_bytes(&name, ".", 1);
+        put_string(&name, python_field(code, python->layout->code_name));
+        const char *kept = text_keep(name.text, name.length);
+        if (kept != NULL)
+            set_value(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
+    }
 }
 
 /* The same for the code objects that it encloses: those of functions that wrap others, and those of
@@ -211,7 +256,7 @@ static void survey_enclosed(python_object *object)
     python_object *code = python_field(object, python->layout->function_code);
     if (!has_type(code, python->PyCode_Type))
         return;
-    uint64_t extra = python_code_extra(python, code);
+    uint64_t extra = code_values_get(code);
     if (HOOK_TAG_OF(extra) == TAG_QUALIFIED)
         mark_enclosed(code, (const char *)HOOK_ADDRESS(extra),
                       strlen((const char *)HOOK_ADDRESS(extra)));
@@ -240,7 +285,9 @@ static void survey(void)
     for (int pass = 0; pass < 2; pass++) {
         for (ssize_t i = 0; i < count; i++) {
             python_object *object = python->PyList_GetItem(objects, i);
-            if (has_type(object, python->PyFunction_Type))
+            if (pass == 0 && python->layout->python_2)
+                survey_class(object);
+            else if (has_type(object, python->PyFunction_Type))
                 (pass == 0 ? survey_own_name : survey_enclosed)(object);
         }
     }
@@ -257,7 +304,7 @@ static uint32_t register_code(const python_object *code, uint64_t extra)
     uint32_t line = (uint32_t)python_int(code, row->code_firstlineno);
     if (extra == 0 && survey_is_due) {
         survey();
-        extra = python_code_extra(python, code);
+        extra = code_values_get(code);
     }
     uint32_t known = REGISTRY_NONE; /* before a fork, or for the other writer */
     if (is_slot(extra))
@@ -281,14 +328,17 @@ static uint32_t register_code(const python_object *code, uint64_t extra)
 
 uintptr_t functions_trampoline(python_object *code, uintptr_t plain)
 {
-    uint64_t extra = python_code_extra(python, code);
-    if (HOOK_TAG(HOOK_TAG_OF(extra)) == hook_state.tag)
+    uint64_t extra = code_values_get(code);
+    if (HOOK_TAG(HOOK_TAG_OF(extra)) == hook_state.tag) {
+        code_values_show(code, extra);
         return HOOK_ADDRESS(extra); /* came the slow way for another reason */
+    }
     python_object *type, *value, *trace;
     python->PyErr_Fetch(&type, &value, &trace); /* a generator may be thrown into */
     uint32_t id = register_code(code, extra);
     uintptr_t address = id == REGISTRY_NONE ? plain : registry_address(id);
-    set_extra(code, hook_state.tag | address);
+    set_value(code, hook_state.tag | address);
+    code_values_show(code, hook_state.tag | address);
     python->PyErr_Restore(type, value, trace);
     return address;
 }
@@ -301,7 +351,7 @@ void functions_note(python_object *code)
     python_object *type, *value, *trace;
     python->PyErr_Fetch(&type, &value, &trace);
     name_clear(&name);
-    put_qualname(&name, code, python_code_extra(python, code));
+    put_qualname(&name, code, code_values_get(code));
     mark_enclosed(code, name.text, name.length);
     python->PyErr_Restore(type, value, trace);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../trampoline/hook.h"
+#include "code_values.h"
 #include "python.h"
 
 static const struct debug_offsets offsets_3_13 = {
@@ -49,6 +50,18 @@ static const struct debug_offsets offsets_3_15 = {
 };
 
 static const struct layout layouts[] = {
+    {.major = 2,
+     .minor = 7,
+     .python_2 = true,
+     .frame_code = 32,
+     .code_flags = 28,
+     .code_firstlineno = 96,
+     .code_consts = 40,
+     .code_names = 48,
+     .code_filename = 80,
+     .code_name = 88,
+     .function_code = 16,
+     .function_qualname = 56},
     {.major = 3,
      .minor = 6,
      .frame_code = 32,
@@ -189,6 +202,32 @@ const struct layout *layout_find(unsigned major, unsigned minor)
     return NULL;
 }
 
+const struct layout *layout_of_traced(const struct layout *row)
+{
+    enum { HEAD = 2 * sizeof(void *) }; /* _ob_next, _ob_prev */
+    static struct layout traced;
+    uint8_t *const offsets[] = {
+        &traced.head,
+        &traced.frame_code,
+        &traced.code_flags,
+        &traced.code_consts,
+        &traced.code_filename,
+        &traced.code_firstlineno,
+        &traced.code_name,
+        &traced.code_names,
+        &traced.code_extra,
+        &traced.function_code,
+        &traced.code_qualname,
+        &traced.function_qualname,
+        &traced.unicode_ascii_data,
+    };
+    traced = *row;
+    for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++)
+        if (*offsets[i] != 0 || offsets[i] == &traced.head)
+            *offsets[i] = (uint8_t)(*offsets[i] + HEAD);
+    return &traced;
+}
+
 bool layout_is_later(unsigned major, unsigned minor)
 {
     const struct layout *last = &layouts[sizeof layouts / sizeof layouts[0] - 1];
@@ -251,27 +290,34 @@ static bool read_memory(const void *address, void *out, size_t length)
     return n == (ssize_t)length;
 }
 
-static bool has_type(const void *object, const void *type)
+static bool has_type(const struct python *python, const void *object, const void *type)
 {
     const void *found;
-    return read_memory((const char *)object + OBJECT_TYPE, &found, sizeof found) && found == type;
+    return read_memory((const char *)object + python->layout->head + OBJECT_TYPE, &found,
+                       sizeof found) &&
+           found == type;
 }
 
 /* Whether the field holds a string object that reads `expected`. */
 static bool holds_string(const struct python *python, const char *object, size_t offset,
                          const char *expected)
 {
+    const struct layout *row = python->layout;
     const char *string;
-    uint8_t state;
+    uint8_t state = row->unicode_ascii_state;
     uint64_t length;
     char text[32];
     return read_memory(object + offset, &string, sizeof string) &&
-           has_type(string, python->PyUnicode_Type) &&
-           read_memory(string + UNICODE_STATE, &state, sizeof state) &&
-           (state & python->layout->unicode_ascii_state) == python->layout->unicode_ascii_state &&
-           read_memory(string + UNICODE_LENGTH, &length, sizeof length) &&
+           has_type(python, string,
+                    row->python_2 ? python->PyString_Type : python->PyUnicode_Type) &&
+           (row->python_2 ||
+            read_memory(string + row->head + UNICODE_STATE, &state, sizeof state)) &&
+           (state & row->unicode_ascii_state) == row->unicode_ascii_state &&
+           read_memory(string + row->head + UNICODE_LENGTH, &length, sizeof length) &&
            length == strlen(expected) && length < sizeof text &&
-           read_memory(string + python->layout->unicode_ascii_data, text, length) &&
+           read_memory(string +
+                           (row->python_2 ? row->head + STRING_BYTES : row->unicode_ascii_data),
+                       text, length) &&
            memcmp(text, expected, length) == 0;
 }
 
@@ -286,7 +332,7 @@ static const char *misplaced_field(const struct python *python, const char *code
 {
     const struct layout *row = python->layout;
     static const char file[] = "pyperf_file", name[] = "pyperf_name";
-    if (!has_type(code, python->PyCode_Type))
+    if (!has_type(python, code, python->PyCode_Type))
         return "ob_type";
     if (!holds_string(python, code, row->code_filename, file))
         return "co_filename";
@@ -302,6 +348,8 @@ static const char *misplaced_field(const struct python *python, const char *code
         return "co_flags";
     if (python->PyTuple_Size(python_field(code, row->code_consts)) != 0)
         return "co_consts";
+    if (row->code_names != 0 && python->PyTuple_Size(python_field(code, row->code_names)) != 0)
+        return "co_names";
     return NULL;
 }
 
@@ -326,6 +374,19 @@ static bool function_is_in_place(const struct python *python, python_object *cod
     return in_place;
 }
 
+/* What 2.7 is asked for beside co_extra's place: a type's destructor, and its dictionary. */
+static bool type_is_in_place(const struct python *python)
+{
+    const char *type = python->PyCode_Type + python->layout->head, *name;
+    python_object *attributes = NULL;
+    char text[sizeof "code"];
+    return read_memory(type + TYPE_NAME, &name, sizeof name) &&
+           read_memory(name, text, sizeof text) && memcmp(text, "code", sizeof text) == 0 &&
+           read_memory(type + TYPE_DICT, &attributes, sizeof attributes) &&
+           has_type(python, attributes, python->PyDict_Type) &&
+           python->PyDict_GetItemString(attributes, "co_name") != NULL && code_values_confirm();
+}
+
 /* co_extra: empty before, and holding what the API put there after. */
 static bool extra_is_in_place(const struct python *python, python_object *code)
 {
@@ -341,7 +402,7 @@ static bool extra_is_in_place(const struct python *python, python_object *code)
     if (python->layout->extras_indirect &&
         !read_memory((const char *)extra + sizeof size, &values, sizeof values))
         return false;
-    return python_code_extra(python, code) == mark;
+    return code_values_get(code) == mark;
 }
 
 bool layout_confirm(const struct python *python, const void *frame, struct failure *why)
@@ -349,7 +410,7 @@ bool layout_confirm(const struct python *python, const void *frame, struct failu
     const python_object *frame_code;
     if (!read_memory((const char *)frame + python->layout->frame_code, &frame_code,
                      sizeof frame_code) ||
-        !has_type(python_untag(python, frame_code), python->PyCode_Type))
+        !has_type(python, python_untag(python, frame_code), python->PyCode_Type))
         return failure_set(why, FAILURE_LAYOUT, 0, "the frame's code object");
     python_object *code = python->PyCode_NewEmpty("pyperf_file", "pyperf_name", 4711);
     if (code == NULL) {
@@ -357,8 +418,10 @@ bool layout_confirm(const struct python *python, const void *frame, struct failu
         return failure_set(why, FAILURE_MEMORY, 0, "code object");
     }
     const char *field = misplaced_field(python, (const char *)code);
-    if (field == NULL && !extra_is_in_place(python, code))
+    if (field == NULL && python->layout->code_extra != 0 && !extra_is_in_place(python, code))
         field = "co_extra";
+    if (field == NULL && python->layout->python_2 && !type_is_in_place(python))
+        field = "tp_dealloc";
     if (field == NULL && !function_is_in_place(python, code))
         field = "func_code";
     python->PyErr_Clear();

@@ -24,6 +24,12 @@ struct debug_offsets {
 
 struct layout {
     uint8_t major, minor;
+    /* 2.7: strings are bytes, code objects have no co_extra (code_values.h), sys is made another
+     * way, and nothing calls an interrupted system call again. */
+    bool python_2;
+    /* Bytes of each object before what stands first in it elsewhere: _PyObject_HEAD_EXTRA
+     * (Include/object.h) in builds with Py_TRACE_REFS. The offsets below count it in. */
+    uint8_t head;
     /* The evaluator: _PyEval_EvalFrameDefault(frame, throwflag) to 3.8 (Python/ceval.c),
      * (tstate, frame, throwflag) from 3.9. */
     uint8_t frame_argument; /* 0 or 1 */
@@ -50,9 +56,10 @@ struct layout {
     /* PyCodeObject: Include/code.h to 3.8, Include/cpython/code.h from 3.9. */
     uint8_t code_flags, code_firstlineno, code_consts, code_filename, code_name;
     uint8_t code_qualname; /* 0: there is none before 3.11 */
-    uint8_t code_extra;
-    /* PyFunctionObject (Include/funcobject.h): func_code and func_qualname; only where code objects
-     * have no qualified name. */
+    uint8_t code_extra;    /* 0: there is none in 2.7 */
+    uint8_t code_names;    /* where a class body is to be told from a function by it: 2.7 */
+    /* PyFunctionObject (Include/funcobject.h): func_code and func_qualname, in 2.7 func_name; only
+     * where code objects have no qualified name. */
     uint8_t function_code, function_qualname;
     /* _PyCodeObjectExtra (Objects/codeobject.c): `void **ce_extras` in 3.6, `void *ce_extras[1]`
      * from 3.7 on, behind ce_size. */
@@ -69,6 +76,9 @@ struct layout {
  * guess is a crash. */
 const struct layout *layout_find(unsigned major, unsigned minor);
 
+/* The row for a build of that version with Py_TRACE_REFS. Valid until the next call. */
+const struct layout *layout_of_traced(const struct layout *row);
+
 /* Whether the version is later than that of any row. */
 bool layout_is_later(unsigned major, unsigned minor);
 
@@ -83,7 +93,7 @@ const struct layout *layout_describe(const struct layout *row, const void *offse
  * Called with the interpreter's lock held and without a pending exception; leaves none. */
 bool layout_confirm(const struct python *python, const void *frame, struct failure *why);
 
-/* Offsets that are the same in all rows: Include/object.h, PyObject.ob_type;
+/* Offsets that are the same in all rows, behind `head`: Include/object.h, PyObject.ob_type;
  * Include/unicodeobject.h (cpython/unicodeobject.h from 3.9), PyASCIIObject.length, .state, and
  * sizeof(PyASCIIObject), where the characters of a compact ASCII string begin. */
 enum {
@@ -94,7 +104,24 @@ enum {
      * sizeof(PyMethodDef). */
     MODULE_DEF_COPY = 32,
     MODULE_DEF_METHODS = 64,
-    CODE_FLAG_NOFREE = 0x40, /* Include/code.h */
+    /* 2.7: Include/stringobject.h, PyStringObject.ob_size and .ob_sval. */
+    STRING_LENGTH = 16,
+    STRING_BYTES = 36,
+    /* 2.7: Include/classobject.h, PyClassObject.cl_dict and .cl_name; Objects/funcobject.c,
+     * staticmethod.sm_callable, classmethod.cm_callable; Objects/descrobject.c,
+     * propertyobject.prop_get. */
+    CLASS_DICT = 24,
+    CLASS_NAME = 32,
+    WRAPPED_FUNCTION = 16,
+    /* Include/object.h: PyTypeObject.tp_name, .tp_basicsize, .tp_dealloc, and in 2.7 .tp_dict. */
+    TYPE_NAME = 24,
+    TYPE_BASIC_SIZE = 32,
+    TYPE_DEALLOC = 48,
+    TYPE_DICT = 264,
+    /* Include/code.h */
+    CODE_FLAG_OPTIMIZED = 0x1,
+    CODE_FLAG_NEWLOCALS = 0x2,
+    CODE_FLAG_NOFREE = 0x40,
 };
 
 #endif

@@ -73,6 +73,43 @@ void name_put_character(struct name *name, uint32_t character)
     name_put_bytes(name, bytes, length);
 }
 
+/* How many bytes, 1 to 4, the UTF-8 character has that `bytes` begins with; 0 when there is none
+ * (RFC 3629, section 4: the shortest form, no surrogates, up to U+10FFFF). */
+static size_t utf8_character(const unsigned char *bytes, size_t length, uint32_t *character)
+{
+    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    unsigned char lead = bytes[0];
+    size_t following = lead < 0x80 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
+    if ((lead >= 0x80 && lead < 0xc0) || lead >= 0xf8 || following >= length)
+        return 0;
+    uint32_t c = following == 0 ? lead : lead & (0x3fu >> following);
+    for (size_t i = 1; i <= following; i++) {
+        if ((bytes[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (bytes[i] & 0x3f);
+    }
+    *character = c;
+    return c < least[following] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : following + 1;
+}
+
+void name_put_foreign_bytes(struct name *name, const char *bytes, size_t length)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *at = (const unsigned char *)bytes, *end = at + length;
+    while (at < end && !name->is_cut) {
+        uint32_t character;
+        size_t count = utf8_character(at, (size_t)(end - at), &character);
+        if (count != 0) {
+            name_put_character(name, character);
+        } else {
+            const char escape[] = {'\\', 'x', digits[*at >> 4], digits[*at & 15]};
+            name_put_bytes(name, escape, sizeof escape);
+            count = 1;
+        }
+        at += count;
+    }
+}
+
 enum name_scope name_scope_of(int code_flags, const char *name)
 {
     enum { OPTIMIZED = 0x1, NEWLOCALS = 0x2 };

@@ -30,6 +30,10 @@ void name_put_character(struct name *name, uint32_t character);
 /* Appends bytes that are a name's already. */
 void name_put_bytes(struct name *name, const char *bytes, size_t length);
 
+/* Appends bytes of any kind, taken for UTF-8 (2.7 has no other strings in its code objects). One
+ * that is no part of a character is written as an escape. */
+void name_put_foreign_bytes(struct name *name, const char *bytes, size_t length);
+
 /* What a code object is to those that it encloses. */
 enum name_scope {
     NAME_SCOPE_MODULE,   /* also what exec and eval compile: adds nothing */

@@ -18,6 +18,11 @@ extern const char *Py_GetVersion(void) __attribute__((weak));
 
 static const char *(*get_version)(void) = Py_GetVersion; /* that of the interpreter, or NULL */
 
+/* Only there in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS). */
+extern void _Py_PrintReferences(FILE *) __attribute__((weak));
+
+static bool traces_references;
+
 #define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
 
 bool python_is_here(void)
@@ -59,6 +64,7 @@ bool python_arrives(const void *caller)
     bool arrives = dl_iterate_phdr(find_object, &definer) != 0 && definer.bias == object.bias;
     if (arrives) {
         get_version = (const char *(*)(void))definer.address;
+        traces_references = dlsym(handle, "_Py_PrintReferences") != NULL;
         dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
     }
     dlclose(handle);
@@ -91,20 +97,23 @@ const struct layout *python_layout(struct failure *why)
     if (layout == NULL)
         failure_set(why, FAILURE_VERSION, 0, "%.*s", (int)strcspn(get_version(), " "),
                     get_version());
+    else if (traces_references || _Py_PrintReferences != NULL)
+        layout = layout_of_traced(layout);
     return layout;
 }
 
 enum {
 #define X(result, name, arguments) SYMBOL_##name,
-    PYTHON_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X) PYTHON_OWN_SUPPORT_FUNCTIONS(X)
+    PYTHON_FUNCTIONS(X) PYTHON_3_FUNCTIONS(X) PYTHON_2_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X)
+        PYTHON_OWN_SUPPORT_FUNCTIONS(X)
 #undef X
 #define X(type, name) SYMBOL_##name,
-        PYTHON_DATA(X)
+            PYTHON_DATA(X) PYTHON_2_DATA(X)
 #undef X
 #define X(name, minor) SYMBOL_##name,
-            PYTHON_OWN_API(X)
+                PYTHON_OWN_API(X)
 #undef X
-                SYMBOL_EVALUATOR,
+                    SYMBOL_EVALUATOR,
     SYMBOL_COUNT
 };
 
@@ -119,6 +128,16 @@ static void adapt(struct elf_symbol *symbols, const struct layout *layout)
     if (!layout->has_own_support) {
         PYTHON_OWN_SUPPORT_FUNCTIONS(X)
     }
+    if (layout->python_2) {
+        PYTHON_3_FUNCTIONS(X)
+    } else {
+        PYTHON_2_FUNCTIONS(X)
+    }
+#undef X
+#define X(type, symbol) symbols[SYMBOL_##symbol].name = NULL;
+    if (!layout->python_2) {
+        PYTHON_2_DATA(X)
+    }
 #undef X
     if (layout->described == NULL)
         symbols[SYMBOL__PyRuntime].name = NULL;
@@ -131,6 +150,9 @@ static void adapt(struct elf_symbol *symbols, const struct layout *layout)
     if (layout->has_new_names) {
         PYTHON_NEW_NAMES(X)
     }
+    if (layout->python_2) {
+        PYTHON_2_NAMES(X)
+    }
 #undef X
 }
 
@@ -140,6 +162,8 @@ static void take(struct python *python, const struct elf_symbol *symbols, uintpt
     (symbols[SYMBOL_##name].address == 0 ? NULL : (void *)(bias + symbols[SYMBOL_##name].address))
 #define X(result, name, arguments) python->name = (result(*) arguments)ADDRESS(name);
     PYTHON_FUNCTIONS(X)
+    PYTHON_3_FUNCTIONS(X)
+    PYTHON_2_FUNCTIONS(X)
     PYTHON_EVALUATOR_FUNCTIONS(X)
     PYTHON_OWN_SUPPORT_FUNCTIONS(X)
 #undef X
@@ -156,6 +180,9 @@ static void take(struct python *python, const struct elf_symbol *symbols, uintpt
     if (python->name == NULL)                                                                      \
         python->name = ADDRESS(name);
     PYTHON_DATA(X)
+    if (python->layout->python_2) {
+        PYTHON_2_DATA(X)
+    }
 #undef X
     python->evaluator = bias + symbols[SYMBOL_EVALUATOR].address;
     python->evaluator_size = symbols[SYMBOL_EVALUATOR].size;
@@ -182,15 +209,16 @@ bool python_find(struct python *python, elf_lookup_function lookup, struct failu
 
     struct elf_symbol symbols[SYMBOL_COUNT] = {
 #define X(result, symbol, arguments) [SYMBOL_##symbol] = {.name = #symbol},
-        PYTHON_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X) PYTHON_OWN_SUPPORT_FUNCTIONS(X)
+        PYTHON_FUNCTIONS(X) PYTHON_3_FUNCTIONS(X) PYTHON_2_FUNCTIONS(X)
+            PYTHON_EVALUATOR_FUNCTIONS(X) PYTHON_OWN_SUPPORT_FUNCTIONS(X)
 #undef X
 #define X(type, symbol) [SYMBOL_##symbol] = {.name = #symbol},
-            PYTHON_DATA(X)
+                PYTHON_DATA(X) PYTHON_2_DATA(X)
 #undef X
 #define X(symbol, since) [SYMBOL_##symbol] = {.name = #symbol},
-                PYTHON_OWN_API(X)
+                    PYTHON_OWN_API(X)
 #undef X
-                    [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
+                        [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
     };
     adapt(symbols, python->layout);
     if (!lookup(path, real_path, SEPARATE_DEBUG_ROOT, symbols, SYMBOL_COUNT, why))
@@ -204,16 +232,13 @@ bool python_find(struct python *python, elf_lookup_function lookup, struct failu
     return python->layout != NULL;
 }
 
-const uint64_t *python_extra_values(const struct python *python, const void *extra)
+bool python_is_string(const struct python *python, const python_object *object)
 {
-    const void *values = (const char *)extra + sizeof(int64_t); /* behind ce_size */
-    return python->layout->extras_indirect ? *(const uint64_t *const *)values : values;
-}
-
-uint64_t python_code_extra(const struct python *python, const python_object *code)
-{
-    const void *extra = python_field(code, python->layout->code_extra);
-    if (extra == NULL || *(const int64_t *)extra <= python->extra_index)
-        return 0;
-    return python_extra_values(python, extra)[python->extra_index];
+    if (object == NULL)
+        return false;
+    const void *type = python_type(python, object);
+    if (!python->layout->python_2)
+        return type == python->PyUnicode_Type;
+    return type == python->PyString_Type ||
+           python->PyType_IsSubtype((python_object *)type, python->PyString_Type);
 }

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 #include <wchar.h>
 
@@ -15,18 +16,13 @@
 typedef struct python_object python_object;
 typedef void *(*python_evaluator)(void);
 
-/* result, name, arguments. All of them are exported by 3.6 to 3.15. */
+/* result, name, arguments. All of them are exported by 2.7 and 3.6 to 3.15. */
 #define PYTHON_FUNCTIONS(X)                                                                        \
     X(python_object *, PyCode_NewEmpty, (const char *file, const char *name, int line))            \
-    X(int, _PyCode_SetExtra, (python_object * code, ssize_t index, void *extra))                   \
-    X(ssize_t, _PyEval_RequestCodeExtraIndex, (void (*free)(void *)))                              \
     X(void, PyErr_Fetch, (python_object * *type, python_object * *value, python_object * *trace))  \
     X(void, PyErr_Restore, (python_object * type, python_object * value, python_object * trace))   \
     X(void, PyErr_Clear, (void))                                                                   \
     X(python_object *, PyErr_Format, (python_object * type, const char *format, ...))              \
-    X(ssize_t, PyUnicode_GetLength, (python_object * string))                                      \
-    X(uint32_t, PyUnicode_ReadChar, (python_object * string, ssize_t index))                       \
-    X(const char *, PyUnicode_AsUTF8AndSize, (python_object * string, ssize_t * size))             \
     X(python_object *, PyUnicode_FromString, (const char *text))                                   \
     X(ssize_t, PyTuple_Size, (python_object * tuple))                                              \
     X(python_object *, PyTuple_GetItem, (python_object * tuple, ssize_t index))                    \
@@ -45,7 +41,6 @@ typedef void *(*python_evaluator)(void);
       (const char *name, python_object *globals, python_object *locals, python_object *from,       \
        int level))                                                                                 \
     X(python_object *, PyImport_GetModuleDict, (void))                                             \
-    X(void *, PyModule_GetDef, (python_object * module))                                           \
     X(python_object *, PyObject_CallMethod,                                                        \
       (python_object * object, const char *name, const char *format, ...))                         \
     X(int, PyType_IsSubtype, (python_object * type, const void *base))                             \
@@ -59,6 +54,25 @@ typedef void *(*python_evaluator)(void);
     X(void, Py_GetArgcArgv, (int *argc, wchar_t ***argv))                                          \
     X(void, Py_IncRef, (python_object * object))                                                   \
     X(void, Py_DecRef, (python_object * object))
+
+/* From 3 on. */
+#define PYTHON_3_FUNCTIONS(X)                                                                      \
+    X(int, _PyCode_SetExtra, (python_object * code, ssize_t index, void *extra))                   \
+    X(ssize_t, _PyEval_RequestCodeExtraIndex, (void (*free)(void *)))                              \
+    X(ssize_t, PyUnicode_GetLength, (python_object * string))                                      \
+    X(uint32_t, PyUnicode_ReadChar, (python_object * string, ssize_t index))                       \
+    X(const char *, PyUnicode_AsUTF8AndSize, (python_object * string, ssize_t * size))             \
+    X(void *, PyModule_GetDef, (python_object * module))
+
+/* 2.7 alone. */
+#define PYTHON_2_FUNCTIONS(X)                                                                      \
+    X(python_object *, PyObject_Str, (python_object * object))                                     \
+    X(int, PyDict_Next,                                                                            \
+      (python_object * dictionary, ssize_t * at, python_object * *key, python_object * *value))    \
+    X(int, PyDict_DelItemString, (python_object * dictionary, const char *key))                    \
+    X(python_object *, PyModule_GetDict, (python_object * module))                                 \
+    X(python_object *, _PyImport_FindExtension, (const char *name, const char *file))              \
+    X(python_object *, _PyImport_FixupExtension, (const char *name, const char *file))
 
 /* From 3.9 on, and needed where the evaluator inlines calls (PEP 523). */
 #define PYTHON_EVALUATOR_FUNCTIONS(X)                                                              \
@@ -100,6 +114,11 @@ struct python_code {
     X(_PyCode_SetExtra, PyUnstable_Code_SetExtra)                                                  \
     X(_PyEval_RequestCodeExtraIndex, PyUnstable_Eval_RequestCodeExtraIndex)
 
+/* And in 2.7. */
+#define PYTHON_2_NAMES(X)                                                                          \
+    X(PyUnicode_FromString, PyString_FromString)                                                   \
+    X(EVALUATOR, PyEval_EvalFrameEx)
+
 /* type, name */
 #define PYTHON_DATA(X)                                                                             \
     X(char, PyCode_Type)                                                                           \
@@ -110,6 +129,18 @@ struct python_code {
     X(python_object *, PyExc_RuntimeError)                                                         \
     X(int, Py_IgnoreEnvironmentFlag)                                                               \
     X(char, _PyRuntime) /* from 3.13 on: _Py_DebugOffsets is its first member */
+
+/* Of 2.7 alone. */
+#define PYTHON_2_DATA(X)                                                                           \
+    X(char, PyString_Type)                                                                         \
+    X(char, PyBaseString_Type)                                                                     \
+    X(char, PyType_Type)                                                                           \
+    X(char, PyClass_Type)                                                                          \
+    X(char, PyDict_Type)                                                                           \
+    X(char, PyStaticMethod_Type)                                                                   \
+    X(char, PyClassMethod_Type)                                                                    \
+    X(char, PyProperty_Type)                                                                       \
+    X(int, Py_VerboseFlag)
 
 /* Include/methodobject.h: PyMethodDef */
 struct method_definition {
@@ -122,16 +153,19 @@ enum { METH_VARARGS = 0x1, METH_NOARGS = 0x4, METH_O = 0x8 };
 
 struct python {
     const struct layout *layout;
-    uintptr_t evaluator;   /* _PyEval_EvalFrameDefault */
+    uintptr_t evaluator;   /* _PyEval_EvalFrameDefault, in 2.7 PyEval_EvalFrameEx */
     size_t evaluator_size; /* bytes of its code */
     ssize_t extra_index;   /* our place in co_extra, known at the first frame */
 #define X(result, name, arguments) result(*name) arguments;
     PYTHON_FUNCTIONS(X)
+    PYTHON_3_FUNCTIONS(X)
+    PYTHON_2_FUNCTIONS(X)
     PYTHON_EVALUATOR_FUNCTIONS(X)
     PYTHON_OWN_SUPPORT_FUNCTIONS(X)
 #undef X
 #define X(type, name) type *name;
     PYTHON_DATA(X)
+    PYTHON_2_DATA(X)
 #undef X
     struct python_code own_api[PYTHON_OWN_API_COUNT];
 };
@@ -151,22 +185,12 @@ typedef bool (*elf_lookup_function)(const char *path, const char *real_path, con
                                     struct elf_symbol *symbols, size_t count, struct failure *why);
 bool python_find(struct python *python, elf_lookup_function lookup, struct failure *why);
 
-/* The row for the interpreter's own version, NULL with `why` when it is not known. */
+/* The row for the interpreter's own version and build, NULL with `why` when it is not known. */
 const struct layout *python_layout(struct failure *why);
 
 /* Whether the interpreter's own perf support is to do it: because PYPERF_NATIVE says so, or because
  * the version is later than all that are known here. */
 bool python_is_left_alone(void);
-
-/* The characters of a string object that holds ASCII alone, NUL terminated; NULL for any other. */
-static inline const char *python_ascii(const struct python *python, const python_object *string)
-{
-    const char *bytes = (const char *)string;
-    uint8_t state = python->layout->unicode_ascii_state;
-    return ((uint8_t)bytes[UNICODE_STATE] & state) == state
-               ? bytes + python->layout->unicode_ascii_data
-               : NULL;
-}
 
 /* Reads a pointer-sized or other field of an object. */
 static inline python_object *python_field(const void *object, size_t offset)
@@ -177,6 +201,37 @@ static inline python_object *python_field(const void *object, size_t offset)
 static inline int32_t python_int(const void *object, size_t offset)
 {
     return *(const int32_t *)((const char *)object + offset);
+}
+
+static inline const void *python_type(const struct python *python, const python_object *object)
+{
+    return python_field(object, python->layout->head + OBJECT_TYPE);
+}
+
+/* Whether a string of a code object is one of this version's: in 2.7 bytes. */
+bool python_is_string(const struct python *python, const python_object *object);
+
+/* The bytes of a string object of 2.7, NUL terminated, and how many they are. */
+static inline const char *python_bytes(const struct python *python, const python_object *string,
+                                       size_t *length)
+{
+    const char *bytes = (const char *)string;
+    memcpy(length, bytes + python->layout->head + STRING_LENGTH, sizeof *length);
+    return bytes + python->layout->head + STRING_BYTES;
+}
+
+/* The characters of a string object that holds ASCII alone, NUL terminated; NULL for any other. In
+ * 2.7 whatever bytes it holds. */
+static inline const char *python_ascii(const struct python *python, const python_object *string)
+{
+    const char *bytes = (const char *)string;
+    size_t length;
+    if (python->layout->python_2)
+        return python_bytes(python, string, &length);
+    uint8_t state = python->layout->unicode_ascii_state;
+    return ((uint8_t)bytes[python->layout->head + UNICODE_STATE] & state) == state
+               ? bytes + python->layout->unicode_ascii_data
+               : NULL;
 }
 
 /* A frame's pointer to its code object without the tags that it may have. */
@@ -191,12 +246,5 @@ static inline python_object *python_frame_code(const struct python *python, cons
 {
     return python_untag(python, python_field(frame, python->layout->frame_code));
 }
-
-/* The values of a co_extra, which is not NULL. */
-const uint64_t *python_extra_values(const struct python *python, const void *extra);
-
-/* The value in our place of a code object's co_extra, 0 when there is none; the same that hook.S
- * reads. */
-uint64_t python_code_extra(const struct python *python, const python_object *code);
 
 #endif

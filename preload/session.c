@@ -15,6 +15,7 @@
 #include "../trampoline/detour.h"
 #include "../trampoline/hook.h"
 #include "../trampoline/near_memory.h"
+#include "code_values.h"
 #include "elf_lookup.h"
 #include "evaluator.h"
 #include "functions.h"
@@ -72,7 +73,7 @@ static void life_ended(void)
 static bool confirm(const void *frame)
 {
     struct failure why;
-    session.python.extra_index = session.python._PyEval_RequestCodeExtraIndex(NULL);
+    code_values_begin();
     if (!layout_confirm(&session.python, frame, &why)) {
         session.state = SESSION_REFUSED;
         profile_deactivate();
@@ -208,6 +209,8 @@ static uintptr_t plan(void *companion, struct failure *why)
         return failure_set(why, FAILURE_COMPANION, 0, "%s", dlerror());
     if (!python_find(&session.python, lookup, why))
         return 0;
+    if (!code_values_start(&session.python, why))
+        return 0;
     session.page = near_memory_reserve(session.python.evaluator, DETOUR_PAGE_SIZE, why);
     if (session.page == 0)
         return 0;
@@ -260,7 +263,8 @@ void session_start(void)
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
     report_remember_stderr();
-    toggle_start(python_is_left_alone());
+    const struct layout *layout = python_layout(NULL);
+    toggle_start(python_is_left_alone(), layout != NULL && layout->python_2);
     if (!python_is_left_alone() && !install(&why))
         report_refusal(&why);
     errno = saved;

@@ -7,9 +7,6 @@
 #include "own_support.h"
 #include "profile.h"
 
-/* Include/object.h: PyTypeObject.tp_name */
-enum { TYPE_NAME = 24 };
-
 static const struct python *python;
 
 static python_object *none(void)
@@ -17,21 +14,38 @@ static python_object *none(void)
     return python->Py_BuildValue("");
 }
 
+static python_object *activate_named(const char *text, size_t length);
+
 static python_object *activate(python_object *self, python_object *backend)
 {
     (void)self;
-    python_object *type = python_field(backend, OBJECT_TYPE);
-    if (!python->PyType_IsSubtype(type, python->PyUnicode_Type)) {
-        const char *name = (const char *)python_field(type, TYPE_NAME);
+    python_object *type = (python_object *)python_type(python, backend);
+    bool python_2 = python->layout->python_2;
+    if (!python->PyType_IsSubtype(type,
+                                  python_2 ? python->PyBaseString_Type : python->PyUnicode_Type)) {
+        const char *name = (const char *)python_field(type, python->layout->head + TYPE_NAME);
         return python->PyErr_Format(*python->PyExc_TypeError,
                                     "activate_stack_trampoline() argument must be str, not %.50s",
                                     strcmp(name, "NoneType") == 0 ? "None" : name);
     }
-    ssize_t length;
-    const char *text = python->PyUnicode_AsUTF8AndSize(backend, &length);
-    if (text == NULL)
+    if (!python_2) {
+        ssize_t length;
+        const char *text = python->PyUnicode_AsUTF8AndSize(backend, &length);
+        return text == NULL ? NULL : activate_named(text, (size_t)length);
+    }
+    size_t length;
+    python_object *string = python->PyObject_Str(backend); /* encodes unicode */
+    if (string == NULL)
         return NULL;
-    if (strlen(text) != (size_t)length)
+    const char *text = python_bytes(python, string, &length);
+    python_object *result = activate_named(text, length);
+    python->Py_DecRef(string);
+    return result;
+}
+
+static python_object *activate_named(const char *text, size_t length)
+{
+    if (strlen(text) != length)
         return python->PyErr_Format(*python->PyExc_ValueError, "embedded null character");
     if (own_support_is_excluded(python))
         return python->PyErr_Format(*python->PyExc_ValueError,
@@ -84,6 +98,20 @@ static const struct method_definition added[] = {
 };
 enum { ADDED = sizeof added / sizeof added[0] };
 
+/* 2.7 takes a docstring as it is. */
+static struct method_definition added_to_2[ADDED] = {
+    {"activate_stack_trampoline", activate, METH_O,
+     "activate_stack_trampoline(backend)\n\n"
+     "Activate stack profiler trampoline *backend*."},
+    {"deactivate_stack_trampoline", deactivate, METH_NOARGS,
+     "deactivate_stack_trampoline()\n\n"
+     "Deactivate the current stack profiler trampoline backend.\n\n"
+     "If no stack profiler is activated, this function has no effect."},
+    {"is_stack_trampoline_active", is_active, METH_NOARGS,
+     "is_stack_trampoline_active() -> bool\n\n"
+     "Return *True* if a stack profiler trampoline is active."},
+};
+
 static struct method_definition *find_method(struct method_definition *table, const char *name)
 {
     while (table->name != NULL && strcmp(table->name, name) != 0)
@@ -120,8 +148,10 @@ static bool add_to_module(python_object *module, python_object *copy,
                           struct method_definition *method)
 {
     python_object *module_name = python->PyUnicode_FromString("sys");
+    /* In 2.7 the functions of a module belong to nobody (Python/modsupport.c, Py_InitModule4). */
+    python_object *self = python->layout->python_2 ? NULL : module;
     python_object *function =
-        module_name == NULL ? NULL : python->PyCFunction_NewEx(method, module, module_name);
+        module_name == NULL ? NULL : python->PyCFunction_NewEx(method, self, module_name);
     bool done = function != NULL && python->PySys_SetObject(method->name, function) == 0 &&
                 (copy == NULL || python->PyDict_SetItemString(copy, method->name, function) == 0);
     if (module_name != NULL)
@@ -131,13 +161,38 @@ static bool add_to_module(python_object *module, python_object *copy,
     return done;
 }
 
+/* Nobody has a pointer to 2.7's copy of the first interpreter's module dictionary. But a module can
+ * be made from it, under another name and for as long as this takes; that one is completed, and
+ * another copy made of it. Not with -v, which would show it. */
+static bool add_to_python_2(python_object *module)
+{
+    static const char passing[] = "sys.activate_stack_trampoline";
+    python_object *maker =
+        *python->Py_VerboseFlag != 0 ? NULL : python->_PyImport_FindExtension(passing, "sys");
+    python_object *dictionary = maker == NULL ? NULL : python->PyModule_GetDict(maker);
+    bool done = true;
+    for (size_t i = 0; i < ADDED; i++)
+        done = done && add_to_module(module, dictionary, &added_to_2[i]);
+    if (maker == NULL)
+        return done;
+    done = done && python->_PyImport_FixupExtension(passing, "sys") != NULL;
+    return python->PyDict_DelItemString(python->PyImport_GetModuleDict(), passing) == 0 && done;
+}
+
 bool sys_functions_add(const struct python *interpreter)
 {
-    if (python != NULL)
+    /* 2.7 makes each life's sys of nothing. */
+    if (python != NULL && !python->layout->python_2)
         return true;
     python = interpreter;
     python_object *module = python->PyImport_AddModule("sys");
+    if (python->layout->python_2) {
+        bool added_to_all = module != NULL && add_to_python_2(module);
+        python->PyErr_Clear();
+        return added_to_all;
+    }
     char *definition = module == NULL ? NULL : python->PyModule_GetDef(module);
+    definition = definition == NULL ? NULL : definition + python->layout->head;
     struct method_definition *table = NULL;
     if (definition != NULL && python_field(definition, MODULE_DEF_METHODS) != NULL)
         table = extended_table(

@@ -6,7 +6,8 @@
  * those are made while nobody is looking. So they are put where CPython itself makes sys modules
  * from: the module definition's table of methods (used by 3.9 and later, and whenever the first
  * interpreter is made), and the copy of the first interpreter's module dictionary, from which
- * sub-interpreters get theirs to 3.8 (Python/import.c, _PyImport_FindExtensionObject). */
+ * sub-interpreters get theirs to 3.8 (Python/import.c, _PyImport_FindExtensionObject). 2.7 has such
+ * a copy alone (_PyImport_FindExtension). */
 #ifndef PYPERF_SYS_FUNCTIONS_H
 #define PYPERF_SYS_FUNCTIONS_H
 

@@ -87,7 +87,7 @@ int toggle_signal(const char *value)
     return is_for_users ? number : 0;
 }
 
-void toggle_start(bool left_alone)
+void toggle_start(bool left_alone, bool fails_calls)
 {
     const char *value = getenv("PYPERF_TOGGLE_SIGNAL");
     if (value == NULL || *value == '\0')
@@ -96,6 +96,11 @@ void toggle_start(bool left_alone)
         report(NOT_USED "the interpreter's own perf support is left alone (PYPERF_NATIVE, or a "
                         "Python that is later than libpyperf); the signal does what it does "
                         "without us");
+        return;
+    }
+    if (fails_calls) {
+        report(NOT_USED "in Python 2 a signal's handler makes the program's system calls fail "
+                        "(EINTR); the signal does what it does without us");
         return;
     }
     signal_number = toggle_signal(value);

@@ -11,9 +11,10 @@
  * those that the kernel, terminals, timers and service managers send mean something else. */
 int toggle_signal(const char *value);
 
-/* At start: reads the environment. Where the interpreter is left alone (python.h), or the value
- * cannot be used, that is said in one line, and there is no toggle. */
-void toggle_start(bool left_alone);
+/* At start: reads the environment. Where the interpreter is left alone (python.h), or system calls
+ * that a signal interrupts would fail in the program, or the value cannot be used, that is said in
+ * one line, and there is no toggle. */
+void toggle_start(bool left_alone, bool fails_calls);
 
 /* Whether the process is to have one: when it cannot, the user is told, because the signal would
  * then end the program. */

@@ -9,15 +9,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hook_variants.h"
+
+/* A code object and what would stand in its co_extra. Its entry is the one whose number is in the
+ * lowest HOOK_CODE_BITS of its address above HOOK_CODE_SHIFT. */
+struct hook_code {
+    uintptr_t code; /* 0: none */
+    uint64_t value;
+};
+enum { HOOK_CODES = 1 << HOOK_CODE_BITS };
+
 /* What the assembly reads. `tag` is written under the interpreter's lock. */
 struct hook_state {
-    uint64_t tag;  /* what the high bits of a value must be to hold a slot: HOOK_TAG(n) */
-    uint64_t mask; /* those bits */
+    uint64_t tag;            /* what the high bits of a value must be to hold a slot: HOOK_TAG(n) */
+    uint64_t mask;           /* those bits */
+    struct hook_code *codes; /* HOOK_CODES of them, where code objects have no co_extra */
 };
 extern struct hook_state hook_state;
 
 _Static_assert(offsetof(struct hook_state, tag) == 0, "hook.S: TAG");
 _Static_assert(offsetof(struct hook_state, mask) == 8, "hook.S: MASK");
+_Static_assert(offsetof(struct hook_state, codes) == 16, "hook.S: CODES");
+_Static_assert(offsetof(struct hook_code, code) == 0, "hook.S: compares it");
+_Static_assert(offsetof(struct hook_code, value) == 8, "hook.S: CODE_VALUE");
+_Static_assert(sizeof(struct hook_code) == 1 << HOOK_CODE_SIZE_BITS, "hook.S: the entry's address");
 
 /* The tags. A value in co_extra is HOOK_TAG(n) | address. User addresses have 47 bits (without the
  * 57-bit ones, which the kernel gives only to those who ask). */

@@ -62,6 +62,7 @@ class Suite:
         self.jitdump = jitdump
         permitted = subprocess.call(OWN_TMP + ["true"], stderr=subprocess.DEVNULL) == 0
         self.own_tmp = OWN_TMP if permitted else []
+        self.is_python_2 = interpreter.series == interpreters.PYTHON_2
 
     def left_out(self, module):
         first, last, tests, _ = LEFT_OUT.get(module, ((9,), (0,), (), ""))
@@ -91,8 +92,11 @@ class Suite:
         return shown == b"True\n"
 
     def list_modules(self):
+        words = ["-m", "test", "--list-tests"]
+        if self.is_python_2:
+            words = ["-c", "import test.regrtest as r; print('\\n'.join(r.findtests()))"]
         listed = subprocess.run(
-            [self.interpreter.path, "-m", "test", "--list-tests"],
+            [self.interpreter.path] + words,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
@@ -105,7 +109,8 @@ class Suite:
         """PASSED, FAILED, SKIPPED or LATE, and what was printed."""
         folder = tempfile.mkdtemp(prefix="pyperf-", dir="/var/tmp")
         command = self.own_tmp + [self.interpreter.path] + options
-        command += ["-m", "test", "-W", "-u", RESOURCES]
+        command += ["-m"] + (["test.regrtest", "-w"] if self.is_python_2 else ["test", "-W"])
+        command += ["-u", RESOURCES]
         for test in self.left_out(module):
             command += ["-i", test]
         command += [module]

@@ -5,6 +5,7 @@ next. Whatever is printed is compared with a run without libpyperf."""
 
 import itertools
 import os
+import re
 
 import jitdump_parser
 import perf
@@ -62,7 +63,12 @@ def run_lives(bench, program, steps, support="1"):
     more = {"PYTHONHOME": home_of(bench), STATES: os.path.join(bench.folder, "states")}
     plain = switch_environment(bench, None, preload=False, **more)
     expected = bench.run([program] + steps, dict(plain, **{STATES: os.devnull}))
-    return bench.run([program] + steps, switch_environment(bench, support, **more)), expected
+    done = bench.run([program] + steps, switch_environment(bench, support, **more))
+    for one in (done, expected):
+        # 2.7 says of destructors that they came too late, where, and one into another.
+        if bench.version == (2, 7):
+            one.err = "".join(sorted(re.sub("at 0x[0-9a-f]+", "at 0x", one.err)))
+    return done, expected
 
 
 def names_of_life(bench, pid, path):

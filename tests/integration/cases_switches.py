@@ -9,6 +9,8 @@ import itertools
 import os
 
 import harness
+import interpreters
+import python_2
 from harness import case
 from outcome import (
     JITDUMP,
@@ -79,6 +81,8 @@ def applies(bench, support, jit, expected):
 
 
 def look_at_row(bench, support, jit, words, expected, preload=True, program=("-c", PROGRAM)):
+    if bench.version == interpreters.PYTHON_2 and python_2.has_no(words):
+        return
     if not preload and not applies(bench, support, jit, expected):
         return
     environment = switch_environment(bench, support, jit, preload=preload)

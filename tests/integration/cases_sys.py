@@ -228,11 +228,12 @@ def sys_at_first_line(bench):
 
 
 AGAIN = """
-import sys, importlib
+import sys
+if sys.version_info > (3,): from importlib import reload
 names = %r
-wanted = ["intern", "getrefcount"] + list(names)
+wanted = ["exc_info", "getrefcount"] + list(names)
 def there(module): return [hasattr(module, name) for name in wanted]
-importlib.reload(sys)
+reload(sys)
 print(there(sys))
 del sys.modules["sys"]
 import sys as other

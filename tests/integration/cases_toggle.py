@@ -84,7 +84,8 @@ ENTRY = """
 import ctypes, json, sys
 LENGTH = 32
 api = ctypes.pythonapi
-address = ctypes.cast(api._PyEval_EvalFrameDefault, ctypes.c_void_p).value
+name = "_PyEval_EvalFrameDefault" if sys.version_info > (3,) else "PyEval_EvalFrameEx"
+address = ctypes.cast(getattr(api, name), ctypes.c_void_p).value
 for line in open("/proc/self/maps"):
     fields = line.split(None, 5)
     start, end = (int(part, 16) for part in fields[0].split("-"))

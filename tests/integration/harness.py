@@ -15,6 +15,7 @@ import tempfile
 import traceback
 
 import interpreters
+import python_2
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PROGRAMS = os.path.join(HERE, "programs")
@@ -92,10 +93,19 @@ class Bench:
     # running programs
 
     def program(self, name):
-        return os.path.join(PROGRAMS, name)
+        if self.version != interpreters.PYTHON_2 or not name.endswith(".py"):
+            return os.path.join(PROGRAMS, name)
+        older = os.path.join(PROGRAMS, "python_2", name)
+        if os.path.exists(older):
+            return older
+        with open(os.path.join(PROGRAMS, name), encoding="utf-8") as program:
+            os.makedirs(os.path.join(self.folder, "programs"), exist_ok=True)
+            return self.write(os.path.join("programs", name), program.read())
 
     def write(self, name, text):
         path = os.path.join(self.folder, name)
+        if self.version == interpreters.PYTHON_2 and name.endswith(".py"):
+            text = python_2.translated(text)
         with open(path, "w", encoding="utf-8") as out:
             out.write(text)
         return path
@@ -117,11 +127,14 @@ class Bench:
     def start(self, command, environment=None, **more):
         """A process whose pid has no files of a predecessor."""
         more.setdefault("stdin", subprocess.DEVNULL)
+        environment = self.environment() if environment is None else environment
+        if self.version == interpreters.PYTHON_2 and self.python in command:
+            command, environment = python_2.asked_for(command, environment)
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=self.environment() if environment is None else environment,
+            env=environment,
             cwd=self.folder,
             preexec_fn=remove_own_files,
             encoding="utf-8",
@@ -203,6 +216,7 @@ def remove_own_files():
 # NATIVE: those supported ones that have perf support of their own, which ours takes the place of.
 # OLDER: the supported ones that have none, so that it does not step in where ours declines.
 SUPPORTED, NATIVE, OLDER, OTHERS, LIBRARY = "supported", "native", "older", "others", "library"
+PYTHON_2 = "2.7"
 
 # What a case may need that a machine may be without, and how the user says so.
 NOT_NEEDED = (
@@ -220,6 +234,8 @@ class Case:
     def applies_to(self, interpreter):
         if interpreter is None:
             return self.kind == LIBRARY
+        if self.kind == PYTHON_2:
+            return interpreter.series == interpreters.PYTHON_2
         if self.kind in (NATIVE, OLDER):
             return interpreter.supported and interpreter.native == (self.kind == NATIVE)
         return self.kind == (SUPPORTED if interpreter.supported else OTHERS)
@@ -253,6 +269,8 @@ def run_case(one, interpreter, build, tally):
         return
     bench = Bench(one.name, interpreter, build, tally)
     try:
+        if bench.version == interpreters.PYTHON_2 and python_2.left_out(one.name):
+            raise Skip(python_2.left_out(one.name))
         one.function(bench)
     except Skip as why:
         tally.skip("%s, %s: %s" % (tally.label, one.name, why))

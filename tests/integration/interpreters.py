@@ -18,6 +18,7 @@ print('debug' if hasattr(sys, 'gettotalrefcount') else 'release')
 """
 
 SUPPORTED = ((3, 6), (3, 15))
+PYTHON_2 = (2, 7)  # supported as well
 NATIVE = (3, 12)  # the first with perf support of its own
 WANTED = [((3, minor), "shared") for minor in range(6, 14)] + [((3, 11), "static")]
 # Of these any build will do.
@@ -40,8 +41,8 @@ class Interpreter:
             raise ValueError("%s is not a Python interpreter that runs" % path)
         self.implementation, version, self.kind, build = answer
         self.version = tuple(int(part) for part in version.split("."))
-        self.release = build == "release" and self.implementation == "CPython"
-        self.label = "python%s %s" % (version, self.kind)
+        self.debug = build == "debug"
+        self.label = "python%s %s" % (version, self.kind) + (" debug" if self.debug else "")
 
     @property
     def series(self):
@@ -49,7 +50,7 @@ class Interpreter:
 
     @property
     def supported(self):
-        return SUPPORTED[0] <= self.series <= SUPPORTED[1]
+        return self.series == PYTHON_2 or SUPPORTED[0] <= self.series <= SUPPORTED[1]
 
     @property
     def native(self):
@@ -82,7 +83,7 @@ def candidates():
 
 
 def find():
-    """Every CPython release build, oldest first, and a list of (path, why it was left out)."""
+    """Every CPython, oldest first, and a list of (path, why it was left out)."""
     found, left_out, seen = [], [], set()
     for path in candidates():
         real = os.path.realpath(path)
@@ -94,11 +95,11 @@ def find():
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             left_out.append((path, str(error)))
             continue
-        if interpreter.release:
+        if interpreter.implementation == "CPython":
             found.append(interpreter)
         else:
-            left_out.append((path, "not a release build of CPython"))
-    found.sort(key=lambda one: (one.version, one.kind, one.path))
+            left_out.append((path, "not CPython"))
+    found.sort(key=lambda one: (one.version, one.kind, one.debug, one.path))
     return found, left_out
 
 

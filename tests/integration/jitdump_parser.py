@@ -51,7 +51,7 @@ class Dump:
 
     def read(self, offset):
         while offset < len(self.data):
-            record = Record(*self.unpack(PREFIX, offset), offset)
+            record = Record(*(self.unpack(PREFIX, offset) + (offset,)))
             if record.kind >= len(NAMES):
                 raise Damaged("record %d at %d" % (record.kind, offset))
             if offset + record.size > len(self.data):

@@ -77,7 +77,8 @@ def headers(bench):
 
 def shared_library(bench):
     """The path of its libpython; the case is skipped where there is none."""
-    folder, name = configuration(bench, "LIBDIR", "LDVERSION")
+    folder, name, version = configuration(bench, "LIBDIR", "LDVERSION", "VERSION")
+    name = version if name == "None" else name  # 2.7
     # Debian says /usr/lib.
     for place in (folder, "/usr/lib/%s" % configuration(bench, "MULTIARCH")[0]):
         path = os.path.join(place, "libpython%s.so" % name)

@@ -30,6 +30,7 @@ import cases_children
 import cases_confined
 import cases_conformance
 import cases_doctor
+import cases_dropped
 import cases_effects
 import cases_evaluators
 import cases_faults
@@ -45,6 +46,7 @@ import cases_lives
 import cases_locked
 import cases_map
 import cases_pyperf_run
+import cases_python_2
 import cases_refusal
 import cases_signals
 import cases_stacks
@@ -69,6 +71,7 @@ MODULES = (
     cases_effects,
     cases_files,
     cases_refusal,
+    cases_python_2,
     cases_pyperf_run,
     cases_doctor,
     cases_table,
@@ -82,6 +85,7 @@ MODULES = (
     cases_hostile,
     cases_lives,
     cases_growth,
+    cases_dropped,
     cases_signals,
     cases_unwound,
     cases_locked,

@@ -25,6 +25,7 @@ extern uint64_t hook_arrived_from;
 
 enum { TAG = 0x4007 };
 
+/* An entry of hook_state.codes is found by bits of the code object's address above the seventh. */
 static struct {
     uint64_t frame[32], code[32], extra[16], values[16];
 } world;
@@ -71,8 +72,17 @@ uintptr_t hook_resolve(void *frame)
     return resolve.answer;
 }
 
+static struct hook_code codes[HOOK_CODES];
+
+static struct hook_code *entry_of(const void *code)
+{
+    return &codes[(uintptr_t)code / 128 % 65536];
+}
+
 static uint64_t *our_value(const struct variant *variant)
 {
+    if (variant->code_extra == 0)
+        return &entry_of(world.code)->value;
     return variant->indirect ? &world.values[0] : &world.extra[1];
 }
 
@@ -82,7 +92,12 @@ static void make_world(const struct variant *variant)
     memset(&world, 0x5a, sizeof world);
     hook_state.tag = HOOK_TAG(TAG);
     world.frame[variant->frame_code / 8] = (uintptr_t)world.code;
-    world.code[variant->code_extra / 8] = (uintptr_t)world.extra;
+    memset(codes, 0, sizeof codes);
+    hook_state.codes = codes;
+    if (variant->code_extra == 0)
+        entry_of(world.code)->code = (uintptr_t)world.code;
+    else
+        world.code[variant->code_extra / 8] = (uintptr_t)world.extra;
     world.extra[0] = 1;
     if (variant->indirect)
         world.extra[1] = (uintptr_t)world.values;
@@ -145,7 +160,18 @@ END_TEST
 /* What must lead to C, each as a change of a world that would not. */
 static void no_extra(const struct variant *variant)
 {
-    world.code[variant->code_extra / 8] = 0;
+    if (variant->code_extra == 0)
+        entry_of(world.code)->code = 0;
+    else
+        world.code[variant->code_extra / 8] = 0;
+}
+/* Where there is no co_extra: the place is that of a code object 8 MiB further. */
+static void another_code(const struct variant *variant)
+{
+    if (variant->code_extra == 0)
+        entry_of(world.code)->code += (uintptr_t)HOOK_CODES << HOOK_CODE_SHIFT;
+    else
+        no_extra(variant);
 }
 static void no_memory(const struct variant *variant)
 {
@@ -200,9 +226,9 @@ static const struct detour_to_c {
     {                                                                                              \
 #name, name                                                                                \
     }
-    CHANGE(no_extra),        CHANGE(no_memory),       CHANGE(zero),     CHANGE(stranger_pointer),
-    CHANGE(stranger_number), CHANGE(all_ones),        CHANGE(untagged), CHANGE(stale_tag),
-    CHANGE(lowest_tag_bit),  CHANGE(highest_tag_bit), CHANGE(new_tag),
+    CHANGE(no_extra),         CHANGE(another_code),    CHANGE(no_memory),       CHANGE(zero),
+    CHANGE(stranger_pointer), CHANGE(stranger_number), CHANGE(all_ones),        CHANGE(untagged),
+    CHANGE(stale_tag),        CHANGE(lowest_tag_bit),  CHANGE(highest_tag_bit), CHANGE(new_tag),
 };
 
 static void check_slow(const struct variant *variant, void (*entry)(void), const char *change)
@@ -281,6 +307,9 @@ START_TEST(finds_exactly)
             hook_find(v->argument, 8, v->code_extra, v->indirect, v->floor, v->tagged));
         ck_assert_ptr_null(
             hook_find(v->argument, v->frame_code, 8, v->indirect, v->floor, v->tagged));
+        if (v->code_extra != 0)
+            ck_assert_ptr_ne(
+                hook_find(v->argument, v->frame_code, 0, v->indirect, v->floor, v->tagged), hook);
         ck_assert_ptr_ne(
             hook_find(v->argument, v->frame_code, v->code_extra, !v->indirect, v->floor, v->tagged),
             hook);

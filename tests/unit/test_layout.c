@@ -130,8 +130,32 @@ START_TEST(other_rows_are_as_they_are)
 }
 END_TEST
 
+/* Debug builds have two pointers before each object. 2.7's offsets, as its headers say with
+ * Py_DEBUG. */
+START_TEST(objects_in_a_list)
+{
+    const struct layout *row = layout_find(2, 7), *traced = layout_of_traced(row);
+    ck_assert(row->head == 0 && traced->head == 16 && traced->python_2);
+    ck_assert_uint_eq(traced->frame_code, 48);
+    ck_assert_uint_eq(traced->code_flags, 44);
+    ck_assert_uint_eq(traced->code_firstlineno, 112);
+    ck_assert_uint_eq(traced->code_consts, 56);
+    ck_assert_uint_eq(traced->code_names, 64);
+    ck_assert_uint_eq(traced->code_filename, 96);
+    ck_assert_uint_eq(traced->code_name, 104);
+    ck_assert_uint_eq(traced->function_code, 32);
+    ck_assert_uint_eq(traced->function_qualname, 72);
+    ck_assert_uint_eq(traced->code_extra, 0);
+    ck_assert_uint_eq(traced->code_qualname, 0);
+    for (int i = 0; i < 2; i++, row = traced)
+        ck_assert_ptr_nonnull(hook_find(0, row->frame_code, 0, false, false, false));
+}
+END_TEST
+
 START_TEST(knows_no_neighbours)
 {
+    ck_assert_ptr_null(layout_find(2, 6));
+    ck_assert_ptr_null(layout_find(3, 0));
     ck_assert_ptr_null(layout_find(3, 5));
     ck_assert_ptr_null(layout_find(3, 16));
     ck_assert_ptr_null(layout_find(4, 0));
@@ -143,6 +167,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {takes_what_the_interpreter_says, refuses_what_is_not_its_own,
-                                  other_rows_are_as_they_are, knows_no_neighbours};
+                                  other_rows_are_as_they_are, objects_in_a_list,
+                                  knows_no_neighbours};
     return run_suite("layout", tests, LENGTH_OF(tests));
 }

@@ -212,11 +212,55 @@ START_TEST(knows_scopes)
 }
 END_TEST
 
+/* Bytes of whatever encoding: RFC 3629, section 3, and what it forbids. */
+static const struct bytes {
+    const char *bytes, *expected;
+} foreign[] = {
+    {"", ""},
+    {"plain", "plain"},
+    {"a\nb\x1b", "a\\nb\\x1b"},
+    {"\xc3\xa9", "\xc3\xa9"},
+    {"\xe2\x82\xac\xf0\x9f\x90\x8d", "\xe2\x82\xac\xf0\x9f\x90\x8d"},
+    {"\xc2\x85", "\\x85"},
+    {"\xe2\x80\xa8", "\\u2028"},
+    {"\xe9t\xe9", "\\xe9t\\xe9"}, /* Latin-1 */
+    {"\x80\xbf", "\\x80\\xbf"},
+    {"\xc0\x80", "\\xc0\\x80"},                            /* not the shortest form */
+    {"\xe0\x80\xaf", "\\xe0\\x80\\xaf"},                   /* nor this */
+    {"\xf0\x80\x80\xaf", "\\xf0\\x80\\x80\\xaf"},          /* nor this */
+    {"\xed\xa0\x80", "\\xed\\xa0\\x80"},                   /* a surrogate */
+    {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},          /* beyond U+10FFFF */
+    {"\xf8\x88\x80\x80\x80", "\\xf8\\x88\\x80\\x80\\x80"}, /* five bytes */
+    {"\xff\xfe", "\\xff\\xfe"},
+    {"x\xe2\x82", "x\\xe2\\x82"}, /* cut off */
+    {"\xe2y", "\\xe2y"},
+    {"\xc3\xc3\xa9", "\\xc3\xc3\xa9"},
+};
+
+START_TEST(bytes_that_may_be_utf8)
+{
+    for (size_t i = 0; i < LENGTH_OF(foreign); i++) {
+        start();
+        name_put_foreign_bytes(&name, foreign[i].bytes, strlen(foreign[i].bytes));
+        ck_assert_str_eq(text_of(&name), foreign[i].expected);
+    }
+    start();
+    name_put_foreign_bytes(&name, "a\0b", 3);
+    ck_assert_str_eq(text_of(&name), "a\\x00b");
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
-        puts_characters,       never_a_control_character, cuts_at_its_limit,           knows_scopes,
-        cuts_characters_whole, joins_enclosing_names,     takes_nothing_after_the_cut,
+        bytes_that_may_be_utf8,
+        puts_characters,
+        never_a_control_character,
+        cuts_at_its_limit,
+        knows_scopes,
+        cuts_characters_whole,
+        joins_enclosing_names,
+        takes_nothing_after_the_cut,
     };
     return run_suite("names", tests, LENGTH_OF(tests));
 }

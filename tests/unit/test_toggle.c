@@ -74,7 +74,7 @@ static const char *said_by_start(bool left_alone)
     int saved = dup(STDERR_FILENO);
     int file = open(in_folder("said"), O_CREAT | O_TRUNC | O_WRONLY, 0600);
     dup2(file, STDERR_FILENO);
-    toggle_start(left_alone);
+    toggle_start(left_alone, false);
     dup2(saved, STDERR_FILENO);
     close(file);
     close(saved);

@@ -2,9 +2,12 @@
 page, as JSON."""
 import ctypes
 import json
+import sys
+from binascii import hexlify
 
 LENGTH = 32
-evaluator = ctypes.pythonapi._PyEval_EvalFrameDefault
+name = "_PyEval_EvalFrameDefault" if sys.version_info > (3,) else "PyEval_EvalFrameEx"
+evaluator = getattr(ctypes.pythonapi, name)
 address = ctypes.cast(evaluator, ctypes.c_void_p).value
 with open("/proc/self/maps") as maps:
     for line in maps:
@@ -16,4 +19,4 @@ with open(fields[5].rstrip("\n"), "rb") as file:
     file.seek(address - start + int(fields[2], 16))
     original = file.read(LENGTH)
 found = ctypes.string_at(address, LENGTH)
-print(json.dumps({"memory": found.hex(), "file": original.hex(), "rights": fields[1]}))
+print(json.dumps(dict(memory=hexlify(found).decode(), file=hexlify(original).decode(), rights=fields[1])))

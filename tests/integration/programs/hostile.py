@@ -35,7 +35,7 @@ def replace(make):
 
 def truncate():
     for path in PATHS:
-        os.truncate(path, 0)
+        open(path, "r+b").truncate(0)
 
 
 def write_own_file(path):

@@ -21,6 +21,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#if PY_MAJOR_VERSION == 2
+#define Py_FinalizeEx()     (Py_Finalize(), 0)
+#define PyUnicode_AsUTF8(s) PyString_AsString(s)
+#endif
+
 enum { STORM_THREADS = 8, STORM_INTERPRETERS = 5, NAMES = 128 };
 
 static PyThreadState *first_state, *states[NAMES]; /* by the first letter */

@@ -1,11 +1,15 @@
 """Threads that end in the middle of Python functions: by pthread_exit and pthread_cancel, called or
 waited for without the interpreter's lock. Argument: which way. What they leave is never freed."""
-import _thread
 import ctypes
 import os
 import sys
 import threading
 import time
+
+try:
+    import _thread
+except ImportError:  # Python 2
+    import thread as _thread
 
 on = getattr(sys, "activate_stack_trampoline", lambda backend: None)
 off = getattr(sys, "deactivate_stack_trampoline", lambda: None)
@@ -70,7 +74,8 @@ def end_threads(last, cancel, depth=3):
     for ident in started[:]:
         libc.pthread_cancel(ident)
     # By way of C: a thread that ended deep leaves 3.11 to its own inlining until such a call.
-    print(wait_for_threads(), *map(lambda _: after(), [0]), "never" in started)
+    answers = [wait_for_threads()] + list(map(lambda _: after(), [0])) + ["never" in started]
+    print(" ".join(str(one) for one in answers))
 
 
 def deep():

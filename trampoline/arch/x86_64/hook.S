@@ -17,6 +17,10 @@
  * those go the slow way, to C. The only scratch register is rax, the callee's to clobber (System V
  * psABI x86-64, 3.2.1), and nothing else is touched on the fast way.
  *
+ * 2.7 has no co_extra. There the value stands beside the code object's address in an array of ours,
+ * at the place that some bits of the address say; rcx, also the callee's, leads to it. Where another
+ * code object has the place, C looks further (preload/code_table.h).
+ *
  * What is the same for all frames of an interpreter stands in the instructions themselves, so there
  * is a variant for each (hook_variants.h). Our place in ce_extras is taken to be the first, which is
  * there when any is: an interpreter runs a frame, and C asks for a place, before anybody else can.
@@ -29,6 +33,9 @@
 
 #define TAG  0
 #define MASK 8
+#define CODES 16
+
+#define CODE_VALUE 8
 
 #define FIRST_VALUE 8 /* behind ce_size */
 
@@ -37,10 +44,11 @@
     .hidden hook_state
     .balign 64
     .type   hook_state, @object
-    .size   hook_state, 16
+    .size   hook_state, 24
 hook_state:
     .quad   0
     .quad   0xffff800000000000
+    .quad   0
 
     .section .tdata, "awT", @progbits
     .globl  hook_stack_floor
@@ -73,10 +81,20 @@ hook_stack_floor:
 .if \tagged
     andq    $-4, %rax
 .endif
+.if \code_extra == 0
+    movl    %eax, %ecx
+    shrl    $HOOK_CODE_SHIFT - HOOK_CODE_SIZE_BITS, %ecx
+    andl    $((1 << HOOK_CODE_BITS) - 1) << HOOK_CODE_SIZE_BITS, %ecx
+    addq    hook_state+CODES(%rip), %rcx
+    cmpq    %rax, (%rcx)
+    jne     \name\()_slow
+    movq    CODE_VALUE(%rcx), %rax
+.else
     movq    \code_extra(%rax), %rax
     testq   %rax, %rax
     jz      \name\()_slow
     movq    FIRST_VALUE(%rax), %rax
+.endif
 .if \indirect /* and allocated by itself, which may have failed */
     testq   %rax, %rax
     jz      \name\()_slow

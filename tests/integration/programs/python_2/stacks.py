@@ -1,0 +1,254 @@
+"""Ways in which one Python function comes to call another. Each ends in hot(), and stands beside
+the functions that are on the stack then, innermost first. Prints both as JSON."""
+import ctypes
+import functools
+import json
+import os
+import re
+import sys
+import threading
+import time
+
+SECONDS = float(sys.argv[1])
+PATHS = []
+
+
+def path(*chain):
+    """A part of the chain is a qualified name of this file, or (qualified name, file)."""
+
+    def mark(function):
+        PATHS.append((function, list(chain)))
+        return function
+
+    return mark
+
+
+def hot(*_):
+    total = 0
+    for i in range(3000):
+        total += i * i
+    return total
+
+
+class Worker(object):
+    def __init__(self, busy=False):
+        if busy:
+            hot()
+
+    def run(self):
+        return self.step()
+
+    def step(self):
+        return hot()
+
+    @classmethod
+    def create(cls):
+        return hot()
+
+    @staticmethod
+    def detached():
+        return hot()
+
+    @property
+    def value(self):
+        return hot()
+
+    def __lt__(self, other):
+        return hot() < 0
+
+    class Part(object):
+        class Detail(object):
+            def look(self):
+                return hot()
+
+
+@path("hot", "Worker.step", "Worker.run", "method")
+def method():
+    Worker().run()
+
+
+@path("hot", "Worker.create", "class_method")
+def class_method():
+    Worker.create()
+
+
+@path("hot", "Worker.detached", "static_method")
+def static_method():
+    Worker.detached()
+
+
+@path("hot", "Worker.value", "property_of_object")
+def property_of_object():
+    return Worker().value
+
+
+@path("hot", "Worker.__init__", "constructor")
+def constructor():
+    Worker(busy=True)
+
+
+@path("hot", "Worker.__lt__", "comparison")
+def comparison():
+    sorted([Worker(), Worker()])
+
+
+@path("hot", "Worker.Part.Detail.look", "nested_class")
+def nested_class():
+    Worker.Part.Detail().look()
+
+
+@path("hot", "class_body.<locals>.Body", "class_body")
+def class_body():
+    class Body:
+        hot()
+
+    return Body
+
+
+def numbers():
+    yield hot()
+    yield hot()
+
+
+@path("hot", "numbers", "generator")
+def generator():
+    for _ in numbers():
+        pass
+
+
+@path("hot", "generator_expression.<locals>.<genexpr>", "generator_expression")
+def generator_expression():
+    sum(hot() for _ in range(2))
+
+
+@path("hot", "list_comprehension")
+def list_comprehension():
+    [hot() for _ in range(2)]
+
+
+@path("hot", "set_comprehension.<locals>.<setcomp>", "set_comprehension")
+def set_comprehension():
+    {hot() for _ in range(2)}
+
+
+class Old:
+    def look(self):
+        return hot()
+
+
+@path("hot", "Old.look", "classic_class")
+def classic_class():
+    Old().look()
+
+
+@path("hot", "unoptimized.<locals>.enclosed", "unoptimized")
+def unoptimized():
+    exec "number = 1"
+
+    def enclosed(call=hot):
+        return call()
+
+    enclosed()
+
+
+def make_counter():
+    count = [0]
+
+    def counter():
+        count[0] += hot()
+
+    return counter
+
+
+@path("hot", "make_counter.<locals>.counter", "closure")
+def closure():
+    make_counter()()
+
+
+def traced(function):
+    @functools.wraps(function)
+    def wrapper():
+        return function()
+
+    return wrapper
+
+
+@traced
+def decorated():
+    return hot()
+
+
+@path("hot", "decorated", "traced.<locals>.wrapper", "decorator")
+def decorator():
+    decorated()
+
+
+@path("hot", "sort_key.<locals>.<lambda>", "sort_key")
+def sort_key():
+    sorted([3, 1, 2], key=lambda number: hot() + number)
+
+
+def replacement(match):
+    hot()
+    return match.group()
+
+
+@path("hot", "replacement", ("sub", re.sub.__code__.co_filename), "substitution")
+def substitution():
+    re.sub("b", replacement, "abc")
+
+
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+def compare(one, other):
+    return hot() and 1
+
+
+@path("hot", "compare", "foreign_callback")
+def foreign_callback():
+    ctypes.CDLL(None).qsort(ctypes.create_string_buffer(2), 2, 1, compare)
+
+
+@path("hot", ("<module>", "<template>"), "executed")
+def executed():
+    exec(compile("hot()", "<template>", "exec"), {"hot": hot})
+
+
+def recurse(depth):
+    return recurse(depth - 1) if depth > 1 else hot()
+
+
+@path("hot", *(["recurse"] * 10 + ["recursion"]))
+def recursion():
+    recurse(10)
+
+
+THREAD = [
+    (name, threading.Thread.run.__code__.co_filename)
+    for name in ("Thread.run", "Thread.__bootstrap_inner", "Thread.__bootstrap")
+]
+
+
+def in_thread(until):
+    while time.time() < until:
+        hot()
+
+
+def main():
+    for function, _ in PATHS:
+        end = time.clock() + SECONDS
+        while time.clock() < end:
+            function()
+    thread = threading.Thread(target=in_thread, args=(time.time() + SECONDS,))
+    thread.start()
+    thread.join()
+
+
+def full(chain):
+    pairs = (part if isinstance(part, tuple) else (part, __file__) for part in chain)
+    return ["%s:%s" % pair for pair in pairs]
+
+
+main()
+expected = {function.__name__: full(chain + ["main", "<module>"]) for function, chain in PATHS}
+expected["thread"] = full(["hot", "in_thread"] + THREAD)
+sys.stdout.write(json.dumps({"pid": os.getpid(), "hot": full(["hot"])[0], "paths": expected}) + "\n")

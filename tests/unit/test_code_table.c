@@ -1,0 +1,86 @@
+/* test_code_table.c - code objects' values by address: against a plain array, and what the hook
+ * sees. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../preload/code_table.h"
+#include "../../trampoline/hook.h"
+#include "support/support.h"
+
+enum { OBJECTS = 20000, SIZE = 128, STEPS = 400000 };
+
+static uint64_t expected[OBJECTS];
+
+static uintptr_t address(size_t i)
+{
+    return 0x7f1234500000 + 48 + i * SIZE;
+}
+
+static const struct hook_code *seen_by_hook(uintptr_t code)
+{
+    return &hook_state.codes[code / 128 % 65536];
+}
+
+static void check_all(void)
+{
+    for (size_t i = 0; i < OBJECTS; i++)
+        ck_assert_msg(code_table_get(address(i)) == expected[i], "object %zu: %#lx, expected %#lx",
+                      i, code_table_get(address(i)), expected[i]);
+}
+
+/* Made and dropped as a program would, in no order; nothing of a dropped one is left. */
+START_TEST(is_what_was_set)
+{
+    ck_assert(code_table_start());
+    check_all();
+    srandom(4711);
+    for (int step = 0; step < STEPS; step++) {
+        size_t i = (size_t)random() % OBJECTS;
+        expected[i] = random() % 3 == 0 ? 0 : (uint64_t)step + 1;
+        if (expected[i] == 0)
+            code_table_forget(address(i));
+        else
+            ck_assert(code_table_set(address(i), expected[i]));
+        ck_assert_uint_eq(code_table_get(address(i)), expected[i]);
+        if (step % (STEPS / 8) == 0)
+            check_all();
+    }
+    check_all();
+    for (size_t i = 0; i < OBJECTS; i++) {
+        code_table_forget(address(i));
+        expected[i] = 0;
+    }
+    check_all();
+}
+END_TEST
+
+START_TEST(shows_what_is_known)
+{
+    uintptr_t code = address(1), rival = code + ((uintptr_t)HOOK_CODES << HOOK_CODE_SHIFT);
+    ck_assert(code_table_start());
+    ck_assert_ptr_eq(seen_by_hook(code), seen_by_hook(rival));
+    ck_assert_ptr_ne(seen_by_hook(code), seen_by_hook(address(2)));
+    ck_assert(code_table_set(code, 5) && code_table_set(rival, 6));
+    ck_assert_uint_eq(seen_by_hook(code)->code, 0); /* it is shown when it runs */
+    code_table_show(code, 5);
+    ck_assert(seen_by_hook(code)->code == code && seen_by_hook(code)->value == 5);
+    ck_assert(code_table_set(rival, 7)); /* and stays for as long as nobody else does */
+    ck_assert(seen_by_hook(code)->code == code && seen_by_hook(code)->value == 5);
+    ck_assert(code_table_set(code, 8));
+    ck_assert_uint_eq(seen_by_hook(code)->value, 8);
+    code_table_show(rival, 7);
+    ck_assert(seen_by_hook(code)->code == rival && seen_by_hook(code)->value == 7);
+    code_table_forget(code);
+    ck_assert(seen_by_hook(code)->code == rival);
+    ck_assert_uint_eq(code_table_get(rival), 7);
+    code_table_forget(rival);
+    ck_assert_uint_eq(seen_by_hook(code)->code, 0);
+    ck_assert_uint_eq(code_table_get(rival), 0);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {is_what_was_set, shows_what_is_known};
+    return run_suite("code_table", tests, LENGTH_OF(tests));
+}
