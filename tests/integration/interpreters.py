@@ -103,6 +103,24 @@ def find():
     return found, left_out
 
 
+# Between neighbours with the same hook, which are.
+NEIGHBOURS = ((3, 7), (3, 10), (3, 14))
+
+
+def thorough(found):
+    """Those that all cases are run on: one shared and one static build of a series, the first; the
+    others get a choice, unless PYPERF_TEST_ALL_INTERPRETERS=1 says otherwise."""
+    if os.environ.get("PYPERF_TEST_ALL_INTERPRETERS", "0") not in ("", "0"):
+        return {one.path for one in found}
+    chosen = {}
+    for one in found:
+        if not one.debug and one.series not in NEIGHBOURS:
+            # Debian's static 3.11 is the one build that a user of this machine has.
+            kind = one.kind if one.path.startswith("/usr/bin/") else None
+            chosen.setdefault((one.series, kind), one.path)
+    return set(chosen.values())
+
+
 def absent(found):
     """The names of the wanted ones that are not among those found."""
     have = {(one.series, one.kind) for one in found}

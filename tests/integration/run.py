@@ -93,6 +93,11 @@ MODULES = (
     cases_faults,
     cases_conformance,
 )
+# Of those that are not thorough (interpreters.py).
+CHOICE = """stacks stacks-after-deletion stacks-of-forked-child map-of-ended-process
+map-of-recompiled-code switch-ways-to-run sys-calls sys-scope toggle-late jitdump-stacks
+co-extra-of-others recursion growth-of-same-functions left-alone dropped-functions
+evaluators-chained lives-share-slots hostile-names unknown-version""".split()
 LIBRARY = "library"  # in the place of an interpreter: what concerns none
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped$")
 
