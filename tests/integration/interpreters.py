@@ -17,10 +17,14 @@ print('shared' if mapped else 'static')
 print('debug' if hasattr(sys, 'gettotalrefcount') else 'release')
 """
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+# What scripts/fetch-interpreters has brought: "interpreter PATH", "perf PATH", "skipped NAME: why".
+FETCHED = os.path.join(TOP, "build", "interpreters", "list")
+
 SUPPORTED = ((3, 6), (3, 11))
 WANTED = [((3, minor), "shared") for minor in range(6, 12)] + [((3, 11), "static")]
 # Of these any build will do: one that is refused, and those with perf support of their own.
-WANTED_OTHERS = [(2, 7), (3, 12), (3, 13)]
+WANTED_OTHERS = [(2, 7), (3, 12), (3, 13), (3, 14), (3, 15)]
 
 
 class Interpreter:
@@ -71,9 +75,20 @@ def candidates():
     for path in sorted(glob.glob("/usr/bin/python3.*")):
         if re.search(r"python3\.\d+$", path):
             yield path
+    yield from fetched("interpreter")
     for path in os.environ.get("PYPERF_INTERPRETERS", "").split(":"):
         if path:
             yield path
+
+
+def fetched(kind):
+    """The paths in that list of one kind: interpreter or perf."""
+    try:
+        with open(FETCHED) as lines:
+            rows = [line.rstrip("\n").partition(" ") for line in lines]
+    except FileNotFoundError:
+        return []
+    return [path for what, _, path in rows if what == kind]
 
 
 def find():
