@@ -17,6 +17,10 @@ print('shared' if mapped else 'static')
 print('debug' if hasattr(sys, 'gettotalrefcount') else 'release')
 """
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+# What scripts/fetch-interpreters has brought: "interpreter PATH", "perf PATH", "skipped NAME: why".
+FETCHED = os.path.join(TOP, "build", "interpreters", "list")
+
 SUPPORTED = ((3, 6), (3, 15))
 PYTHON_2 = (2, 7)  # supported as well
 NATIVE = (3, 12)  # the first with perf support of its own
@@ -77,9 +81,20 @@ def candidates():
     for path in sorted(glob.glob("/usr/bin/python3.*")):
         if re.search(r"python3\.\d+$", path):
             yield path
+    yield from fetched("interpreter")
     for path in os.environ.get("PYPERF_INTERPRETERS", "").split(":"):
         if path:
             yield path
+
+
+def fetched(kind):
+    """The paths in that list of one kind: interpreter or perf."""
+    try:
+        with open(FETCHED) as lines:
+            rows = [line.rstrip("\n").partition(" ") for line in lines]
+    except FileNotFoundError:
+        return []
+    return [path for what, _, path in rows if what == kind]
 
 
 def find():
