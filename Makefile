@@ -1,5 +1,6 @@
 # make                    build/libpyperf.so, build/libpyperf-plan.so and what pyperf-run needs
 # make flamegraph-template  build/flamegraph.html, from npm: what pyperf-run --flamegraph fills in
+# make interpreters       build/interpreters, from apt's mirror: CPython 2.7-3.15 and perf for the tests
 # make check              all tests: units, every interpreter found, pyperf-run, servers
 # make help               all targets and variables
 
@@ -64,7 +65,7 @@ test_objects := $(sort $(filter-out %/preload/main.c.o,$(plan_objects) $(core_ob
 unit_sources := $(wildcard tests/unit/test_*.c)
 unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
 
-.PHONY: all flamegraph-template check check-unit check-integration bench install uninstall clean \
+.PHONY: all flamegraph-template interpreters check check-unit check-integration bench install uninstall clean \
         format help
 .DELETE_ON_ERROR:
 
@@ -122,6 +123,10 @@ flamegraph-template: $(O)/flamegraph.html
 $(O)/flamegraph.html: scripts/fetch-template
 	$(call say,FETCH,$@)
 	$(Q)scripts/fetch-template $(O)
+
+# Where tests/integration/interpreters.py looks for them, whatever O is.
+interpreters:
+	$(Q)scripts/fetch-interpreters build/interpreters
 
 # tests
 

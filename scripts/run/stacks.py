@@ -30,6 +30,7 @@ BEGINNING = re.compile(
 )
 INTERPRETER = re.compile(r"python[^/]*$")
 LOADER = re.compile(r"(^|/)ld(-[^/]*)?\.so[^/]*$")
+LIBC = re.compile(r"(^|/)libc[.-][^/]*$")
 IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
 CACHED_LINES = 50000  # some 500 bytes each
 NO_STACKS = "none"

@@ -52,7 +52,18 @@ def is_whole(frames):
     Python is whole from pythread_wrapper on. A sample in the kernel alone (kernel threads, idle,
     exec) has nothing to lose, and the dynamic loader runs before _start."""
     last = frames[-1]
-    return last.kernel or last.loader or any(frame.beginning for frame in frames[-3:])
+    if last.kernel or last.loader or any(frame.beginning for frame in frames[-3:]):
+        return True
+    return begins_thread(frames)
+
+
+def begins_thread(frames):
+    """Whether the stack is whole where neither libc nor the interpreter has a name for its part: a
+    thread's first Python function, and at the end start_thread and clone."""
+    if not all(stacks.LIBC.search(one.object) and one.symbol == stacks.UNKNOWN for one in frames[-2:]):
+        return False
+    outermost = next((one.function for one in reversed(frames) if one.function), ("", ""))
+    return outermost[0] == "Thread._bootstrap" and outermost[1].endswith("/threading.py")
 
 
 class Event:

@@ -151,7 +151,7 @@ def toggle_threads(bench):
 def toggle_anywhere(bench):
     """In handlers, generators, finalisers, tracers, signals, children and at exit."""
     program = bench.program("toggle_anywhere.py")
-    plain = bench.plain(program)
+    plain = bench.plain(program, "silent")
     for switches in ([], ["-X", "perf"], ["-X", "perf_jit"]):
         done = bench.run([bench.python] + switches + [program], switch_environment(bench))
         bench.equal(" ".join(["status, output"] + switches), plain.seen, done.seen)

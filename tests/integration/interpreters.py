@@ -17,6 +17,10 @@ print('shared' if mapped else 'static')
 print('debug' if hasattr(sys, 'gettotalrefcount') else 'release')
 """
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+# What scripts/fetch-interpreters has brought: "interpreter PATH", "perf PATH", "skipped NAME: why".
+FETCHED = os.path.join(TOP, "build", "interpreters", "list")
+
 SUPPORTED = ((3, 6), (3, 15))
 PYTHON_2 = (2, 7)  # supported as well
 NATIVE = (3, 12)  # the first with perf support of its own
@@ -77,9 +81,20 @@ def candidates():
     for path in sorted(glob.glob("/usr/bin/python3.*")):
         if re.search(r"python3\.\d+$", path):
             yield path
+    yield from fetched("interpreter")
     for path in os.environ.get("PYPERF_INTERPRETERS", "").split(":"):
         if path:
             yield path
+
+
+def fetched(kind):
+    """The paths in that list of one kind: interpreter or perf."""
+    try:
+        with open(FETCHED) as lines:
+            rows = [line.rstrip("\n").partition(" ") for line in lines]
+    except FileNotFoundError:
+        return []
+    return [path for what, _, path in rows if what == kind]
 
 
 def find():
@@ -101,6 +116,24 @@ def find():
             left_out.append((path, "not CPython"))
     found.sort(key=lambda one: (one.version, one.kind, one.debug, one.path))
     return found, left_out
+
+
+# Between neighbours with the same hook, which are.
+NEIGHBOURS = ((3, 7), (3, 10), (3, 14))
+
+
+def thorough(found):
+    """Those that all cases are run on: one shared and one static build of a series, the first; the
+    others get a choice, unless PYPERF_TEST_ALL_INTERPRETERS=1 says otherwise."""
+    if os.environ.get("PYPERF_TEST_ALL_INTERPRETERS", "0") not in ("", "0"):
+        return {one.path for one in found}
+    chosen = {}
+    for one in found:
+        if not one.debug and one.series not in NEIGHBOURS:
+            # Debian's static 3.11 is the one build that a user of this machine has.
+            kind = one.kind if one.path.startswith("/usr/bin/") else None
+            chosen.setdefault((one.series, kind), one.path)
+    return set(chosen.values())
 
 
 def absent(found):

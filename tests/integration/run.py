@@ -12,7 +12,8 @@ say where interpreters are, beside /usr/bin. Without PYPERF_NO_PERF=1, a machine
 missing or not permitted is a failure; likewise PYPERF_NO_GDB=1 and gdb.
 
 Each interpreter's cases run in a process of their own (this file with --worker), as many at a time
-as there are CPUs.
+as there are CPUs. Of further builds of a series, and of neighbours, a choice of cases is run
+(interpreters.py, thorough); all of them with PYPERF_TEST_ALL_INTERPRETERS=1.
 """
 
 import argparse
@@ -93,6 +94,14 @@ MODULES = (
     cases_faults,
     cases_conformance,
 )
+# Of those that are not thorough (interpreters.py).
+CHOICE = """
+    stacks stacks-after-deletion sub-interpreter-stacks fork-stacks jitdump-stacks fork-maps
+    map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
+    sys-calls sys-scope toggle-late text-restored same-behaviour recursion co-extra-of-others
+    left-alone lives-share-slots growth-of-same-functions dropped-functions evaluator-orders
+    unknown-version hostile-planted
+""".split()
 LIBRARY = "library"  # in the place of an interpreter: what concerns none
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped$")
 
@@ -129,10 +138,10 @@ def work(arguments):
     return 1 if tally.failed else 0
 
 
-def run_worker(what, arguments, lines):
+def run_worker(what, choice, arguments, lines):
     command = [sys.executable, os.path.realpath(__file__), "--worker", what]
     command += ["--build", arguments.build]
-    for name in arguments.only or ():
+    for name in arguments.only or choice:
         command += ["--only", name]
     worker = subprocess.Popen(
         command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, universal_newlines=True
@@ -161,7 +170,7 @@ def run_all(subjects, arguments, tally):
                 subject = waiting.get_nowait()
             except queue.Empty:
                 break
-            counts = run_worker(subject, arguments, lines)
+            counts = run_worker(*subject, arguments, lines)
             with lock:
                 tally.add(*counts)
         lines.put(None)
@@ -189,14 +198,16 @@ def main():
     tally = harness.Tally("all")
     if arguments.python:
         found = [interpreters.Interpreter(os.path.realpath(path)) for path in arguments.python]
-        subjects = [one.path for one in found]
+        subjects = [(one.path, ()) for one in found]
     else:
         found, left_out = interpreters.find()
         for path, why in left_out:
             tally.skip("%s: %s" % (path, why))
         for name in interpreters.absent(found):
             tally.skip("%s: not found" % name)
-        subjects = [LIBRARY] + [one.path for one in found]
+        whole = interpreters.thorough(found)
+        subjects = [(LIBRARY, ())]
+        subjects += [(one.path, () if one.path in whole else CHOICE) for one in found]
         if not any(one.supported for one in found):
             tally.report("interpreters", "one of 3.6 to 3.15", False, "none")
     run_all(subjects, arguments, tally)
