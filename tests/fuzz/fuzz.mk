@@ -5,7 +5,8 @@ fuzzers      := elf_lookup detour_prepare names
 fuzz_flags   := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
                 -D_GNU_SOURCE -Itrampoline/arch/$(ARCH)
 names_sources := preload/names.c preload/layout.c preload/python.c preload/texts.c \
-                 trampoline/failure.c jitdump/perf_map.c
+                 preload/code_values.c preload/code_table.c trampoline/failure.c \
+                 jitdump/perf_map.c
 
 .PHONY: fuzz $(addprefix fuzz-,$(fuzzers))
 fuzz:

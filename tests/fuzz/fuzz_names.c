@@ -290,6 +290,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input input = {data, size};
     interpreter.layout = layout_find(3, 6 + take(&input, 1) % 7);
     begin_map();
+    code_values_start(&interpreter);
     functions_start(&interpreter);
     functions_use(REGISTRY_MAP, true);
     constants.has_inner = true;

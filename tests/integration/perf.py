@@ -31,13 +31,16 @@ class Sample:
         return []
 
 
+def call_graph(bench):
+    """A debug build's evaluator has frames of more than a KiB."""
+    return "dwarf," + (LARGEST if bench.interpreter.debug else "16384")
+
+
 def record(bench, command, options=(), **environment):
     """Runs the command under perf record; returns what is known of perf and the path of the data.
     The program's own output is on stdout."""
     data = os.path.join(bench.folder, "perf.data")
-    # A debug build's evaluator has frames of more than a KiB.
-    size = LARGEST if bench.interpreter.debug else "16384"
-    words = ["perf", "record", "--call-graph", "dwarf," + size, "-F", FREQUENCY, "-o", data]
+    words = ["perf", "record", "--call-graph", call_graph(bench), "-F", FREQUENCY, "-o", data]
     try:
         done = bench.run(
             words + list(options) + ["--"] + list(command), bench.environment(**environment)

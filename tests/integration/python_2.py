@@ -72,6 +72,7 @@ WORDS = (
     (", encoding=\"utf-8\")", ")"),
     (" from error\n", "\n"),
     ("RecursionError", "RuntimeError"),
+    ("FileNotFoundError", "OSError"),
     ("from importlib import reload", "reload"),
     ("for _ in range(", "for _ in xrange("),
     ("sys.setswitchinterval(1e-4)", "sys.setcheckinterval(1)"),
