@@ -75,7 +75,9 @@ class Bench:
         self.work = tempfile.mkdtemp(prefix="pyperf-bench-")
         self.images = os.path.join(self.work, "images")
         os.mkdir(self.images)
-        self.found = [one for one in interpreters.find()[0] if one.series >= (3, 6)]
+        every = [one for one in interpreters.find()[0] if not one.debug]
+        self.found = [one for one in every if one.series >= (3, 6)]
+        self.python_2 = [one for one in every if one.series == interpreters.PYTHON_2]
         self.environment = interpreters.plain_environment()
         self.environment.pop("DEBUGINFOD_URLS", None)
         self.environment.update(

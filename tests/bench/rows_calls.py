@@ -33,7 +33,7 @@ def measure(bench):
     times = {}
     passes = bench.rounds(10, 8)
     for _ in range(bench.rounds(33, 9)):
-        for one in bench.ours() + bench.natives():
+        for one in bench.ours() + bench.natives() + bench.python_2:
             setups = variants(bench, one)
             servers = [Server(bench, one, setup, "workload_calls.py") for setup in setups]
             for kind in KINDS:
@@ -64,6 +64,22 @@ def on_and_off(bench, times):
                 "at most 4 % and 3 ns",
                 change.value <= 1.04 and more.value <= 3,
             )
+    return table
+
+
+def on_and_off_in_2(bench, times):
+    table = Table(
+        "The same on Python 2.7",
+        ["interpreter", "program", "off, ns", "on - off, ns", "on / off"],
+        ["values are looked up in a table by the code object's address: 2.7 has no co_extra"],
+        "",
+    )
+    for one in bench.python_2:
+        for kind in KINDS:
+            off, on = times[one, OFF, kind], times[one, ON, kind]
+            change, more = typical_ratio(on, off), typical_difference(on, off)
+            row = [one.label, kind, "%.1f" % statistics.median(off), amount(more), percent(change)]
+            table.add(row, "fib: at most 5 %", kind != "fib" or change.value <= 1.05)
     return table
 
 
@@ -131,4 +147,7 @@ def mean(ratios):
 
 def rows(bench):
     times = measure(bench)
-    return [on_and_off(bench, times), against_floor(bench, times), dormant(bench, times)]
+    tables = [on_and_off(bench, times)]
+    if bench.python_2:
+        tables.append(on_and_off_in_2(bench, times))
+    return tables + [against_floor(bench, times), dormant(bench, times)]

@@ -21,7 +21,7 @@ def serve(measure):
     finish()
     sys.stdout.flush()
     for line in iter(sys.stdin.readline, ""):
-        print(repr(measure(line.strip())))
+        print("%r" % measure(line.strip()))
         sys.stdout.flush()
 
 

@@ -4,6 +4,8 @@ import time
 
 import workload
 
+clock = getattr(time, "perf_counter", time.time)  # Python 2.7 has only the latter
+
 
 def fib(n):
     return n if n < 2 else fib(n - 1) + fib(n - 2)
@@ -60,9 +62,9 @@ def measure(kind):
     function, calls = KINDS[kind]
     best = float("inf")
     for _ in range(4):
-        start = time.perf_counter()
+        start = clock()
         function()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, clock() - start)
     return best / calls * 1e9
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 
 FREQUENCY = "499"
+LARGEST = "65528"  # bytes of stack that perf takes with a sample
 # A process with its time, then a line a frame, from the innermost outwards.
 HEADER = re.compile(r"^\s*(-?\d+)/(-?\d+)\s+(\d+\.\d+):")
 FRAME = re.compile(r"^\s+([0-9a-f]+) (.*?) \((.*)\)$")
@@ -34,7 +35,9 @@ def record(bench, command, options=(), **environment):
     """Runs the command under perf record; returns what is known of perf and the path of the data.
     The program's own output is on stdout."""
     data = os.path.join(bench.folder, "perf.data")
-    words = ["perf", "record", "--call-graph", "dwarf,16384", "-F", FREQUENCY, "-o", data]
+    # A debug build's evaluator has frames of more than a KiB.
+    size = LARGEST if bench.interpreter.debug else "16384"
+    words = ["perf", "record", "--call-graph", "dwarf," + size, "-F", FREQUENCY, "-o", data]
     try:
         done = bench.run(
             words + list(options) + ["--"] + list(command), bench.environment(**environment)

@@ -76,6 +76,7 @@ WORDS = (
     ("from importlib import reload", "reload"),
     ("for _ in range(", "for _ in xrange("),
     ("sys.setswitchinterval(1e-4)", "sys.setcheckinterval(1)"),
+    ("error.__traceback__", "sys.exc_info()[2]"),
     # Generators do not delegate, nor return anything.
     ("    result = yield from stubborn()\n    return result\n", "    yield stubborn()\n\n"),
     ("for make in (stubborn, delegating):", "for make in (stubborn,):"),
