@@ -34,16 +34,20 @@ static struct hook_code *shown(uintptr_t code)
     return &hook_state.codes[code >> HOOK_CODE_SHIFT & (HOOK_CODES - 1)];
 }
 
-bool code_table_start(void)
+/* Memory that is all zeroes, and taken up where it is used. */
+static bool show(void)
 {
     int saved = errno;
-    void *memory = mmap(NULL, HOOK_CODES * sizeof(struct hook_code), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory = MAP_FAILED;
+    if (hook_state.codes_mask == 0)
+        memory = mmap(NULL, HOOK_CODES * sizeof(struct hook_code), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     errno = saved;
-    if (memory == MAP_FAILED)
-        return false;
-    hook_state.codes = memory;
-    return true;
+    if (memory != MAP_FAILED) {
+        hook_state.codes = memory;
+        hook_state.codes_mask = HOOK_CODES_MASK;
+    }
+    return hook_state.codes_mask != 0;
 }
 
 /* Twice as large, so that half of it at least is free. */
@@ -72,11 +76,13 @@ uint64_t code_table_get(uintptr_t code)
 bool code_table_set(uintptr_t code, uint64_t value)
 {
     struct hook_code *entry = table.size == 0 ? NULL : find(code);
-    if (shown(code)->code == code)
+    bool is_shown = hook_state.codes_mask != 0 && shown(code)->code == code;
+    if (is_shown)
         shown(code)->value = value;
     if (entry == NULL || entry->code == 0) {
         if (2 * table.used >= table.size && !grow()) {
-            *shown(code) = (struct hook_code){0, 0};
+            if (is_shown)
+                *shown(code) = (struct hook_code){0, 0};
             return false;
         }
         entry = find(code);
@@ -103,7 +109,7 @@ static void close_gap(size_t gap)
 
 void code_table_forget(uintptr_t code)
 {
-    if (shown(code)->code == code)
+    if (hook_state.codes_mask != 0 && shown(code)->code == code)
         *shown(code) = (struct hook_code){0, 0};
     struct hook_code *entry = table.size == 0 ? NULL : find(code);
     if (entry == NULL || entry->code == 0)
@@ -114,5 +120,7 @@ void code_table_forget(uintptr_t code)
 
 void code_table_show(uintptr_t code, uint64_t value)
 {
-    *shown(code) = (struct hook_code){code, value};
+    /* Not what could not be kept: nobody would forget it. */
+    if (code_table_get(code) == value && show())
+        *shown(code) = (struct hook_code){code, value};
 }

@@ -16,9 +16,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Gets the memory that the hook reads. False when there is none. */
-bool code_table_start(void);
-
 /* 0 when there is no entry. */
 uint64_t code_table_get(uintptr_t code);
 
@@ -28,7 +25,8 @@ bool code_table_set(uintptr_t code, uint64_t value);
 /* The code object is about to be no more: nothing here knows the address afterwards. */
 void code_table_forget(uintptr_t code);
 
-/* Lets the hook see a value, in the place of another code object's perhaps. */
+/* Lets the hook see the value in the table, in the place of another code object's perhaps. The first
+ * time, gets the memory for it; without, each frame goes the slow way. */
 void code_table_show(uintptr_t code, uint64_t value);
 
 #endif

@@ -80,11 +80,9 @@ static void see_the_dead(void)
     *place_of_destructor() = forget_and_destroy;
 }
 
-bool code_values_start(struct python *interpreter, struct failure *why)
+void code_values_start(struct python *interpreter)
 {
     python = interpreter;
-    return python->layout->code_extra != 0 || code_table_start() ||
-           failure_set(why, FAILURE_MEMORY, 0, "table of code objects");
 }
 
 void code_values_begin(void)

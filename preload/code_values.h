@@ -16,8 +16,8 @@
 
 #include "python.h"
 
-/* Before any hook is called. False with `why` when there is no memory. */
-bool code_values_start(struct python *python, struct failure *why);
+/* The interpreter whose code objects these are; before anything else here. */
+void code_values_start(struct python *python);
 
 /* In the first frame of an interpreter's life, before anybody else can ask for a place. */
 void code_values_begin(void);

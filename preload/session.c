@@ -209,8 +209,7 @@ static uintptr_t plan(void *companion, struct failure *why)
         return failure_set(why, FAILURE_COMPANION, 0, "%s", dlerror());
     if (!python_find(&session.python, lookup, why))
         return 0;
-    if (!code_values_start(&session.python, why))
-        return 0;
+    code_values_start(&session.python);
     session.page = near_memory_reserve(session.python.evaluator, DETOUR_PAGE_SIZE, why);
     if (session.page == 0)
         return 0;

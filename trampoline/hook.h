@@ -17,19 +17,25 @@ struct hook_code {
     uintptr_t code; /* 0: none */
     uint64_t value;
 };
-enum { HOOK_CODES = 1 << HOOK_CODE_BITS };
+enum {
+    HOOK_CODES = 1 << HOOK_CODE_BITS,
+    HOOK_CODES_MASK = (HOOK_CODES - 1) << HOOK_CODE_SIZE_BITS, /* of an entry's place in bytes */
+};
 
 /* What the assembly reads. `tag` is written under the interpreter's lock. */
 struct hook_state {
-    uint64_t tag;            /* what the high bits of a value must be to hold a slot: HOOK_TAG(n) */
-    uint64_t mask;           /* those bits */
-    struct hook_code *codes; /* HOOK_CODES of them, where code objects have no co_extra */
+    uint64_t tag;  /* what the high bits of a value must be to hold a slot: HOOK_TAG(n) */
+    uint64_t mask; /* those bits */
+    /* Where code objects have no co_extra: HOOK_CODES of them. At first one that stays empty. */
+    struct hook_code *codes;
+    uint64_t codes_mask; /* HOOK_CODES_MASK, at first 0 */
 };
 extern struct hook_state hook_state;
 
 _Static_assert(offsetof(struct hook_state, tag) == 0, "hook.S: TAG");
 _Static_assert(offsetof(struct hook_state, mask) == 8, "hook.S: MASK");
 _Static_assert(offsetof(struct hook_state, codes) == 16, "hook.S: CODES");
+_Static_assert(offsetof(struct hook_state, codes_mask) == 24, "hook.S: CODES_MASK");
 _Static_assert(offsetof(struct hook_code, code) == 0, "hook.S: compares it");
 _Static_assert(offsetof(struct hook_code, value) == 8, "hook.S: CODE_VALUE");
 _Static_assert(sizeof(struct hook_code) == 1 << HOOK_CODE_SIZE_BITS, "hook.S: the entry's address");

@@ -38,7 +38,7 @@ def growth_of_same_functions(bench):
     what = "%d requests: KiB resident, from the first tenth to the last" % count
     bench.that(what, "at most %d more" % NOISE, whole - tenth <= NOISE, "%d, %d" % (tenth, whole))
     names = Map(bench.map_path(done.pid)).of_file("page.html")
-    lines = 8 if (3,) < bench.version < (3, 12) else 7  # PEP 709; 2.7 has a list comprehension inline
+    lines = 8 if (3,) < bench.version < (3, 12) else 7  # PEP 709, and Python 2
     bench.equal("%d requests: lines" % count, lines, len(names))
     bench.equal("%d requests: images" % count, 1, len(bench.image_paths(done.pid, bench.images)))
 

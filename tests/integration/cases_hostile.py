@@ -61,8 +61,9 @@ def plant(bench, what, file, words):
         opened.write("precious\n")
     before = describe(victim)
     environment = bench.environment(preload=False, support=None, images=False)
-    environment["PLANTED_ENVIRONMENT"] = json.dumps(switch_environment(bench))
-    command = [bench.python, bench.program("planted.py"), what, file, victim, bench.python]
+    words, later = bench.asked([bench.python] + words, switch_environment(bench))
+    environment["PLANTED_ENVIRONMENT"] = json.dumps(later)
+    command = [bench.python, bench.program("planted.py"), what, file, victim]
     done = bench.run(command + words, environment)
     # A hard link more is all that the planting itself does to it.
     same = describe(victim) == before and sorted(os.listdir(os.path.dirname(victim))) == ["file"]

@@ -49,10 +49,13 @@ def look_at_stacks(bench, expected, samples):
     between = samples[hot[0] : hot[-1] + 1] if hot else []
     rooted = [one for one in between if one.python and one.python[-1] in expected.roots]
     lost = collections.Counter(tuple(one.python) for one in between if one not in rooted)
+    # Code that is not optimised has a leave before its ret, and no word of it in its unwind data: on
+    # the ret, perf looks for the caller's rbp below what it has copied of the stack.
+    at_least = 0.9 if bench.interpreter.debug else AT_LEAST
     bench.that(
         "any sample meanwhile reaches <module>",
-        "99 % or more",
-        len(rooted) >= AT_LEAST * len(between) > 0,
+        "%d %% or more" % (100 * at_least),
+        len(rooted) >= at_least * len(between) > 0,
         "%s%s" % (perf.share(len(rooted), len(between)), worst(lost)),
     )
     missing = sorted(set(expected.paths.values()) - {name for name in good if good[name] >= 5})
@@ -149,6 +152,9 @@ def c_and_kernel_frames(bench):
         inside = [one for one in samples if one.python and one.python[0] == wanted[0]]
         if function == "read_zeros" and not any(perf.KERNEL in str(one.frames) for one in samples):
             bench.skip(function, "perf may not record the kernel here")
+            continue
+        if function == "read_zeros" and bench.interpreter.debug:
+            bench.skip(function, "a debug build fills what it allocates, and takes longer for that")
             continue
         good = [
             one

@@ -128,8 +128,8 @@ class Bench:
         """A process whose pid has no files of a predecessor."""
         more.setdefault("stdin", subprocess.DEVNULL)
         environment = self.environment() if environment is None else environment
-        if self.version == interpreters.PYTHON_2 and self.python in command:
-            command, environment = python_2.asked_for(command, environment)
+        if self.python in command:
+            command, environment = self.asked(command, environment)
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -144,6 +144,12 @@ class Bench:
         )
         self.pids.add(process.pid)
         return process
+
+    def asked(self, command, environment):
+        """The same in the words of this version, which may have no -X."""
+        if self.version == interpreters.PYTHON_2:
+            return python_2.asked_for(command, environment)
+        return command, environment
 
     def run(self, command, environment=None, timeout=TIMEOUT, **more):
         return finish(self.start(command, environment, **more), timeout)

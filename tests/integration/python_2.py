@@ -34,8 +34,6 @@ LEFT_OUT = {
     "sys-looks": SYS,
     "sys-in-sub-interpreters": "nothing in Python makes them: case lives-of-sub-interpreters",
     "switch-ways-to-run": "it is about -X",
-    "hostile-planted": "its program is started with -X, by a Python that would be profiled itself",
-    "hostile-own-file": "its file is planted by a Python that would be profiled itself",
     "conformance": "CPython's own tests of its perf support are Python 3",
     "pyperf-run": SCRIPTS,
     "table-shares": SCRIPTS,

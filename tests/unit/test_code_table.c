@@ -31,7 +31,6 @@ static void check_all(void)
 /* Made and dropped as a program would, in no order; nothing of a dropped one is left. */
 START_TEST(is_what_was_set)
 {
-    ck_assert(code_table_start());
     check_all();
     srandom(4711);
     for (int step = 0; step < STEPS; step++) {
@@ -57,11 +56,11 @@ END_TEST
 START_TEST(shows_what_is_known)
 {
     uintptr_t code = address(1), rival = code + ((uintptr_t)HOOK_CODES << HOOK_CODE_SHIFT);
-    ck_assert(code_table_start());
     ck_assert_ptr_eq(seen_by_hook(code), seen_by_hook(rival));
     ck_assert_ptr_ne(seen_by_hook(code), seen_by_hook(address(2)));
     ck_assert(code_table_set(code, 5) && code_table_set(rival, 6));
-    ck_assert_uint_eq(seen_by_hook(code)->code, 0); /* it is shown when it runs */
+    ck_assert_uint_eq(hook_state.codes_mask, 0); /* nothing is shown before it runs */
+    ck_assert_uint_eq(hook_state.codes->code, 0);
     code_table_show(code, 5);
     ck_assert(seen_by_hook(code)->code == code && seen_by_hook(code)->value == 5);
     ck_assert(code_table_set(rival, 7)); /* and stays for as long as nobody else does */
@@ -70,6 +69,8 @@ START_TEST(shows_what_is_known)
     ck_assert_uint_eq(seen_by_hook(code)->value, 8);
     code_table_show(rival, 7);
     ck_assert(seen_by_hook(code)->code == rival && seen_by_hook(code)->value == 7);
+    code_table_show(code, 9); /* not known as that, so not shown */
+    ck_assert(seen_by_hook(code)->code == rival);
     code_table_forget(code);
     ck_assert(seen_by_hook(code)->code == rival);
     ck_assert_uint_eq(code_table_get(rival), 7);

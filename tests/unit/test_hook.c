@@ -94,6 +94,7 @@ static void make_world(const struct variant *variant)
     world.frame[variant->frame_code / 8] = (uintptr_t)world.code;
     memset(codes, 0, sizeof codes);
     hook_state.codes = codes;
+    hook_state.codes_mask = HOOK_CODES_MASK;
     if (variant->code_extra == 0)
         entry_of(world.code)->code = (uintptr_t)world.code;
     else
@@ -180,6 +181,17 @@ static void no_memory(const struct variant *variant)
     else
         *our_value(variant) = 0;
 }
+/* As it is before anything is known. */
+static void no_table(const struct variant *variant)
+{
+    static struct hook_code none;
+    if (variant->code_extra == 0) {
+        hook_state.codes = &none;
+        hook_state.codes_mask = 0;
+    } else {
+        no_extra(variant);
+    }
+}
 static void zero(const struct variant *variant)
 {
     *our_value(variant) = 0;
@@ -226,9 +238,10 @@ static const struct detour_to_c {
     {                                                                                              \
 #name, name                                                                                \
     }
-    CHANGE(no_extra),         CHANGE(another_code),    CHANGE(no_memory),       CHANGE(zero),
-    CHANGE(stranger_pointer), CHANGE(stranger_number), CHANGE(all_ones),        CHANGE(untagged),
-    CHANGE(stale_tag),        CHANGE(lowest_tag_bit),  CHANGE(highest_tag_bit), CHANGE(new_tag),
+    CHANGE(no_extra), CHANGE(no_table),         CHANGE(another_code),    CHANGE(no_memory),
+    CHANGE(zero),     CHANGE(stranger_pointer), CHANGE(stranger_number), CHANGE(all_ones),
+    CHANGE(untagged), CHANGE(stale_tag),        CHANGE(lowest_tag_bit),  CHANGE(highest_tag_bit),
+    CHANGE(new_tag),
 };
 
 static void check_slow(const struct variant *variant, void (*entry)(void), const char *change)

@@ -34,6 +34,7 @@
 #define TAG  0
 #define MASK 8
 #define CODES 16
+#define CODES_MASK 24
 
 #define CODE_VALUE 8
 
@@ -44,11 +45,19 @@
     .hidden hook_state
     .balign 64
     .type   hook_state, @object
-    .size   hook_state, 24
+    .size   hook_state, 32
 hook_state:
     .quad   0
     .quad   0xffff800000000000
+    .quad   no_codes
     .quad   0
+
+    .section .bss.no_codes, "aw", @nobits
+    .balign 16
+    .type   no_codes, @object
+    .size   no_codes, 1 << HOOK_CODE_SIZE_BITS
+no_codes:
+    .zero   1 << HOOK_CODE_SIZE_BITS
 
     .section .tdata, "awT", @progbits
     .globl  hook_stack_floor
@@ -84,7 +93,7 @@ hook_stack_floor:
 .if \code_extra == 0
     movl    %eax, %ecx
     shrl    $HOOK_CODE_SHIFT - HOOK_CODE_SIZE_BITS, %ecx
-    andl    $((1 << HOOK_CODE_BITS) - 1) << HOOK_CODE_SIZE_BITS, %ecx
+    andl    hook_state+CODES_MASK(%rip), %ecx
     addq    hook_state+CODES(%rip), %rcx
     cmpq    %rax, (%rcx)
     jne     \name\()_slow
