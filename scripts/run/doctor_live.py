@@ -16,10 +16,11 @@ COPY = "dwarf,65528"  # the largest that perf takes
 # The time is asked for rarely: from the vdso perf 6.1 does not always find back.
 PROGRAM = """
 import json, sys, time
+process_time = time.process_time if hasattr(time, "process_time") else time.clock  # 2.7
 
 def busy(end):
     number = 0
-    while time.process_time() < end:
+    while process_time() < end:
         for number in range(100000):
             number += 1
 
@@ -36,7 +37,7 @@ class Orders:
             return self.total(depth - 1)
         if sys.argv[1] == "walk":
             return walk(sys.argv[2])
-        return busy(time.process_time() + float(sys.argv[2]))
+        return busy(process_time() + float(sys.argv[2]))
 
 def main():
     Orders().total(%d)
@@ -141,7 +142,7 @@ class Live:
 
     def remedy(self, chain):
         if self.python.own_support:
-            return "a CPython from 3.6 to 3.15, or this one built with frame pointers"
+            return "CPython 2.7 or 3.6 to 3.15, or this one built with frame pointers"
         if not chain and not self.python.hooked:
             return "see hook, above"
         if self.mode == "fp":
@@ -195,7 +196,7 @@ class Live:
 
     def remedy_within(self):
         if self.python.own_support:
-            return "-X perf_jit, or a CPython from 3.6 to 3.15"
+            return "-X perf_jit, or CPython 2.7 or 3.6 to 3.15"
         return "see hook, above" if not self.python.hooked else "please report it, with this line"
 
 

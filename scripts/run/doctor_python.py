@@ -35,9 +35,9 @@ ACTIVE = """
 import sys
 print("active:%d" % getattr(sys, "is_stack_trampoline_active", lambda: False)())
 """
-KNOWN = ((3, 6), (3, 15))
+PYTHON_2, KNOWN = (2, 7), ((3, 6), (3, 15))
 DEBUG_SYMBOLS = "install the interpreter's debug symbols (Debian: its -dbg or -dbgsym package)"
-RELEASES = "use a release build of CPython 3.6 to 3.15"
+RELEASES = "use a release build of CPython 2.7 or 3.6 to 3.15"
 
 # What libpyperf says (trampoline/failure.h), and what to do.
 REASONS = (
@@ -95,9 +95,11 @@ class Python:
             "in " + shared[0] if shared else "static",
             ", debug build" if about["debug"] else "",
         )
-        if about["implementation"] != "CPython" or about["debug"]:
+        series = self.version[:2]
+        if about["implementation"] != "CPython":
             self.findings.fail("interpreter", text + ": not known to libpyperf", RELEASES)
-        elif KNOWN[0] <= self.version[:2] <= KNOWN[1]:
+        elif series == PYTHON_2 or KNOWN[0] <= series <= KNOWN[1]:
+            # Of a debug build the hook, below, tells whether its objects are known, too.
             self.findings.ok("interpreter", text + ", known to libpyperf")
         elif self.own_support:
             self.examine_own_support(text)

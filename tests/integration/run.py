@@ -100,7 +100,7 @@ CHOICE = """
     map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
     sys-calls sys-scope toggle-late text-restored same-behaviour recursion co-extra-of-others
     left-alone lives-share-slots growth-of-same-functions dropped-functions evaluator-orders
-    unknown-version hostile-planted
+    unknown-version
 """.split()
 LIBRARY = "library"  # in the place of an interpreter: what concerns none
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped$")
