@@ -31,7 +31,9 @@ elif WHAT == "FIFO":
 elif WHAT == "directory":
     os.mkdir(PATH)
 elif WHAT == "socket":
-    socket.socket(socket.AF_UNIX).bind(PATH)
+    place = socket.socket(socket.AF_UNIX)
+    place.bind(PATH)
+    place.close()
 elif WHAT == "device":
     os.mknod(PATH, stat.S_IFCHR | 0o666, os.makedev(1, 5))
 elif WHAT == "another user's file":
