@@ -64,6 +64,11 @@ class Failed(Exception):
     """A measurement that could not be made; the row says so."""
 
 
+def fetched(one):
+    """Whether it is one of scripts/fetch-interpreters."""
+    return one.path.startswith(os.path.dirname(interpreters.FETCHED))
+
+
 class Bench:
     """One run of the benchmark."""
 
@@ -95,11 +100,17 @@ class Bench:
         return quick if self.quick else full
 
     def ours(self):
-        return [one for one in self.found if one.supported]
+        """Those that have no perf support of their own, as they are on this machine."""
+        return [one for one in self.found if one.supported and not one.native and not fetched(one)]
 
     def natives(self):
         """Interpreters with perf support of their own that are compared with: 3.12 and 3.13."""
-        return [one for one in self.found if one.series in ((3, 12), (3, 13))]
+        found = [one for one in self.found if one.series in ((3, 12), (3, 13))]
+        return [one for one in found if not fetched(one)]
+
+    def all_native(self):
+        """All that have it, where each is measured with its own and with ours."""
+        return [one for one in self.found if one.supported and one.native]
 
     def one(self, *series):
         """An interpreter of this version, shared builds first; None when there is none."""

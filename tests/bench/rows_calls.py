@@ -23,9 +23,8 @@ KINDS = ("fib", "methods", "generators")
 
 
 def variants(bench, one):
-    if one in bench.natives():
-        return [OFF, NATIVE]
-    return [OFF, DORMANT, ON] + ([FLOOR] if one.series == (3, 11) else [])
+    more = [NATIVE] if one.native else [FLOOR] if one.series == (3, 11) else []
+    return [OFF, DORMANT, ON] + more
 
 
 def measure(bench):
@@ -33,7 +32,7 @@ def measure(bench):
     times = {}
     passes = bench.rounds(10, 8)
     for _ in range(bench.rounds(33, 9)):
-        for one in bench.ours() + bench.natives() + bench.python_2:
+        for one in bench.ours() + bench.all_native() + bench.python_2:
             setups = variants(bench, one)
             servers = [Server(bench, one, setup, "workload_calls.py") for setup in setups]
             for kind in KINDS:
@@ -54,7 +53,7 @@ def on_and_off(bench, times):
         "of 40 ns, 4 % are 1.6, which is five or six cycles",
     )
     for one in bench.ours():
-        if one.series == (3, 11):
+        if one.series >= (3, 11):
             continue
         for kind in KINDS:
             off, on = times[one, OFF, kind], times[one, ON, kind]
@@ -80,6 +79,27 @@ def on_and_off_in_2(bench, times):
             change, more = typical_ratio(on, off), typical_difference(on, off)
             row = [one.label, kind, "%.1f" % statistics.median(off), amount(more), percent(change)]
             table.add(row, "fib: at most 5 %", kind != "fib" or change.value <= 1.05)
+    return table
+
+
+def against_own(bench, times):
+    table = Table(
+        "The same from 3.12 on, against CPython's own support",
+        ["interpreter", "program", "off, ns", "own - off, ns", "ours - off, ns", "ours / own"],
+        ["own: -X perf without libpyperf"],
+        "",
+    )
+    for one in bench.all_native():
+        for kind in KINDS:
+            off, on, own = (times[one, setup, kind] for setup in (OFF, ON, NATIVE))
+            change = typical_ratio(on, own)
+            table.add(
+                [one.label, kind, "%.1f" % statistics.median(off)]
+                + [amount(typical_difference(own, off)), amount(typical_difference(on, off))]
+                + [percent(change)],
+                "no more than its own",
+                change.value <= 1.0,
+            )
     return table
 
 
@@ -127,7 +147,7 @@ def dormant(bench, times):
         ["interpreter"] + ["%s, dormant / off" % kind for kind in KINDS] + ["together"],
         ["together: the geometric mean"],
     )
-    for one in bench.ours():
+    for one in bench.ours() + bench.all_native():
         ratios = [typical_ratio(times[one, DORMANT, kind], times[one, OFF, kind]) for kind in KINDS]
         together = mean(ratios)
         table.add(
@@ -150,4 +170,5 @@ def rows(bench):
     tables = [on_and_off(bench, times)]
     if bench.python_2:
         tables.append(on_and_off_in_2(bench, times))
-    return tables + [against_floor(bench, times), dormant(bench, times)]
+    tables += [against_floor(bench, times), against_own(bench, times), dormant(bench, times)]
+    return tables

@@ -118,8 +118,8 @@ def find():
     return found, left_out
 
 
-# Between neighbours with the same hook, which are.
-NEIGHBOURS = ((3, 7), (3, 10), (3, 14))
+# Much like a neighbour that is.
+NEIGHBOURS = ((3, 7), (3, 8), (3, 10), (3, 14))
 
 
 def thorough(found):
