@@ -1,12 +1,16 @@
 # make check-run          the parts of pyperf-run: table, flame graph in a browser, archive on a
-#                         machine that has nothing else, pyperf-inspect, completions
+#                         machine that has nothing else, pyperf-inspect, completions; and
+#                         fetch-interpreters without a network, set-loader
 
 .PHONY: check-run
 
 check-run: all flamegraph-template
 	$(Q)failed=; \
 	CC='$(CC)' $(PYTHON) tests/run/test_inspect.py $(O)/pyperf-inspect || failed=1; \
-	for test in completions table; do $(PYTHON) tests/run/test_$$test.py || failed=1; done; \
+	CC='$(CC)' $(PYTHON) tests/run/test_set_loader.py || failed=1; \
+	for test in completions table fetch_interpreters; do \
+	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
+	done; \
 	for test in flamegraph archive; do \
 	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
 	done; [ -z "$$failed" ]
