@@ -88,18 +88,19 @@ def candidates():
 
 
 def fetched(kind):
-    """The paths in that list of one kind: interpreter or perf."""
+    """What is in that list of one kind: interpreter, perf or skipped."""
     try:
         with open(FETCHED) as lines:
             rows = [line.rstrip("\n").partition(" ") for line in lines]
     except FileNotFoundError:
         return []
-    return [path for what, _, path in rows if what == kind]
+    return [rest for what, _, rest in rows if what == kind]
 
 
 def find():
-    """Every CPython, oldest first, and a list of (path, why it was left out)."""
-    found, left_out, seen = [], [], set()
+    """Every CPython, oldest first, and a list of (path or name, why it was left out)."""
+    found, seen = [], set()
+    left_out = [tuple(line.split(": ", 1)) for line in fetched("skipped")]
     for path in candidates():
         real = os.path.realpath(path)
         if real in seen:
