@@ -72,7 +72,8 @@ def run_part(bench, part, *arguments, **more):
 
 
 def main(cases, title):
-    """All cases on one interpreter: the newest that libpyperf supports, or --python."""
+    """All cases on one interpreter: the newest that libpyperf supports, or --python. One that was
+    fetched only where there is no other: it finds its library nowhere but where it stands."""
     parser = argparse.ArgumentParser(description=title.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build directory")
     parser.add_argument("--python", metavar="PATH", help="the interpreter to be profiled")
@@ -84,7 +85,8 @@ def main(cases, title):
         supported = [one for one in interpreters.find()[0] if one.supported]
         if not supported:
             sys.exit("%s: no Python 3.6 to 3.15 here to be profiled" % sys.argv[0])
-        chosen = supported[-1]
+        fetched = interpreters.fetched("interpreter")
+        chosen = ([one for one in supported if one.path not in fetched] or supported)[-1]
     tally = harness.Tally(chosen.label)
     for case in cases:
         if not arguments.only or case.name in arguments.only:
