@@ -209,7 +209,8 @@ def doctor_without_ctypes(bench):
     """Neither ctypes nor a library that is where it should be."""
     bench.write("ctypes.py", "raise ImportError('no ctypes here')\n")
     folder = os.path.join(bench.folder, "a b")
-    shutil.copytree(bench.build, folder, ignore=shutil.ignore_patterns("obj", "tests", "bench"))
+    large = shutil.ignore_patterns("obj", "tests", "bench", "interpreters")
+    shutil.copytree(bench.build, folder, ignore=large)
     words = command(bench, bench.python, library=os.path.join(folder, "libpyperf.so"))
     findings = examine(bench, words, PYTHONPATH=bench.folder, PATH="/nonexistent")
     found(bench, findings, "stack from within", "warn", "no ctypes here")

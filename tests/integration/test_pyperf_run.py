@@ -411,7 +411,8 @@ def odd_places(bench):
     os.makedirs(os.path.join(odd, "scripts"))
     shutil.copy(RUN, os.path.join(odd, "scripts"))
     shutil.copytree(os.path.join(os.path.dirname(RUN), "run"), os.path.join(odd, "scripts", "run"))
-    shutil.copytree(BUILD, os.path.join(odd, "build"), ignore=shutil.ignore_patterns("obj", "tests"))
+    large = shutil.ignore_patterns("obj", "tests", "interpreters")
+    shutil.copytree(BUILD, os.path.join(odd, "build"), ignore=large)
     link = os.path.join(bench.work, "link")
     os.symlink(os.path.join(odd, "scripts", "pyperf-run"), link)
     bare = {k: v for k, v in bench.environment.items() if k != "PYPERF_LIBRARY"}
