@@ -61,6 +61,8 @@ class Suite:
         self.logs = os.path.join(build, "cpython", interpreter.label.replace(" ", "-"))
         self.jitdump = jitdump
         permitted = subprocess.call(OWN_TMP + ["true"], stderr=subprocess.DEVNULL) == 0
+        if build.startswith("/tmp/"):
+            permitted = False  # the library would not be there
         self.own_tmp = OWN_TMP if permitted else []
         self.is_python_2 = interpreter.series == interpreters.PYTHON_2
 
@@ -229,6 +231,11 @@ def main():
                 suites.append(suite)
             else:
                 print("%s, skipped: it has no test package" % interpreter.label, flush=True)
+    # Those of the machine itself first: what it had before the tests.
+    fetched = os.path.dirname(interpreters.FETCHED) + os.sep
+    own = [one for one in suites if not one.interpreter.path.startswith(fetched)]
+    if arguments.quick and len(own) >= 2:
+        suites = own
     if arguments.quick and len(suites) > 2:
         suites = [suites[0], suites[-1]]
     for suite in suites:
