@@ -57,6 +57,11 @@ class Interpreter:
         return self.series == PYTHON_2 or SUPPORTED[0] <= self.series <= SUPPORTED[1]
 
     @property
+    def own_libc(self):
+        """Whether it brings a libc of its own, newer than that of this machine's perf."""
+        return self.path.startswith(os.path.dirname(FETCHED)) and self.series >= (3, 13)
+
+    @property
     def native(self):
         return self.series >= NATIVE
 
