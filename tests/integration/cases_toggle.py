@@ -76,6 +76,9 @@ def toggle_cost(bench):
         grown = after.pop("resident KiB") - before.pop("resident KiB")
         named = "%s %d times" % (what, count)
         bench.that("%s: resident KiB more" % named, "128 or less", grown <= 128, str(grown))
+        # One more is an arena of the interpreter's own, whatever the number of switches.
+        mappings = after.pop("mappings") - before.pop("mappings")
+        bench.that("%s: mappings more" % named, "1 or less", mappings <= 1, str(mappings))
         for held in sorted(before):
             bench.equal("%s: %s" % (named, held), before[held], after[held])
 

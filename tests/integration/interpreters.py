@@ -134,7 +134,7 @@ def thorough(found):
     if os.environ.get("PYPERF_TEST_ALL_INTERPRETERS", "0") not in ("", "0"):
         return {one.path for one in found}
     chosen = {}
-    for one in found:
+    for one in sorted(found, key=lambda one: one.kind):  # shared ones first
         if not one.debug and one.series not in NEIGHBOURS:
             # Debian's static 3.11 is the one build that a user of this machine has.
             kind = one.kind if one.path.startswith("/usr/bin/") else None
