@@ -1,6 +1,7 @@
 #include "profile.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include "../trampoline/detour.h"
 #include "evaluator.h"
@@ -80,15 +81,42 @@ void profile_deactivate(void)
     }
 }
 
-/* Who finds the lock taken is another interpreter, which must not be waited for: it may wait for
- * ours. Or it is a finalizer, run by what we have called. This once, its frame has no name. */
+/* Whether this thread is at work on images and files: what that calls may run a finalizer. */
+static _Thread_local bool busy __attribute__((tls_model("initial-exec")));
+
+/* Who finds the lock taken is another interpreter, which must not be waited for without an end: it
+ * may wait for the lock of ours. Or it is a finalizer, run by what we have called. Then, this once,
+ * the frame has no name. */
+static bool lock(void)
+{
+    enum { PATIENCE = 2000000 }; /* nanoseconds; a new function takes some 600 */
+    if (busy)
+        return false;
+    busy = pthread_mutex_trylock(&profile.lock) == 0;
+    if (!busy && profile.python->layout->has_own_support) {
+        struct timespec end;
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        end.tv_nsec += PATIENCE;
+        end.tv_sec += end.tv_nsec / 1000000000;
+        end.tv_nsec %= 1000000000;
+        busy = pthread_mutex_clocklock(&profile.lock, CLOCK_MONOTONIC, &end) == 0;
+    }
+    return busy;
+}
+
+static void unlock(void)
+{
+    busy = false;
+    pthread_mutex_unlock(&profile.lock);
+}
+
 static uintptr_t trampoline(python_object *code)
 {
     uintptr_t plain = profile.detour->home;
-    if (pthread_mutex_trylock(&profile.lock) != 0)
+    if (!lock())
         return plain;
     uintptr_t address = functions_trampoline(code, plain);
-    pthread_mutex_unlock(&profile.lock);
+    unlock();
     return address;
 }
 
@@ -112,6 +140,7 @@ void profile_code(python_object *code)
 void profile_forked(void)
 {
     pthread_mutex_init(&profile.lock, NULL); /* another thread may have held it */
+    busy = false;
     functions_forked();
     evaluator_is_alone();
     registry_forked();

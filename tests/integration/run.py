@@ -46,6 +46,7 @@ import cases_library
 import cases_lives
 import cases_locked
 import cases_map
+import cases_native
 import cases_pyperf_run
 import cases_python_2
 import cases_refusal
@@ -92,6 +93,7 @@ MODULES = (
     cases_locked,
     cases_confined,
     cases_faults,
+    cases_native,
     cases_conformance,
 )
 # Of those that are not thorough (interpreters.py).
