@@ -50,8 +50,8 @@ def on_and_off(bench, times):
         ["ns a call or, of generators, a resume: the median of all processes' best passes"],
         "18 instructions, five of them jumps that are taken (from the entry to the hook, to the "
         "slot, to the displaced instructions, back, and the slot's return). Tried one by one: a "
-        "slot without rbp, no endbr64, the interpreter's own pointer in place of the jump at the entry: "
-        "within 0.5 ns of each other. Only an entry that is not patched, so that the slot calls it "
+        "slot without rbp, no endbr64, the interpreter's own pointer in place of the jump at the "
+        "entry: within 0.5 ns of each other. Only an entry that is not patched, so that the slot calls it "
         "directly, halves the cost on 3.9 (2.8 to 1.3 ns a resume); but then nobody sees new "
         "interpreters, nor what other evaluators pass on",
     )
