@@ -3,9 +3,9 @@
 
     run.py [--build DIR] [--only CASE]... [--python PATH]... [--jobs N] [--list]
 
-One line for each thing looked at: verdict, interpreter, case, expected, got. The last line is
-"N passed, N failed, N skipped"; the exit status is 1 when anything failed, and when no supported
-interpreter was found at all.
+One line for each thing looked at: verdict, interpreter, case, expected, got. What failed is said
+once more at the end, and the last line is "N passed, N failed, N skipped"; the exit status is 1
+when anything failed, and when no supported interpreter was found at all.
 
 Environment: PYENV_ROOT (default ~/.pyenv) and PYPERF_INTERPRETERS (a colon-separated list of paths)
 say where interpreters are, beside /usr/bin. Without PYPERF_NO_PERF=1, a machine where perf is
@@ -161,8 +161,11 @@ def run_worker(what, choice, arguments, lines):
 
 
 def run_all(subjects, arguments, tally):
-    """Workers take the next subject from a queue; the lines of all are printed as they come."""
-    waiting, lines = queue.Queue(), queue.Queue()
+    """Workers take the next subject from a queue; the lines of all are printed as they come.
+
+    Returns those lines that say FAIL.
+    """
+    waiting, lines, failures = queue.Queue(), queue.Queue(), []
     for subject in subjects:
         waiting.put(subject)
 
@@ -185,6 +188,9 @@ def run_all(subjects, arguments, tally):
         for line in iter(lines.get, None):
             sys.stdout.write(line)
             sys.stdout.flush()
+            if line.startswith("FAIL"):
+                failures.append(line)
+    return failures
 
 
 def main():
@@ -212,7 +218,10 @@ def main():
         subjects += [(one.path, () if one.path in whole else CHOICE) for one in found]
         if not any(one.supported for one in found):
             tally.report("interpreters", "one of 3.6 to 3.15", False, "none")
-    run_all(subjects, arguments, tally)
+    failures = run_all(subjects, arguments, tally)
+    if failures:
+        print("\nOf these, once more, what failed:")
+        sys.stdout.writelines(failures)
     print(tally.closing())
     return 1 if tally.failed else 0
 
