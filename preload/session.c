@@ -46,14 +46,17 @@ static struct session {
     char directory[PATH_MAX];
 } session;
 
-/* Said when somebody asked for it, now or for later. */
+/* Said when somebody asked for it, now or for later. Before decide() has taken the interpreter's own
+ * switch, its own support does what is asked for. */
 static void report_refusal(const struct failure *why)
 {
+    const struct layout *layout = python_layout(NULL);
+    bool left = layout != NULL && layout->has_own_support;
     if (toggle_is_wanted())
         report_failure(NOT_PROFILING ", and the signal of PYPERF_TOGGLE_SIGNAL ends the program",
                        why);
     else if (switches_in_environment())
-        report_failure(NOT_PROFILING, why);
+        report_failure(left ? "left to the interpreter's own perf support" : NOT_PROFILING, why);
 }
 
 /* The interpreter and its threads are no more. The program may start another one, which is decided

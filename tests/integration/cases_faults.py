@@ -8,7 +8,7 @@ import os
 import re
 
 from cases_files import lines_of_ours
-from harness import OLDER, case
+from harness import case
 from outcome import compile_program
 
 CASES = []
@@ -65,13 +65,13 @@ class Faults:
         self.bench.that("%s: faults" % named, "%d or more" % least, total >= least, got)
 
 
-@case(CASES, OLDER)
+@case(CASES)
 def faults_of_memory(bench):
     Faults(bench, "memory", "1").run_all(1, 50)
     Faults(bench, "memory", None).run_all(1, 25)
 
 
-@case(CASES, OLDER)
+@case(CASES)
 def faults_of_calls(bench):
     every = os.environ.get(ALL_FAULTS, "0") not in ("", "0")
     Faults(bench, "calls", "1").run_all(1 if every else SAMPLE, 40)

@@ -220,8 +220,7 @@ def remove_own_files():
 # cases
 
 # NATIVE: those supported ones that have perf support of their own, which ours takes the place of.
-# OLDER: the supported ones that have none, so that it does not step in where ours declines.
-SUPPORTED, NATIVE, OLDER, OTHERS, LIBRARY = "supported", "native", "older", "others", "library"
+SUPPORTED, NATIVE, OTHERS, LIBRARY = "supported", "native", "others", "library"
 PYTHON_2 = "2.7"
 
 # What a case may need that a machine may be without, and how the user says so.
@@ -242,8 +241,8 @@ class Case:
             return self.kind == LIBRARY
         if self.kind == PYTHON_2:
             return interpreter.series == interpreters.PYTHON_2
-        if self.kind in (NATIVE, OLDER):
-            return interpreter.supported and interpreter.native == (self.kind == NATIVE)
+        if self.kind == NATIVE:
+            return interpreter.supported and interpreter.native
         return self.kind == (SUPPORTED if interpreter.supported else OTHERS)
 
     def missing(self):

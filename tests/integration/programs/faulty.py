@@ -38,7 +38,7 @@ def switch():
             sys.deactivate_stack_trampoline()
             recursive(3)
             sys.activate_stack_trampoline(backend)
-        except (AttributeError, RuntimeError, MemoryError):
+        except (AttributeError, RuntimeError, MemoryError, ValueError):
             pass
         print(recursive(8), eval("recursive(5)"))
 
