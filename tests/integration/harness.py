@@ -68,6 +68,7 @@ class Bench:
     def __init__(self, name, interpreter, build, tally):
         self.name, self.interpreter, self.tally = name, interpreter, tally
         self.python = interpreter.path if interpreter else None
+        self.perf = "perf"
         self.version = interpreter.series if interpreter else None
         self.build = build
         self.library = os.path.join(build, "libpyperf.so")

@@ -40,7 +40,7 @@ def record(bench, command, options=(), **environment):
     """Runs the command under perf record; returns what is known of perf and the path of the data.
     The program's own output is on stdout."""
     data = os.path.join(bench.folder, "perf.data")
-    words = ["perf", "record", "--call-graph", call_graph(bench), "-F", FREQUENCY, "-o", data]
+    words = [bench.perf, "record", "--call-graph", call_graph(bench), "-F", FREQUENCY, "-o", data]
     try:
         done = bench.run(
             words + list(options) + ["--"] + list(command), bench.environment(**environment)
@@ -55,7 +55,7 @@ def record(bench, command, options=(), **environment):
 
 def script(bench, data, options=()):
     """All samples, in order of time."""
-    words = ["perf", "script", "-i", data, "-F", "pid,tid,time,ip,sym,dso"] + list(options)
+    words = [bench.perf, "script", "-i", data, "-F", "pid,tid,time,ip,sym,dso"] + list(options)
     shown = subprocess.run(
         words,
         stdout=subprocess.PIPE,

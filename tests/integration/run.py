@@ -98,8 +98,8 @@ MODULES = (
 )
 # Of those that are not thorough (interpreters.py).
 CHOICE = """
-    stacks stacks-after-deletion sub-interpreter-stacks fork-stacks jitdump-stacks fork-maps
-    map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
+    stacks stacks-of-other-perfs stacks-after-deletion sub-interpreter-stacks fork-stacks
+    jitdump-stacks fork-maps map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
     sys-calls sys-scope toggle-late text-restored same-behaviour recursion co-extra-of-others
     left-alone lives-share-slots growth-of-same-functions dropped-functions evaluator-orders
     unknown-version
