@@ -1,5 +1,6 @@
 # make check-unit         unit tests alone: no Python needed
 # make check-integration  integration tests on every interpreter found
+# make check-builds       the same on interpreters that are built for it: a long one
 
 # What unit tests read at run time, made by the build.
 unit_fixtures :=
@@ -11,5 +12,13 @@ unit_fixtures :=
 -include tests/cpython/*.mk
 -include tests/servers/*.mk
 
+.PHONY: check-builds
+
 check-integration: all
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O)
+
+check-builds: all
+	$(Q)scripts/build-interpreters build/interpreters/built >$(O)/built
+	$(Q)sed -n 's/^skipped/skip/p' $(O)/built
+	$(Q)$(PYTHON) tests/integration/run.py --build $(O) \
+	    $$(sed -n 's/^interpreter /--python /p' $(O)/built)

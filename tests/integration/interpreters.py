@@ -14,7 +14,8 @@ mapped = any('/libpython' in line for line in open('/proc/self/maps'))
 print(platform.python_implementation())
 print('%d.%d.%d' % sys.version_info[:3])
 print('shared' if mapped else 'static')
-print('debug' if hasattr(sys, 'gettotalrefcount') else 'release')
+free = 't' in getattr(sys, 'abiflags', '')
+print('free-threaded' if free else 'debug' if hasattr(sys, 'gettotalrefcount') else 'release')
 """
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -46,7 +47,10 @@ class Interpreter:
         self.implementation, version, self.kind, build = answer
         self.version = tuple(int(part) for part in version.split("."))
         self.debug = build == "debug"
-        self.label = "python%s %s" % (version, self.kind) + (" debug" if self.debug else "")
+        self.free_threaded = build == "free-threaded"
+        self.label = "python%s %s" % (version, self.kind)
+        if build != "release":
+            self.label += " " + build
 
     @property
     def series(self):
@@ -54,7 +58,8 @@ class Interpreter:
 
     @property
     def supported(self):
-        return self.series == PYTHON_2 or SUPPORTED[0] <= self.series <= SUPPORTED[1]
+        known = self.series == PYTHON_2 or SUPPORTED[0] <= self.series <= SUPPORTED[1]
+        return known and not self.free_threaded
 
     @property
     def own_libc(self):

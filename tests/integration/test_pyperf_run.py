@@ -418,7 +418,7 @@ def odd_places(bench):
     link = os.path.join(bench.work, "link")
     os.symlink(os.path.join(odd, "scripts", "pyperf-run"), link)
     bare = {k: v for k, v in bench.environment.items() if k != "PYPERF_LIBRARY"}
-    code = "print('libpyperf.so' in open('/proc/self/maps').read())"
+    code = "with open('/proc/self/maps') as maps: print('libpyperf.so' in maps.read())"
     done = bench.run([link, "-q", bench.interpreter, "-c", code], env=bare)
     bench.check("path with blanks, through a link", ("True\n", ""), (done.stdout, done.stderr))
 
