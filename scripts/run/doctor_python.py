@@ -27,6 +27,7 @@ print("\\n" + json.dumps({
     "version": "%d.%d.%d" % sys.version_info[:3],
     "executable": sys.executable,
     "debug": hasattr(sys, "gettotalrefcount"),
+    "free_threaded": "t" in getattr(sys, "abiflags", ""),
     "files": files,
     "without_ctypes": without_ctypes,
 }))
@@ -37,11 +38,13 @@ print("active:%d" % getattr(sys, "is_stack_trampoline_active", lambda: False)())
 """
 PYTHON_2, KNOWN = (2, 7), ((3, 6), (3, 15))
 DEBUG_SYMBOLS = "install the interpreter's debug symbols (Debian: its -dbg or -dbgsym package)"
+WITH_LOCK = "use the build with a lock (python3.13, not python3.13t), or -X perf_jit"
 RELEASES = "use a release build of CPython 2.7 or 3.6 to 3.15"
 
 # What libpyperf says (trampoline/failure.h), and what to do.
 REASONS = (
     ("version of Python is not known", RELEASES),
+    ("free-threaded", WITH_LOCK),
     ("objects are not laid out", RELEASES + ": debug builds and patched ones have other objects"),
     ("no such symbol", DEBUG_SYMBOLS),
     ("cannot be made executable", "lift the ban on executable memory (MDWE, seccomp, SELinux), or "
@@ -86,7 +89,7 @@ class Python:
 
     def examine(self, inspect):
         about = self.about
-        self.own_support = self.version[:2] > KNOWN[1]
+        self.own_support = self.version[:2] > KNOWN[1] or about["free_threaded"]
         shared = [path for path in about["files"] if "/libpython" in path]
         text = "%s, %s %s, %s%s" % (
             about["executable"] or self.path,
@@ -98,6 +101,9 @@ class Python:
         series = self.version[:2]
         if about["implementation"] != "CPython":
             self.findings.fail("interpreter", text + ": not known to libpyperf", RELEASES)
+        elif about["free_threaded"]:
+            text += ": free-threaded, which libpyperf does not support; its own support is used"
+            self.findings.warn("interpreter", text, WITH_LOCK)
         elif series == PYTHON_2 or KNOWN[0] <= series <= KNOWN[1]:
             # Of a debug build the hook, below, tells whether its objects are known, too.
             self.findings.ok("interpreter", text + ", known to libpyperf")

@@ -118,6 +118,10 @@ def look_at_walk(bench, findings):
 def doctor_of_others(bench):
     findings = examine(bench, [sys.executable] + command(bench, bench.python)[1:])
     bench.equal("status", 1, findings.status)
+    if bench.interpreter.free_threaded:
+        found(bench, findings, "interpreter", "warn", "free-threaded", "python3.13t")
+        found(bench, findings, "hook", "FAIL", "free-threaded", "python3.13t")
+        return
     found(bench, findings, "interpreter", "FAIL", "not known to libpyperf", "3.6 to 3.15")
     found(bench, findings, "hook", "FAIL", "this version of Python is not known")
 

@@ -255,7 +255,8 @@ def look_at_refusal(bench, why, **more):
 
 @case(CASES, OTHERS)
 def toggle_signal_elsewhere(bench):
-    look_at_refusal(bench, "this version of Python is not known")
+    unknown = "this version of Python is not known"
+    look_at_refusal(bench, "free-threaded" if bench.interpreter.free_threaded else unknown)
 
 
 @case(CASES, NATIVE)
