@@ -53,7 +53,7 @@ uninstall-extras:
 	rm -f $(DESTDIR)$(mandir)/man1/pyperf-run.1 $(DESTDIR)$(mandir)/man7/libpyperf.7
 	rm -rf $(DESTDIR)$(partdir) $(DESTDIR)$(datadir)
 
-deb: all man
+deb: all man flamegraph-template
 	$(Q)rm -rf $(O)/deb
 	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(abspath $(O))/deb prefix=/usr \
 	    libdir=/usr/lib/$$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || \

@@ -77,8 +77,11 @@ def examine_own_parts(findings, arguments, library):
     if launcher and not os.access(launcher, os.X_OK):
         findings.fail("pyperf-run", "%s cannot be run" % launcher, "make install")
     templates = [os.path.normpath(os.path.join(HERE, name)) for name in TEMPLATES]
-    template = next(filter(os.path.exists, templates), templates[0])
-    step = "make flamegraph-template; only pyperf-run --flamegraph needs it"
+    template = next(filter(os.path.exists, templates), templates[-1])
+    step = "make flamegraph-template where libpyperf was built, then make install or make deb; "
+    step += "only pyperf-run --flamegraph needs it"
+    if os.path.exists(os.path.join(HERE, "../../Makefile")):
+        template, step = templates[0], "make flamegraph-template; only --flamegraph needs it"
     doctor_machine.examine_file(findings, "flame graphs", template, step)
     if os.access(library, os.R_OK):
         findings.ok("libpyperf", library)

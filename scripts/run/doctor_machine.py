@@ -139,12 +139,18 @@ def permitted_as(paranoid):
 
 
 def ways_to_permission(paranoid):
+    """A filter refuses whoever asks; without one it is a matter of rights."""
     ways = []
-    if paranoid is not None and paranoid > 1 and not capabilities():
-        ways.append("as root: sysctl kernel.perf_event_paranoid=1")
-    if is_confined() or capabilities() or not ways:
-        options = "--cap-add PERFMON --security-opt seccomp=unconfined"
+    with_rights = "--cap-add PERFMON (Docker 20.10: SYS_ADMIN)"
+    if is_confined():
+        options = "--security-opt seccomp=unconfined"
+        if paranoid is None or paranoid > 2 or capabilities():
+            options += " " + with_rights
         ways.append("in a container: start it with " + options)
+    elif paranoid is not None and paranoid > 1 and not capabilities():
+        ways.append("as root: sysctl kernel.perf_event_paranoid=1")
+    else:
+        ways.append("in a container: start it with " + with_rights)
     if not capabilities():
         ways.append("or run this as root, or with CAP_PERFMON")
     return ways

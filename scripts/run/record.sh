@@ -373,15 +373,21 @@ explain_perf() {
         say "perf record: $(sed -n 's/^ *Error: //p' "$dir/log"); see pyperf-run --help"
         return
     fi
-    if ! grep -q perf_event_paranoid "$dir/log"; then
+    # Where the kernel refuses it, perf says of --buildid-mmap that the kernel is too old.
+    confined=$(sed -n 's/^Seccomp:[[:space:]]*2$/1/p' /proc/self/status)
+    refusals="perf_event_paranoid${confined:+\\|not permitted\\|record build id in mmap}"
+    if ! grep -q "$refusals" "$dir/log"; then
         say 'perf record failed, the program was not run:'
         cat "$dir/log" >&2
         return
     fi
     # Not with read: such a file gives all it has to the first read of a single byte.
     paranoid=$(cat /proc/sys/kernel/perf_event_paranoid)
-    if [ "$(id -u)" = 0 ]; then
-        todo='in a container, start it with --cap-add PERFMON and --security-opt seccomp=unconfined'
+    if [ -n "$confined" ]; then
+        todo='in a container, start it with --security-opt seccomp=unconfined'
+        [ "$paranoid" -le 2 ] || todo="$todo --cap-add PERFMON (Docker 20.10: SYS_ADMIN)"
+    elif [ "$(id -u)" = 0 ]; then
+        todo='in a container, start it with --cap-add PERFMON (Docker 20.10: SYS_ADMIN)'
     else
         todo='as root, run: sysctl kernel.perf_event_paranoid=1 (or be root, or have CAP_PERFMON)'
     fi

@@ -168,10 +168,7 @@ class Totals:
                 " again with pyperf-run, or with perf record --call-graph dwarf,65528."
             )
         if self.nameless:
-            return (
-                "Names of Python functions are missing, they were in %s: images must stay where"
-                " they were when the program ran." % self.nameless
-            )
+            return advice_on_names(self.nameless)
         for event in self.events:
             whole = self.whole(event)
             if whole is not None and whole < WHOLE_ENOUGH:
@@ -198,6 +195,16 @@ class Broken:
         self.at_longest = sum(at_longest)
         ends = sum((one.ends for one in processes), collections.Counter())
         self.end = os.path.basename(min(ends, key=lambda name: (-ends[name], name)))
+
+
+def advice_on_names(image):
+    where = "Names of Python functions are missing, they were in %s: " % image
+    if os.path.exists(image):
+        return (
+            where + "it is there, but perf did not read it, perhaps since the interpreter is not"
+            " (a container that has been removed?): pyperf-run --archive keeps all that is needed."
+        )
+    return where + "images must stay where they were when the program ran."
 
 
 def advice_on_stacks(recording, broken, percent):

@@ -15,6 +15,7 @@ import platform
 import subprocess
 import sys
 import time
+import traceback
 
 import measure
 
@@ -66,9 +67,11 @@ def run_section(bench, name):
     started = time.time()
     try:
         tables = importlib.import_module("rows_" + name).rows(bench)
-    except (measure.Failed, OSError) as error:
+    except Exception as error:  # what the other sections have measured is not lost
+        if not isinstance(error, (measure.Failed, OSError)):
+            traceback.print_exc()
         table = measure.Table(name, ["not measured"])
-        table.add([str(error)], "measured", False)
+        table.add([str(error) or repr(error)], "measured", False)
         tables = [table]
     for table in tables:
         measure.print_table(table)

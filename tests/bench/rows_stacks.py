@@ -14,7 +14,7 @@ MAX_STACK = ["--max-stack", "1024"]  # perf's own 127 frames are about 40 Python
 
 def default_copy():
     """What pyperf-run records with."""
-    with open(os.path.join(HERE, "..", "..", "scripts", "run", "record.sh")) as file:
+    with open(os.path.join(HERE, "..", "..", "scripts", "run", "choices.sh")) as file:
         return int(re.search(r"call_graph=dwarf,\$\{stack_size:-(\d+)\}", file.read()).group(1))
 
 

@@ -30,13 +30,13 @@ LEFT_OUT = {
         "exception event more",
     ),
     "test_code": (
-        (3, 15),
+        (3, 14),
         (3, 15),
         ("test_stateless",),
         "with a value in co_extra, CPython's own -X perf as well, a code object is no basic one",
     ),
     "test_capi": (
-        (3, 15),
+        (3, 14),
         (3, 15),
         ("test_is_unique_temporary", "test_is_specialization_enabled_default"),
         "the first fails with CPython's own -X perf as well; the second is about no frame evaluator "

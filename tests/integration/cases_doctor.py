@@ -10,8 +10,10 @@ import sys
 import time
 
 import harness
+import perf
 from cases_files import on_own_mount
 from harness import LIBRARY, OTHERS, Skip, case
+from outcome import compile_program
 
 CASES = []
 ROOT = os.path.dirname(os.path.dirname(harness.HERE))
@@ -315,9 +317,7 @@ def doctor_of_broken_stacks(bench):
     """Walked by frame pointers that this interpreter has not got."""
     if not os.path.exists(os.path.join(bench.build, "pyperf-inspect")):
         raise Skip("pyperf-inspect is not built")
-    inspect = os.path.join(bench.build, "pyperf-inspect")
-    shown = subprocess.check_output([inspect] + mapped(bench)).decode()
-    if "frame-pointers=no" not in shown:
+    if perf.frame_pointers(bench) != "no":
         raise Skip("it has frame pointers")
     home = os.path.join(bench.folder, "misled")
     install(bench, home)
@@ -332,13 +332,6 @@ def doctor_of_broken_stacks(bench):
     found(bench, findings, "depth of stacks", *depth_by_frame_pointers())
 
 
-def mapped(bench):
-    """The files of which the interpreter is made."""
-    text = "print(open('/proc/self/maps').read())"
-    lines = [line.split() for line in bench.plain("-c", text).out.splitlines() if "r-xp" in line]
-    return [words[-1] for words in lines if words[-1].startswith("/")]
-
-
 def depth_by_frame_pointers():
     frames = int(text_of("/proc/sys/kernel/perf_event_max_stack") or "512")
     if frames >= 512:
@@ -349,12 +342,28 @@ def depth_by_frame_pointers():
 @case(CASES, needs=("perf",))
 def doctor_under_mdwe(bench):
     """Nothing becomes executable, in the doctor and in all that it starts."""
-    locked = os.path.join(bench.folder, "locked")
-    source = bench.program("locked.c")
-    subprocess.check_call([os.environ.get("CC", "cc"), "-o", locked, source])
-    probe = bench.run([locked, "mdwe", "--", "/bin/true"], plain(bench))
-    if probe.status == 99:
-        raise Skip("not here: " + probe.err.strip())
-    findings = examine(bench, [locked, "mdwe", "--"] + command(bench, bench.python))
+    findings = examine(bench, locked(bench, "mdwe") + command(bench, bench.python))
     bench.equal("status", 0, findings.status)
     found(bench, findings, "profile", "ok", "complete:")
+
+
+def locked(bench, word):
+    program = compile_program(bench, "locked.c", "locked", [])
+    probe = bench.run([program, word, "--", "/bin/true"], plain(bench))
+    if probe.status == 99:
+        raise Skip("not here: " + probe.err.strip())
+    return [program, word, "--"]
+
+
+@case(CASES, LIBRARY, needs=("perf",))
+def doctor_under_seccomp(bench):
+    """As in a container: the doctor and pyperf-run say what it has to be started with."""
+    prefix = locked(bench, "no-perf")
+    findings = examine(bench, prefix + command(bench, sys.executable))
+    bench.equal("status", 1, findings.status)
+    found(bench, findings, "perf permitted", "FAIL", "a seccomp filter", "seccomp=unconfined")
+    run = os.path.join(ROOT, "scripts", "pyperf-run")
+    done = bench.run(prefix + [run, "-o", "profile", "--", "/bin/true"], plain(bench))
+    one_line = done.err.count("\n") == 1 and "seccomp=unconfined" in done.err
+    bench.that("pyperf-run", "one line that says what to do", one_line, repr(done.err))
+    bench.equal("pyperf-run: status, output", (1, ""), (done.status, done.out))

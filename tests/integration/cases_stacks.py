@@ -58,8 +58,8 @@ def look_at_stacks(bench, expected, samples, named=""):
     # Code with frame pointers has a leave before its ret, behind which its unwind data has the
     # caller's rbp below the stack pointer: perf copies nothing from there. Code that is not
     # optimised consists of little else.
-    with_frame_pointers = bench.interpreter.series >= (3, 14)  # those of Debian sid
-    at_least = 0.9 if bench.interpreter.debug else least - 0.01 * with_frame_pointers
+    some = 0.05 if perf.frame_pointers(bench) != "no" else 0
+    at_least = least - (0.1 if bench.interpreter.debug else some)
     bench.that(
         named + "any sample meanwhile reaches <module>",
         "%d %% or more" % (100 * at_least),

@@ -12,12 +12,14 @@ CASES = []
 ROOT = os.path.dirname(os.path.dirname(harness.HERE))
 TABLE = os.path.join(ROOT, "scripts", "run", "table.py")
 SECONDS = "1.2"
+LARGEST = int(perf.LARGEST)
 EXPECTED, TOLERANCE = 0.75, 0.08
 
 
 def record_shares(bench, depth, copy):
     program = bench.program("shares.py")
-    options = ["--call-graph", "dwarf,%d" % copy]
+    walked = copy == LARGEST and perf.frame_pointers(bench) == "yes"
+    options = ["--call-graph", "fp" if walked else "dwarf,%d" % copy]
     done, data = perf.record(bench, [bench.python, program, str(depth), SECONDS], options)
     bench.equal("status", (0, ""), (done.status, done.out))
     return data
@@ -41,7 +43,7 @@ def totals(bench, data):
 @case(CASES, needs=("perf",))
 def table_shares(bench):
     for depth in (10, 60):
-        data = record_shares(bench, depth, 65528)
+        data = record_shares(bench, depth, LARGEST)
         event, functions, advice = totals(bench, data)
         look_at_shares(bench, "depth %d" % depth, event, functions)
         bench.equal("depth %d: advice" % depth, None, advice)

@@ -36,6 +36,16 @@ def call_graph(bench):
     return "dwarf," + (LARGEST if bench.interpreter.debug else "16384")
 
 
+def frame_pointers(bench):
+    """What pyperf-run finds: yes, no or partly."""
+    text = "with open('/proc/self/maps') as maps: print(maps.read())"
+    lines = [line.split() for line in bench.plain("-c", text).out.splitlines() if "r-xp" in line]
+    files = [words[-1] for words in lines if words[-1].startswith("/")]
+    inspect = os.path.join(bench.build, "pyperf-inspect")
+    shown = subprocess.check_output([inspect] + files).decode()
+    return re.search(r"frame-pointers=(\w+)", shown).group(1)
+
+
 def record(bench, command, options=(), **environment):
     """Runs the command under perf record; returns what is known of perf and the path of the data.
     The program's own output is on stdout."""

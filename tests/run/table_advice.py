@@ -1,5 +1,8 @@
 """The sentence below the table: what is missing from the stacks, and what to do."""
 
+import os
+import tempfile
+
 from canned import CUT, EVALUATOR, START, header, py, sample, table
 
 CASES = []
@@ -79,4 +82,9 @@ def no_names(look):
     look_for(look, "no interpreter", ["No Python interpreter"], other, None)
     image = "/srv/perf.data.images/pyperf-7-CE1wJv.so"
     lost = sample([EVALUATOR, "[unknown] (%s)" % image, CUT])
-    look_for(look, "no image", ["missing", image], lost, None)
+    look_for(look, "no image", ["missing", image, "must stay"], lost, None)
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, "pyperf-7-CE1wJv.so")
+        open(image, "w").close()
+        lost = sample([EVALUATOR, "[unknown] (%s)" % image, CUT])
+        look_for(look, "an image alone", [image, "--archive"], lost, None)

@@ -2,6 +2,7 @@
  *
  *   mdwe      prctl(PR_SET_MDWE): no memory becomes executable
  *   seccomp   the same by the system calls that systemd's MemoryDenyWriteExecute= refuses
+ *   no-perf   perf_event_open is refused, as in a container of Docker's
  *   no-mem    /proc/self/mem cannot be opened for writing
  *   null-mem  /proc/self/mem takes what is written and keeps nothing
  *   no-proc   /proc is empty
@@ -58,22 +59,41 @@ static void set_mdwe(void)
         BPF_STMT(BPF_ALU | BPF_AND | BPF_K, bits),                                                 \
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, bits, 0, 1), RETURN(SECCOMP_RET_ERRNO | EPERM)
 
+#define ON_THIS_ARCHITECTURE                                                                       \
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),                       \
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0), RETURN(SECCOMP_RET_KILL)
+
+static void set_filter(struct sock_filter *filter, unsigned short length)
+{
+    struct sock_fprog program = {length, filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        cannot("seccomp");
+}
+
+static void set_no_perf(void)
+{
+    struct sock_filter filter[] = {
+        ON_THIS_ARCHITECTURE,
+        REFUSE(SYS_perf_event_open, 0, 0),
+        RETURN(SECCOMP_RET_ALLOW),
+    };
+    set_filter(filter, sizeof filter / sizeof *filter);
+    if (syscall(SYS_perf_event_open, NULL, 0, 0, 0, 0) != -1 || errno != EPERM)
+        cannot("the filter does not work");
+}
+
 static void set_seccomp(void)
 {
     struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0),
-        RETURN(SECCOMP_RET_KILL),
+        ON_THIS_ARCHITECTURE,
         REFUSE(SYS_mmap, 2, PROT_WRITE | PROT_EXEC),
         REFUSE(SYS_mprotect, 2, PROT_EXEC),
         REFUSE(SYS_pkey_mprotect, 2, PROT_EXEC),
         REFUSE(SYS_shmat, 2, SHM_EXEC),
         RETURN(SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-        cannot("seccomp");
+    set_filter(filter, sizeof filter / sizeof *filter);
     void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0 || errno != EPERM ||
         mmap(NULL, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
@@ -116,6 +136,8 @@ int main(int count, char **words)
             set_mdwe();
         else if (strcmp(words[i], "seccomp") == 0)
             set_seccomp();
+        else if (strcmp(words[i], "no-perf") == 0)
+            set_no_perf();
         else if (strcmp(words[i], "no-mem") == 0)
             cover_mem(0);
         else if (strcmp(words[i], "null-mem") == 0)

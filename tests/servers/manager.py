@@ -1,0 +1,241 @@
+"""systemd as process 1 of a Debian of its own, in namespaces: nothing of it is left when it ends."""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+import packages
+from engine import GUIDE, codename, mirror, run
+
+SECONDS_TO_START = 60
+NEEDED = (
+    ("debootstrap", "debootstrap"),
+    ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("perf", "linux-perf"),
+)
+CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+# In a cgroup and a mount namespace of its own; systemd takes "container" for why there is no udev.
+START = r"""
+set -e
+root=$1
+mount --make-rprivate /
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount --bind /sys "$root/sys"
+mount -t cgroup2 none "$root/sys/fs/cgroup"
+mount -t tmpfs none "$root/run"
+mount -t tmpfs none "$root/tmp"
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" /lib/systemd/systemd
+"""
+UNIT = """[Service]
+WorkingDirectory=/srv
+ExecStart=/usr/bin/python3 -m shop
+StandardOutput=append:/srv/out
+StandardError=append:/srv/err
+"""
+# A process may not raise its limits everywhere.
+CONFIGURATION = """[Manager]
+DefaultLimitNOFILE=1024
+DefaultLimitMEMLOCK=65536
+"""
+
+
+def cgroup2():
+    """Where a cgroup can be made; None when there is no such place."""
+    for folder in CGROUPS:
+        if os.path.exists(os.path.join(folder, "cgroup.procs")):
+            return folder if os.access(folder, os.W_OK) else None
+    return None
+
+
+def missing():
+    """Why there can be no systemd here; None when there can."""
+    if os.geteuid() != 0:
+        return "only root can start another process 1"
+    for program, package in NEEDED:
+        if not shutil.which(program):
+            return "%s is not installed: apt-get install %s" % (program, package)
+    return None if cgroup2() else "there is no cgroup2 that can be written to"
+
+
+def drop_in():
+    """The one in the guide."""
+    with open(GUIDE, encoding="utf-8") as guide:
+        section = guide.read().split("\n## systemd\n")[1].split("\n## ")[0]
+    lines = re.search(r"^    \[Service\]\n(?:    .*\n)+", section, re.M).group(0)
+    return re.sub(r"^    ", "", lines, flags=re.M)
+
+
+class Manager:
+    def __init__(self, build):
+        self.build = build
+        self.folder = tempfile.mkdtemp(prefix="pyperf-systemd-", dir="/var/tmp")
+        self.root = os.path.join(self.folder, "root")
+        self.cgroup = os.path.join(cgroup2(), os.path.basename(self.folder))
+        self.outer = self.pid = None
+
+    def __enter__(self):
+        try:
+            self.make_root()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def make_root(self):
+        """From debootstrap on, with the package that "make deb" has made."""
+        (package,) = glob.glob(os.path.join(self.build, "libpyperf_*.deb"))
+        depends = run(["dpkg-deb", "-f", package, "Depends"])
+        wanted = re.findall(r"(?:^|, )([a-z0-9.+-]+)", depends.strip())
+        suite = codename()
+        include = "--include=" + ",".join(wanted + ["systemd", "systemd-sysv", "dbus", "python3"])
+        run(["debootstrap", "--variant=minbase", include, suite, self.root, mirror(suite)])
+        shutil.copy(package, self.inside("libpyperf.deb"))
+        run(["chroot", self.root, "dpkg", "-i", "/libpyperf.deb"])
+        shutil.copytree(packages.program("shop"), self.inside("srv/shop"))
+        self.write("etc/systemd/system/shop.service", UNIT)
+        self.write("etc/systemd/system.conf.d/limits.conf", CONFIGURATION)
+
+    def inside(self, path):
+        return os.path.join(self.root, path)
+
+    def write(self, path, text):
+        os.makedirs(os.path.dirname(self.inside(path)), exist_ok=True)
+        with open(self.inside(path), "w") as out:
+            out.write(text)
+
+    def read(self, path):
+        try:
+            with open(self.inside(path)) as source:
+                return source.read()
+        except FileNotFoundError:
+            return ""
+
+    def start(self):
+        os.mkdir(self.cgroup)
+        enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
+        words = ["sh", "-c", enter, "sh", self.cgroup, "unshare", "--mount", "--pid", "--uts"]
+        words += ["--ipc", "--cgroup", "--fork", "--kill-child", "sh", "-c", START, "sh", self.root]
+        with open(os.path.join(self.folder, "log"), "w") as log:
+            self.outer = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        end = time.time() + SECONDS_TO_START
+        while self.outer.poll() is None and time.time() < end:
+            with open("/proc/%d/task/%d/children" % (self.outer.pid, self.outer.pid)) as children:
+                self.pid = int((children.read().split() or [0])[0])
+            if self.pid and self.state() in ("running", "degraded"):
+                return
+            time.sleep(0.2)
+        with open(os.path.join(self.folder, "log")) as log:
+            raise RuntimeError("systemd does not start: %s" % log.read()[-600:])
+
+    def state(self):
+        try:
+            return self.systemctl("is-system-running", check=False)
+        except (RuntimeError, OSError):
+            return None
+
+    def systemctl(self, *words, check=True):
+        enter = ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-C", "-r", "-w"]
+        if check:
+            return run(enter + ["systemctl"] + list(words)).strip()
+        done = subprocess.run(
+            enter + ["systemctl"] + list(words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+        )
+        return done.stdout.strip()
+
+    def close(self):
+        if self.outer is not None:
+            self.outer.kill()  # and with it process 1, which is all of its namespace
+            self.outer.wait()
+        for _ in range(50):
+            for folder, _, _ in os.walk(self.cgroup, topdown=False):
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    pass
+            if not os.path.exists(self.cgroup):
+                break
+            time.sleep(0.1)
+        # Its mounts went with its namespace.
+        subprocess.run(["rm", "-rf", "--one-file-system", self.folder], stderr=subprocess.DEVNULL)
+
+
+def namespace(pid):
+    return os.readlink("/proc/%s/ns/pid" % pid)
+
+
+class Service:
+    """shop.service, with the guide's drop-in and more of it."""
+
+    def __init__(self, manager, more=""):
+        self.manager = manager
+        for path in ("srv/out", "srv/err"):
+            manager.write(path, "")
+        manager.write("etc/systemd/system/shop.service.d/override.conf", drop_in() + more)
+        manager.systemctl("daemon-reload")
+        self.of_others = set(self.all_images())
+        manager.systemctl("start", "shop")
+        self.pid = self.host_pid(int(self.show("MainPID")))
+        self.wait_for_turns(1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.manager.systemctl("stop", "shop")
+
+    def show(self, name):
+        return self.manager.systemctl("show", "-p", name, "--value", "shop")
+
+    def host_pid(self, inside):
+        """Of a process whose number systemd knows."""
+        for path in glob.glob("/proc/[0-9]*/status"):
+            try:
+                with open(path) as status:
+                    found = re.search(r"^NSpid:\t(\d+)\t%d$" % inside, status.read(), re.M)
+            except OSError:
+                continue
+            if found and namespace(found.group(1)) == namespace(self.manager.pid):
+                return int(found.group(1))
+        raise RuntimeError("no process has the number %d inside" % inside)
+
+    def turns(self):
+        return self.manager.read("srv/out").split()
+
+    def wait_for_turns(self, more):
+        """The program has gone on, and so has acted on a signal."""
+        end, before = time.time() + 60, len(self.turns())
+        while len(self.turns()) < before + more:
+            if time.time() > end:
+                raise RuntimeError("no more turns of shop: %s" % self.manager.read("srv/err"))
+            time.sleep(0.1)
+
+    def signal(self):
+        """As the guide says."""
+        self.manager.systemctl("kill", "--kill-whom=all", "-s", "RTMIN+3", "shop.service")
+        self.wait_for_turns(2)
+
+    def images(self):
+        """Those in the drop-in's directory, which is preserved."""
+        return [one for one in self.all_images() if one not in self.of_others]
+
+    def all_images(self):
+        try:
+            names = os.listdir("/proc/%d/root/run/shop-images" % self.manager.pid)
+        except FileNotFoundError:
+            return []
+        return [one for one in names if one.startswith("pyperf-")]

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Recipes of docs/services.md tried where they are for: in Docker, with Debian's docker.io, and under
+systemd as process 1. As root, and with the package that "make deb" has made.
+
+    recipes.py [--build DIR] [--only CASE]... [--list] container|systemd
+
+One line for each thing looked at, and "N passed, N failed, N skipped" as the last; the exit status
+is 1 when anything failed. All is skipped where it cannot be had, or without root.
+"""
+
+import argparse
+import os
+import signal
+import sys
+
+sys.dont_write_bytecode = True
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
+
+import cases_container
+import cases_systemd
+import engine
+import harness
+import manager
+
+# The cases, what they run on, and why that is not to be had.
+SUBJECTS = {
+    "container": (cases_container.CASES, engine.Engine, engine.missing),
+    "systemd": (cases_systemd.CASES, manager.Manager, manager.missing),
+}
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build directory")
+    parser.add_argument("--only", action="append", metavar="CASE", help="may be repeated")
+    parser.add_argument("--list", action="store_true", help="the names of all cases")
+    parser.add_argument("subject", choices=sorted(SUBJECTS))
+    return parser.parse_args()
+
+
+def with_machine(function, machine):
+    def run(bench):
+        bench.machine = machine
+        function(bench)
+
+    return run
+
+
+def run_all(arguments, tally):
+    build = os.path.realpath(arguments.build)
+    cases, make, _ = SUBJECTS[arguments.subject]
+    with make(build) as machine:
+        for one in cases:
+            if not arguments.only or one.name in arguments.only:
+                function = with_machine(one.function, machine)
+                case = harness.Case(function, one.name, one.kind, one.needs)
+                harness.run_case(case, None, build, tally)
+
+
+def end(number, _):
+    """So that what was started is ended as well."""
+    sys.exit(128 + number)
+
+
+def main():
+    arguments = parse_arguments()
+    cases, _, missing = SUBJECTS[arguments.subject]
+    if arguments.list:
+        print("\n".join(one.name for one in cases))
+        return 0
+    signal.signal(signal.SIGTERM, end)
+    tally = harness.Tally(arguments.subject)
+    if missing():
+        tally.skip("%s: %s" % (tally.label, missing()))
+    else:
+        try:
+            run_all(arguments, tally)
+        except (RuntimeError, OSError, ValueError) as why:
+            tally.report("what it runs on", "made", False, str(why))
+    print(tally.closing())
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
