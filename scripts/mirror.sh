@@ -16,7 +16,7 @@ say() {
 
 # Why there is nothing of the suite; false, for who calls it.
 because() {
-    say "$suite: $*"
+    say "${state##*/}: $*"
     printf '%s\n' "$*" >"$state/why"
     return 1
 }

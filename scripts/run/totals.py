@@ -244,8 +244,8 @@ def advice_on_copies(size, broken):
         )
     if size > broken.mean_length * BYTES_A_FRAME:
         return (
-            "though %d bytes of each were copied; most end in %s, in code that perf cannot unwind"
-            % (size, broken.end)
+            "though %d bytes of each were copied; most end in %s, in code that perf cannot unwind;"
+            " --call-graph fp does, where it has frame pointers" % (size, broken.end)
         )
     return (
         "of each, %d bytes were copied, the most that perf can; deeper stacks do not fit, and %s;"

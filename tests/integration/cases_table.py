@@ -12,14 +12,12 @@ CASES = []
 ROOT = os.path.dirname(os.path.dirname(harness.HERE))
 TABLE = os.path.join(ROOT, "scripts", "run", "table.py")
 SECONDS = "1.2"
-LARGEST = int(perf.LARGEST)
 EXPECTED, TOLERANCE = 0.75, 0.08
 
 
 def record_shares(bench, depth, copy):
     program = bench.program("shares.py")
-    walked = copy == LARGEST and perf.frame_pointers(bench) == "yes"
-    options = ["--call-graph", "fp" if walked else "dwarf,%d" % copy]
+    options = ["--call-graph", "dwarf,%d" % copy]
     done, data = perf.record(bench, [bench.python, program, str(depth), SECONDS], options)
     bench.equal("status", (0, ""), (done.status, done.out))
     return data
@@ -42,11 +40,16 @@ def totals(bench, data):
 
 @case(CASES, needs=("perf",))
 def table_shares(bench):
+    walks = perf.frame_pointers(bench) == "yes"
     for depth in (10, 60):
-        data = record_shares(bench, depth, LARGEST)
+        data = record_shares(bench, depth, 65528)
         event, functions, advice = totals(bench, data)
-        look_at_shares(bench, "depth %d" % depth, event, functions)
-        bench.equal("depth %d: advice" % depth, None, advice)
+        # cases_stacks.py says why copies do not do for all of those.
+        look_at_shares(bench, "depth %d" % depth, event, functions, 0.9 if walks else 0.99)
+        if event["complete"] < 0.99:
+            bench.that("depth %d: advice" % depth, "fp", "fp does" in (advice or ""), repr(advice))
+        else:
+            bench.equal("depth %d: advice" % depth, None, advice)
     folded = os.path.join(bench.folder, "folded")
     shown = run_table(bench, data, "--collapsed", folded).out.split("\n")
     rows = [line.split()[-2] for line in shown if line.endswith("/shares.py")]
@@ -58,7 +61,7 @@ def table_shares(bench):
     bench.that("folded, %d deep" % depth, "90 % of them", deep >= 0.9 * event["samples"], str(deep))
 
 
-def look_at_shares(bench, what, event, functions):
+def look_at_shares(bench, what, event, functions, at_least):
     own = functions["heavy"]["own_share"]
     good = abs(own - EXPECTED) < TOLERANCE
     bench.that("%s: own time of heavy()" % what, "75 % +- 8", good, "%.3f" % own)
@@ -69,7 +72,8 @@ def look_at_shares(bench, what, event, functions):
     good = 0.99 * below <= total <= 1.01 * below
     bench.that("%s: total of dive()" % what, "that of both", good, "%d, %d" % (total, below))
     complete = event["complete"]
-    bench.that("%s: complete" % what, "99 % or more", complete >= 0.99, "%.4f" % complete)
+    named = "%s: complete" % what
+    bench.that(named, "%.2f or more" % at_least, complete >= at_least, "%.4f" % complete)
     seconds = event["seconds"]
     bench.that("%s: seconds" % what, "1.0 to 1.8", 1.0 < seconds < 1.8, "%.2f" % seconds)
 
