@@ -25,9 +25,9 @@ def pyperf_run(bench, *words):
     return done
 
 
-def record(bench, pid, seconds, *options):
+def record(bench, pid, seconds, *options, name="perf.data"):
     """The profile, and the table while the container still runs."""
-    data = os.path.join(bench.folder, "perf.data")
+    data = os.path.join(bench.folder, name)
     words = ["-q", "-o", data] + list(options) + ["-p", str(pid), "--", "sleep", str(seconds)]
     pyperf_run(bench, *words)
     return data, table(bench, data)

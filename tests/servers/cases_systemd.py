@@ -1,8 +1,10 @@
 """The recipe of docs/services.md under systemd: a service that is switched on for a while."""
 
 import os
+import shutil
 
-from cases_container import look_at_table, record, table
+import perf
+from cases_container import FILE, look_at_table, record, table
 from harness import case
 from manager import Service, drop_in
 
@@ -20,6 +22,17 @@ def look_at_service(bench, what, service, pid):
     bench.equal("%s: process" % what, pid, service.host_pid(int(service.show("MainPID"))))
 
 
+def names_inside(bench, data):
+    """Of shop's functions, by a perf that sees the files of systemd's namespace."""
+    shutil.copy(data, bench.machine.inside("srv/perf.data"))
+    words = ["perf", "script", "--no-inline", "-i", "/srv/perf.data"]
+    words = bench.machine.enter(*words, "-F", "pid,tid,time,ip,sym,dso")
+    environment = bench.environment(preload=False, support=None, images=False)
+    samples = perf.parse(bench.run(words, environment).out)
+    bench.that("samples", "100 or more", len(samples) >= 100, str(len(samples)))
+    return {name for one in samples for name in one.python if name.endswith(":" + FILE)}
+
+
 @case(CASES)
 def systemd_toggled(bench):
     bench.that("drop-in", "libpyperf.so in it", "libpyperf.so" in drop_in(), repr(drop_in()))
@@ -27,7 +40,7 @@ def systemd_toggled(bench):
         bench.equal("dormant: images", [], service.images())
         service.signal()
         bench.equal("on: images", 1, len(service.images()))
-        data, seen = record(bench, service.pid, 5)
+        on, seen = record(bench, service.pid, 5, name="on.data")
         look_at_table(bench, "on", seen)
         service.signal()
         event, names, _ = record(bench, service.pid, 2)[1]
@@ -35,6 +48,8 @@ def systemd_toggled(bench):
         bench.equal("off: names", [], names)
         look_at_service(bench, "off", service, service.pid)
     bench.equal("stopped: images", 1, len(service.images()))
+    names = names_inside(bench, on)
+    bench.that("stopped: names", "3 or more", len(names) >= 3, repr(names))
     bench.equal("stopped: result", "success", service.show("Result"))
 
 
@@ -42,6 +57,8 @@ def systemd_toggled(bench):
 def systemd_locked_down(bench):
     """No memory becomes executable, and the service is no root."""
     with Service(bench.machine, LOCKED) as service:
+        status = service.status()
+        bench.equal("filtered, no root", ("2", True), (status["Seccomp"], status["Uid"][0] != "0"))
         service.signal()
         bench.equal("images", 1, len(service.images()))
         look_at_table(bench, "on", record(bench, service.pid, 3)[1])
@@ -52,6 +69,7 @@ def systemd_locked_down(bench):
 def systemd_private_tmp(bench):
     """Images in a /tmp that is gone with the service."""
     with Service(bench.machine, IN_TMP) as service:
+        bench.equal("a /tmp of its own", True, service.has_own_tmp())
         service.signal()
         bench.equal("images in /run/shop-images", [], service.images())
         names = os.listdir("/proc/%d/root/tmp" % service.pid)
@@ -61,4 +79,5 @@ def systemd_private_tmp(bench):
         look_at_table(bench, "running", seen)
     _, names, advice = table(bench, data)
     bench.equal("stopped: names", [], names)
+    bench.equal("stopped: names, inside", set(), names_inside(bench, data))
     bench.that("stopped: advice", "one", bool(advice), repr(advice))

@@ -30,7 +30,10 @@ mount --bind /sys "$root/sys"
 mount -t cgroup2 none "$root/sys/fs/cgroup"
 mount -t tmpfs none "$root/run"
 mount -t tmpfs none "$root/tmp"
-exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" /lib/systemd/systemd
+cd "$root"
+pivot_root . .
+umount -l .
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd
 """
 UNIT = """[Service]
 WorkingDirectory=/srv
@@ -97,8 +100,10 @@ class Manager:
         depends = run(["dpkg-deb", "-f", package, "Depends"])
         wanted = re.findall(r"(?:^|, )([a-z0-9.+-]+)", depends.strip())
         suite = codename()
-        include = "--include=" + ",".join(wanted + ["systemd", "systemd-sysv", "dbus", "python3"])
-        run(["debootstrap", "--variant=minbase", include, suite, self.root, mirror(suite)])
+        wanted += ["systemd", "systemd-sysv", "dbus", "python3", "linux-perf"]
+        include = "--include=" + ",".join(wanted)
+        make = ["debootstrap", "--variant=minbase", include, suite, self.root, mirror(suite)]
+        run(["unshare", "--mount"] + make)  # it may be interrupted with /proc mounted
         shutil.copy(package, self.inside("libpyperf.deb"))
         run(["chroot", self.root, "dpkg", "-i", "/libpyperf.deb"])
         shutil.copytree(packages.program("shop"), self.inside("srv/shop"))
@@ -145,12 +150,15 @@ class Manager:
         except (RuntimeError, OSError):
             return None
 
+    def enter(self, *words):
+        """The words of a command that runs them where systemd's services run."""
+        return ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-C", "-r", "-w", *words]
+
     def systemctl(self, *words, check=True):
-        enter = ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-C", "-r", "-w"]
         if check:
-            return run(enter + ["systemctl"] + list(words)).strip()
+            return run(self.enter("systemctl", *words)).strip()
         done = subprocess.run(
-            enter + ["systemctl"] + list(words),
+            self.enter("systemctl", *words),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             universal_newlines=True,
@@ -228,6 +236,15 @@ class Service:
         """As the guide says."""
         self.manager.systemctl("kill", "--kill-whom=all", "-s", "RTMIN+3", "shop.service")
         self.wait_for_turns(2)
+
+    def status(self):
+        """Of its process: {"Seccomp": "2", ...}"""
+        with open("/proc/%d/status" % self.pid) as status:
+            return dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+
+    def has_own_tmp(self):
+        here, outside = (os.stat("/proc/%d/root/tmp" % one) for one in (self.pid, self.manager.pid))
+        return (here.st_dev, here.st_ino) != (outside.st_dev, outside.st_ino)
 
     def images(self):
         """Those in the drop-in's directory, which is preserved."""
