@@ -228,6 +228,16 @@ const struct layout *layout_of_traced(const struct layout *row)
     return &traced;
 }
 
+const struct layout *layout_of_debug(const struct layout *row)
+{
+    enum { PROFILED = 72 << 10 }; /* some 105 calls of 688 bytes: 210 of the 500 that are counted */
+    static struct layout debug;
+    debug = *row;
+    if (debug.profiled_stack > PROFILED)
+        debug.profiled_stack = PROFILED;
+    return &debug;
+}
+
 bool layout_is_later(unsigned major, unsigned minor)
 {
     const struct layout *last = &layouts[sizeof layouts / sizeof layouts[0] - 1];

@@ -39,7 +39,7 @@ struct layout {
     /* How much C stack a thread may use before frames are handed back to that inlining
      * (evaluator.h); 0: half of what it has, or a quarter. 3.12 and 3.13 count C calls: two for a
      * Python call, of 1,500 (Include/cpython/pystate.h, C_RECURSION_LIMIT) or 10,000
-     * (Py_C_RECURSION_LIMIT). */
+     * (Py_C_RECURSION_LIMIT); debug builds of 500. */
     uint32_t profiled_stack;
     /* Has a map and switches of its own (own_support.h), and interpreters that may have a lock each
      * (PEP 684). */
@@ -78,6 +78,9 @@ const struct layout *layout_find(unsigned major, unsigned minor);
 
 /* The row for a build of that version with Py_TRACE_REFS. Valid until the next call. */
 const struct layout *layout_of_traced(const struct layout *row);
+
+/* The row for one with Py_DEBUG, where all else is the same. Valid until the next call. */
+const struct layout *layout_of_debug(const struct layout *row);
 
 /* Whether the version is later than that of any row. */
 bool layout_is_later(unsigned major, unsigned minor);

@@ -18,10 +18,12 @@ extern const char *Py_GetVersion(void) __attribute__((weak));
 
 static const char *(*get_version)(void) = Py_GetVersion; /* that of the interpreter, or NULL */
 
-/* Only there in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS). */
+/* Only there in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and in
+ * debug builds (Py_REF_DEBUG, from Py_DEBUG). */
 extern void _Py_PrintReferences(FILE *) __attribute__((weak));
+extern void _Py_NegativeRefcount(void) __attribute__((weak));
 
-static bool traces_references;
+static bool traces_references, counts_references;
 
 #define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
 
@@ -65,6 +67,7 @@ bool python_arrives(const void *caller)
     if (arrives) {
         get_version = (const char *(*)(void))definer.address;
         traces_references = dlsym(handle, "_Py_PrintReferences") != NULL;
+        counts_references = dlsym(handle, "_Py_NegativeRefcount") != NULL;
         dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
     }
     dlclose(handle);
@@ -94,10 +97,14 @@ const struct layout *python_layout(struct failure *why)
     const struct layout *layout = NULL;
     if (version(&major, &minor))
         layout = layout_find(major, minor);
-    if (layout == NULL)
+    if (layout == NULL) {
         failure_set(why, FAILURE_VERSION, 0, "%.*s", (int)strcspn(get_version(), " "),
                     get_version());
-    else if (traces_references || _Py_PrintReferences != NULL)
+        return NULL;
+    }
+    if (counts_references || _Py_NegativeRefcount != NULL)
+        layout = layout_of_debug(layout);
+    if (traces_references || _Py_PrintReferences != NULL)
         layout = layout_of_traced(layout);
     return layout;
 }

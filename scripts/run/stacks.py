@@ -123,7 +123,8 @@ def parse(lines):
 class Recording:
     """What a profile's header says of how it was made."""
 
-    def __init__(self, text):
+    def __init__(self, path, text):
+        self.path = path
         sizes = re.findall(r"sample_stack_user = (\d+)", text)
         limits = re.findall(r"sample_max_stack = (\d+)", text)
         command = re.search(r"^# cmdline : (.*)", text, re.M)
@@ -141,6 +142,11 @@ class Recording:
             self.mode = NO_STACKS
         self.events = re.findall(r"^# event : name = ([^,]+),", text, re.M)
         self.first, self.last = seconds(text, "first"), seconds(text, "last")
+
+    def has_lost(self, name):
+        """Whether the file of that name is known not to be the one that the program had."""
+        recorded = build_ids(self.path).get(name)
+        return recorded is not None and recorded not in build_ids(name).values()
 
 
 def seconds(text, which):
@@ -163,15 +169,25 @@ def perf(words, **more):
         raise Failed("perf cannot be run: %s" % error.strerror)
 
 
-def recording(path):
-    """The header; of a profile that cannot be read, samples() says why."""
-    words = ["report", "--header-only", "-i", path]
+def output(words):
+    """What perf prints, whatever it thinks of it."""
     child = perf(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
-        return Recording(child.communicate()[0].decode("utf-8", "replace"))
+        return child.communicate()[0].decode("utf-8", "replace")
     except BaseException:
         end(child)
         raise
+
+
+def recording(path):
+    """The header; of a profile that cannot be read, samples() says why."""
+    return Recording(path, output(["report", "--header-only", "-i", path]))
+
+
+def build_ids(path):
+    """{name: build id} of the objects in a profile, or that of an ELF file, which has no name."""
+    lines = output(["buildid-list", "-i", path]).splitlines()
+    return {name: number for number, _, name in (line.partition(" ") for line in lines)}
 
 
 def samples(path):
@@ -180,8 +196,8 @@ def samples(path):
     with tempfile.TemporaryFile() as errors:
         child = perf(words, stdout=subprocess.PIPE, stderr=errors)
         try:
-            lines = io.TextIOWrapper(child.stdout, "utf-8", "backslashreplace", newline="\n")
-            yield from parse(lines)
+            with io.TextIOWrapper(child.stdout, "utf-8", "backslashreplace", newline="\n") as lines:
+                yield from parse(lines)
             status = child.wait()
         except BaseException:
             end(child)

@@ -194,7 +194,11 @@ class Broken:
         at_longest = (one.longest_count for one in processes if one.longest == self.longest)
         self.at_longest = sum(at_longest)
         ends = sum((one.ends for one in processes), collections.Counter())
-        self.end = os.path.basename(min(ends, key=lambda name: (-ends[name], name)))
+        self.end = min(ends, key=lambda name: (-ends[name], name))
+
+    @property
+    def end_name(self):
+        return os.path.basename(self.end)
 
 
 def advice_on_names(image):
@@ -215,6 +219,12 @@ def advice_on_stacks(recording, broken, percent):
             "%s: most end in [vdso], where clock_gettime is, and of which perf has no copy; record"
             " with both -N and -B, or neither." % what
         )
+    if recording.stack_size and recording.has_lost(broken.end):
+        return (
+            "%s: most end in %s, and what has this name here is not what the program had (its build"
+            " id is another; an upgrade, a container?): pyperf-run --archive keeps all that is needed."
+            % (what, broken.end)
+        )
     if recording.stack_size:
         return "%s: %s." % (what, advice_on_copies(recording.stack_size, broken))
     if recording.mode == "lbr":
@@ -230,7 +240,7 @@ def advice_on_stacks(recording, broken, percent):
         )
     return (
         "%s: frame pointers lead no further, most often from %s, which was built without; record"
-        " again with --call-graph dwarf." % (what, broken.end)
+        " again with --call-graph dwarf." % (what, broken.end_name)
     )
 
 
@@ -245,7 +255,7 @@ def advice_on_copies(size, broken):
     if size > broken.mean_length * BYTES_A_FRAME:
         return (
             "though %d bytes of each were copied; most end in %s, in code that perf cannot unwind;"
-            " --call-graph fp does, where it has frame pointers" % (size, broken.end)
+            " --call-graph fp does, where it has frame pointers" % (size, broken.end_name)
         )
     return (
         "of each, %d bytes were copied, the most that perf can; deeper stacks do not fit, and %s;"

@@ -25,7 +25,8 @@ outer()
 
 
 MAPPINGS = """
-for line in open("/proc/self/maps"):
+with open("/proc/self/maps") as maps: mapped = list(maps)
+for line in mapped:
     # Not the tables, which are mapped by another name.
     if "/pyperf-" in line and line.endswith(".so\\n"): print(" ".join(line.split()[:3]))
 """

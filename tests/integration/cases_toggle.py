@@ -89,7 +89,8 @@ LENGTH = 32
 api = ctypes.pythonapi
 name = "_PyEval_EvalFrameDefault" if sys.version_info > (3,) else "PyEval_EvalFrameEx"
 address = ctypes.cast(getattr(api, name), ctypes.c_void_p).value
-for line in open("/proc/self/maps"):
+with open("/proc/self/maps") as maps: mapped = list(maps)
+for line in mapped:
     fields = line.split(None, 5)
     start, end = (int(part, 16) for part in fields[0].split("-"))
     if start <= address < end: break
@@ -98,7 +99,8 @@ with open(fields[5].rstrip("\\n"), "rb") as file:
     original = file.read(LENGTH)
 
 def look():
-    rights = [line.split()[1] for line in open("/proc/self/maps")
+    with open("/proc/self/maps") as maps: mapped = list(maps)
+    rights = [line.split()[1] for line in mapped
               if int(line.split("-")[0], 16) <= address < int(line.split("-")[1].split()[0], 16)]
     same = ctypes.string_at(address, LENGTH) == original
     if sys.version_info >= (3, 9):

@@ -16,6 +16,7 @@ FAKE = """#!/bin/sh
 echo "$LC_ALL $*" >>"$CANNED/commands"
 case $1 in
 report) cat "$CANNED/header" ;;
+buildid-list) cat "$CANNED/ids.${3##*/}" ;;
 script)
     echo $$ >"$CANNED/pid"
     cat "$CANNED/errors" >&2

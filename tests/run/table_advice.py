@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from canned import CUT, EVALUATOR, START, header, py, sample, table
+from canned import CUT, EVALUATOR, START, Canned, header, py, sample, table
 
 CASES = []
 WHOLE = sample([EVALUATOR, py("f"), EVALUATOR] + START)
@@ -35,6 +35,24 @@ def larger_copies(look):
     odd = sample([EVALUATOR, "[unknown] (/opt/lib/jit.so)", CUT])
     parts = ["though 65528 bytes", "jit.so", "cannot unwind"]
     look_for(look, "65528, not deep", parts, WHOLE + odd, header(65528))
+
+
+@case
+def other_file(look):
+    """What stacks end in is not what was recorded."""
+    lost = ["most end in /usr/bin/python3.9", "build id", "--archive"]
+    cut_there = sample([EVALUATOR, "[unknown] (/usr/bin/python3.9)", CUT])
+    for what, here, parts in (
+        ("the same", "c0ffee\n", ["cannot unwind"]),
+        ("changed", "beef\n", lost),
+        ("gone", None, lost),
+    ):
+        with Canned(WHOLE + cut_there) as canned:
+            canned.write("ids.perf.data", "c0de /lib/libc.so.6\nc0ffee /usr/bin/python3.9\n")
+            if here:
+                canned.write("ids.python3.9", here)
+            advice = canned.run("--json").advice or "none"
+        look.that(what, " and ".join(parts), all(part in advice for part in parts), advice)
 
 
 @case

@@ -152,6 +152,18 @@ START_TEST(objects_in_a_list)
 }
 END_TEST
 
+START_TEST(fewer_calls_in_debug_builds)
+{
+    for (unsigned minor = 6; minor <= 15; minor++) {
+        const struct layout *row = layout_find(3, minor);
+        struct layout expected = *row;
+        if (row->profiled_stack != 0)
+            expected.profiled_stack = 72 << 10;
+        ck_assert_mem_eq(layout_of_debug(row), &expected, sizeof expected);
+    }
+}
+END_TEST
+
 START_TEST(knows_no_neighbours)
 {
     ck_assert_ptr_null(layout_find(2, 6));
@@ -167,7 +179,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {takes_what_the_interpreter_says, refuses_what_is_not_its_own,
-                                  other_rows_are_as_they_are, objects_in_a_list,
-                                  knows_no_neighbours};
+                                  other_rows_are_as_they_are,      objects_in_a_list,
+                                  fewer_calls_in_debug_builds,     knows_no_neighbours};
     return run_suite("layout", tests, LENGTH_OF(tests));
 }

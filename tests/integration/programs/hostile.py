@@ -35,7 +35,8 @@ def replace(make):
 
 def truncate():
     for path in PATHS:
-        open(path, "r+b").truncate(0)
+        with open(path, "r+b") as file:
+            file.truncate(0)
 
 
 def write_own_file(path):
