@@ -33,7 +33,7 @@ def between():
 start = time.monotonic()
 between()
 path = "/tmp/jit-%d.dump" % os.getpid()
-lines = list(open("/proc/self/maps"))
+with open("/proc/self/maps") as maps: lines = list(maps)
 mapped = [line.split(None, 5) for line in lines if path in line]
 text = [line.split()[0] for line in lines if "pyperf-" in line and " r-xp " in line]
 numbers = ["/proc/self/fd/" + number for number in os.listdir("/proc/self/fd")]

@@ -9,11 +9,11 @@ import tempfile
 import time
 
 import packages
+from debian import SECONDS, bootstrap, run
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 GUIDE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "docs", "services.md")
 SECONDS_TO_START = 60
-SECONDS = 600
 IMAGE, BASE = "pyperf-test-shop", "pyperf-test-base"
 # What dockerd and containerd make elsewhere, whatever they are told.
 THEIRS = ("/etc/docker", "/opt/containerd", "/run/containerd", "/run/docker")
@@ -49,42 +49,6 @@ def recipe():
     return re.findall(r"^    ((?:ENV|ENTRYPOINT) .*)$", section, re.M)
 
 
-def run(words, **more):
-    """Its output; all that it says when it fails."""
-    done = subprocess.run(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=more.pop("stdin", subprocess.DEVNULL),
-        encoding="utf-8",
-        errors="backslashreplace",
-        timeout=SECONDS,
-        **more
-    )
-    if done.returncode != 0:
-        said = " ".join(done.stdout.split())[-600:]
-        raise RuntimeError("%s: status %d: %s" % (" ".join(words[:3]), done.returncode, said))
-    return done.stdout
-
-
-def codename():
-    with open("/etc/os-release") as release:
-        found = re.search(r"^VERSION_CODENAME=(\w+)", release.read(), re.M)
-    if not found:
-        raise RuntimeError("/etc/os-release has no VERSION_CODENAME")
-    return found.group(1)
-
-
-def mirror(suite):
-    """The one that apt has."""
-    form = "$(ORIGIN)|$(COMPONENT)|$(CODENAME)|$(REPO_URI)"
-    shown = run(["apt-get", "indextargets", "--format", form])
-    found = re.search(r"^Debian\|main\|%s\|(\S+)" % suite, shown, re.M)
-    if not found:
-        raise RuntimeError("apt is configured for no mirror of Debian %s" % suite)
-    return found.group(1)
-
-
 class Engine:
     def __init__(self, build):
         self.build = build
@@ -104,12 +68,8 @@ class Engine:
 
     def make_image(self):
         """From debootstrap on, with the package that "make deb" has made."""
-        (package,) = glob.glob(os.path.join(self.build, "libpyperf_*.deb"))
-        depends = run(["dpkg-deb", "-f", package, "Depends"])
-        wanted = re.findall(r"(?:^|, )([a-z0-9.+-]+)", depends.strip())
-        suite, root = codename(), os.path.join(self.folder, "root")
-        include = "--include=" + ",".join(wanted + ["python3", "linux-perf", "binutils"])
-        run(["debootstrap", "--variant=minbase", include, suite, root, mirror(suite)])
+        root = os.path.join(self.folder, "root")
+        package = bootstrap(self.build, root, ["python3", "linux-perf", "binutils"])
         with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as packed:
             self.docker("import", "-", BASE, stdin=packed.stdout)
         shutil.rmtree(root)

@@ -9,7 +9,8 @@ import tempfile
 import time
 
 import packages
-from engine import GUIDE, codename, mirror, run
+from debian import bootstrap, run
+from engine import GUIDE
 
 SECONDS_TO_START = 60
 NEEDED = (
@@ -96,14 +97,8 @@ class Manager:
 
     def make_root(self):
         """From debootstrap on, with the package that "make deb" has made."""
-        (package,) = glob.glob(os.path.join(self.build, "libpyperf_*.deb"))
-        depends = run(["dpkg-deb", "-f", package, "Depends"])
-        wanted = re.findall(r"(?:^|, )([a-z0-9.+-]+)", depends.strip())
-        suite = codename()
-        wanted += ["systemd", "systemd-sysv", "dbus", "python3", "linux-perf"]
-        include = "--include=" + ",".join(wanted)
-        make = ["debootstrap", "--variant=minbase", include, suite, self.root, mirror(suite)]
-        run(["unshare", "--mount"] + make)  # it may be interrupted with /proc mounted
+        more = ["systemd", "systemd-sysv", "dbus", "python3", "linux-perf"]
+        package = bootstrap(self.build, self.root, more)
         shutil.copy(package, self.inside("libpyperf.deb"))
         run(["chroot", self.root, "dpkg", "-i", "/libpyperf.deb"])
         shutil.copytree(packages.program("shop"), self.inside("srv/shop"))
