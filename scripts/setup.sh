@@ -32,6 +32,8 @@ uwsgi-core     file /usr/bin/uwsgi-core
 uwsgi-plugin-python3 file /usr/lib/uwsgi/plugins/python3_plugin.so
 apache2-bin    file /usr/sbin/apache2
 libapache2-mod-wsgi-py3 file /usr/lib/apache2/modules/mod_wsgi.so
+celery         file /usr/bin/celery
+procps         program pgrep
 python3-greenlet file /usr/lib/python3/dist-packages/greenlet
 python3-gevent file /usr/lib/python3/dist-packages/gevent
 python3-numpy  file /usr/lib/python3/dist-packages/numpy

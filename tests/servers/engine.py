@@ -8,11 +8,10 @@ import subprocess
 import tempfile
 import time
 
+import guide
 import packages
 from debian import SECONDS, bootstrap, run
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-GUIDE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "docs", "services.md")
 SECONDS_TO_START = 60
 IMAGE, BASE = "pyperf-test-shop", "pyperf-test-base"
 # What dockerd and containerd make elsewhere, whatever they are told.
@@ -44,9 +43,7 @@ def missing():
 
 def recipe():
     """The lines of the Dockerfile in the guide."""
-    with open(GUIDE, encoding="utf-8") as guide:
-        section = guide.read().split("\n## Docker\n")[1].split("\n## ")[0]
-    return re.findall(r"^    ((?:ENV|ENTRYPOINT) .*)$", section, re.M)
+    return re.findall(r"^    ((?:ENV|ENTRYPOINT) .*)$", guide.section("Docker"), re.M)
 
 
 class Engine:

@@ -8,9 +8,9 @@ import subprocess
 import tempfile
 import time
 
+import guide
 import packages
 from debian import bootstrap, run
-from engine import GUIDE
 
 SECONDS_TO_START = 60
 NEEDED = (
@@ -69,9 +69,7 @@ def missing():
 
 def drop_in():
     """The one in the guide."""
-    with open(GUIDE, encoding="utf-8") as guide:
-        section = guide.read().split("\n## systemd\n")[1].split("\n## ")[0]
-    lines = re.search(r"^    \[Service\]\n(?:    .*\n)+", section, re.M).group(0)
+    lines = re.search(r"^    \[Service\]\n(?:    .*\n)+", guide.section("systemd"), re.M).group(0)
     return re.sub(r"^    ", "", lines, flags=re.M)
 
 
@@ -97,7 +95,7 @@ class Manager:
 
     def make_root(self):
         """From debootstrap on, with the package that "make deb" has made."""
-        more = ["systemd", "systemd-sysv", "dbus", "python3", "linux-perf"]
+        more = ["systemd", "systemd-sysv", "dbus", "cron", "python3", "linux-perf"]
         package = bootstrap(self.build, self.root, more)
         shutil.copy(package, self.inside("libpyperf.deb"))
         run(["chroot", self.root, "dpkg", "-i", "/libpyperf.deb"])

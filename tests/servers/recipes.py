@@ -20,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 
 import cases_container
+import cases_cron
 import cases_systemd
 import engine
 import harness
@@ -28,7 +29,7 @@ import manager
 # The cases, what they run on, and why that is not to be had.
 SUBJECTS = {
     "container": (cases_container.CASES, engine.Engine, engine.missing),
-    "systemd": (cases_systemd.CASES, manager.Manager, manager.missing),
+    "systemd": (cases_systemd.CASES + cases_cron.CASES, manager.Manager, manager.missing),
 }
 
 

@@ -22,6 +22,7 @@ sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 import packages  # finds programs/, too
 
 import cases_apache
+import cases_celery
 import cases_greenlet
 import cases_gunicorn
 import cases_numpy
@@ -29,7 +30,14 @@ import cases_uwsgi
 import harness
 import interpreters
 
-MODULES = (cases_gunicorn, cases_uwsgi, cases_apache, cases_greenlet, cases_numpy)
+MODULES = (
+    cases_gunicorn,
+    cases_uwsgi,
+    cases_apache,
+    cases_celery,
+    cases_greenlet,
+    cases_numpy,
+)
 
 
 def all_cases():

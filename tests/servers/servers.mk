@@ -1,6 +1,7 @@
 # make check-servers      real servers, greenlet, gevent and numpy, as Debian packages them
 # make check-container    docs/services.md's recipe in Docker: as root, with docker.io and debootstrap
-# make check-systemd      the one for systemd, as process 1 of namespaces: as root, with debootstrap
+# make check-systemd      those for systemd and cron, with systemd as process 1 of namespaces: as root,
+#                         with debootstrap
 
 .PHONY: check-servers check-container check-systemd
 

@@ -1,0 +1,157 @@
+"""Celery, as docs/services.md has it: workers in processes of their own, and in threads."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import guide
+import harness
+import orders
+import packages
+import recording
+import serving
+from harness import case
+
+CASES = []
+SUBJECT = "celery"
+PROGRAM = "/usr/bin/celery"
+SECONDS = 60
+FIRST, TASKS = 40, 400
+ORDERS = 10  # programs/shop/celery.py
+SEND = "import sys; from shop.celery import send; send(*map(int, sys.argv[1:]))"
+
+
+def recipe():
+    """The worker's words, and the line that finds the processes that work."""
+    text = guide.section("Celery")
+    words = re.search(r"^    LD_PRELOAD=.* celery (.*)$", text, re.M).group(1).split()
+    return words, re.search(r"^    (PIDS=.*)$", text, re.M).group(1)
+
+
+class Worker:
+    """One that runs; what it is sent are numbers, each but once."""
+
+    def __init__(self, bench, options):
+        packages.require(PROGRAM, "celery")
+        self.bench, self.sent = bench, 0
+        self.folder = os.path.join(bench.folder, "shop")
+        for name in ("messages", "answers"):
+            os.makedirs(os.path.join(self.folder, name))
+        environment = bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="RTMIN+3")
+        with open(os.path.join(bench.folder, "output.log"), "w") as output:
+            self.process = subprocess.Popen(
+                [bench.python, PROGRAM] + recipe()[0] + options,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment, SHOP_FOLDER=self.folder),
+                cwd=serving.programs(bench),
+                preexec_fn=serving.before_start,
+                start_new_session=True,
+            )
+        bench.pids.add(self.process.pid)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for pid in serving.family(self.process.pid) if self.process.poll() is None else []:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def work(self, count):
+        """How many of as many tasks have been answered rightly."""
+        numbers = range(self.sent, self.sent + count)
+        self.sent += count
+        environment = self.bench.environment(preload=False, support=None, images=False)
+        programs = serving.programs(self.bench)
+        environment = dict(environment, SHOP_FOLDER=self.folder, PYTHONPATH=programs)
+        words = [self.bench.python, "-c", SEND, str(numbers[0]), str(numbers[-1] + 1)]
+        sent = self.bench.run(words, environment)
+        if sent.status != 0:
+            raise RuntimeError("nothing sent: %s" % sent.err[-600:])
+        end = time.time() + SECONDS
+        while any(self.answer(number) is None for number in numbers):
+            if self.process.poll() is not None or time.time() > end:
+                with open(os.path.join(self.bench.folder, "output.log")) as said:
+                    raise RuntimeError("no answers: %s" % said.read()[-600:])
+            time.sleep(0.05)
+        self.bench.pids.update(serving.family(self.process.pid))
+        return sum(self.answer(number) == expected(number) for number in numbers)
+
+    def answer(self, number):
+        try:
+            with open(os.path.join(self.folder, "answers", str(number))) as answer:
+                return answer.read().split("\n", 1)[1]
+        except FileNotFoundError:
+            return None
+
+    def stop(self):
+        before = set(serving.family(self.process.pid))
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(harness.TIMEOUT)
+        return status, len(before & set(serving.parents()))
+
+
+def expected(number):
+    return "".join(orders.answer(number * ORDERS + one) for one in range(ORDERS))
+
+
+def pids_by_recipe():
+    done = subprocess.run(
+        ["sh", "-c", recipe()[1] + '\necho "$PIDS"'], stdout=subprocess.PIPE, check=True
+    )
+    return sorted(int(pid) for pid in done.stdout.decode().split(","))
+
+
+def look_at(bench, options, pids_of):
+    if not recording.wanted(bench):
+        return
+    seen = {}
+    with Worker(bench, options) as worker:
+        bench.equal("dormant: right answers", FIRST, worker.work(FIRST))
+        bench.equal("dormant: images", [], os.listdir(bench.images))
+        pids = pids_of(worker)
+        for state in ("on", "off"):
+            for pid in pids:
+                os.kill(pid, signal.SIGRTMIN + 3)
+            worker.work(FIRST)  # Python runs what is pending
+            with recording.Recording(bench, pids) as recorded:
+                right = worker.work(TASKS)
+            bench.equal("%s: right answers" % state, TASKS, right)
+            seen[state] = recorded.samples()
+        bench.equal("status, processes left", (0, 0), worker.stop())
+    folder = serving.programs(bench)
+    task = "deliver:" + os.path.join(folder, "shop", "celery.py")
+
+    def beneath(names):
+        by_celery = any(name.endswith("/celery/app/trace.py") for name in names)
+        return names[:1] == [task] and by_celery
+
+    for number, pid in enumerate(pids, 1):
+        own = [one for one in seen["on"] if one.pid == pid]
+        path, chain = os.path.join(folder, "orders.py"), orders.CHAIN[:-1]
+        recording.look_at_stacks(bench, "process %d" % number, own, path, chain, beneath)
+    named = sum(1 for one in seen["off"] if one.python)
+    bench.that("off: samples", "100 or more", len(seen["off"]) >= 100, str(len(seen["off"])))
+    bench.equal("off: samples with a Python function", 0, named)
+
+
+@case(CASES, needs=("servers",))
+def celery_processes(bench):
+    """Found and switched on as the guide says; each takes its part of the tasks."""
+
+    def children(worker):
+        pids = pids_by_recipe()
+        known = serving.parents()
+        bench.equal("processes", (4, True), (len(pids), worker.process.pid in map(known.get, pids)))
+        return pids
+
+    look_at(bench, [], children)
+
+
+@case(CASES, needs=("servers",))
+def celery_threads(bench):
+    look_at(bench, ["--pool", "threads"], lambda worker: [worker.process.pid])

@@ -1,0 +1,75 @@
+"""The line for cron in docs/services.md, in the Debian where systemd is process 1."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import guide
+import packages
+from harness import case
+from manager import namespace
+
+CASES = []
+SECONDS = 120  # it begins with a minute
+DATA = "/var/tmp/nightly.data"
+# Said by cron where no mail can be sent. One that is not silent shows that it would be.
+NO_MAIL = "discarding output"
+LOUD = "* * * * *  echo loud\n"
+
+
+def crontab(machine, *words, text=""):
+    subprocess.run(
+        machine.enter("crontab", *words),
+        input=text,
+        stdout=subprocess.DEVNULL,
+        check=True,
+        universal_newlines=True,
+    )
+
+
+def is_running(machine, word):
+    """Whether a process of systemd's namespace has that word in its command line."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid) as words:
+                if word in words.read() and namespace(pid) == namespace(machine.pid):
+                    return True
+        except OSError:
+            continue
+    return False
+
+
+def wait_for_end(machine, word):
+    end = time.time() + SECONDS
+    while not os.path.exists(machine.inside(DATA[1:])) or is_running(machine, word):
+        if time.time() > end:
+            raise RuntimeError("no profile, or no end of it, after %d s" % SECONDS)
+        time.sleep(0.2)
+
+
+@case(CASES)
+def cron_nightly(bench):
+    machine = bench.machine
+    (command,) = re.findall(r"^    0 3 \* \* \*  (.*)$", guide.section("cron"), re.M)
+    shutil.copy(packages.program("nightly.py"), machine.inside("srv/nightly.py"))
+    crontab(machine, "-", text="* * * * *  %s\n%s" % (command, LOUD))
+    try:
+        wait_for_end(machine, "pyperf-run")
+    finally:
+        crontab(machine, "-r")
+    words = machine.enter("pyperf-run", "--report", DATA, "--json")
+    (event,) = json.loads(subprocess.check_output(words).decode())["events"]
+    names = {one["name"] for one in event["functions"] if one["file"] == "/srv/nightly.py"}
+    bench.equal("names", {"price", "total", "main", "<module>"}, names)
+    complete, samples = event["complete"], event["samples"]
+    good = samples >= 100 and complete >= 0.99
+    got = "%.1f %% of %d" % (100 * complete, samples)
+    bench.that("complete stacks", "99 % of 100 or more", good, got)
+    journal = subprocess.check_output(machine.enter("journalctl", "-o", "cat")).decode()
+    lines = journal.splitlines()
+    ours = [line for line in lines if "CMD" in line and "pyperf-run -q" in line]
+    bench.equal("log: started", 1, len(ours))
+    bench.equal("log: outputs", 1, sum(NO_MAIL in line for line in lines))
