@@ -41,7 +41,7 @@ def measure(bench):
     """CPU time of the best pass of each round's process, by interpreter, setup and program."""
     times, outputs = {}, {}
     for name in names():
-        for _ in range(bench.rounds(6, 3)):
+        for _ in range(bench.rounds(9, 3)):
             for one in chosen(bench) + bench.natives():
                 setups = setups_of(bench, one)
                 servers = [Server(bench, one, s, "workload_program.py", name) for s in setups]
