@@ -38,7 +38,7 @@ def call_graph(bench):
 
 def frame_pointers(bench):
     """What pyperf-run finds: yes, no or partly."""
-    text = "with open('/proc/self/maps') as maps: print(maps.read())"
+    text = "\nwith open('/proc/self/maps') as maps: print(maps.read())"
     lines = [line.split() for line in bench.plain("-c", text).out.splitlines() if "r-xp" in line]
     files = [words[-1] for words in lines if words[-1].startswith("/")]
     inspect = os.path.join(bench.build, "pyperf-inspect")
