@@ -5,14 +5,13 @@ import os
 
 import harness
 import perf
-from cases_files import CALLS, HOT, lines_of_ours
+from cases_files import CALLS, HOT, LEFT, lines_of_ours
 from harness import Skip, case
 from maps import Map
 from outcome import switch_environment
 
 CASES = []
 MIB = 1024  # KiB, as ulimit counts
-LEFT = "left to the interpreter's own perf support"
 # Beyond what the program needs by itself.
 SPACES = (1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24, 32, 48, 64, 96, 128, 160, 192, 256)
 

@@ -5,6 +5,7 @@ import re
 import shutil
 
 import harness
+from cases_files import LEFT
 from harness import case
 from maps import Map
 
@@ -31,7 +32,7 @@ def refused(bench, what, done, plain):
     lines = done.err.splitlines(True)
     ours = [line for line in lines if line.startswith(OURS)]
     native = bench.interpreter.native
-    said = "left to the interpreter's own perf support: " if native else "not profiling: "
+    said = LEFT + ": " if native else "not profiling: "
     good = len(ours) == 1 and ours[0].startswith(OURS + said)
     bench.that("%s: lines of ours" % what, "1, '%s%s...'" % (OURS, said), good, repr(ours))
     rest = "".join(line for line in lines if line not in ours)
