@@ -39,7 +39,7 @@ struct layout {
     /* How much C stack a thread may use before frames are handed back to that inlining
      * (evaluator.h); 0: half of what it has, or a quarter. 3.12 and 3.13 count C calls: two for a
      * Python call, of 1,500 (Include/cpython/pystate.h, C_RECURSION_LIMIT) or 10,000
-     * (Py_C_RECURSION_LIMIT); debug builds of 500. */
+     * (Py_C_RECURSION_LIMIT); debug builds of 3.13 of 500. */
     uint32_t profiled_stack;
     /* Has a map and switches of its own (own_support.h), and interpreters that may have a lock each
      * (PEP 684). */

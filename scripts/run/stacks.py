@@ -144,8 +144,9 @@ class Recording:
         self.first, self.last = seconds(text, "first"), seconds(text, "last")
 
     def has_lost(self, name):
-        """Whether the file of that name is known not to be the one that the program had."""
-        recorded = build_ids(self.path).get(name)
+        """Whether the file of that name is known not to be the one that the program had. The
+        kernel is none."""
+        recorded = build_ids(self.path).get(name) if name.startswith("/") else None
         return recorded is not None and recorded not in build_ids(name).values()
 
 

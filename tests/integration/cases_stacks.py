@@ -121,7 +121,7 @@ def stacks_of_other_perfs(bench):
         named = os.path.basename(bench.perf)
         expected, samples = record_and_read(bench)
         if not any(expected.paths.get(tuple(one.python)) == THROUGH_LIBFFI for one in samples):
-            bench.skip(named, "not one stack through libffi, as in some 1 of 150 runs: once more")
+            bench.skip(named, "not one stack of this process gets through libffi: recorded once more")
             expected, samples = record_and_read(bench)
         look_at_stacks(bench, expected, samples, named + ": ")
 

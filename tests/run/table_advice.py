@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from canned import CUT, EVALUATOR, START, Canned, header, py, sample, table
+from canned import CUT, EVALUATOR, PAGE_FAULT, START, Canned, header, py, sample, table
 
 CASES = []
 WHOLE = sample([EVALUATOR, py("f"), EVALUATOR] + START)
@@ -53,6 +53,11 @@ def other_file(look):
                 canned.write("ids.python3.9", here)
             advice = canned.run("--json").advice or "none"
         look.that(what, " and ".join(parts), all(part in advice for part in parts), advice)
+    in_kernel = WHOLE + sample([PAGE_FAULT, CUT]) + sample([EVALUATOR, py("f")] + START)
+    with Canned(in_kernel) as canned:
+        canned.write("ids.perf.data", "c0ffee [kernel.kallsyms]\n")
+        advice = canned.run("--json").advice or "none"
+    look.that("no file at all", "nothing of build ids", "build id" not in advice, advice)
 
 
 @case

@@ -7,7 +7,6 @@ import subprocess
 import time
 
 import guide
-import harness
 import orders
 import packages
 import recording
@@ -19,7 +18,7 @@ SUBJECT = "celery"
 PROGRAM = "/usr/bin/celery"
 SECONDS = 60
 FIRST, TASKS = 40, 400
-ORDERS = 10  # programs/shop/celery.py
+ORDERS = 10  # a task
 SEND = "import sys; from shop.celery import send; send(*map(int, sys.argv[1:]))"
 
 
@@ -30,69 +29,49 @@ def recipe():
     return words, re.search(r"^    (PIDS=.*)$", text, re.M).group(1)
 
 
-class Worker:
-    """One that runs; what it is sent are numbers, each but once."""
+class Worker(serving.Server):
+    """One that runs. It has no port: messages and answers are files."""
 
     def __init__(self, bench, options):
         packages.require(PROGRAM, "celery")
-        self.bench, self.sent = bench, 0
+        self.sent = 0
         self.folder = os.path.join(bench.folder, "shop")
         for name in ("messages", "answers"):
             os.makedirs(os.path.join(self.folder, name))
-        environment = bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="RTMIN+3")
-        with open(os.path.join(bench.folder, "output.log"), "w") as output:
-            self.process = subprocess.Popen(
-                [bench.python, PROGRAM] + recipe()[0] + options,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=dict(environment, SHOP_FOLDER=self.folder),
-                cwd=serving.programs(bench),
-                preexec_fn=serving.before_start,
-                start_new_session=True,
-            )
-        bench.pids.add(self.process.pid)
+        self.more = {"SHOP_FOLDER": self.folder, "PYTHONPATH": serving.programs(bench)}
 
-    def __enter__(self):
-        return self
+        def command(bench, port):
+            return [bench.python, PROGRAM] + recipe()[0] + options
 
-    def __exit__(self, *_):
-        for pid in serving.family(self.process.pid) if self.process.poll() is None else []:
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        kind = serving.Kind(command, 0, signal.SIGTERM, ["orders"])
+        environment = bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="RTMIN+3", **self.more)
+        super().__init__(bench, kind, environment)
 
     def work(self, count):
         """How many of as many tasks have been answered rightly."""
         numbers = range(self.sent, self.sent + count)
         self.sent += count
-        environment = self.bench.environment(preload=False, support=None, images=False)
-        programs = serving.programs(self.bench)
-        environment = dict(environment, SHOP_FOLDER=self.folder, PYTHONPATH=programs)
-        words = [self.bench.python, "-c", SEND, str(numbers[0]), str(numbers[-1] + 1)]
-        sent = self.bench.run(words, environment)
-        if sent.status != 0:
-            raise RuntimeError("nothing sent: %s" % sent.err[-600:])
+        environment = self.bench.environment(
+            preload=False, support=None, images=False, **self.more
+        )
+        words = [str(one) for one in (numbers.start, numbers.stop, ORDERS)]
+        done = self.bench.run([self.bench.python, "-c", SEND] + words, environment)
+        if done.status != 0:
+            raise RuntimeError("nothing sent: %s" % done.err[-600:])
         end = time.time() + SECONDS
         while any(self.answer(number) is None for number in numbers):
             if self.process.poll() is not None or time.time() > end:
-                with open(os.path.join(self.bench.folder, "output.log")) as said:
-                    raise RuntimeError("no answers: %s" % said.read()[-600:])
+                raise RuntimeError("no answers: %s" % self.said()[-600:])
             time.sleep(0.05)
-        self.bench.pids.update(serving.family(self.process.pid))
+        self.look_for_processes()
         return sum(self.answer(number) == expected(number) for number in numbers)
 
     def answer(self, number):
         try:
             with open(os.path.join(self.folder, "answers", str(number))) as answer:
-                return answer.read().split("\n", 1)[1]
+                return answer.read()
         except FileNotFoundError:
             return None
-
-    def stop(self):
-        before = set(serving.family(self.process.pid))
-        self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(harness.TIMEOUT)
-        return status, len(before & set(serving.parents()))
 
 
 def expected(number):
@@ -123,8 +102,7 @@ def look_at(bench, options, pids_of):
             bench.equal("%s: right answers" % state, TASKS, right)
             seen[state] = recorded.samples()
         bench.equal("status, processes left", (0, 0), worker.stop())
-    folder = serving.programs(bench)
-    task = "deliver:" + os.path.join(folder, "shop", "celery.py")
+    task = "deliver:" + os.path.join(serving.programs(bench), "shop", "celery.py")
 
     def beneath(names):
         by_celery = any(name.endswith("/celery/app/trace.py") for name in names)
@@ -132,7 +110,7 @@ def look_at(bench, options, pids_of):
 
     for number, pid in enumerate(pids, 1):
         own = [one for one in seen["on"] if one.pid == pid]
-        path, chain = os.path.join(folder, "orders.py"), orders.CHAIN[:-1]
+        path, chain = serving.program(bench, "orders"), orders.CHAIN[:-1]
         recording.look_at_stacks(bench, "process %d" % number, own, path, chain, beneath)
     named = sum(1 for one in seen["off"] if one.python)
     bench.that("off: samples", "100 or more", len(seen["off"]) >= 100, str(len(seen["off"])))

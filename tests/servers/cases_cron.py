@@ -4,11 +4,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import time
 
 import guide
+import orders
 import packages
+from debian import run
 from harness import case
 from manager import namespace
 
@@ -18,16 +19,6 @@ DATA = "/var/tmp/nightly.data"
 # Said by cron where no mail can be sent. One that is not silent shows that it would be.
 NO_MAIL = "discarding output"
 LOUD = "* * * * *  echo loud\n"
-
-
-def crontab(machine, *words, text=""):
-    subprocess.run(
-        machine.enter("crontab", *words),
-        input=text,
-        stdout=subprocess.DEVNULL,
-        check=True,
-        universal_newlines=True,
-    )
 
 
 def is_running(machine, word):
@@ -54,22 +45,23 @@ def wait_for_end(machine, word):
 def cron_nightly(bench):
     machine = bench.machine
     (command,) = re.findall(r"^    0 3 \* \* \*  (.*)$", guide.section("cron"), re.M)
-    shutil.copy(packages.program("nightly.py"), machine.inside("srv/nightly.py"))
-    crontab(machine, "-", text="* * * * *  %s\n%s" % (command, LOUD))
+    for name in ("nightly.py", "orders.py"):
+        shutil.copy(packages.program(name), machine.inside("srv"))
+    machine.write("srv/crontab", "* * * * *  %s\n%s" % (command, LOUD))
+    run(machine.enter("crontab", "/srv/crontab"))
     try:
         wait_for_end(machine, "pyperf-run")
     finally:
-        crontab(machine, "-r")
-    words = machine.enter("pyperf-run", "--report", DATA, "--json")
-    (event,) = json.loads(subprocess.check_output(words).decode())["events"]
-    names = {one["name"] for one in event["functions"] if one["file"] == "/srv/nightly.py"}
-    bench.equal("names", {"price", "total", "main", "<module>"}, names)
+        run(machine.enter("crontab", "-r"))
+    report = run(machine.enter("pyperf-run", "--report", DATA, "--json"))
+    (event,) = json.loads(report)["events"]
+    names = {one["name"] for one in event["functions"] if one["file"].startswith("/srv/")}
+    bench.equal("names", {"main", "<module>"} | set(orders.CHAIN[:-1]), names)
     complete, samples = event["complete"], event["samples"]
     good = samples >= 100 and complete >= 0.99
     got = "%.1f %% of %d" % (100 * complete, samples)
     bench.that("complete stacks", "99 % of 100 or more", good, got)
-    journal = subprocess.check_output(machine.enter("journalctl", "-o", "cat")).decode()
-    lines = journal.splitlines()
+    lines = run(machine.enter("journalctl", "-o", "cat")).splitlines()
     ours = [line for line in lines if "CMD" in line and "pyperf-run -q" in line]
     bench.equal("log: started", 1, len(ours))
     bench.equal("log: outputs", 1, sum(NO_MAIL in line for line in lines))

@@ -2,24 +2,12 @@
 
 import time
 
-
-def price(number):
-    rest = 0
-    for step in range(2000):
-        rest += step * number % 7
-    return rest
-
-
-def total(orders):
-    amount = 0
-    for number in orders:
-        amount += price(number)
-    return amount
+import orders
 
 
 def main():
     while time.process_time() < 2:
-        total(range(10))
+        orders.answer(1)
 
 
 main()

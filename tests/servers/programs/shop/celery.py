@@ -9,7 +9,6 @@ import orders
 
 FOLDER = os.environ["SHOP_FOLDER"]
 MESSAGES = os.path.join(FOLDER, "messages")
-ORDERS = 10
 
 app = Celery("shop", broker="filesystem://")
 app.conf.broker_transport_options = {"data_folder_in": MESSAGES, "data_folder_out": MESSAGES}
@@ -17,16 +16,17 @@ app.conf.task_ignore_result = True
 
 
 @app.task
-def deliver(number):
+def deliver(number, count):
     text = ""
-    for one in range(number * ORDERS, (number + 1) * ORDERS):
+    for one in range(number * count, (number + 1) * count):
         text += orders.answer(one)
     path = os.path.join(FOLDER, "answers", str(number))
     with open(path + ".new", "w") as out:
-        out.write("%d\n%s" % (os.getpid(), text))
+        out.write(text)
     os.rename(path + ".new", path)
 
 
-def send(first, end):
+def send(first, end, count):
+    """A task for each number, of `count` orders."""
     for number in range(first, end):
-        deliver.delay(number)
+        deliver.delay(number, count)
