@@ -3,6 +3,7 @@ profiling is switched."""
 
 import os
 import re
+import signal
 
 from harness import case
 from maps import Map
@@ -10,6 +11,8 @@ from outcome import switch_environment
 
 CASES = []
 TOGGLING = ("toggling", "toggling_handler")
+STORM = "registered_storm"
+RUNS_ALONE, RUNS_MORE = 150, 10
 WITH_DUMP = ("real_timer", "toggling", "segmentation_fault", "killed_by_alarm")
 
 
@@ -20,6 +23,29 @@ def without_addresses(done):
     return (done.status, done.out, re.sub(r"0x[0-9a-f]+", "0x", err))
 
 
+def crashes_alone(bench, program):
+    """In which run without libpyperf, of many, the storm ends with SIGSEGV; None if in none."""
+    for number in range(1, RUNS_ALONE + 1):
+        if bench.plain(program, STORM).status == -signal.SIGSEGV:
+            return number
+    return None
+
+
+def settled(bench, program, part, run):
+    """3.13.0's faulthandler reads the entry frame of an evaluator while that is popped
+    (Python/traceback.c, dump_frame), and crashes in some 5 of 100 runs of the storm, with or
+    without libpyperf. Such a run is run once more, if one without libpyperf is seen to crash."""
+    for _ in range(RUNS_MORE):
+        done = run()
+        if part != STORM or done.status != -signal.SIGSEGV:
+            break
+        alone = crashes_alone(bench, program)
+        if alone is None:
+            break
+        bench.skip(STORM, "SIGSEGV, as without libpyperf in run %d: run once more" % alone)
+    return done
+
+
 @case(CASES)
 def signals_alike(bench):
     """Each part of programs/signals.py shows the same with and without."""
@@ -27,13 +53,15 @@ def signals_alike(bench):
     parts = bench.plain(program).out.split()
     bench.that("parts", "15 or more", len(parts) >= 15, str(len(parts)))
     for part in parts:
-        plain = bench.plain(program, part)
+        plain = settled(bench, program, part, lambda: bench.plain(program, part))
         if bench.interpreter.native and plain.status != 0:
             # Its own trampolines do not stand being switched by a handler.
             plain = bench.plain(program, part, "silent")
         for options in (["-X", "perf"], ["-X", "perf_jit"])[: 2 if part in WITH_DUMP else 1]:
             command = [bench.python] + options + [program, part]
-            done = bench.run(command, switch_environment(bench))
+            done = settled(
+                bench, program, part, lambda: bench.run(command, switch_environment(bench))
+            )
             what = "%s, %s: status, output" % (part, " ".join(options))
             bench.equal(what, without_addresses(plain), without_addresses(done))
             if os.path.exists(bench.map_path(done.pid)):
