@@ -10,7 +10,6 @@ from maps import Map
 from outcome import switch_environment
 
 CASES = []
-TOGGLING = ("toggling", "toggling_handler")
 STORM = "registered_storm"
 RUNS_ALONE, RUNS_MORE = 150, 10
 WITH_DUMP = ("real_timer", "toggling", "segmentation_fault", "killed_by_alarm")

@@ -3,7 +3,6 @@
 import collections
 import os
 import signal
-import subprocess
 import time
 
 import harness
