@@ -6,6 +6,8 @@ import time
 
 from measure import HERE, ON, Failed, Table, amount, figure, interleave
 
+FUNCTIONS = 15000
+
 # The same for both. Functions with what is below them, which needs every stack; without inlined
 # functions, which perf would look up in debug information with a process for each object.
 RECORD = ["-F", "499", "--call-graph", "dwarf,8192"]
@@ -57,9 +59,8 @@ def native(bench, one, count):
 
 
 def rows(bench):
-    count = bench.rounds(15000, 5000)
     table = Table(
-        "From the end of a program to a report, %d functions" % count,
+        "From the end of a program to a report, %d functions" % FUNCTIONS,
         ["who", "seconds", "times as fast", "files", "functions named"],
         [
             "perf record, with its last work after the program's end, and perf report; of 3.13 "
@@ -74,7 +75,7 @@ def rows(bench):
     variants = [own] + ([theirs] if theirs else [])
     measure = {own: ours, theirs: native}
     results = interleave(
-        bench.rounds(3, 1), variants, lambda one: measure[one](bench, one, count)
+        bench.rounds(3, 1), variants, lambda one: measure[one](bench, one, FUNCTIONS)
     )
     seconds = {one: [result["seconds"] for result in results[one]] for one in variants}
     for one in reversed(variants):
