@@ -2,20 +2,17 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "../trampoline/detour.h"
 #include "../trampoline/hook.h"
 #include "../trampoline/near_memory.h"
 #include "code_values.h"
+#include "companion.h"
 #include "elf_lookup.h"
 #include "evaluator.h"
 #include "functions.h"
@@ -140,49 +137,6 @@ uintptr_t hook_resolve(void *frame)
     return target;
 }
 
-/* Whether all of the file is there that its program headers speak of. A library that is cut off, by
- * a full disk or a copy under way, would be a SIGBUS in dlopen. */
-static bool is_whole(const char *path)
-{
-    struct {
-        ElfW(Ehdr) header;
-        ElfW(Phdr) segments[16];
-    } start;
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return true; /* dlopen says why */
-    ssize_t length = pread(fd, &start.header, sizeof start.header, 0);
-    bool whole = length == (ssize_t)sizeof start.header && fstat(fd, &status) == 0 &&
-                 start.header.e_phnum <= sizeof start.segments / sizeof start.segments[0];
-    size_t size = whole ? start.header.e_phnum * sizeof start.segments[0] : 0;
-    whole = whole && pread(fd, start.segments, size, (off_t)start.header.e_phoff) == (ssize_t)size;
-    for (unsigned i = 0; whole && i < start.header.e_phnum; i++)
-        whole = start.segments[i].p_offset + start.segments[i].p_filesz <= (size_t)status.st_size;
-    close(fd);
-    return whole;
-}
-
-/* libpyperf-plan.so lies beside this library. */
-static void *load_companion(struct failure *why)
-{
-    char path[PATH_MAX];
-    Dl_info self;
-    if (dladdr((void *)load_companion, &self) == 0)
-        self.dli_fname = "";
-    const char *slash = strrchr(self.dli_fname, '/');
-    int directory = slash == NULL ? 0 : (int)(slash - self.dli_fname + 1);
-    snprintf(path, sizeof path, "%.*slibpyperf-plan.so", directory, self.dli_fname);
-    if (!is_whole(path)) {
-        failure_set(why, FAILURE_COMPANION, 0, "%s is cut off", path);
-        return NULL;
-    }
-    void *companion = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (companion == NULL)
-        failure_set(why, FAILURE_COMPANION, 0, "%s", dlerror());
-    return companion;
-}
-
 /* Plans the jump: to the hook, where that is within reach (of a libpython it is), or else to the
  * stub in the page near the evaluator, which leads to it. */
 static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struct failure *why)
@@ -237,11 +191,11 @@ static bool install(struct failure *why)
 {
     if (python_layout(why) == NULL)
         return false;
-    void *companion = load_companion(why);
+    void *companion = companion_load(why);
     if (companion == NULL)
         return false;
     uintptr_t hook = plan(companion, why);
-    dlclose(companion);
+    companion_unload(companion);
     uintptr_t targets[OWN_API_TARGETS] = {hook};
     if (hook == 0 ||
         !detour_place(&session.detour, session.page, targets, own_api_targets(targets), why))

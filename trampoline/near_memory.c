@@ -104,7 +104,7 @@ static char *read_maps(int fd)
     return text;
 }
 
-static bool reserve(uintptr_t address, size_t length)
+bool near_memory_reserve_at(uintptr_t address, size_t length)
 {
     void *wanted = (void *)address;
     void *mapped = mmap(wanted, length, PROT_NONE,
@@ -126,7 +126,7 @@ uintptr_t near_memory_reserve(uintptr_t site, size_t length, struct failure *why
     } else {
         found = near_memory_find_in(text, site, length);
         munmap(text, MAPS_LIMIT);
-        if (found == 0 || !reserve(found, length)) {
+        if (found == 0 || !near_memory_reserve_at(found, length)) {
             failure_set(why, FAILURE_NO_NEAR_MEMORY, found == 0 ? 0 : errno, "around %p",
                         (void *)site);
             found = 0;

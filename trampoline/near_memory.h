@@ -2,6 +2,7 @@
 #ifndef PYPERF_NEAR_MEMORY_H
 #define PYPERF_NEAR_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,10 @@
  * by the caller with MAP_FIXED, or released with munmap. Returns the address; 0 with `why` when
  * there are none. Keeps errno. */
 uintptr_t near_memory_reserve(uintptr_t site, size_t length, struct failure *why);
+
+/* Reserves just these, if all of them are free. Both are multiples of the page size. Changes
+ * errno. */
+bool near_memory_reserve_at(uintptr_t address, size_t length);
 
 /* The search alone, over the text of a maps file (proc(5)); 0 when there is no such gap. */
 uintptr_t near_memory_find_in(const char *maps, uintptr_t site, size_t length);

@@ -6,6 +6,8 @@ read_unwind_spec_eh_frame). A mapping of the image below its text hides all unwi
 
 import collections
 import os
+import re
+import subprocess
 
 import perf
 from harness import case
@@ -23,13 +25,22 @@ def outer():
 outer()
 """
 
-
 MAPPINGS = """
 with open("/proc/self/maps") as maps: mapped = list(maps)
 for line in mapped:
     # Not the tables, which are mapped by another name.
     if "/pyperf-" in line and line.endswith(".so\\n"): print(" ".join(line.split()[:3]))
 """
+# What is loaded late, as far as it is no part of the interpreter.
+LATE = """
+for name in "_ctypes _decimal _json _csv _sqlite3 _ssl _lzma _bz2 zlib array math".split():
+    try:
+        __import__(name)
+    except ImportError:
+        pass
+"""
+ANONYMOUS = "//anon"
+MMAP_EVENT = re.compile(r"PERF_RECORD_MMAP2? \d+/\d+: \[(0x\w+)\((0x\w+)\) @ [^]]*\]: (\S+) (.*)")
 
 
 @case(CASES)
@@ -56,3 +67,24 @@ def stacks_of_many_starts(bench):
         shares.append("all" if enough else "%d of %d" % (good, len(hot)))
         os.unlink(data)
     bench.equal("complete stacks of each start", ["all"] * PERF_STARTS, shares)
+
+
+@case(CASES, needs=("perf",))
+def addresses_of_one_file(bench):
+    """perf 7.2 unwinds through no file that lies where another one lay, when it has seen a sample
+    in that: libpyperf-plan.so and its libraries, which come and go (preload/companion.h)."""
+    done, data = perf.record(bench, [bench.python, bench.write("late.py", LATE)])
+    bench.equal("status", 0, done.status)
+    words = [bench.perf, "script", "-i", data, "--show-mmap-events"]
+    shown = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    places, reused = {}, set()
+    for start, length, rights, path in MMAP_EVENT.findall(shown.decode(errors="replace")):
+        first, end = int(start, 16), int(start, 16) + int(length, 16)
+        for other, (other_first, other_end) in places.items():
+            if path not in (other, ANONYMOUS) and first < other_end and other_first < end:
+                reused.add("%s where %s was" % (os.path.basename(path), os.path.basename(other)))
+        if "x" in rights:
+            places[path] = first, end
+    companion = os.path.join(bench.build, "libpyperf-plan.so")
+    bench.that("files with code", companion, companion in places, "%d others" % len(places))
+    bench.equal("mapped where another file was", [], sorted(reused))

@@ -194,6 +194,17 @@ START_TEST(reserves_other_pages_each_time)
 }
 END_TEST
 
+START_TEST(reserves_just_these)
+{
+    uintptr_t page = near_memory_reserve((uintptr_t)strlen, 2 * PAGE, NULL);
+    ck_assert_int_eq(munmap((void *)page, 2 * PAGE), 0);
+    ck_assert(near_memory_reserve_at(page, PAGE));
+    ck_assert(!near_memory_reserve_at(page, PAGE));
+    ck_assert(!near_memory_reserve_at(page, 2 * PAGE));
+    ck_assert_msg(near_memory_reserve_at(page + PAGE, PAGE), "what was refused is mapped");
+}
+END_TEST
+
 static void reserve_without_open(void)
 {
     struct failure why = {.code = FAILURE_NONE};
@@ -232,7 +243,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         takes_the_right_gap, odd_texts_do_no_harm, reserves, reserves_other_pages_each_time,
-        fails_cleanly,
+        reserves_just_these, fails_cleanly,
     };
     return run_suite("near_memory", tests, LENGTH_OF(tests));
 }
