@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,11 +112,19 @@ static int note_loaded(struct dl_phdr_info *info, size_t size, void *data)
     return 0;
 }
 
+/* Where addresses are limited they are the program's. */
+static bool addresses_are_limited(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
 void companion_unload(void *companion)
 {
     const struct link_map *map = companion;
     struct objects objects = {.companion = map->l_addr};
-    dl_iterate_phdr(note_object, &objects);
+    if (!addresses_are_limited())
+        dl_iterate_phdr(note_object, &objects);
     dlclose(companion);
     for (unsigned i = 0; i < objects.count; i++)
         objects.of[i].loaded = false;

@@ -19,8 +19,8 @@
  * be loaded. Changes errno. */
 void *companion_load(struct failure *why);
 
-/* Takes it away with all that came with it. Where another thread takes the addresses meanwhile, or
- * RLIMIT_AS forbids it, they are not kept. Changes errno. */
+/* Takes it away with all that came with it. The addresses are not kept where RLIMIT_AS limits them,
+ * and where another thread takes them meanwhile. Changes errno. */
 void companion_unload(void *companion);
 
 #endif

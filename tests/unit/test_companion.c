@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../../preload/companion.h"
@@ -64,6 +65,18 @@ START_TEST(addresses_are_kept)
 }
 END_TEST
 
+/* As `ulimit -v` does it: each address that is kept would be missing to the program. */
+START_TEST(limited_addresses_are_given_back)
+{
+    struct rlimit limit = {(rlim_t)1 << 46, (rlim_t)1 << 46};
+    void *companion = load(COMPANION);
+    const struct place place = place_of(COMPANION);
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    companion_unload(companion);
+    ck_assert(near_memory_reserve_at(place.start, place.end - place.start));
+}
+END_TEST
+
 /* By the program, before or meanwhile. */
 START_TEST(what_is_used_elsewhere_stays)
 {
@@ -94,6 +107,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {addresses_are_kept, what_is_used_elsewhere_stays, is_not_there};
+    const TTest *const tests[] = {addresses_are_kept, limited_addresses_are_given_back,
+                                  what_is_used_elsewhere_stays, is_not_there};
     return run_suite("companion", tests, LENGTH_OF(tests));
 }
