@@ -102,7 +102,8 @@ def look_at(bench, options, pids_of):
             bench.equal("%s: right answers" % state, TASKS, right)
             seen[state] = recorded.samples()
         bench.equal("status, processes left", (0, 0), worker.stop())
-    task = "deliver:" + os.path.join(serving.programs(bench), "shop", "celery.py")
+    folder = serving.programs(bench)
+    task = "deliver:" + os.path.join(folder, "shop", "celery.py")
 
     def beneath(names):
         by_celery = any(name.endswith("/celery/app/trace.py") for name in names)
@@ -112,9 +113,10 @@ def look_at(bench, options, pids_of):
         own = [one for one in seen["on"] if one.pid == pid]
         path, chain = serving.program(bench, "orders"), orders.CHAIN[:-1]
         recording.look_at_stacks(bench, "process %d" % number, own, path, chain, beneath)
-    named = sum(1 for one in seen["off"] if one.python)
+    # A thread that the pool has started meanwhile is still in functions that were called then.
+    named = sum(any(folder in name for name in one.python) for one in seen["off"])
     bench.that("off: samples", "100 or more", len(seen["off"]) >= 100, str(len(seen["off"])))
-    bench.equal("off: samples with a Python function", 0, named)
+    bench.equal("off: samples with a function of the tasks", 0, named)
 
 
 @case(CASES, needs=("servers",))
