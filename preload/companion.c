@@ -26,7 +26,7 @@ struct objects {
     unsigned count;
     struct object {
         uintptr_t start, end;
-        bool loaded;
+        bool still_loaded;
     } of[MOST_OBJECTS];
 };
 
@@ -74,7 +74,7 @@ void *companion_load(struct failure *why)
 
 static struct object object_of(const struct dl_phdr_info *info)
 {
-    struct object object = {.start = UINTPTR_MAX, .loaded = true};
+    struct object object = {.start = UINTPTR_MAX};
     for (unsigned i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         if (segment->p_type != PT_LOAD)
@@ -102,13 +102,13 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *data)
     return 0;
 }
 
-static int note_loaded(struct dl_phdr_info *info, size_t size, void *data)
+static int note_still_loaded(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct objects *objects = data;
     uintptr_t start = object_of(info).start;
     (void)size;
     for (unsigned i = 0; i < objects->count; i++)
-        objects->of[i].loaded |= objects->of[i].start == start;
+        objects->of[i].still_loaded |= objects->of[i].start == start;
     return 0;
 }
 
@@ -126,11 +126,9 @@ void companion_unload(void *companion)
     if (!addresses_are_limited())
         dl_iterate_phdr(note_object, &objects);
     dlclose(companion);
-    for (unsigned i = 0; i < objects.count; i++)
-        objects.of[i].loaded = false;
-    dl_iterate_phdr(note_loaded, &objects);
+    dl_iterate_phdr(note_still_loaded, &objects);
     for (unsigned i = 0; i < objects.count; i++) {
-        if (!objects.of[i].loaded)
+        if (!objects.of[i].still_loaded)
             near_memory_reserve_at(objects.of[i].start, objects.of[i].end - objects.of[i].start);
     }
 }

@@ -14,10 +14,10 @@ RECORD = ["-F", "499", "--call-graph", "dwarf,8192"]
 REPORT = ["--stdio", "--children", "-g", "none", "--no-inline", "--percent-limit", "0.01"]
 
 
-def record(bench, one, data, options, variables, count):
+def record(bench, one, data, options, variables):
     """Runs the program under perf record. Its pid and when it ended."""
     program = ["env"] + ["%s=%s" % pair for pair in sorted(variables.items())] + [one.path]
-    program += options + [os.path.join(HERE, "workload_many.py"), str(count)]
+    program += options + [os.path.join(HERE, "workload_many.py"), str(FUNCTIONS)]
     program.append(str(bench.rounds(2, 1)))
     words = ["perf", "record", "-k", "1", "-o", data] + RECORD + ["--"] + program
     for line in bench.execute(words, silent=False).splitlines():
@@ -33,10 +33,10 @@ def report(bench, data):
     return sum("py::function_" in line for line in text.splitlines())
 
 
-def ours(bench, one, count):
+def ours(bench, one):
     data = os.path.join(bench.work, "ours.data")
     variables, options = bench.setup(ON)
-    pid, end = record(bench, one, data, options, variables, count)
+    pid, end = record(bench, one, data, options, variables)
     named = report(bench, data)
     taken = time.monotonic() - end
     files = len(glob.glob(os.path.join(bench.images, "pyperf-%d-*" % pid)))
@@ -44,9 +44,9 @@ def ours(bench, one, count):
     return dict(seconds=taken, files=files, named=named)
 
 
-def native(bench, one, count):
+def native(bench, one):
     data = os.path.join(bench.work, "native.data")
-    pid, end = record(bench, one, data, ["-X", "perf_jit"], {}, count)
+    pid, end = record(bench, one, data, ["-X", "perf_jit"], {})
     try:
         words = ["perf", "inject", "--jit", "-i", data, "-o", data + ".jit"]
         bench.execute(words, silent=False)
@@ -74,9 +74,7 @@ def rows(bench):
         own = bench.ours()[-1]
     variants = [own] + ([theirs] if theirs else [])
     measure = {own: ours, theirs: native}
-    results = interleave(
-        bench.rounds(3, 1), variants, lambda one: measure[one](bench, one, FUNCTIONS)
-    )
+    results = interleave(bench.rounds(3, 1), variants, lambda one: measure[one](bench, one))
     seconds = {one: [result["seconds"] for result in results[one]] for one in variants}
     for one in reversed(variants):
         best = min(results[one], key=lambda result: result["seconds"])

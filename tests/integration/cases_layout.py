@@ -24,7 +24,6 @@ def outer():
     middle(time.process_time() + 0.15)
 outer()
 """
-
 MAPPINGS = """
 with open("/proc/self/maps") as maps: mapped = list(maps)
 for line in mapped:

@@ -32,8 +32,8 @@ def crashes_alone(bench, program):
 
 def settled(bench, program, part, run):
     """3.13.0's faulthandler reads the entry frame of an evaluator while that is popped
-    (Python/traceback.c, dump_frame), and crashes in some 5 of 100 runs of the storm, with or
-    without libpyperf. Such a run is run once more, if one without libpyperf is seen to crash."""
+    (Python/traceback.c, dump_frame), and crashes in 3 to 6 of 60 runs of the storm, with or without
+    libpyperf. Such a run is run once more, if one without libpyperf is seen to crash."""
     for _ in range(RUNS_MORE):
         done = run()
         if part != STORM or done.status != -signal.SIGSEGV:
