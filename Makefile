@@ -30,7 +30,7 @@ endif
 
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 flags    := -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fstack-protector-strong $(warnings)
-flags    += -Itrampoline/arch/$(ARCH)
+flags    += -I. -Itrampoline/arch/$(ARCH) -Itrampoline/arch/$(ARCH)/plan
 ldflags  := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--hash-style=gnu
 ifeq ($(DEBUG),1)
 flags    += -O0 -g3
@@ -40,16 +40,14 @@ flags    += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 sanitize := -fsanitize=$(SAN)
 endif
 
-# What stays in the program: libc alone. What is loaded for the plan and goes again: libelf, capstone,
-# liblzma.
-plan_sources := preload/elf_lookup.c trampoline/detour_prepare.c \
-                trampoline/capstone_memory.c trampoline/failure.c \
-                $(wildcard trampoline/arch/$(ARCH)/relocate.c) \
-                $(wildcard trampoline/arch/$(ARCH)/capstone_others.c)
-core_sources := $(filter-out $(filter-out %/failure.c,$(plan_sources)), \
-                $(wildcard preload/*.c trampoline/*.c jitdump/*.c) \
-                $(filter-out %/relocate.c %/capstone_others.c, \
-                $(wildcard trampoline/arch/$(ARCH)/*.c))) $(wildcard trampoline/arch/$(ARCH)/*.S)
+# A source folder belongs to one library. trampoline/base is in both; plan/ holds all that needs
+# libelf, capstone or liblzma, is loaded for the plan of the detour and unloaded again.
+base_sources := $(wildcard trampoline/base/*.c)
+plan_sources := $(base_sources) $(wildcard trampoline/plan/*.c trampoline/arch/$(ARCH)/plan/*.c)
+core_sources := $(base_sources) $(wildcard preload/process/*.c preload/profile/*.c \
+                preload/cpython/*.c jitdump/*.c trampoline/*.c \
+                trampoline/arch/$(ARCH)/*.c trampoline/arch/$(ARCH)/*.S)
+tool_sources := $(wildcard preload/tools/*.c)
 # capstone as an archive where there is one: each Python process loads it, and its start is some
 # 0.3 ms shorter without the symbols of all those functions that nobody calls.
 capstone_archive := $(wildcard $(shell $(CC) -print-file-name=libcapstone.a))
@@ -59,8 +57,8 @@ object    = $(patsubst %,$(O)/obj/%.o,$(1))
 plan_objects := $(call object,$(plan_sources))
 core_objects := $(call object,$(core_sources))
 # plan.map says which of these functions are exported.
-$(plan_objects): flags += -fvisibility=default
-test_objects := $(sort $(filter-out %/preload/main.c.o,$(plan_objects) $(core_objects)))
+$(filter-out $(core_objects),$(plan_objects)): flags += -fvisibility=default
+test_objects := $(sort $(filter-out %/process/main.c.o,$(plan_objects) $(core_objects)))
 
 unit_sources := $(wildcard tests/unit/test_*.c)
 unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
@@ -70,9 +68,9 @@ unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
 .DELETE_ON_ERROR:
 
 # What pyperf-run --doctor needs besides; the walker only where libunwind is.
-inspect_objects := $(call object,scripts/run/pyperf-inspect.c preload/elf_lookup.c \
-                   trampoline/failure.c)
-walk_object := $(call object,scripts/run/pyperf-walk.c)
+inspect_objects := $(call object,preload/tools/pyperf-inspect.c trampoline/plan/elf_lookup.c \
+                   $(base_sources))
+walk_object := $(call object,preload/tools/pyperf-walk.c)
 has_libunwind := $(shell $(CC) -x c -fsyntax-only -include libunwind.h /dev/null 2>&1 || echo no)
 walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
 
@@ -84,10 +82,10 @@ $(O)/libpyperf.so: $(core_objects) preload/exports.map
 	$(Q)$(CC) -shared $(ldflags) $(sanitize) $(LDFLAGS) -Wl,--version-script=preload/exports.map \
 	    -Wl,-soname,libpyperf.so -o $@.new $(core_objects) && mv $@.new $@
 
-$(O)/libpyperf-plan.so: $(plan_objects) preload/plan.map
+$(O)/libpyperf-plan.so: $(plan_objects) trampoline/plan/plan.map
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) \
-	    -Wl,--version-script=preload/plan.map \
+	    -Wl,--version-script=trampoline/plan/plan.map \
 	    -Wl,-soname,libpyperf-plan.so -o $@.new $(plan_objects) $(plan_libraries) && \
 	    mv $@.new $@
 
@@ -107,7 +105,7 @@ $(O)/obj/%.c.o: %.c | $(O)/libraries-found
 $(O)/obj/%.S.o: %.S
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -fPIC -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -I. -fPIC -MMD -MP -c -o $@ $<
 
 # One line a missing library, with the Debian package that brings it.
 $(O)/libraries-found:

@@ -1,4 +1,4 @@
-#include "jitdump.h"
+#include "jitdump/jitdump.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "perf_map.h"
+#include "jitdump/perf_map.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "code_memory.h"
+#include "trampoline/code_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>

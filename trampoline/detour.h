@@ -6,12 +6,12 @@
  *          push %r14                       (rest of a whole instruction, never executed)
  *          push %r13                back:  ...             (untouched)
  *   back:  ...
- *                                   home:  push %r15       the displaced instructions, adjusted
+ *                                   prologue:  push %r15       the displaced instructions, adjusted
  *                                          push %r14       for their new address
  *                                          push %r13
  *                                          jmp back
  *
- * Whoever calls the function arrives at `stub`; whoever wants the function as it was calls `home`.
+ * Whoever calls the function arrives at `stub`; whoever wants the function as it was calls `prologue`.
  * Where the hook itself is within reach of the jump, that leads there, and the stub has no callers.
  * An `endbr64` at the entry stays where it is: with CET every indirect call must land on one.
  *
@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "failure.h"
+#include "trampoline/base/failure.h"
 
 enum {
     DETOUR_JUMP_LENGTH = 5,    /* jmp rel32, Intel SDM vol. 2A, JMP: E9 cd */
@@ -49,7 +49,7 @@ struct detour_plan {
     size_t length;                          /* bytes of whole instructions there, 5..20 */
     uint8_t original[DETOUR_MAX_DISPLACED]; /* those bytes as they were */
     uint8_t jump[DETOUR_JUMP_LENGTH];       /* what the first five of them become */
-    uintptr_t home;                         /* where the relocated code is meant to run */
+    uintptr_t prologue;                     /* where the relocated code is meant to run */
     size_t relocated_length;
     uint8_t relocated[DETOUR_MAX_RELOCATED];
     size_t unwind_count; /* rows, in order of offset; before the first the CFA is rsp + 8 */
@@ -58,26 +58,26 @@ struct detour_plan {
 
 /* Plans a detour of the function whose `size` bytes of code are readable at `code` and run at
  * address `entry` (in a live process the two are the same place). The jump will lead to `stub`, the
- * relocated instructions will run at `home`; both addresses are final and nothing is written there.
+ * relocated instructions will run at `prologue`; both addresses are final and nothing is written there.
  *
  * Refused, with the instruction's address and text in `why`, when an instruction to be displaced
  * cannot be decoded, cannot run elsewhere (calls, returns, loops, anything that moves the stack
- * pointer other than by push or sub), has an operand out of reach from home, or when any direct
+ * pointer other than by push or sub), has an operand out of reach from prologue, or when any direct
  * branch of the function leads back into the displaced bytes behind their first. */
 bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uintptr_t entry,
-                    uintptr_t stub, uintptr_t home, struct failure *why);
+                    uintptr_t stub, uintptr_t prologue, struct failure *why);
 
 /* Plans a jump to `target` for good: the function's own code is never run, so nothing is displaced
- * and there is no home. The plan is for commit and revert alone. */
+ * and there is no prologue. The plan is for commit and revert alone. */
 bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size_t size,
                                 uintptr_t entry, uintptr_t target, struct failure *why);
 
-/* Where stubs and home stand in the page near the function that near_memory_reserve has reserved.
+/* Where stubs and prologue stand in the page near the function that near_memory_reserve has reserved.
  * Stub 0 is that of the detour; there may be others, which lead to replacements. */
 enum {
     DETOUR_PAGE_SIZE = 4096,
     DETOUR_STUB_OFFSET = 0,
-    DETOUR_HOME_OFFSET = 16,
+    DETOUR_PROLOGUE_OFFSET = 16,
     DETOUR_OTHER_STUBS_OFFSET = 128,
     DETOUR_STUB_SIZE = 16,
     DETOUR_STUBS = 8,
@@ -90,7 +90,7 @@ static inline uintptr_t detour_stub(uintptr_t page, size_t number)
 }
 
 /* Fills that page: at stub i a jump to `targets[i]`, of which there are `count`, at most
- * DETOUR_STUBS; at its home the relocated code. It is never writable and executable at once. False
+ * DETOUR_STUBS; at its prologue the relocated code. It is never writable and executable at once. False
  * with `why` when that is refused. Keeps errno. */
 bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_t *targets,
                   size_t count, struct failure *why);
@@ -105,7 +105,7 @@ bool detour_is_movable(const struct detour_plan *plan);
 bool detour_commit(const struct detour_plan *plan, struct failure *why);
 
 /* Puts the original bytes back; fails when the jump is no longer there. Same rules. Code at `stub`
- * and `home` must stay: a thread may still be in it. */
+ * and `prologue` must stay: a thread may still be in it. */
 bool detour_revert(const struct detour_plan *plan, struct failure *why);
 
 #endif

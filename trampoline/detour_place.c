@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "arch.h"
-#include "code_memory.h"
-#include "detour.h"
+#include "trampoline/code_memory.h"
+#include "trampoline/detour.h"
 
 /* Where stub i leads is the last word of the page but i. */
 enum {
@@ -11,10 +11,11 @@ enum {
     FIRST_CONSTANT = LAST_CONSTANT - 8 * (DETOUR_STUBS - 1)
 };
 
-_Static_assert((int)DETOUR_STUB_OFFSET + (int)ARCH_JUMP_SIZE <= (int)DETOUR_HOME_OFFSET, "stub");
-_Static_assert((int)DETOUR_HOME_OFFSET + (int)DETOUR_MAX_RELOCATED <=
+_Static_assert((int)DETOUR_STUB_OFFSET + (int)ARCH_JUMP_SIZE <= (int)DETOUR_PROLOGUE_OFFSET,
+               "stub");
+_Static_assert((int)DETOUR_PROLOGUE_OFFSET + (int)DETOUR_MAX_RELOCATED <=
                    (int)DETOUR_OTHER_STUBS_OFFSET,
-               "home");
+               "prologue");
 _Static_assert((int)DETOUR_OTHER_STUBS_OFFSET + DETOUR_STUBS * DETOUR_STUB_SIZE <=
                        (int)FIRST_CONSTANT &&
                    (int)ARCH_JUMP_SIZE <= (int)DETOUR_STUB_SIZE,
@@ -30,7 +31,7 @@ bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_
         arch_put_jump(bytes + stub, stub, constant);
         memcpy(bytes + constant, &targets[i], sizeof targets[i]);
     }
-    memcpy(bytes + DETOUR_HOME_OFFSET, plan->relocated, plan->relocated_length);
+    memcpy(bytes + DETOUR_PROLOGUE_OFFSET, plan->relocated, plan->relocated_length);
     bool placed = code_memory_map(page, bytes, sizeof bytes);
     if (!placed)
         failure_set(why, FAILURE_NEAR_MEMORY, errno, "page at %p", (void *)page);

@@ -1,6 +1,6 @@
-#include "hook.h"
+#include "trampoline/hook.h"
 
-#include "hook_variants.h"
+#include "trampoline/hook_variants.h"
 
 #define DECLARE(name, ...) void name(void), name##_slow(void);
 HOOK_VARIANTS(DECLARE)

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hook_variants.h"
+#include "trampoline/hook_variants.h"
 
 /* A code object and what would stand in its co_extra. Its entry is the one whose number is in the
  * lowest HOOK_CODE_BITS of its address above HOOK_CODE_SHIFT. */
@@ -24,7 +24,7 @@ enum {
 
 /* What the assembly reads. `tag` is written under the interpreter's lock. */
 struct hook_state {
-    uint64_t tag;  /* what the high bits of a value must be to hold a slot: HOOK_TAG(n) */
+    uint64_t tag;  /* what the high bits of a value must be to hold a trampoline: HOOK_TAG(n) */
     uint64_t mask; /* those bits */
     /* Where code objects have no co_extra: HOOK_CODES of them. At first one that stays empty. */
     struct hook_code *codes;
@@ -52,7 +52,7 @@ _Static_assert(sizeof(struct hook_code) == 1 << HOOK_CODE_SIZE_BITS, "hook.S: th
 extern _Thread_local uintptr_t hook_stack_floor __attribute__((tls_model("initial-exec")));
 
 /* A frame evaluator for each way to co_extra, not to be called from C. The slow one calls
- * hook_resolve on each frame, the fast one only where the first value of co_extra is no slot. */
+ * hook_resolve on each frame, the fast one only where the first value of co_extra is no trampoline. */
 struct hook {
     void (*fast)(void), (*slow)(void);
     uint8_t argument, frame_code, code_extra;
@@ -63,8 +63,8 @@ struct hook {
 const struct hook *hook_find(unsigned argument, unsigned frame_code, unsigned code_extra,
                              bool indirect, bool floor, bool tagged);
 
-/* Implemented above (preload/): the address to go on at for this frame: a slot, or the plain
- * evaluator. Called without a valid slot in co_extra. Must keep errno and the pending exception. */
+/* Implemented above (preload/): the address to go on at for this frame: a trampoline, or the plain
+ * evaluator. Called without a valid trampoline in co_extra. Must keep errno and the pending exception. */
 uintptr_t hook_resolve(void *frame);
 
 #endif

@@ -1,5 +1,5 @@
 /* image.c - an image's life: made, loaded, grown (image.h has the picture). */
-#include "image.h"
+#include "trampoline/image.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,12 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "code_memory.h"
-#include "image_file.h"
+#include "trampoline/code_memory.h"
+#include "trampoline/image_file.h"
 
 enum {
     /* The file grows in these steps, for each of which it is opened once: about 2,700 symbols, 700
-     * names, 4,096 slots. */
+     * names, 4,096 trampolines. */
     GROW_SYMBOLS = 64 << 10,
     GROW_NAMES = 64 << 10,
     GROW_TEXT = 64 << 10,
@@ -30,7 +30,7 @@ enum {
 struct image {
     uint8_t *tables;  /* IMAGE_TABLES_OFFSET of the file, writable; or anonymous memory */
     uintptr_t base;   /* where offset 0 is mapped for execution */
-    uint32_t spacing; /* slots from one function to the next */
+    uint32_t spacing; /* trampolines from one function to the next */
     uint32_t used;    /* functions */
     bool frozen;      /* belongs to the parent process, or has stopped growing */
     bool anonymous;
@@ -95,17 +95,17 @@ static int write_all(int fd, const uint8_t *bytes, size_t length, off_t offset)
     return 0;
 }
 
-/* The slots themselves: the same 16 bytes but for the distance to home. */
-static void fill_slots(uint8_t *out, size_t offset, size_t length)
+/* The trampolines themselves: the same 16 bytes but for the distance to prologue. */
+static void fill_trampolines(uint8_t *out, size_t offset, size_t length)
 {
-    for (size_t i = 0; i < length; i += ARCH_SLOT_SIZE)
-        arch_put_slot(out + i, IMAGE_TEXT_OFFSET + offset + i, IMAGE_HOME_OFFSET);
+    for (size_t i = 0; i < length; i += ARCH_TRAMPOLINE_SIZE)
+        arch_put_trampoline(out + i, IMAGE_TEXT_OFFSET + offset + i, IMAGE_PROLOGUE_OFFSET);
 }
 
-/* Bytes of text up to the end of the next slot. */
+/* Bytes of text up to the end of the next trampoline. */
 static size_t text_needed(const struct image *image)
 {
-    return ((size_t)image->used * image->spacing + 1) * ARCH_SLOT_SIZE;
+    return ((size_t)image->used * image->spacing + 1) * ARCH_TRAMPOLINE_SIZE;
 }
 
 /* One step for each region that is short of room. The text is written into the file and shows in
@@ -130,7 +130,7 @@ static int grow(struct image *image, int fd, size_t name_size)
     if (error == 0 && text_needed(image) > image->text_reserved) {
         uint8_t block[4096];
         for (size_t done = 0; error == 0 && done < GROW_TEXT; done += sizeof block) {
-            fill_slots(block, image->text_reserved + done, sizeof block);
+            fill_trampolines(block, image->text_reserved + done, sizeof block);
             error = write_all(fd, block, sizeof block,
                               IMAGE_TEXT_OFFSET + (off_t)(image->text_reserved + done));
         }
@@ -211,8 +211,8 @@ int32_t image_add(struct image *image, const char *name, size_t length, uint32_t
         .st_name = (Elf64_Word)image->names_used,
         .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
         .st_shndx = IMAGE_SECTION_TEXT,
-        .st_value = image_slot(image, number) - image->base,
-        .st_size = ARCH_SLOT_SIZE,
+        .st_value = image_trampoline(image, number) - image->base,
+        .st_size = ARCH_TRAMPOLINE_SIZE,
     };
     image->names_used += length + 1;
     image->used++;
@@ -359,7 +359,7 @@ static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
         return false;
     uint8_t build_id[IMAGE_BUILD_ID_SIZE] = {0};
     image_put_head(draft, detour, build_id);
-    fill_slots(draft + IMAGE_TEXT_OFFSET, 0, IMAGE_TEXT_SIZE);
+    fill_trampolines(draft + IMAGE_TEXT_OFFSET, 0, IMAGE_TEXT_SIZE);
     bool filled = code_memory_map((uintptr_t)memory, draft, IMAGE_DYNAMIC_OFFSET);
     int error = errno;
     munmap(draft, IMAGE_DYNAMIC_OFFSET);
@@ -403,14 +403,16 @@ struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan 
     return image;
 }
 
-uintptr_t image_slot(const struct image *image, uint32_t number)
+uintptr_t image_trampoline(const struct image *image, uint32_t number)
 {
-    return image->base + IMAGE_TEXT_OFFSET + (uintptr_t)number * image->spacing * ARCH_SLOT_SIZE;
+    return image->base + IMAGE_TEXT_OFFSET +
+           (uintptr_t)number * image->spacing * ARCH_TRAMPOLINE_SIZE;
 }
 
-int32_t image_slot_at(const struct image *image, uintptr_t address)
+int32_t image_trampoline_at(const struct image *image, uintptr_t address)
 {
-    uintptr_t number = (address - image_slot(image, 0)) / (image->spacing * ARCH_SLOT_SIZE);
+    uintptr_t number =
+        (address - image_trampoline(image, 0)) / (image->spacing * ARCH_TRAMPOLINE_SIZE);
     return number < image->used ? (int32_t)number : -1;
 }
 

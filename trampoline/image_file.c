@@ -1,7 +1,7 @@
 /* image_file.c - the parts of an image's file that are there from the start (image.h has the
  * picture). Written field by field and not with libelf: libelf is gone from the process when a
  * forked child or a second image needs one. The tests read the result with libelf. */
-#include "image_file.h"
+#include "trampoline/image_file.h"
 
 #include <stdio.h>
 
@@ -17,9 +17,10 @@ enum {
 
 _Static_assert((int)NOTE_OFFSET + (int)NOTE_SIZE <= (int)IMAGE_EH_FRAME_HDR_OFFSET,
                "head: headers");
-_Static_assert((int)IMAGE_EH_FRAME_OFFSET + (int)IMAGE_EH_FRAME_SIZE <= (int)IMAGE_HOME_OFFSET,
+_Static_assert((int)IMAGE_EH_FRAME_OFFSET + (int)IMAGE_EH_FRAME_SIZE <= (int)IMAGE_PROLOGUE_OFFSET,
                "head: unwind data");
-_Static_assert((int)IMAGE_HOME_OFFSET + DETOUR_MAX_RELOCATED <= (int)IMAGE_CONSTANT, "head: home");
+_Static_assert((int)IMAGE_PROLOGUE_OFFSET + DETOUR_MAX_RELOCATED <= (int)IMAGE_CONSTANT,
+               "head: prologue");
 _Static_assert((int)DYNAMIC_STR < (int)IMAGE_DYNAMIC_SIZE, "dynamic page");
 
 static void put_segments(Elf64_Phdr *segment)
@@ -71,17 +72,18 @@ static void put_note(uint8_t *note, const uint8_t *build_id)
     memcpy(note + sizeof header + 4, build_id, IMAGE_BUILD_ID_SIZE);
 }
 
-size_t image_home_size(const struct detour_plan *detour)
+size_t image_prologue_size(const struct detour_plan *detour)
 {
     return (detour_is_movable(detour) ? detour->length : 0) + ARCH_JUMP_SIZE;
 }
 
-static void put_home(uint8_t *head, const struct detour_plan *detour)
+static void put_prologue(uint8_t *head, const struct detour_plan *detour)
 {
-    size_t moved = image_home_size(detour) - ARCH_JUMP_SIZE;
-    uintptr_t next = moved > 0 ? detour->site + detour->length : detour->home;
-    memcpy(head + IMAGE_HOME_OFFSET, detour->original, moved);
-    arch_put_jump(head + IMAGE_HOME_OFFSET + moved, IMAGE_HOME_OFFSET + moved, IMAGE_CONSTANT);
+    size_t moved = image_prologue_size(detour) - ARCH_JUMP_SIZE;
+    uintptr_t next = moved > 0 ? detour->site + detour->length : detour->prologue;
+    memcpy(head + IMAGE_PROLOGUE_OFFSET, detour->original, moved);
+    arch_put_jump(head + IMAGE_PROLOGUE_OFFSET + moved, IMAGE_PROLOGUE_OFFSET + moved,
+                  IMAGE_CONSTANT);
     memcpy(head + IMAGE_CONSTANT, &next, sizeof next);
 }
 
@@ -106,7 +108,7 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
     put_segments((Elf64_Phdr *)(head + sizeof header));
     put_note(head + NOTE_OFFSET, build_id);
     image_put_unwind(head, detour);
-    put_home(head, detour);
+    put_prologue(head, detour);
 }
 
 void image_put_dynamic(uint8_t *page)
@@ -157,9 +159,9 @@ void image_put_sections(uint8_t *s)
     put_section(s, &n, IMAGE_SECTION_EH_FRAME, ".eh_frame",
                 SECTION(SHT_PROGBITS, SHF_ALLOC, IMAGE_EH_FRAME_OFFSET, IMAGE_EH_FRAME_SIZE,
                         .sh_addralign = 8));
-    put_section(s, &n, IMAGE_SECTION_HOME, ".home",
-                SECTION(SHT_PROGBITS, code, IMAGE_HOME_OFFSET, IMAGE_HEAD_SIZE - IMAGE_HOME_OFFSET,
-                        .sh_addralign = 16));
+    put_section(s, &n, IMAGE_SECTION_PROLOGUE, ".prologue",
+                SECTION(SHT_PROGBITS, code, IMAGE_PROLOGUE_OFFSET,
+                        IMAGE_HEAD_SIZE - IMAGE_PROLOGUE_OFFSET, .sh_addralign = 16));
     put_section(
         s, &n, IMAGE_SECTION_TEXT, ".text",
         SECTION(SHT_PROGBITS, code, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE, .sh_addralign = 16));
@@ -196,9 +198,9 @@ size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct det
     symbols[1] = (Elf64_Sym){
         .st_name = 1,
         .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
-        .st_shndx = IMAGE_SECTION_HOME,
-        .st_value = IMAGE_HOME_OFFSET,
-        .st_size = image_home_size(detour),
+        .st_shndx = IMAGE_SECTION_PROLOGUE,
+        .st_value = IMAGE_PROLOGUE_OFFSET,
+        .st_size = image_prologue_size(detour),
     };
     return 1 + sizeof name;
 }

@@ -8,7 +8,7 @@
 #include <elf.h>
 
 #include "arch.h"
-#include "image.h"
+#include "trampoline/image.h"
 
 #define IMAGE_PAGE_ALIGN(n) (((n) + 4095) & ~4095)
 
@@ -16,19 +16,19 @@ enum {
     IMAGE_BUILD_ID_SIZE = 20, /* as long as the SHA-1 that linkers use */
 
     IMAGE_HEAD_SIZE = 4096,
-    IMAGE_HOME_OFFSET = 0x800,            /* the displaced instructions and a jump */
+    IMAGE_PROLOGUE_OFFSET = 0x800,        /* the displaced instructions and a jump */
     IMAGE_CONSTANT = IMAGE_HEAD_SIZE - 8, /* where that jump leads */
 
     IMAGE_TEXT_OFFSET = IMAGE_HEAD_SIZE,
-    IMAGE_TEXT_SIZE = IMAGE_SLOTS * ARCH_SLOT_SIZE,
+    IMAGE_TEXT_SIZE = IMAGE_TRAMPOLINES * ARCH_TRAMPOLINE_SIZE,
     IMAGE_DYNAMIC_OFFSET = IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE,
     IMAGE_DYNAMIC_SIZE = 4096,
     IMAGE_TABLES_OFFSET = IMAGE_DYNAMIC_OFFSET + IMAGE_DYNAMIC_SIZE,
     IMAGE_SECTIONS_SIZE = 4096, /* section headers and their names */
     IMAGE_SYMTAB_OFFSET = IMAGE_TABLES_OFFSET + IMAGE_SECTIONS_SIZE,
-    IMAGE_FIRST_SYMBOL = 2, /* of slot 0; before it the null symbol and the detour's */
+    IMAGE_FIRST_SYMBOL = 2, /* of trampoline 0; before it the null symbol and the detour's */
     IMAGE_SYMTAB_SIZE =
-        IMAGE_PAGE_ALIGN((IMAGE_SLOTS + IMAGE_FIRST_SYMBOL) * (int)sizeof(Elf64_Sym)),
+        IMAGE_PAGE_ALIGN((IMAGE_TRAMPOLINES + IMAGE_FIRST_SYMBOL) * (int)sizeof(Elf64_Sym)),
     IMAGE_STRTAB_OFFSET = IMAGE_SYMTAB_OFFSET + IMAGE_SYMTAB_SIZE,
     IMAGE_FILE_SIZE = IMAGE_STRTAB_OFFSET + IMAGE_NAME_BYTES, /* at most */
 };
@@ -38,7 +38,7 @@ enum image_section {
     IMAGE_SECTION_NOTE,
     IMAGE_SECTION_EH_FRAME_HDR,
     IMAGE_SECTION_EH_FRAME,
-    IMAGE_SECTION_HOME,
+    IMAGE_SECTION_PROLOGUE,
     IMAGE_SECTION_TEXT,
     IMAGE_SECTION_HASH,
     IMAGE_SECTION_DYNSYM,
@@ -57,8 +57,8 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
 void image_put_dynamic(uint8_t *dynamic);
 void image_put_sections(uint8_t *sections);
 
-/* Bytes of code at IMAGE_HOME_OFFSET. */
-size_t image_home_size(const struct detour_plan *detour);
+/* Bytes of code at IMAGE_PROLOGUE_OFFSET. */
+size_t image_prologue_size(const struct detour_plan *detour);
 
 /* The first symbols and names: null, and the detour's. Returns the bytes of names used. */
 size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct detour_plan *detour);

@@ -1,6 +1,6 @@
-/* image_unwind.c - the unwind data of an image: one CIE, one FDE for home, one FDE for
- * all slots (slot.S says how one can do for all), and the search table that leads to them. */
-#include "image_file.h"
+/* image_unwind.c - the unwind data of an image: one CIE, one FDE for prologue, one FDE for
+ * all trampolines (trampoline.S says how one can do for all), and the search table that leads to them. */
+#include "trampoline/image_file.h"
 
 /* DWARF 4, 7.23, and LSB core specification, 10.6 (.eh_frame) and 10.5.1 (pointer encodings). */
 enum {
@@ -83,10 +83,10 @@ static size_t begin_fde(struct writer *w, size_t cie, size_t code, size_t length
     return start;
 }
 
-/* The rows of a plan count from home, and hold for its instructions as they were too. */
-static size_t put_home_fde(struct writer *w, size_t cie, const struct detour_plan *detour)
+/* The rows of a plan count from prologue, and hold for its instructions as they were too. */
+static size_t put_prologue_fde(struct writer *w, size_t cie, const struct detour_plan *detour)
 {
-    size_t start = begin_fde(w, cie, IMAGE_HOME_OFFSET, image_home_size(detour));
+    size_t start = begin_fde(w, cie, IMAGE_PROLOGUE_OFFSET, image_prologue_size(detour));
     size_t location = 0;
     for (size_t i = 0; i < detour->unwind_count && detour_is_movable(detour); i++) {
         const struct detour_unwind_row *row = &detour->unwind[i];
@@ -103,11 +103,11 @@ static size_t put_home_fde(struct writer *w, size_t cie, const struct detour_pla
     return start;
 }
 
-static size_t put_slots_fde(struct writer *w, size_t cie, size_t text, size_t length)
+static size_t put_trampolines_fde(struct writer *w, size_t cie, size_t text, size_t length)
 {
     size_t start = begin_fde(w, cie, text, length);
-    for (unsigned i = 0; i < arch_slot_unwind_length; i++)
-        put1(w, arch_slot_unwind[i]);
+    for (unsigned i = 0; i < arch_trampoline_unwind_length; i++)
+        put1(w, arch_trampoline_unwind[i]);
     finish_entry(w, start);
     return start;
 }
@@ -132,23 +132,24 @@ void image_put_unwind(uint8_t *head, const struct detour_plan *detour)
 {
     struct writer w = {head, IMAGE_EH_FRAME_OFFSET};
     size_t cie = put_cie(&w);
-    size_t home_fde = put_home_fde(&w, cie, detour);
-    size_t slots_fde = put_slots_fde(&w, cie, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
+    size_t prologue_fde = put_prologue_fde(&w, cie, detour);
+    size_t trampolines_fde = put_trampolines_fde(&w, cie, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
 
-    /* The rows are sorted by address: the head's code stands before the slots. */
+    /* The rows are sorted by address: the head's code stands before the trampolines. */
     size_t header = w.at = IMAGE_EH_FRAME_HDR_OFFSET;
     put_search_header(&w, IMAGE_EH_FRAME_OFFSET, 2);
-    put_search_row(&w, header, IMAGE_HOME_OFFSET, home_fde);
-    put_search_row(&w, header, IMAGE_TEXT_OFFSET, slots_fde);
+    put_search_row(&w, header, IMAGE_PROLOGUE_OFFSET, prologue_fde);
+    put_search_row(&w, header, IMAGE_TEXT_OFFSET, trampolines_fde);
 }
 
-size_t image_slot_unwind(uint8_t out[IMAGE_SLOT_UNWIND_MAX], size_t text_size, size_t *header_size)
+size_t image_trampoline_unwind(uint8_t out[IMAGE_TRAMPOLINE_UNWIND_MAX], size_t text_size,
+                               size_t *header_size)
 {
-    memset(out, 0, IMAGE_SLOT_UNWIND_MAX);
+    memset(out, 0, IMAGE_TRAMPOLINE_UNWIND_MAX);
     struct writer w = {out, 0};
     size_t text = 0 - ((text_size + 7) & ~(size_t)7); /* addresses wrap around */
     size_t cie = put_cie(&w);
-    size_t fde = put_slots_fde(&w, cie, text, text_size);
+    size_t fde = put_trampolines_fde(&w, cie, text, text_size);
     w.at += 4; /* the terminator: an entry of length 0 */
     size_t header = w.at;
     put_search_header(&w, 0, 1);

@@ -7,7 +7,7 @@
  * then its upper end, away from a heap that grows into its lower one.
  *
  *     0x10000   [ free ............... here ] program [ heap --> ........ free ]      */
-#include "near_memory.h"
+#include "trampoline/near_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>

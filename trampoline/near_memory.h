@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "failure.h"
+#include "trampoline/base/failure.h"
 
 /* Looks in /proc/self/maps for `length` free bytes (a multiple of the page size) all of which are
  * within reach of a jump from `site`, and reserves them: mapped without any access, to be replaced

@@ -41,7 +41,7 @@ DEBUG_SYMBOLS = "install the interpreter's debug symbols (Debian: its -dbg or -d
 WITH_LOCK = "use the build with a lock (python3.13, not python3.13t), or -X perf_jit"
 RELEASES = "use a release build of CPython 2.7 or 3.6 to 3.15"
 
-# What libpyperf says (trampoline/failure.h), and what to do.
+# What libpyperf says (trampoline/base/failure.h), and what to do.
 REASONS = (
     ("version of Python is not known", RELEASES),
     ("free-threaded", WITH_LOCK),

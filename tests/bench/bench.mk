@@ -31,7 +31,7 @@ $(O)/bench/empty.so: tests/bench/empty.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared -fPIC $(ldflags) $(LDFLAGS) -o $@ $<
 
-$(O)/tests/qualnames: $(call object,tests/bench/qualnames.c preload/names.c)
+$(O)/tests/qualnames: $(call object,tests/bench/qualnames.c preload/cpython/names.c)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^

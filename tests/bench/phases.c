@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "../../preload/elf_lookup.h"
-#include "../../preload/python.h"
+#include "preload/cpython/python.h"
+#include "trampoline/plan/elf_lookup.h"
 
 static const char *const functions[] = {
 #define X(result, name, arguments) #name,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../preload/names.h"
+#include "preload/cpython/names.h"
 
 enum { LIMIT = 1 << 20 };
 

@@ -3,10 +3,9 @@
 FUZZ_SECONDS ?= 60
 fuzzers      := elf_lookup detour_prepare names
 fuzz_flags   := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-                -D_GNU_SOURCE -Itrampoline/arch/$(ARCH)
-names_sources := preload/names.c preload/layout.c preload/python.c preload/texts.c \
-                 preload/code_values.c preload/code_table.c trampoline/failure.c \
-                 jitdump/perf_map.c
+                -D_GNU_SOURCE -I. -Itrampoline/arch/$(ARCH) -Itrampoline/arch/$(ARCH)/plan
+names_sources := $(base_sources) jitdump/perf_map.c $(patsubst %,preload/cpython/%.c, \
+                 names layout python interned code_values code_table)
 
 .PHONY: fuzz $(addprefix fuzz-,$(fuzzers))
 fuzz:
@@ -28,9 +27,9 @@ $(O)/fuzz/seeds-elf_lookup/made: | $(unit_fixtures)
 	    touch $@
 
 $(O)/fuzz/elf_lookup $(O)/fuzz/detour_prepare: $(plan_sources)
-$(O)/fuzz/names: $(names_sources) preload/functions.c
+$(O)/fuzz/names: $(names_sources) preload/profile/functions.c
 
 $(O)/fuzz/%: tests/fuzz/fuzz_%.c
 	$(call say,FUZZER,$@)
 	@mkdir -p $(@D)
-	$(Q)clang $(fuzz_flags) -o $@ $(filter-out preload/functions.c,$^) $(plan_libraries)
+	$(Q)clang $(fuzz_flags) -o $@ $(filter-out preload/profile/functions.c,$^) $(plan_libraries)

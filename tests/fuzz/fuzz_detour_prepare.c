@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../trampoline/detour.h"
+#include "trampoline/detour.h"
 
 /* A fuzzer has nothing to survive for. */
 #define REQUIRE(condition)                                                                         \
@@ -26,7 +26,7 @@ static uintptr_t jump_target(const uint8_t *bytes, uintptr_t address)
 }
 
 static void check_plan(const struct detour_plan *plan, const uint8_t *code, size_t size,
-                       uintptr_t entry, uintptr_t stub, uintptr_t home)
+                       uintptr_t entry, uintptr_t stub, uintptr_t prologue)
 {
     size_t pad = plan->site - entry;
     REQUIRE(pad == 0 || pad == 4);
@@ -35,11 +35,11 @@ static void check_plan(const struct detour_plan *plan, const uint8_t *code, size
     REQUIRE(memcmp(plan->original, code + pad, plan->length) == 0);
     REQUIRE(jump_target(plan->jump, plan->site) == stub);
 
-    REQUIRE(plan->home == home);
+    REQUIRE(plan->prologue == prologue);
     REQUIRE(plan->relocated_length >= plan->length + DETOUR_JUMP_LENGTH);
     REQUIRE(plan->relocated_length <= DETOUR_MAX_RELOCATED);
     size_t back = plan->relocated_length - DETOUR_JUMP_LENGTH;
-    REQUIRE(jump_target(plan->relocated + back, home + back) == plan->site + plan->length);
+    REQUIRE(jump_target(plan->relocated + back, prologue + back) == plan->site + plan->length);
 
     unsigned offset = 0, cfa_offset = 8;
     REQUIRE(plan->unwind_count <= DETOUR_MAX_UNWIND);
@@ -64,7 +64,8 @@ static void check_round_trip(const struct detour_plan *plan)
     size_t size = plan->relocated_length;
     if (size - DETOUR_JUMP_LENGTH != plan->length || plan->relocated[0] == 0xf3)
         return; /* lengthened, or what could be taken for a landing pad */
-    if (!detour_prepare(&again, plan->relocated, size, plan->home, plan->site, plan->site, NULL))
+    if (!detour_prepare(&again, plan->relocated, size, plan->prologue, plan->site, plan->site,
+                        NULL))
         return; /* refused for what lies around it now */
     REQUIRE(again.length == plan->length);
     REQUIRE(memcmp(again.relocated, plan->original, plan->length) == 0);

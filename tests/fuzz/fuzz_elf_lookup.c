@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../preload/elf_lookup.h"
 #include "../unit/elf/build.h"
+#include "trampoline/plan/elf_lookup.h"
 
 static int input_file, outer_file;
 static char input_path[32], outer_path[32];

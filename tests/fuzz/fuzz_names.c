@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../preload/functions.c"
+#include "preload/profile/functions.c"
 
-#include "../../jitdump/perf_map.h"
+#include "jitdump/perf_map.h"
 
 /* A fuzzer has nothing to survive for. */
 #define REQUIRE(condition)                                                                         \

@@ -12,7 +12,7 @@ CASES = []
 # some ten minutes.
 ALL_GROWTH = "PYPERF_TEST_ALL_GROWTH"
 NOISE = 1024  # KiB by which the resident size of a program varies that does not grow
-# Slot, symbol and table (preload/registry.h), and a name of at most 21 bytes; the table doubles.
+# Slot, symbol and table (preload/profile/registry.h), and a name of at most 21 bytes; the table doubles.
 BYTES = 16 + 24 + 18 + 21
 INTERNED = 70  # bytes that 3.12 and later keep of each name, without us as well
 PERF_JIT_FUNCTIONS, PERF_FUNCTIONS = 64 * 4096, 64 * 65536

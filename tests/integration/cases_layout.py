@@ -71,7 +71,7 @@ def stacks_of_many_starts(bench):
 @case(CASES, needs=("perf",))
 def addresses_of_one_file(bench):
     """perf 7.2 unwinds through no file that lies where another one lay, when it has seen a sample
-    in that: libpyperf-plan.so and its libraries, which come and go (preload/companion.h)."""
+    in that: libpyperf-plan.so and its libraries, which come and go (preload/process/plan_library.h)."""
     done, data = perf.record(bench, [bench.python, bench.write("late.py", LATE)])
     bench.equal("status", 0, done.status)
     words = [bench.perf, "script", "-i", data, "--show-mmap-events"]

@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../trampoline/code_memory.h"
 #include "support/support.h"
+#include "trampoline/code_memory.h"
 
 enum { PAGE = 4096, SIZE = 3 * PAGE, CODE = SIZE - 64 };
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../preload/code_table.h"
-#include "../../trampoline/hook.h"
+#include "preload/cpython/code_table.h"
 #include "support/support.h"
+#include "trampoline/hook.h"
 
 enum { OBJECTS = 20000, SIZE = 128, STEPS = 400000 };
 

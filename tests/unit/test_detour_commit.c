@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../trampoline/detour.h"
 #include "support/support.h"
+#include "trampoline/detour.h"
 
 enum { PAGE = 4096 };
 

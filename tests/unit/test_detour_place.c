@@ -6,8 +6,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "../../trampoline/near_memory.h"
 #include "support/plan.h"
+#include "trampoline/near_memory.h"
 
 /* mov %rdi, %rax; add $1000, %rax; ret - runs wherever it stands */
 static const uint8_t code[] = {0x48, 0x89, 0xf8, 0x48, 0x05, 0xe8, 3, 0, 0, 0xc3};
@@ -25,7 +25,7 @@ static struct detour_plan make_plan(uintptr_t *page)
     struct failure why;
     *page = near_memory_reserve((uintptr_t)hook, DETOUR_PAGE_SIZE, &why);
     memcpy(plan.relocated, code, sizeof code);
-    plan.home = *page + DETOUR_HOME_OFFSET;
+    plan.prologue = *page + DETOUR_PROLOGUE_OFFSET;
     return plan;
 }
 
@@ -48,8 +48,8 @@ START_TEST(fills_the_page)
     ck_assert_int_eq(errno, EXFULL);
     ck_assert_int_eq(count_descriptors(), descriptors);
     ck_assert_int_eq(at(page + DETOUR_STUB_OFFSET)(1, 2, 3), 123);
-    ck_assert_int_eq(at(page + DETOUR_HOME_OFFSET)(1, 2, 3), 1001);
-    ck_assert_mem_eq((const void *)plan.home, code, sizeof code);
+    ck_assert_int_eq(at(page + DETOUR_PROLOGUE_OFFSET)(1, 2, 3), 1001);
+    ck_assert_mem_eq((const void *)plan.prologue, code, sizeof code);
     assert_never_writable_and_executable();
 }
 END_TEST
@@ -61,11 +61,11 @@ START_TEST(other_stubs)
     struct detour_plan plan = make_plan(&page);
     uintptr_t targets[DETOUR_STUBS];
     for (size_t i = 0; i < DETOUR_STUBS; i++)
-        targets[i] = i % 2 == 0 ? target : plan.home;
+        targets[i] = i % 2 == 0 ? target : plan.prologue;
     ck_assert(detour_place(&plan, page, targets, DETOUR_STUBS, NULL));
     for (size_t i = 0; i < DETOUR_STUBS; i++)
         ck_assert_int_eq(at(detour_stub(page, i))(1, 2, 3), i % 2 == 0 ? 123 : 1001);
-    ck_assert_int_eq(at(page + DETOUR_HOME_OFFSET)(5, 2, 3), 1005);
+    ck_assert_int_eq(at(page + DETOUR_PROLOGUE_OFFSET)(5, 2, 3), 1005);
 }
 END_TEST
 
@@ -77,7 +77,7 @@ START_TEST(longest_code)
     memcpy(plan.relocated + DETOUR_MAX_RELOCATED - sizeof code, code, sizeof code);
     plan.relocated_length = DETOUR_MAX_RELOCATED;
     ck_assert(detour_place(&plan, page, &target, 1, NULL));
-    ck_assert_int_eq(at(page + DETOUR_HOME_OFFSET)(7, 2, 3), 1007);
+    ck_assert_int_eq(at(page + DETOUR_PROLOGUE_OFFSET)(7, 2, 3), 1007);
     ck_assert_int_eq(at(page + DETOUR_STUB_OFFSET)(1, 2, 3), 123);
 }
 END_TEST
@@ -115,7 +115,7 @@ static void under_mdwe(void)
     child_check(detour_place(&plan, page, &target, 1, &why), "%s: %s", failure_message(why.code),
                 why.what);
     child_check(at(page + DETOUR_STUB_OFFSET)(1, 2, 3) == 123, "%#lx", page);
-    child_check(at(page + DETOUR_HOME_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
+    child_check(at(page + DETOUR_PROLOGUE_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
 }
 
 static void without_open(void)
@@ -126,7 +126,7 @@ static void without_open(void)
     child_forbid_open();
     child_check(detour_place(&plan, page, &target, 1, &why), "%s: %s", failure_message(why.code),
                 why.what);
-    child_check(at(page + DETOUR_HOME_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
+    child_check(at(page + DETOUR_PROLOGUE_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
 }
 
 static void under_mdwe_without_open(void)

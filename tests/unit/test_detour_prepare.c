@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../trampoline/detour.h"
+#include "trampoline/detour.h"
 
 /* The linker's names for the ends of the section that fixture.h fills. */
 struct fixture {
@@ -33,12 +33,12 @@ static const struct fixture *find(const char *name)
     ck_abort_msg("there is no fixture %s", name);
 }
 
-static bool prepare_at(const char *name, uintptr_t stub, uintptr_t home, struct detour_plan *plan,
-                       struct failure *why)
+static bool prepare_at(const char *name, uintptr_t stub, uintptr_t prologue,
+                       struct detour_plan *plan, struct failure *why)
 {
     const struct fixture *f = find(name);
     *why = (struct failure){FAILURE_NONE, 0, ""};
-    return detour_prepare(plan, f->begin, (size_t)(f->end - f->begin), ENTRY, stub, home, why);
+    return detour_prepare(plan, f->begin, (size_t)(f->end - f->begin), ENTRY, stub, prologue, why);
 }
 
 static const char *hex(const uint8_t *bytes, size_t size)
@@ -170,7 +170,7 @@ START_TEST(refused)
 }
 END_TEST
 
-/* The jump back, from as far behind home as the site is long. */
+/* The jump back, from as far behind prologue as the site is long. */
 #define BACK "e9fbfffeff"
 
 static const struct acceptance {
@@ -233,7 +233,7 @@ START_TEST(accepted)
     ck_assert_int_eq(errno, EXDEV);
     ck_assert_int_eq(why.code, FAILURE_NONE);
     ck_assert_uint_eq(plan.site, ENTRY + expected->landing_pad);
-    ck_assert_uint_eq(plan.home, HOME);
+    ck_assert_uint_eq(plan.prologue, HOME);
     ck_assert_msg(plan.length == expected->length, "%s: %zu bytes", expected->name, plan.length);
     ck_assert_mem_eq(plan.original, code + expected->landing_pad, plan.length);
     ck_assert_str_eq(hex(plan.relocated, plan.relocated_length), expected->relocated);
@@ -309,7 +309,7 @@ END_TEST
 static const struct reach {
     const char *name;
     uintptr_t stub;
-    uintptr_t home;
+    uintptr_t prologue;
     enum failure_code code;
 } reaches[] = {
     {"exactly_five_bytes", ENTRY + 5 + GIB2 - 1, HOME, FAILURE_NONE},
@@ -336,7 +336,7 @@ START_TEST(reach)
     const struct reach *expected = &reaches[_i];
     struct detour_plan plan;
     struct failure why;
-    bool planned = prepare_at(expected->name, expected->stub, expected->home, &plan, &why);
+    bool planned = prepare_at(expected->name, expected->stub, expected->prologue, &plan, &why);
     ck_assert_int_eq(planned, expected->code == FAILURE_NONE);
     ck_assert_msg(why.code == expected->code, "%s", failure_message(why.code));
 }
@@ -399,20 +399,20 @@ static void run_both(const struct fixture *f, intptr_t distance)
 {
     static const long arguments[][2] = {{0, 0}, {1, 2}, {7, -5}, {-5, 7}, {1L << 40, 3}};
     /* not at the page's beginning: who checks functions' types looks in front of them */
-    uint8_t *page = map_near(f->begin, distance), *home = page + 64;
+    uint8_t *page = map_near(f->begin, distance), *prologue = page + 64;
     uintptr_t entry = (uintptr_t)f->begin;
     struct detour_plan plan;
     struct failure why;
     ck_assert_msg(detour_prepare(&plan, f->begin, (size_t)(f->end - f->begin), entry, entry,
-                                 (uintptr_t)home, &why),
+                                 (uintptr_t)prologue, &why),
                   "%s: %s: %s", f->name, failure_message(why.code), why.what);
-    memcpy(home, plan.relocated, plan.relocated_length);
+    memcpy(prologue, plan.relocated, plan.relocated_length);
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
     ck_assert_int_eq(mprotect(page, size, PROT_READ | PROT_EXEC), 0);
 
     function *original, *moved;
     memcpy(&original, &f->begin, sizeof original);
-    memcpy(&moved, &home, sizeof moved);
+    memcpy(&moved, &prologue, sizeof moved);
     for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; i++) {
         long a = arguments[i][0], b = arguments[i][1];
         long expected = original(a, b), got = moved(a, b);

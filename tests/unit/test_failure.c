@@ -2,8 +2,8 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "../../trampoline/failure.h"
 #include "support/support.h"
+#include "trampoline/base/failure.h"
 
 static const struct listed {
     enum failure_code code;

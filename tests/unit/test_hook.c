@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../trampoline/hook.h"
-#include "../../trampoline/hook_variants.h"
 #include "support/support.h"
+#include "trampoline/hook.h"
+#include "trampoline/hook_variants.h"
 
 /* In the order of shims/hook.S. */
 struct registers {
@@ -86,7 +86,7 @@ static uint64_t *our_value(const struct variant *variant)
     return variant->indirect ? &world.values[0] : &world.extra[1];
 }
 
-/* A frame whose code object has a valid slot. */
+/* A frame whose code object has a valid trampoline. */
 static void make_world(const struct variant *variant)
 {
     memset(&world, 0x5a, sizeof world);
@@ -268,29 +268,29 @@ START_TEST(slow_way)
 }
 END_TEST
 
-/* The answer of C is followed, also to a slot. */
+/* The answer of C is followed, also to a trampoline. */
 START_TEST(slow_way_to_a_slot)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         make_world(&variants[i]);
         *our_value(&variants[i]) = 0;
         resolve.answer = (uintptr_t)hook_slot;
-        check_slow(&variants[i], hook_of(&variants[i])->fast, "answered with a slot");
+        check_slow(&variants[i], hook_of(&variants[i])->fast, "answered with a trampoline");
     }
 }
 END_TEST
 
-/* Asks C also when there is a valid slot. */
+/* Asks C also when there is a valid trampoline. */
 START_TEST(slow_entry)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         make_world(&variants[i]);
-        check_slow(&variants[i], hook_of(&variants[i])->slow, "valid slot");
+        check_slow(&variants[i], hook_of(&variants[i])->slow, "valid trampoline");
     }
 }
 END_TEST
 
-/* Where the code object's pointer may have tags, each of them leads to the same slot. */
+/* Where the code object's pointer may have tags, each of them leads to the same trampoline. */
 START_TEST(tags_of_a_frame)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {

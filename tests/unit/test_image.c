@@ -1,4 +1,4 @@
-/* test_image.c - an image's life: made, loaded, run, filled to the last slot. What its file looks
+/* test_image.c - an image's life: made, loaded, run, filled to the last trampoline. What its file looks
  * like to readers is test_image_file.c, what it does to unwinders test_image_unwind.c. */
 #include <dlfcn.h>
 #include <link.h>
@@ -50,7 +50,7 @@ START_TEST(loader_knows_it)
     Dl_info info;
     ck_assert_int_eq(add(image, "py::f:f.py"), 0);
     ck_assert_int_ne(dl_iterate_phdr(note_path, (void *)image_path(image)), 0);
-    ck_assert_int_ne(dladdr((void *)image_slot(image, 0), &info), 0);
+    ck_assert_int_ne(dladdr((void *)image_trampoline(image, 0), &info), 0);
     ck_assert_str_eq(info.dli_fname, image_path(image));
     ck_assert_ptr_null(dlsym(RTLD_DEFAULT, "py::f:f.py"));
     ck_assert_ptr_null(dlsym(RTLD_DEFAULT, "pyperf_detour"));
@@ -72,27 +72,28 @@ START_TEST(slots_run_the_evaluator)
         struct image *image = make_kind(kind);
         fill(image, 0, 600);
         for (uint32_t i = 0; i < 600; i++) {
-            long got = slot_function(image, i)(1, 2, 3);
-            ck_assert_msg(got == 123, "kind %d, slot %u: %ld", kind, i, got);
+            long got = trampoline_function(image, i)(1, 2, 3);
+            ck_assert_msg(got == 123, "kind %d, trampoline %u: %ld", kind, i, got);
         }
-        ck_assert_uint_eq(image_slot(image, 1) - image_slot(image, 0),
-                          (kind & 2 ? 16 : 1) * ARCH_SLOT_SIZE);
+        ck_assert_uint_eq(image_trampoline(image, 1) - image_trampoline(image, 0),
+                          (kind & 2 ? 16 : 1) * ARCH_TRAMPOLINE_SIZE);
     }
 }
 END_TEST
 
-static long recurse(long depth, long slot, long unused)
+static long recurse(long depth, long trampoline, long unused)
 {
     evaluator *next;
-    memcpy(&next, &slot, sizeof next);
-    return depth == 0 ? unused : next(depth - 1, slot, unused + 1);
+    memcpy(&next, &trampoline, sizeof next);
+    return depth == 0 ? unused : next(depth - 1, trampoline, unused + 1);
 }
 
 START_TEST(slots_nest)
 {
     struct image *image = make_image(1, plan_to(recurse));
     fill(image, 0, 1);
-    ck_assert_int_eq(slot_function(image, 0)(1000, (long)image_slot(image, 0), 0), 1000);
+    ck_assert_int_eq(trampoline_function(image, 0)(1000, (long)image_trampoline(image, 0), 0),
+                     1000);
 }
 END_TEST
 
@@ -100,17 +101,18 @@ START_TEST(finds_slots_by_address)
 {
     for (int kind = 0; kind < KINDS; kind++) {
         struct image *image = make_kind(kind);
-        ck_assert_int_eq(image_slot_at(image, image_slot(image, 0)), -1);
+        ck_assert_int_eq(image_trampoline_at(image, image_trampoline(image, 0)), -1);
         fill(image, 0, 100);
         for (uint32_t i = 0; i < 100; i++)
-            for (uintptr_t offset = 0; offset < ARCH_SLOT_SIZE; offset++)
-                ck_assert_int_eq(image_slot_at(image, image_slot(image, i) + offset), (int32_t)i);
-        ck_assert_int_eq(image_slot_at(image, image_slot(image, 100)), -1);
-        ck_assert_int_eq(image_slot_at(image, image_slot(image, 0) - 1), -1);
-        ck_assert_int_eq(image_slot_at(image, image_slot(image, 0) - PAGE), -1);
-        ck_assert_int_eq(image_slot_at(image, 0), -1);
-        ck_assert_int_eq(image_slot_at(image, UINTPTR_MAX), -1);
-        ck_assert_int_eq(image_slot_at(image, (uintptr_t)evaluate), -1);
+            for (uintptr_t offset = 0; offset < ARCH_TRAMPOLINE_SIZE; offset++)
+                ck_assert_int_eq(image_trampoline_at(image, image_trampoline(image, i) + offset),
+                                 (int32_t)i);
+        ck_assert_int_eq(image_trampoline_at(image, image_trampoline(image, 100)), -1);
+        ck_assert_int_eq(image_trampoline_at(image, image_trampoline(image, 0) - 1), -1);
+        ck_assert_int_eq(image_trampoline_at(image, image_trampoline(image, 0) - PAGE), -1);
+        ck_assert_int_eq(image_trampoline_at(image, 0), -1);
+        ck_assert_int_eq(image_trampoline_at(image, UINTPTR_MAX), -1);
+        ck_assert_int_eq(image_trampoline_at(image, (uintptr_t)evaluate), -1);
     }
 }
 END_TEST
@@ -158,22 +160,25 @@ START_TEST(keeps_lines)
 }
 END_TEST
 
-/* All slots are alike but for the distance to home. */
+/* All trampolines are alike but for the distance to prologue. */
 static void check_slots(const struct image *image, uint32_t count)
 {
-    uintptr_t home = 0;
+    uintptr_t prologue = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint8_t expected[ARCH_SLOT_SIZE];
-        const uint8_t *slot = (const uint8_t *)image_slot(image, i);
+        uint8_t expected[ARCH_TRAMPOLINE_SIZE];
+        const uint8_t *trampoline = (const uint8_t *)image_trampoline(image, i);
         int32_t displacement;
-        memcpy(&displacement, slot + arch_slot_displacement, sizeof displacement);
-        uintptr_t target = (uintptr_t)slot + arch_slot_displacement + 4 + (uintptr_t)displacement;
+        memcpy(&displacement, trampoline + arch_trampoline_displacement, sizeof displacement);
+        uintptr_t target =
+            (uintptr_t)trampoline + arch_trampoline_displacement + 4 + (uintptr_t)displacement;
         if (i == 0)
-            home = target;
-        ck_assert_msg(target == home, "slot %u calls %#lx, the first one %#lx", i, target, home);
-        memcpy(expected, arch_slot, sizeof expected);
-        memcpy(expected + arch_slot_displacement, &displacement, sizeof displacement);
-        ck_assert_msg(memcmp(slot, expected, sizeof expected) == 0, "slot %u is another", i);
+            prologue = target;
+        ck_assert_msg(target == prologue, "trampoline %u calls %#lx, the first one %#lx", i, target,
+                      prologue);
+        memcpy(expected, arch_trampoline, sizeof expected);
+        memcpy(expected + arch_trampoline_displacement, &displacement, sizeof displacement);
+        ck_assert_msg(memcmp(trampoline, expected, sizeof expected) == 0,
+                      "trampoline %u is another", i);
     }
 }
 
@@ -183,7 +188,7 @@ START_TEST(takes_as_many_as_it_says)
     const struct detour_plan *plan = plan_to(evaluate);
     /* Under valgrind 65,536 functions take minutes. */
     for (size_t i = under_valgrind() ? 2 : 0; i < 2 * LENGTH_OF(spacings); i++) {
-        uint32_t count = IMAGE_SLOTS / spacings[i / 2];
+        uint32_t count = IMAGE_TRAMPOLINES / spacings[i / 2];
         int descriptors = count_descriptors();
         struct image *image =
             i % 2 == 0 ? make_image(spacings[i / 2], plan) : make_anonymous(spacings[i / 2], plan);
@@ -194,9 +199,10 @@ START_TEST(takes_as_many_as_it_says)
         check_slots(image, count);
         ck_assert_str_eq(image_name(image, count - 1), name_of(count - 1));
         ck_assert_str_eq(image_name(image, 0), name_of(0));
-        ck_assert_int_eq(slot_function(image, count - 1)(4, 5, 6), 456);
-        ck_assert_int_eq(image_slot_at(image, image_slot(image, count - 1)), (int32_t)count - 1);
-        ck_assert_int_eq(image_slot_at(image, image_slot(image, count)), -1);
+        ck_assert_int_eq(trampoline_function(image, count - 1)(4, 5, 6), 456);
+        ck_assert_int_eq(image_trampoline_at(image, image_trampoline(image, count - 1)),
+                         (int32_t)count - 1);
+        ck_assert_int_eq(image_trampoline_at(image, image_trampoline(image, count)), -1);
     }
 }
 END_TEST
@@ -222,19 +228,19 @@ START_TEST(takes_as_many_names_as_fit)
 }
 END_TEST
 
-/* Reading a slot's page early, as an unwinder may, does not make it stay what it was. */
+/* Reading a trampoline's page early, as an unwinder may, does not make it stay what it was. */
 START_TEST(text_that_was_looked_at_still_grows)
 {
     struct image *image = make_image(1, plan_to(evaluate));
-    volatile const uint8_t *text = (const uint8_t *)image_slot(image, 0);
+    volatile const uint8_t *text = (const uint8_t *)image_trampoline(image, 0);
     unsigned sum = 0;
-    for (size_t i = 0; i < IMAGE_SLOTS * ARCH_SLOT_SIZE; i += PAGE)
+    for (size_t i = 0; i < IMAGE_TRAMPOLINES * ARCH_TRAMPOLINE_SIZE; i += PAGE)
         sum += text[i];
     ck_assert_uint_gt(sum, 0);
     uint32_t count = under_valgrind() ? 5000 : 20000;
     fill(image, 0, count);
     check_slots(image, count);
-    ck_assert_int_eq(slot_function(image, count - 1)(7, 8, 9), 789);
+    ck_assert_int_eq(trampoline_function(image, count - 1)(7, 8, 9), 789);
 }
 END_TEST
 
@@ -257,7 +263,8 @@ START_TEST(no_page_is_writable_and_executable)
         fill(image, 0, 5000 / (kind & 2 ? 16 : 1));
         assert_never_writable_and_executable();
         const char *text = read_maps(maps);
-        ck_assert_int_eq(strncmp(strchr(line_at(text, image_slot(image, 0)), ' '), " r-xp", 5), 0);
+        ck_assert_int_eq(
+            strncmp(strchr(line_at(text, image_trampoline(image, 0)), ' '), " r-xp", 5), 0);
         const char *tables = line_at(text, (uintptr_t)image_name(image, 0));
         ck_assert_int_eq(strncmp(strchr(tables, ' '), kind % 2 == 0 ? " rw-s" : " rw-p", 5), 0);
     }
@@ -277,7 +284,7 @@ START_TEST(text_is_the_lowest_of_its_name)
             munmap(hole + PAGE, HOLE);
         struct image *image = make_image(1, plan_to(evaluate));
         fill(image, 0, 1);
-        if (round == 1 && (uintptr_t)image_name(image, 0) > image_slot(image, 0))
+        if (round == 1 && (uintptr_t)image_name(image, 0) > image_trampoline(image, 0))
             skip("a hole for the text", "not where this kernel puts it");
         uintptr_t start, end;
         int found = 0;
@@ -289,7 +296,8 @@ START_TEST(text_is_the_lowest_of_its_name)
                 continue;
             ck_assert_int_eq(sscanf(line, "%lx-%lx", &start, &end), 2);
             if (found++ == 0)
-                ck_assert_msg(end == image_slot(image, IMAGE_SLOTS), "lowest: %.100s", line);
+                ck_assert_msg(end == image_trampoline(image, IMAGE_TRAMPOLINES), "lowest: %.100s",
+                              line);
         }
         ck_assert_int_ge(found, 2);
     }
@@ -324,9 +332,10 @@ static int child_of_fork(struct image *image, int ready)
         return 1;
     for (uint32_t i = 0; i < 10; i++)
         if (strcmp(image_name(image, i), name_of(i)) != 0 ||
-            image_slot_at(image, image_slot(image, i)) != (int32_t)i)
+            image_trampoline_at(image, image_trampoline(image, i)) != (int32_t)i)
             return 2;
-    if (slot_function(image, 9)(1, 2, 3) != 123 || image_slot_at(image, image_slot(image, 10)) >= 0)
+    if (trampoline_function(image, 9)(1, 2, 3) != 123 ||
+        image_trampoline_at(image, image_trampoline(image, 10)) >= 0)
         return 3;
     int maps = open_maps();
     const char *tables = line_at(read_maps(maps), (uintptr_t)image_name(image, 0));

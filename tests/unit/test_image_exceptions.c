@@ -1,4 +1,4 @@
-/* test_image_exceptions.c - slots under libgcc's unwinder, which backtrace(3), C++ exceptions,
+/* test_image_exceptions.c - trampolines under libgcc's unwinder, which backtrace(3), C++ exceptions,
  * pthread_exit and pthread_cancel use. Linked without libunwind, which has functions of the same
  * names, and compiled with -fexceptions. */
 #include <execinfo.h>
@@ -81,20 +81,20 @@ START_TEST(backtrace_goes_through)
     struct image *image = make_image(1, unwind_plan());
     fill(image, 0, 3);
     unwind_callee = take_backtrace;
-    ck_assert_int_eq(unwind_call(slot_function(image, 2), 0), 123);
-    int slot = find_address(image_slot(image, 2) + 13);
-    ck_assert_int_ge(slot, 2); /* below it take_backtrace and unwind_continue */
-    ck_assert_uint_lt((uintptr_t)addresses[slot - 1] - (uintptr_t)unwind_continue, 64);
-    ck_assert_ptr_eq(addresses[slot + 1], unwind_return);
-    ck_assert_int_gt(address_count, slot + 2);
+    ck_assert_int_eq(unwind_call(trampoline_function(image, 2), 0), 123);
+    int trampoline = find_address(image_trampoline(image, 2) + 13);
+    ck_assert_int_ge(trampoline, 2); /* below it take_backtrace and unwind_continue */
+    ck_assert_uint_lt((uintptr_t)addresses[trampoline - 1] - (uintptr_t)unwind_continue, 64);
+    ck_assert_ptr_eq(addresses[trampoline + 1], unwind_return);
+    ck_assert_int_gt(address_count, trampoline + 2);
     char **symbols = backtrace_symbols(addresses, address_count);
-    ck_assert_msg(strncmp(symbols[slot], image_path(image), strlen(image_path(image))) == 0, "%s",
-                  symbols[slot]);
+    ck_assert_msg(strncmp(symbols[trampoline], image_path(image), strlen(image_path(image))) == 0,
+                  "%s", symbols[trampoline]);
     free(symbols);
 }
 END_TEST
 
-/* What the thread's frames above the slots have seen. */
+/* What the thread's frames above the trampolines have seen. */
 static struct {
     int cleaned;
     bool returned;
@@ -117,8 +117,8 @@ static void *call_slot(void *image)
 {
     long token __attribute__((cleanup(clean), unused)) = 4711;
     pthread_cleanup_push(clean_by_handler, NULL);
-    unwind_call(slot_function(image, 0), 0);
-    slot_function(image, 1)(1, 2, 3);
+    unwind_call(trampoline_function(image, 0), 0);
+    trampoline_function(image, 1)(1, 2, 3);
     thread_log.returned = true;
     pthread_cleanup_pop(0);
     return NULL;
@@ -130,7 +130,7 @@ static long exit_thread(long a, long b, long c)
     pthread_exit(&thread_log);
 }
 
-/* The first time nothing happens, so that the second slot is called directly from C. */
+/* The first time nothing happens, so that the second trampoline is called directly from C. */
 static long exit_thread_later(long a, long b, long c)
 {
     unwind_callee = exit_thread;
@@ -185,7 +185,7 @@ START_TEST(longjmp_goes_over)
     for (volatile int i = 0; i < 3; i++) {
         int result = setjmp(jump);
         if (result == 0)
-            slot_function(image, 0)(1, 2, i);
+            trampoline_function(image, 0)(1, 2, i);
         ck_assert_int_eq(result, 3 + i);
     }
 }
@@ -202,7 +202,7 @@ static uint32_t read4(const uint8_t *at)
     return value;
 }
 
-/* image_slot_unwind: the slot at the beginning of a page, what else `perf inject` puts into the
+/* image_trampoline_unwind: the trampoline at the beginning of a page, what else `perf inject` puts into the
  * text, and behind it the unwind data. */
 START_TEST(unwind_data_of_one_slot)
 {
@@ -210,13 +210,13 @@ START_TEST(unwind_data_of_one_slot)
     for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
         uint8_t *page =
             mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        uint8_t *unwind = page + ((sizes[i] + 7) & ~7ul), data[IMAGE_SLOT_UNWIND_MAX];
-        size_t header_size, size = image_slot_unwind(data, sizes[i], &header_size);
+        uint8_t *unwind = page + ((sizes[i] + 7) & ~7ul), data[IMAGE_TRAMPOLINE_UNWIND_MAX];
+        size_t header_size, size = image_trampoline_unwind(data, sizes[i], &header_size);
         const uint8_t *header = unwind + size - header_size;
         uintptr_t target = (uintptr_t)take_backtrace;
         ck_assert_uint_le(size, sizeof data);
         ck_assert_uint_eq(header_size, 20);
-        arch_put_slot(page, 0, 2048);
+        arch_put_trampoline(page, 0, 2048);
         arch_put_jump(page + 2048, 2048, 3072);
         memcpy(page + 3072, &target, sizeof target);
         memcpy(unwind, data, size);
@@ -234,10 +234,10 @@ START_TEST(unwind_data_of_one_slot)
         ck_assert_uint_eq(read4(fde + 4 + read4(fde)), 0); /* the end */
         ck_assert_ptr_eq(fde + 4 + read4(fde) + 4, header);
 
-        evaluator *slot;
-        memcpy(&slot, &page, sizeof slot);
+        evaluator *trampoline;
+        memcpy(&trampoline, &page, sizeof trampoline);
         __register_frame(unwind);
-        ck_assert_int_eq(unwind_call(slot, 0), 123);
+        ck_assert_int_eq(unwind_call(trampoline, 0), 123);
         __deregister_frame(unwind);
         int found = find_address((uintptr_t)page + 13);
         ck_assert_int_ge(found, 1);

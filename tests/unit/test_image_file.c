@@ -12,7 +12,7 @@
 
 #include "support/plan.h"
 
-#include "../../trampoline/image_file.h"
+#include "trampoline/image_file.h"
 
 static long evaluate(long a, long b, long c)
 {
@@ -99,18 +99,18 @@ static size_t bytes_of_names(uint32_t n)
 static void check_symbols(const char *path, uint32_t from, uint32_t count, uint32_t spacing,
                           const struct detour_plan *plan)
 {
-    GElf_Shdr table, strings, text, home;
+    GElf_Shdr table, strings, text, prologue;
     GElf_Sym symbol;
     open_file(path);
     size_t in_text = elf_ndxscn(find_section(".text", &text));
-    size_t in_home = elf_ndxscn(find_section(".home", &home));
+    size_t in_home = elf_ndxscn(find_section(".prologue", &prologue));
     Elf_Data *data = elf_getdata(find_section(".symtab", &table), NULL);
     ck_assert_msg(data != NULL, "%s", elf_errmsg(-1));
     ck_assert_uint_eq(table.sh_entsize, sizeof(Elf64_Sym));
     ck_assert_uint_eq(table.sh_size, (2 + count) * sizeof(Elf64_Sym));
     ck_assert_ptr_nonnull(gelf_getsym(data, 1, &symbol));
-    check_symbol(&symbol, table.sh_link, "pyperf_detour", IMAGE_HOME_OFFSET,
-                 plan->length + ARCH_JUMP_SIZE, &home, in_home);
+    check_symbol(&symbol, table.sh_link, "pyperf_detour", IMAGE_PROLOGUE_OFFSET,
+                 plan->length + ARCH_JUMP_SIZE, &prologue, in_home);
     for (uint32_t i = from; i < count; i++) {
         if (gelf_getsym(data, 2 + (int)i, &symbol) == NULL)
             ck_abort_msg("%s", elf_errmsg(-1));
@@ -172,7 +172,7 @@ END_TEST
 START_TEST(segments)
 {
     static const char *const together[] = {".note.gnu.build-id", ".eh_frame_hdr", ".eh_frame",
-                                           ".home", ".text"};
+                                           ".prologue", ".text"};
     struct image *image = make_image(1, plan_to(evaluate));
     open_file(image_path(image));
     size_t count, executable = 0, stacks = 0;
@@ -210,7 +210,7 @@ START_TEST(sizes_are_exact_at_every_moment)
     for (size_t i = 0; i < LENGTH_OF(spacings); i++) {
         const struct detour_plan *plan = plan_to(evaluate);
         struct image *image = make_image(spacings[i], plan);
-        uint32_t count = IMAGE_SLOTS / spacings[i];
+        uint32_t count = IMAGE_TRAMPOLINES / spacings[i];
         for (uint32_t n = 0; n <= count; n++) {
             if (n < 100 || (n > 2700 && n < 2750) || n % 1024 < 2 || n % 1024 == 1023)
                 check_symbols(image_path(image), n < 3 ? 0 : n - 3, n, spacings[i], plan);
@@ -303,7 +303,7 @@ END_TEST
  * how many functions there are. */
 static uint32_t child_read(int fd)
 {
-    static Elf64_Sym symbols[IMAGE_SLOTS + IMAGE_FIRST_SYMBOL];
+    static Elf64_Sym symbols[IMAGE_TRAMPOLINES + IMAGE_FIRST_SYMBOL];
     static char names[IMAGE_NAME_BYTES];
     Elf64_Shdr headers[IMAGE_SECTION_COUNT];
     ssize_t n = pread(fd, headers, sizeof headers, IMAGE_TABLES_OFFSET);

@@ -123,7 +123,7 @@ START_TEST(not_made)
 }
 END_TEST
 
-/* What makes each of the three regions grow first: slots are short of text, functions short of
+/* What makes each of the three regions grow first: trampolines are short of text, functions short of
  * symbols, long names short of names. */
 static const struct growth {
     const char *region;
@@ -166,8 +166,8 @@ static void child_check_full(const struct growth *growth)
     for (uint32_t i = 0; i < growth->before; i++) {
         const char *name = image_name(image, i);
         child_check(strcmp(name, grown_name(growth, i)) == 0, "%s: %s", growth->region, name);
-        long got = slot_function(image, i)(1, 2, 3);
-        child_check(got == 123, "%s: slot %u returns %ld", growth->region, i, got);
+        long got = trampoline_function(image, i)(1, 2, 3);
+        child_check(got == 123, "%s: trampoline %u returns %ld", growth->region, i, got);
     }
 }
 
@@ -298,7 +298,7 @@ static void child_check_usable(const struct failure *why)
 {
     child_check(image != NULL, "%s: %s", failure_message(why->code), why->what);
     child_check(image_add(image, "py::f:f.py", 10, 1) == 0, "%s", image_name(image, 0));
-    long got = slot_function(image, 0)(1, 2, 3);
+    long got = trampoline_function(image, 0)(1, 2, 3);
     child_check(got == 123, "%ld", got);
 }
 

@@ -1,5 +1,5 @@
 /* test_image_unwind.c - the unwind data of an image, with libunwind: from every instruction of a
- * slot and of home the caller is found, with the registers that it had. */
+ * trampoline and of prologue the caller is found, with the registers that it had. */
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
 #include <stdio.h>
@@ -58,12 +58,12 @@ static size_t describe(unw_cursor_t *cursor, char *out, size_t size)
     unw_word_t ip = 0, offset = 0;
     char name[200] = "?";
     unw_get_reg(cursor, UNW_REG_IP, &ip);
-    int32_t slot = image_slot_at(seen_image, ip);
-    if (slot < 0)
+    int32_t trampoline = image_trampoline_at(seen_image, ip);
+    if (trampoline < 0)
         return 0;
     unw_get_proc_name(cursor, name, sizeof name, &offset);
-    return (size_t)snprintf(out, size, "[%s+%lu, %d+%lu]", name, offset, slot,
-                            ip - image_slot(seen_image, (uint32_t)slot));
+    return (size_t)snprintf(out, size, "[%s+%lu, %d+%lu]", name, offset, trampoline,
+                            ip - image_trampoline(seen_image, (uint32_t)trampoline));
 }
 
 static long unwind_from_callee(long a, long b, long c)
@@ -87,7 +87,7 @@ static long unwind_from_callee(long a, long b, long c)
     return unwind_digits(a, b, c);
 }
 
-/* The callee, unwind_continue, the slot at its return address, and the caller; with names. */
+/* The callee, unwind_continue, the trampoline at its return address, and the caller; with names. */
 START_TEST(from_a_callee)
 {
     struct image *image = make_image(1, unwind_plan());
@@ -97,7 +97,7 @@ START_TEST(from_a_callee)
     for (uint32_t i = 0; i < 3; i++) {
         char expected[400];
         *seen = '\0';
-        ck_assert_int_eq(unwind_call(slot_function(image, i), 0), 123);
+        ck_assert_int_eq(unwind_call(trampoline_function(image, i), 0), 123);
         snprintf(expected, sizeof expected, "[%s+13, %u+13] caller", name_of(i), i);
         ck_assert_str_eq(seen, expected);
     }
@@ -110,7 +110,7 @@ static int depth;
 static long nest(long a, long b, long c)
 {
     if (++depth < DEPTH)
-        return slot_function(seen_image, (uint32_t)depth)(a, b, c);
+        return trampoline_function(seen_image, (uint32_t)depth)(a, b, c);
     unw_context_t context;
     unw_cursor_t cursor;
     int found = DEPTH - 1;
@@ -119,9 +119,9 @@ static long nest(long a, long b, long c)
     while (unw_step(&cursor) > 0 && found >= 0) {
         unw_word_t ip = 0;
         unw_get_reg(&cursor, UNW_REG_IP, &ip);
-        int32_t slot = image_slot_at(seen_image, ip);
-        if (slot >= 0 && slot != found--)
-            return -slot;
+        int32_t trampoline = image_trampoline_at(seen_image, ip);
+        if (trampoline >= 0 && trampoline != found--)
+            return -trampoline;
     }
     return found == -1 ? 123 : found;
 }
@@ -133,7 +133,7 @@ START_TEST(through_many_slots)
     seen_image = image;
     unwind_callee = nest;
     depth = 0;
-    ck_assert_int_eq(unwind_call(slot_function(image, 0), 0), 123);
+    ck_assert_int_eq(unwind_call(trampoline_function(image, 0), 0), 123);
     ck_assert_int_eq(depth, DEPTH);
 }
 END_TEST
@@ -200,7 +200,7 @@ START_TEST(longest_plan)
         plan.unwind[i] = (struct detour_unwind_row){(uint8_t)(i + 13), 15, cfa_of(i)};
     const char *at = frames_of(make_image(1, &plan));
     for (int i = 0; i < DETOUR_MAX_UNWIND; i++) {
-        snprintf(expected, sizeof expected, " to %016x", IMAGE_HOME_OFFSET + i + 13);
+        snprintf(expected, sizeof expected, " to %016x", IMAGE_PROLOGUE_OFFSET + i + 13);
         at = line_with(at, expected);
         snprintf(expected, sizeof expected, "DW_CFA_def_cfa_offset: %d", cfa_of(i));
         at = line_with(at, expected);

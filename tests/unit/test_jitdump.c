@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../jitdump/jitdump.h"
+#include "jitdump/jitdump.h"
 #include "support/support.h"
 
 enum { PID = 4711, LOAD = 0, DEBUG = 2, UNWINDING = 4, PAGE = 4096 };

@@ -2,9 +2,9 @@
  * That a row is confirmed in a live interpreter is for the integration tests. */
 #include <string.h>
 
-#include "../../preload/python.h"
-#include "../../trampoline/hook.h"
+#include "preload/cpython/python.h"
 #include "support/support.h"
+#include "trampoline/hook.h"
 
 /* As the headers of 3.13.0, 3.14.10 and 3.15.2 say, compiled with a C compiler: in
  * _Py_DebugOffsets, what stands where. */
@@ -80,7 +80,7 @@ START_TEST(takes_what_the_interpreter_says)
         ck_assert_uint_eq(layout->code_firstlineno, 68);
         ck_assert_uint_eq(layout->unicode_ascii_data, 40);
         ck_assert_uint_eq(layout->code_extra, described[i].code_extra);
-        ck_assert(layout->has_own_support && layout->minor == described[i].minor);
+        ck_assert(layout->has_native_support && layout->minor == described[i].minor);
         ck_assert_ptr_nonnull(hook_find(layout->frame_argument, layout->frame_code,
                                         layout->code_extra, layout->extras_indirect,
                                         layout->inlines_calls, layout->tagged_frames));

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../preload/names.h"
+#include "preload/cpython/names.h"
 #include "support/support.h"
 
 static struct name name;

@@ -7,9 +7,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "../../trampoline/near_memory.h"
 #include "arch.h"
 #include "support/support.h"
+#include "trampoline/near_memory.h"
 
 enum { PAGE = 4096 };
 

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../jitdump/perf_map.h"
+#include "jitdump/perf_map.h"
 #include "support/support.h"
 
 enum { PAGE = 4096, PID = 4711 };

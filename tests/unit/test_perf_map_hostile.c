@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../jitdump/perf_map.h"
+#include "jitdump/perf_map.h"
 #include "support/support.h"
 
 enum { PAGE = 4096, PID = 4711 };

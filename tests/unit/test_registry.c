@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../jitdump/jitdump.h"
-#include "../../jitdump/perf_map.h"
-#include "../../preload/registry.h"
+#include "jitdump/jitdump.h"
+#include "jitdump/perf_map.h"
+#include "preload/profile/registry.h"
 #include "support/plan.h"
 
 int __real_perf_map_open(struct perf_map *map, const char *directory, pid_t pid);
@@ -121,10 +121,10 @@ START_TEST(found_by_address)
     ck_assert_uint_eq(registry_at(registry_address(first) - 1), REGISTRY_NONE);
     ck_assert_uint_eq(registry_at((uintptr_t)evaluate), REGISTRY_NONE);
     ck_assert_uint_eq(registry_at(0), REGISTRY_NONE);
-    evaluator *slot;
+    evaluator *trampoline;
     uintptr_t address = registry_address(second);
-    memcpy(&slot, &address, sizeof slot);
-    ck_assert_int_eq(slot(1, 2, 3), 6);
+    memcpy(&trampoline, &address, sizeof trampoline);
+    ck_assert_int_eq(trampoline(1, 2, 3), 6);
 }
 END_TEST
 
@@ -385,10 +385,10 @@ START_TEST(does_without_an_image)
     char missing[100];
     snprintf(missing, sizeof missing, "%s/missing", folder);
     ck_assert(registry_use(REGISTRY_MAP, plan_to(evaluate), missing, &why));
-    for (uint32_t i = 0; i < IMAGE_SLOTS + 100; i++)
+    for (uint32_t i = 0; i < IMAGE_TRAMPOLINES + 100; i++)
         if ((many[i] = add_line(name_of(i), i)) == REGISTRY_NONE)
             ck_abort_msg("no id for function %u", i);
-    check_map(getpid(), many, IMAGE_SLOTS + 100);
+    check_map(getpid(), many, IMAGE_TRAMPOLINES + 100);
     const char *text = reports();
     ck_assert_ptr_nonnull(strstr(text, "No such file or directory\n"));
     ck_assert_uint_eq(strcspn(text, "\n") + 1, strlen(text)); /* one line, for two images */

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../preload/report.h"
+#include "preload/process/report.h"
 #include "support/support.h"
 
 static int receiver;

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../preload/python.h"
-#include "../../preload/switches.h"
+#include "preload/cpython/python.h"
+#include "preload/process/switches.h"
 #include "support/support.h"
 
 /* CPython 3.12, Python/initconfig.c, config_read_env_vars and _Py_str_to_int. */
@@ -195,7 +195,7 @@ START_TEST(beside_an_own_switch)
 {
     static const enum switches own[] = {SWITCHES_OFF, SWITCHES_MAP, SWITCHES_JITDUMP, SWITCHES_OFF};
     become(12);
-    ck_assert(python.layout->has_own_support);
+    ck_assert(python.layout->has_native_support);
     for (size_t i = 0; i < LENGTH_OF(situations) * LENGTH_OF(own); i++) {
         const struct situation *now = &situations[i / LENGTH_OF(own)];
         enum switches expected = now->expected;

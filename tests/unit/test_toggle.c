@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../preload/toggle.h"
+#include "preload/process/toggle.h"
 #include "support/support.h"
 
 /* Linux on x86-64 (signal(7)), of which glibc keeps 32 and 33 for itself. */
@@ -88,7 +88,7 @@ START_TEST(not_asked_for)
         ck_assert_str_eq(said_by_start(false), "");
         ck_assert_str_eq(said_by_start(true), "");
         ck_assert(!toggle_is_wanted() && !toggle_is_due());
-        toggle_life_ended();
+        toggle_interpreter_ended();
         ck_assert(!toggle_is_due());
         setenv("PYPERF_TOGGLE_SIGNAL", "", 1);
     }
@@ -109,7 +109,7 @@ static void is_refused_in_one_line(const char *said)
     ck_assert_msg(strncmp(said, start, strlen(start)) == 0, "said: %s", said);
     ck_assert_ptr_eq(strchr(said, '\n'), said + strlen(said) - 1);
     ck_assert(!toggle_is_wanted() && !toggle_is_due());
-    toggle_life_ended();
+    toggle_interpreter_ended();
     ck_assert(!toggle_is_due());
 }
 

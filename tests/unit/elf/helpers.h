@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../../preload/elf_lookup.h"
+#include "trampoline/plan/elf_lookup.h"
 
 #define FIXTURE(name) ELF_FIXTURES "/" name
 #define MEBIBYTE      ((size_t)1 << 20)

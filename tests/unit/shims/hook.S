@@ -70,7 +70,7 @@ hook_return:
     .cfi_endproc
     .size   hook_call, . - hook_call
 
-/* The two places to go on at: a slot and the plain evaluator. Each returns its own address. */
+/* The two places to go on at: a trampoline and the plain evaluator. Each returns its own address. */
     .macro arrival name
     .globl  \name
     .type   \name, @function

@@ -8,7 +8,7 @@ enum { TRAP_FLAG = 0x100 }; /* SDM vol. 1, 3.4.3.3 */
 
 /* One row for each kind of instruction that a plan may hold; then the registers get other values,
  * so that only the stack has what the caller had. Not zero in rbp: a value of zero, found by an
- * expression as in slot.S, is the end of all frames to libunwind in its own process (1.6.2,
+ * expression as in trampoline.S, is the end of all frames to libunwind in its own process (1.6.2,
  * src/x86_64/Gstep.c), though not to perf, which uses it from outside. */
 static const uint8_t prologue[] = {
     0x41, 0x57,                      /* push %r15 */
@@ -83,23 +83,24 @@ static void step_through(evaluator *function, uintptr_t size, const char *expect
 static evaluator *home_of(const struct image *image)
 {
     evaluator *function;
-    uintptr_t address = image_slot(image, 0) - IMAGE_TEXT_OFFSET + IMAGE_HOME_OFFSET;
+    uintptr_t address = image_trampoline(image, 0) - IMAGE_TEXT_OFFSET + IMAGE_PROLOGUE_OFFSET;
     memcpy(&function, &address, sizeof function);
     return function;
 }
 
 void assert_unwinds_at_each_step(const char *(*unwind)(void *context))
 {
-    static const uint32_t slots[] = {0, 1, 2, 255, 4095, 4096, IMAGE_SLOTS - 1};
+    static const uint32_t trampolines[] = {0, 1, 2, 255, 4095, 4096, IMAGE_TRAMPOLINES - 1};
     if (under_valgrind()) {
         skip("single steps", "valgrind has no trap flag");
         return;
     }
     unwinder = unwind;
     struct image *image = make_image(1, unwind_plan());
-    fill(image, 0, IMAGE_SLOTS);
-    for (size_t i = 0; i < LENGTH_OF(slots); i++)
-        step_through(slot_function(image, slots[i]), ARCH_SLOT_SIZE, "0 4 5 8 13 14");
+    fill(image, 0, IMAGE_TRAMPOLINES);
+    for (size_t i = 0; i < LENGTH_OF(trampolines); i++)
+        step_through(trampoline_function(image, trampolines[i]), ARCH_TRAMPOLINE_SIZE,
+                     "0 4 5 8 13 14");
     step_through(home_of(image), sizeof prologue + ARCH_JUMP_SIZE, "0 2 4 5 12 13 16 18 20");
     image = make_image(1, plan_fixed_at(unwind_digits));
     step_through(home_of(image), ARCH_JUMP_SIZE, "0");

@@ -3,8 +3,8 @@
 #ifndef PYPERF_TEST_UNWIND_H
 #define PYPERF_TEST_UNWIND_H
 
-#include "../../../trampoline/image_file.h"
 #include "../support/plan.h"
+#include "trampoline/image_file.h"
 
 /* unwind.S */
 extern const uint64_t unwind_known[6]; /* rbx, rbp, r12 to r15 in unwind_call */
@@ -19,7 +19,7 @@ const struct detour_plan *unwind_plan(void);
 /* What unwind_callee is at first: 1, 2, 3 give 123. */
 long unwind_digits(long a, long b, long c);
 
-/* Runs slots of an image, and its home, in unwind_call. In front of each instruction `unwind` is
+/* Runs trampolines of an image, and its prologue, in unwind_call. In front of each instruction `unwind` is
  * asked, in a signal handler, what is wrong with the frames that it finds there; NULL is nothing.
  */
 void assert_unwinds_at_each_step(const char *(*unwind)(void *context));

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../../trampoline/image.h"
 #include "support.h"
+#include "trampoline/image.h"
 
 /* What an evaluator gets and returns. */
 typedef long evaluator(long, long, long);
@@ -15,7 +15,7 @@ typedef long evaluator(long, long, long);
 /* Displaced instructions, and the function that goes on behind them. */
 static inline struct detour_plan plan_of(const uint8_t *code, size_t length, uintptr_t rest)
 {
-    struct detour_plan plan = {.site = rest - length, .length = length, .home = 0xbad};
+    struct detour_plan plan = {.site = rest - length, .length = length, .prologue = 0xbad};
     plan.relocated_length = length + DETOUR_JUMP_LENGTH;
     memcpy(plan.original, code, length);
     memcpy(plan.relocated, code, length);
@@ -30,13 +30,13 @@ static inline const struct detour_plan *plan_to(evaluator *function)
     return &plan;
 }
 
-/* The same, but the displaced instruction had to be adjusted, and runs nowhere but at `home`. */
-static inline const struct detour_plan *plan_fixed_at(evaluator *home)
+/* The same, but the displaced instruction had to be adjusted, and runs nowhere but at `prologue`. */
+static inline const struct detour_plan *plan_fixed_at(evaluator *prologue)
 {
     static struct detour_plan plan;
-    plan = *plan_to(home);
+    plan = *plan_to(prologue);
     plan.relocated[0] ^= 1;
-    plan.home = (uintptr_t)home;
+    plan.prologue = (uintptr_t)prologue;
     plan.site = 0xbad;
     return &plan;
 }
@@ -88,14 +88,14 @@ static inline void fill(struct image *image, uint32_t from, uint32_t to)
     for (uint32_t i = from; i < to; i++) {
         int32_t number = add(image, name_of(i));
         if (number != (int32_t)i)
-            ck_abort_msg("slot %d, expected %u", number, i);
+            ck_abort_msg("trampoline %d, expected %u", number, i);
     }
 }
 
-static inline evaluator *slot_function(const struct image *image, uint32_t number)
+static inline evaluator *trampoline_function(const struct image *image, uint32_t number)
 {
     evaluator *function;
-    uintptr_t address = image_slot(image, number);
+    uintptr_t address = image_trampoline(image, number);
     memcpy(&function, &address, sizeof function);
     return function;
 }

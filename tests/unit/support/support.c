@@ -47,7 +47,8 @@ void unmap_images(void)
 {
     if (!under_valgrind())
         return;
-    FILE *maps = fopen("/proc/self/maps", "re"); /* no assertions here: Check may have gone home */
+    FILE *maps =
+        fopen("/proc/self/maps", "re"); /* no assertions here: Check may have gone prologue */
     char line[512];
     while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
         uintptr_t start, end;

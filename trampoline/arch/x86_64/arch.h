@@ -9,7 +9,7 @@
 
 enum {
     ARCH_ELF_MACHINE = EM_X86_64,
-    ARCH_SLOT_SIZE = 16,
+    ARCH_TRAMPOLINE_SIZE = 16,
     ARCH_JUMP_SIZE = 6, /* of arch_put_jump */
     /* DWARF register numbers: System V psABI x86-64, figure 3.36. */
     ARCH_DWARF_STACK_POINTER = 7,
@@ -19,20 +19,20 @@ enum {
 /* How far a jump from the detour's site reaches. */
 #define ARCH_JUMP_REACH ((uintptr_t)0x7fff0000)
 
-/* slot.S */
-extern const uint8_t arch_slot[ARCH_SLOT_SIZE];
-extern const uint8_t arch_slot_displacement;
-extern const uint8_t arch_slot_unwind[]; /* call frame instructions of the slots' FDE */
-extern const uint8_t arch_slot_unwind_length;
+/* trampoline.S */
+extern const uint8_t arch_trampoline[ARCH_TRAMPOLINE_SIZE];
+extern const uint8_t arch_trampoline_displacement;
+extern const uint8_t arch_trampoline_unwind[]; /* call frame instructions of the trampolines' FDE */
+extern const uint8_t arch_trampoline_unwind_length;
 
-/* Writes a slot that will run at `slot` and calls `target`; the distance between the two is below
+/* Writes a trampoline that will run at `trampoline` and calls `target`; the distance between the two is below
  * 2 GiB because they are in one image. */
-static inline void arch_put_slot(uint8_t *out, uintptr_t slot, uintptr_t target)
+static inline void arch_put_trampoline(uint8_t *out, uintptr_t trampoline, uintptr_t target)
 {
-    memcpy(out, arch_slot, ARCH_SLOT_SIZE);
+    memcpy(out, arch_trampoline, ARCH_TRAMPOLINE_SIZE);
     /* Relative to the end of the displacement, which ends the instruction. */
-    int32_t displacement = (int32_t)(target - (slot + arch_slot_displacement + 4));
-    memcpy(out + arch_slot_displacement, &displacement, sizeof displacement);
+    int32_t displacement = (int32_t)(target - (trampoline + arch_trampoline_displacement + 4));
+    memcpy(out + arch_trampoline_displacement, &displacement, sizeof displacement);
 }
 
 /* Writes a jump that will run at `jump`, to the address in the 8-byte constant at `constant`:

@@ -2,13 +2,13 @@
  *
  * The interpreter has called its frame evaluator, and the detour (detour.h) or the interpreter's own
  * evaluator pointer (PEP 523) leads here, with the evaluator's arguments in rdi, rsi and rdx and the
- * return address on the stack. What is left to do is to find the slot of this frame's code object:
+ * return address on the stack. What is left to do is to find the trampoline of this frame's code object:
  *
  *   frame -- frame_code --> code object -- code_extra --> co_extra
  *                                                           | ce_size
  *                                                           | ce_extras[index]
  *                                                           v
- *                                            tag (17 bits) . address of the slot (47 bits)
+ *                                            tag (17 bits) . address of the trampoline (47 bits)
  *
  * co_extra belongs to other tools as well, and outlives a fork. So the value carries a tag in the
  * bits that no user address has (Intel SDM vol. 1, 3.3.7.1: canonical addresses). XOR with the tag
@@ -27,9 +27,9 @@
  * Should it be another one, what stands in the first has not got the tag, and C decides each time.
  *
  * Where the evaluator would have run calls without the C stack, had it not been told otherwise, each
- * thread has a floor for its stack pointer: below it C decides (preload/evaluator.h). */
+ * thread has a floor for its stack pointer: below it C decides (preload/frame_evaluator.h). */
 
-#include "../../hook_variants.h"
+#include "trampoline/hook_variants.h"
 
 #define TAG  0
 #define MASK 8
@@ -116,7 +116,7 @@ hook_stack_floor:
     .cfi_endproc
     .size   \name, . - \name
 
-/* Asks C for the slot. Also an entry of its own, for callers that have something to tell C on each
+/* Asks C for the trampoline. Also an entry of its own, for callers that have something to tell C on each
  * frame. Three pushes leave the stack 16-byte aligned for the call (psABI 3.2.2). */
     .globl  \name\()_slow
     .hidden \name\()_slow

@@ -1,0 +1,130 @@
+/* layout.h - what differs from one CPython to the next, as a table: a version is a row.
+ *
+ * Offsets are in bytes, of release builds on 64-bit machines. They are assumptions until
+ * layout_confirm has seen them in the live interpreter. */
+#ifndef PYPERF_LAYOUT_H
+#define PYPERF_LAYOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "trampoline/base/failure.h"
+
+struct python;
+
+/* _Py_DebugOffsets (Include/internal/pycore_runtime.h in 3.13, pycore_debug_offsets.h from 3.14 on):
+ * where the interpreter says where its fields are, for debuggers. It is the first member of
+ * _PyRuntime; these are the places in it of 64-bit numbers. */
+struct debug_offsets {
+    uint16_t frame_executable;
+    uint16_t code_filename, code_name, code_qualname, code_firstlineno, code_adaptive;
+    uint16_t object_type;
+    uint16_t unicode_state, unicode_length, unicode_data;
+};
+
+struct layout {
+    uint8_t major, minor;
+    /* 2.7: strings are bytes, code objects have no co_extra (code_values.h), sys is made another
+     * way, and nothing calls an interrupted system call again. */
+    bool python_2;
+    /* Bytes of each object before what stands first in it elsewhere: _PyObject_HEAD_EXTRA
+     * (Include/object.h) in builds with Py_TRACE_REFS. The offsets below count it in. */
+    uint8_t head;
+    /* The evaluator: _PyEval_EvalFrameDefault(frame, throwflag) to 3.8 (Python/ceval.c),
+     * (tstate, frame, throwflag) from 3.9. */
+    uint8_t frame_argument; /* 0 or 1 */
+    /* From 3.11 on the evaluator runs Python-to-Python calls itself, unless the interpreter has an
+     * evaluator of its own (PEP 523; Include/internal/pycore_ceval.h, _PyEval_EvalFrame). */
+    bool inlines_calls;
+    /* How much C stack a thread may use before frames are handed back to that inlining
+     * (frame_evaluator.h); 0: half of what it has, or a quarter. 3.12 and 3.13 count C calls: two for a
+     * Python call, of 1,500 (Include/cpython/pystate.h, C_RECURSION_LIMIT) or 10,000
+     * (Py_C_RECURSION_LIMIT); debug builds of 3.13 of 500. */
+    uint32_t profiled_stack;
+    /* Has a map and switches of its own (native_support.h), and interpreters that may have a lock each
+     * (PEP 684). */
+    bool has_native_support;
+    bool excludes_jit;             /* and refuses to be switched on while its JIT is */
+    uint8_t config_perf_profiling; /* of PyConfig (Include/cpython/initconfig.h); int, 0 to 2 */
+    bool has_new_names;            /* python.h, PYTHON_NEW_NAMES */
+    /* Where the interpreter describes itself; then what it says takes the place of the row's. */
+    const struct debug_offsets *described;
+    bool tagged_frames; /* the lowest two bits of frame_code are tags (pycore_stackref.h) */
+    /* PyFrameObject.f_code (Include/frameobject.h) to 3.10, _PyInterpreterFrame.f_code
+     * (Include/internal/pycore_frame.h) in 3.11 and 3.12, .f_executable from 3.13 on. */
+    uint8_t frame_code;
+    /* PyCodeObject: Include/code.h to 3.8, Include/cpython/code.h from 3.9. */
+    uint8_t code_flags, code_firstlineno, code_consts, code_filename, code_name;
+    uint8_t code_qualname; /* 0: there is none before 3.11 */
+    uint8_t code_extra;    /* 0: there is none in 2.7 */
+    uint8_t code_names;    /* where a class body is to be told from a function by it: 2.7 */
+    /* PyFunctionObject (Include/funcobject.h): func_code and func_qualname, in 2.7 func_name; only
+     * where code objects have no qualified name. */
+    uint8_t function_code, function_qualname;
+    /* _PyCodeObjectExtra (Objects/codeobject.c): `void **ce_extras` in 3.6, `void *ce_extras[1]`
+     * from 3.7 on, behind ce_size. */
+    bool extras_indirect;
+    /* Python/sysmodule.c: functions of one argument parse a tuple (METH_VARARGS) to 3.7, which
+     * shows in the words of a TypeError. */
+    bool sys_parses_tuples;
+    /* PyASCIIObject (Include/cpython/unicodeobject.h): its size, where the characters of a compact
+     * ASCII string begin, and the bits of state that such a string has: compact, ascii, ready. */
+    uint8_t unicode_ascii_data, unicode_ascii_state;
+};
+
+/* The row of a version, NULL when it is not known. Never a neighbour's row: in process a wrong
+ * guess is a crash. */
+const struct layout *layout_find(unsigned major, unsigned minor);
+
+/* The row for a build of that version with Py_TRACE_REFS. Valid until the next call. */
+const struct layout *layout_of_traced(const struct layout *row);
+
+/* The row for one with Py_DEBUG, where all else is the same. Valid until the next call. */
+const struct layout *layout_of_debug(const struct layout *row);
+
+/* Whether the version is later than that of any row. */
+bool layout_is_later(unsigned major, unsigned minor);
+
+/* The row with what the interpreter's own `offsets` say in place of what it leaves open; NULL with
+ * `why` when they are not those of this version, or the build is free-threaded. Valid until the next
+ * call. */
+const struct layout *layout_describe(const struct layout *row, const void *offsets,
+                                     struct failure *why);
+
+/* Compares the row with objects made through the interpreter's own API, and with `frame`, the first
+ * one it runs. Memory that only an unconfirmed offset points to is read so that it cannot fault.
+ * Called with the interpreter's lock held and without a pending exception; leaves none. */
+bool layout_confirm(const struct python *python, const void *frame, struct failure *why);
+
+/* Offsets that are the same in all rows, behind `head`: Include/object.h, PyObject.ob_type;
+ * Include/unicodeobject.h (cpython/unicodeobject.h from 3.9), PyASCIIObject.length, .state, and
+ * sizeof(PyASCIIObject), where the characters of a compact ASCII string begin. */
+enum {
+    OBJECT_TYPE = 8,
+    UNICODE_LENGTH = 16,
+    UNICODE_STATE = 32,
+    /* Include/moduleobject.h: PyModuleDef.m_base.m_copy and .m_methods; Include/methodobject.h:
+     * sizeof(PyMethodDef). */
+    MODULE_DEF_COPY = 32,
+    MODULE_DEF_METHODS = 64,
+    /* 2.7: Include/stringobject.h, PyStringObject.ob_size and .ob_sval. */
+    STRING_LENGTH = 16,
+    STRING_BYTES = 36,
+    /* 2.7: Include/classobject.h, PyClassObject.cl_dict and .cl_name; Objects/funcobject.c,
+     * staticmethod.sm_callable, classmethod.cm_callable; Objects/descrobject.c,
+     * propertyobject.prop_get. */
+    CLASS_DICT = 24,
+    CLASS_NAME = 32,
+    WRAPPED_FUNCTION = 16,
+    /* Include/object.h: PyTypeObject.tp_name, .tp_basicsize, .tp_dealloc, and in 2.7 .tp_dict. */
+    TYPE_NAME = 24,
+    TYPE_BASIC_SIZE = 32,
+    TYPE_DEALLOC = 48,
+    TYPE_DICT = 264,
+    /* Include/code.h */
+    CODE_FLAG_OPTIMIZED = 0x1,
+    CODE_FLAG_NEWLOCALS = 0x2,
+    CODE_FLAG_NOFREE = 0x40,
+};
+
+#endif

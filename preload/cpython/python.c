@@ -1,0 +1,251 @@
+/* python.c - finding the interpreter: the main program, when it was linked statically (Debian's
+ * python3.11), a libpython among the objects it was started with, or one that came later. */
+#include "preload/cpython/python.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "trampoline/plan/elf_lookup.h"
+
+/* Resolved by the loader, to NULL where no object of the program defines it: the cheapest way to
+ * know whether a process is Python. */
+extern const char *Py_GetVersion(void) __attribute__((weak));
+
+static const char *(*get_version)(void) = Py_GetVersion; /* that of the interpreter, or NULL */
+
+/* Only there in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and in
+ * debug builds (Py_REF_DEBUG, from Py_DEBUG). */
+extern void _Py_PrintReferences(FILE *) __attribute__((weak));
+extern void _Py_NegativeRefcount(void) __attribute__((weak));
+
+static bool traces_references, counts_references;
+
+#define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
+
+bool python_is_here(void)
+{
+    return get_version != NULL;
+}
+
+struct object {
+    uintptr_t address; /* in: somewhere in the object */
+    uintptr_t bias;
+    char path[PATH_MAX];
+};
+
+static int find_object(struct dl_phdr_info *info, size_t size, void *data)
+{
+    (void)size;
+    struct object *object = data;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type != PT_LOAD || object->address - start >= segment->p_memsz)
+            continue;
+        object->bias = info->dlpi_addr;
+        snprintf(object->path, sizeof object->path, "%s", info->dlpi_name);
+        return 1;
+    }
+    return 0;
+}
+
+bool python_arrives(const void *caller)
+{
+    struct object object = {.address = (uintptr_t)caller};
+    if (dl_iterate_phdr(find_object, &object) == 0 || *object.path == '\0')
+        return false; /* the main program: it was no Python at the start */
+    void *handle = dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD);
+    if (handle == NULL)
+        return false;
+    struct object definer = {.address = (uintptr_t)dlsym(handle, "Py_GetVersion")};
+    bool arrives = dl_iterate_phdr(find_object, &definer) != 0 && definer.bias == object.bias;
+    if (arrives) {
+        get_version = (const char *(*)(void))definer.address;
+        traces_references = dlsym(handle, "_Py_PrintReferences") != NULL;
+        counts_references = dlsym(handle, "_Py_NegativeRefcount") != NULL;
+        dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    }
+    dlclose(handle);
+    return arrives;
+}
+
+static bool version(unsigned *major, unsigned *minor)
+{
+    return sscanf(get_version(), "%u.%u", major, minor) == 2;
+}
+
+bool python_is_left_alone(void)
+{
+    unsigned major, minor;
+    const char *native = getenv("PYPERF_NATIVE");
+    if (!version(&major, &minor))
+        return false;
+    const struct layout *layout = layout_find(major, minor);
+    if (layout == NULL)
+        return layout_is_later(major, minor);
+    return layout->has_native_support && native != NULL && strcmp(native, "1") == 0;
+}
+
+const struct layout *python_layout(struct failure *why)
+{
+    unsigned major, minor;
+    const struct layout *layout = NULL;
+    if (version(&major, &minor))
+        layout = layout_find(major, minor);
+    if (layout == NULL) {
+        failure_set(why, FAILURE_VERSION, 0, "%.*s", (int)strcspn(get_version(), " "),
+                    get_version());
+        return NULL;
+    }
+    if (counts_references || _Py_NegativeRefcount != NULL)
+        layout = layout_of_debug(layout);
+    if (traces_references || _Py_PrintReferences != NULL)
+        layout = layout_of_traced(layout);
+    return layout;
+}
+
+enum {
+#define X(result, name, arguments) SYMBOL_##name,
+    PYTHON_FUNCTIONS(X) PYTHON_3_FUNCTIONS(X) PYTHON_2_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X)
+        PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+#undef X
+#define X(type, name) SYMBOL_##name,
+            PYTHON_DATA(X) PYTHON_2_DATA(X)
+#undef X
+#define X(name, minor) SYMBOL_##name,
+                PYTHON_NATIVE_API(X)
+#undef X
+                    SYMBOL_EVALUATOR,
+    SYMBOL_COUNT
+};
+
+/* Leaves out what this version has not got or does not need (looking for a name that is nowhere
+ * means reading everything), and names the rest as this version does. */
+static void adapt(struct elf_symbol *symbols, const struct layout *layout)
+{
+#define X(result, symbol, arguments) symbols[SYMBOL_##symbol].name = NULL;
+    if (!layout->inlines_calls) {
+        PYTHON_EVALUATOR_FUNCTIONS(X)
+    }
+    if (!layout->has_native_support) {
+        PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+    }
+    if (layout->python_2) {
+        PYTHON_3_FUNCTIONS(X)
+    } else {
+        PYTHON_2_FUNCTIONS(X)
+    }
+#undef X
+#define X(type, symbol) symbols[SYMBOL_##symbol].name = NULL;
+    if (!layout->python_2) {
+        PYTHON_2_DATA(X)
+    }
+#undef X
+    if (layout->described == NULL)
+        symbols[SYMBOL__PyRuntime].name = NULL;
+#define X(symbol, since)                                                                           \
+    if (!layout->has_native_support || layout->minor < since)                                      \
+        symbols[SYMBOL_##symbol].name = NULL;
+    PYTHON_NATIVE_API(X)
+#undef X
+#define X(old, new) symbols[SYMBOL_##old].name = #new;
+    if (layout->has_new_names) {
+        PYTHON_NEW_NAMES(X)
+    }
+    if (layout->python_2) {
+        PYTHON_2_NAMES(X)
+    }
+#undef X
+}
+
+static void take(struct python *python, const struct elf_symbol *symbols, uintptr_t bias)
+{
+#define ADDRESS(name)                                                                              \
+    (symbols[SYMBOL_##name].address == 0 ? NULL : (void *)(bias + symbols[SYMBOL_##name].address))
+#define X(result, name, arguments) python->name = (result(*) arguments)ADDRESS(name);
+    PYTHON_FUNCTIONS(X)
+    PYTHON_3_FUNCTIONS(X)
+    PYTHON_2_FUNCTIONS(X)
+    PYTHON_EVALUATOR_FUNCTIONS(X)
+    PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+#undef X
+#define X(symbol, since)                                                                           \
+    python->native_api[PYTHON_NATIVE_##symbol] =                                                   \
+        (struct python_code){(uintptr_t)ADDRESS(symbol), symbols[SYMBOL_##symbol].size};
+    PYTHON_NATIVE_API(X)
+#undef X
+    /* A program that is not position independent may hold a copy of a variable (R_X86_64_COPY), and
+     * then everybody uses the copy: the loader knows, the file does not. There are none of what
+     * came later. */
+#define X(type, name)                                                                              \
+    python->name = Py_GetVersion == NULL ? NULL : dlsym(RTLD_DEFAULT, #name);                      \
+    if (python->name == NULL)                                                                      \
+        python->name = ADDRESS(name);
+    PYTHON_DATA(X)
+    if (python->layout->python_2) {
+        PYTHON_2_DATA(X)
+    }
+#undef X
+    python->evaluator = bias + symbols[SYMBOL_EVALUATOR].address;
+    python->evaluator_size = symbols[SYMBOL_EVALUATOR].size;
+}
+
+bool python_find(struct python *python, elf_lookup_function lookup, struct failure *why)
+{
+    python->layout = python_layout(why);
+    if (python->layout == NULL)
+        return false;
+    struct object object = {.address = (uintptr_t)get_version};
+    if (dl_iterate_phdr(find_object, &object) == 0)
+        return failure_set(why, FAILURE_FILE, 0, "no object holds %p", (void *)object.address);
+    char real_path[PATH_MAX];
+    const char *path = object.path;
+    if (*path ==
+        '\0') { /* the main program, which may have been renamed, or lie outside a chroot */
+        path = "/proc/self/exe";
+        ssize_t length = readlink(path, real_path, sizeof real_path - 1);
+        real_path[length < 0 ? 0 : length] = '\0';
+    } else {
+        memcpy(real_path, path, sizeof real_path);
+    }
+
+    struct elf_symbol symbols[SYMBOL_COUNT] = {
+#define X(result, symbol, arguments) [SYMBOL_##symbol] = {.name = #symbol},
+        PYTHON_FUNCTIONS(X) PYTHON_3_FUNCTIONS(X) PYTHON_2_FUNCTIONS(X)
+            PYTHON_EVALUATOR_FUNCTIONS(X) PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+#undef X
+#define X(type, symbol) [SYMBOL_##symbol] = {.name = #symbol},
+                PYTHON_DATA(X) PYTHON_2_DATA(X)
+#undef X
+#define X(symbol, since) [SYMBOL_##symbol] = {.name = #symbol},
+                    PYTHON_NATIVE_API(X)
+#undef X
+                        [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
+    };
+    adapt(symbols, python->layout);
+    if (!lookup(path, real_path, SEPARATE_DEBUG_ROOT, symbols, SYMBOL_COUNT, why))
+        return false;
+    for (int i = 0; i < SYMBOL_COUNT; i++)
+        if (symbols[i].address == 0 && symbols[i].name != NULL)
+            return failure_set(why, FAILURE_NO_SYMBOL, 0, "%s in %.100s", symbols[i].name,
+                               real_path);
+    take(python, symbols, object.bias);
+    python->layout = layout_describe(python->layout, python->_PyRuntime, why);
+    return python->layout != NULL;
+}
+
+bool python_is_string(const struct python *python, const python_object *object)
+{
+    if (object == NULL)
+        return false;
+    const void *type = python_type(python, object);
+    if (!python->layout->python_2)
+        return type == python->PyUnicode_Type;
+    return type == python->PyString_Type ||
+           python->PyType_IsSubtype((python_object *)type, python->PyString_Type);
+}

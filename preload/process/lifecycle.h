@@ -1,0 +1,20 @@
+/* lifecycle.h - one process under libpyperf, from its constructor to its end.
+ *
+ *   constructor      lifecycle_start: everything that can fail, then the jump at the entry
+ *   first frame      the interpreter is up: confirm its layout, read its switches, go on or off
+ *   a later frame    the handler of PYPERF_TOGGLE_SIGNAL, where there is to be one (toggle.c)
+ *   each new frame   its code object's trampoline (functions.h)
+ *   fork             the child starts anew at its next new frame
+ *   Py_Finalize      the next interpreter's first frame is a first frame again
+ *   exit             lifecycle_finish: the map is cut to its lines */
+#ifndef PYPERF_SESSION_H
+#define PYPERF_SESSION_H
+
+/* Called once, in the constructor of a process that is Python, or when a libpython that came later
+ * starts its interpreter (dlopen_libpython.h); no frame has been run. Prints one line when profiling was
+ * asked for and cannot be had; the program then runs as if we were not there. */
+void lifecycle_start(void);
+
+void lifecycle_finish(void);
+
+#endif

@@ -1,0 +1,134 @@
+/* companion.c - see plan_library.h. */
+#include "preload/process/plan_library.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "trampoline/near_memory.h"
+
+enum {
+    PAGE = 4096,
+    MOST_OBJECTS = 16, /* the companion and what it brings: libelf, liblzma, libz, libzstd, ... */
+};
+
+/* The objects that were loaded with the companion or later, and where each lies. */
+struct objects {
+    uintptr_t companion;
+    unsigned count;
+    struct object {
+        uintptr_t start, end;
+        bool still_loaded;
+    } of[MOST_OBJECTS];
+};
+
+/* Whether all of the file is there that its program headers speak of. A library that is cut off, by
+ * a full disk or a copy under way, would be a SIGBUS in dlopen. */
+static bool is_whole(const char *path)
+{
+    struct {
+        ElfW(Ehdr) header;
+        ElfW(Phdr) segments[16];
+    } start;
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return true; /* dlopen says why */
+    ssize_t length = pread(fd, &start.header, sizeof start.header, 0);
+    bool whole = length == (ssize_t)sizeof start.header && fstat(fd, &status) == 0 &&
+                 start.header.e_phnum <= sizeof start.segments / sizeof start.segments[0];
+    size_t size = whole ? start.header.e_phnum * sizeof start.segments[0] : 0;
+    whole = whole && pread(fd, start.segments, size, (off_t)start.header.e_phoff) == (ssize_t)size;
+    for (unsigned i = 0; whole && i < start.header.e_phnum; i++)
+        whole = start.segments[i].p_offset + start.segments[i].p_filesz <= (size_t)status.st_size;
+    close(fd);
+    return whole;
+}
+
+void *plan_library_load(struct failure *why)
+{
+    char path[PATH_MAX];
+    Dl_info self;
+    if (dladdr((void *)plan_library_load, &self) == 0)
+        self.dli_fname = "";
+    const char *slash = strrchr(self.dli_fname, '/');
+    int directory = slash == NULL ? 0 : (int)(slash - self.dli_fname + 1);
+    snprintf(path, sizeof path, "%.*slibpyperf-plan.so", directory, self.dli_fname);
+    if (!is_whole(path)) {
+        failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s is cut off", path);
+        return NULL;
+    }
+    void *companion = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (companion == NULL)
+        failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
+    return companion;
+}
+
+static struct object object_of(const struct dl_phdr_info *info)
+{
+    struct object object = {.start = UINTPTR_MAX};
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD)
+            continue;
+        uintptr_t start = (info->dlpi_addr + segment->p_vaddr) & -(uintptr_t)PAGE;
+        uintptr_t end = info->dlpi_addr + segment->p_vaddr + segment->p_memsz;
+        if (start < object.start)
+            object.start = start;
+        if (end > object.end)
+            object.end = (end + PAGE - 1) & -(uintptr_t)PAGE;
+    }
+    return object;
+}
+
+/* The loader shows objects in the order in which they came. */
+static int note_object(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct objects *objects = data;
+    (void)size;
+    if (objects->count == 0 && info->dlpi_addr != objects->companion)
+        return 0;
+    if (objects->count == MOST_OBJECTS)
+        return 1;
+    objects->of[objects->count++] = object_of(info);
+    return 0;
+}
+
+static int note_still_loaded(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct objects *objects = data;
+    uintptr_t start = object_of(info).start;
+    (void)size;
+    for (unsigned i = 0; i < objects->count; i++)
+        objects->of[i].still_loaded |= objects->of[i].start == start;
+    return 0;
+}
+
+/* Where addresses are limited they are the program's. */
+static bool addresses_are_limited(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
+void plan_library_unload(void *companion)
+{
+    const struct link_map *map = companion;
+    struct objects objects = {.companion = map->l_addr};
+    if (!addresses_are_limited())
+        dl_iterate_phdr(note_object, &objects);
+    dlclose(companion);
+    dl_iterate_phdr(note_still_loaded, &objects);
+    for (unsigned i = 0; i < objects.count; i++) {
+        if (!objects.of[i].still_loaded)
+            near_memory_reserve_at(objects.of[i].start, objects.of[i].end - objects.of[i].start);
+    }
+}

@@ -1,0 +1,35 @@
+/* switches.h - whether the user asked for profiling, by CPython's own rules (Doc/using/cmdline.rst
+ * and Python/initconfig.c of 3.12 and 3.13). Evaluated in this order, a later one overriding an
+ * earlier one that is off or less:
+ *
+ *     PYTHONPERFSUPPORT   -X perf   PYTHON_PERF_JIT_SUPPORT   -X perf_jit
+ *
+ * so that anything with a jitdump beats anything with a map. */
+#ifndef PYPERF_SWITCHES_H
+#define PYPERF_SWITCHES_H
+
+#include <stdbool.h>
+
+#include "preload/cpython/python.h"
+
+enum switches {
+    SWITCHES_UNDECIDED, /* the interpreter has not got to its -X options yet */
+    SWITCHES_OFF,
+    SWITCHES_MAP,
+    SWITCHES_JITDUMP,
+};
+
+/* Under the interpreter's lock, as the interpreter itself has parsed its command line, -E and -I.
+ * `frame` is the one about to run: when it is not one of the frozen import system's, it is time to
+ * decide with what is there. */
+enum switches switches_read(const struct python *python, const void *frame);
+
+/* Whether the environment alone asks for profiling: when we cannot even look at the interpreter,
+ * that is when the user is told. */
+bool switches_in_environment(void);
+
+/* A value as CPython reads it: strtol in base 10 over the whole string, within int, not zero. NULL
+ * is off. */
+bool switches_value_is_on(const char *value);
+
+#endif

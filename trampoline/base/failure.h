@@ -1,0 +1,59 @@
+/* failure.h - why something could not be done, as a value.
+ *
+ * Everything that can fail here fails before the first byte of the program's text is changed, and
+ * says so in a `struct failure` that its caller passes in. Nothing below preload/ prints; preload/
+ * turns one failure into one line on stderr and leaves the program unprofiled.
+ *
+ * This is the one list of all codes. It stands in the lowest folder because the folders above use
+ * it, not because trampoline/ knows what all of them mean. */
+#ifndef PYPERF_FAILURE_H
+#define PYPERF_FAILURE_H
+
+#include <stdbool.h>
+
+/* code, message. The message completes the line "libpyperf: not profiling: <message>: <what>". */
+#define FAILURE_LIST(X)                                                                            \
+    X(FAILURE_NONE, "no failure")                                                                  \
+    X(FAILURE_FILE, "cannot read the interpreter's file")                                          \
+    X(FAILURE_NOT_ELF, "the interpreter's file is not an ELF file that can be read")               \
+    X(FAILURE_NO_SYMBOL, "the interpreter has no such symbol, nor a debug file that has it")       \
+    X(FAILURE_VERSION, "this version of Python is not known")                                      \
+    X(FAILURE_LAYOUT, "the interpreter's objects are not laid out as this version's should be")    \
+    X(FAILURE_FREE_THREADED, "free-threaded interpreters are not supported")                       \
+    X(FAILURE_PLAN_LIBRARY, "cannot load libpyperf-plan.so, which should lie beside libpyperf.so") \
+    X(FAILURE_TOO_SHORT, "the function is shorter than a jump")                                    \
+    X(FAILURE_DECODE, "an instruction at the function's entry cannot be decoded")                  \
+    X(FAILURE_INSTRUCTION, "an instruction at the function's entry cannot run elsewhere")          \
+    X(FAILURE_BRANCH_OUT_OF_REACH, "a relocated branch or operand would not reach its target")     \
+    X(FAILURE_BRANCH_INTO_ENTRY, "a branch of the function leads into the bytes to be replaced")   \
+    X(FAILURE_JUMP_OUT_OF_REACH, "the hook is more than 2 GiB away from the function")             \
+    X(FAILURE_NO_NEAR_MEMORY, "no free memory within 2 GiB of the function")                       \
+    X(FAILURE_NEAR_MEMORY, "memory near the function cannot be made executable")                   \
+    X(FAILURE_TEXT_CHANGED, "the function's entry is not what it was: something else patched it")  \
+    X(FAILURE_TEXT_WRITE, "cannot write to the function's entry")                                  \
+    X(FAILURE_IMAGE_FILE, "cannot make the trampoline image")                                      \
+    X(FAILURE_IMAGE_LOAD, "cannot map the trampoline image as executable")                         \
+    X(FAILURE_MEMORY, "out of memory")                                                             \
+    X(FAILURE_FULL, "there is no room for more functions")
+
+enum failure_code {
+#define X(code, message) code,
+    FAILURE_LIST(X)
+#undef X
+};
+
+struct failure {
+    enum failure_code code;
+    int sys_errno;  /* errno of the call that failed, 0 when none was involved */
+    char what[160]; /* what was being done: a path, a symbol, an instruction; may be empty */
+};
+
+/* Fills *why (which may be NULL) and returns false, so that a caller writes
+ * `return failure_set(why, FAILURE_FILE, errno, "%s", path);`. Keeps errno. No allocation. */
+bool failure_set(struct failure *why, enum failure_code code, int sys_errno, const char *what, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The message of a code, without trailing punctuation. Static storage. */
+const char *failure_message(enum failure_code code);
+
+#endif

@@ -1,0 +1,55 @@
+/* detour_prepare.c - plans a detour: the order of the questions, none of the CPU's answers.
+ *
+ *   entry              site                              back
+ *     | landing pad      | displaced                       | the rest of the function
+ *     v  (stays)         v                                 v
+ *     [endbr64]          push %r15; push %r14; push %r13   push %r12; ... ret
+ *                        \____________________________/    \________________/
+ *       1. cut off         2. relocated to prologue              3. searched for branches that lead
+ *                        jmp stub                               between site and back
+ *                        4. what the first bytes become
+ *
+ * The reasons that lie in the code come first, those that lie in where the hook happens to be come
+ * last: a caller that is told FAILURE_JUMP_OUT_OF_REACH knows that a nearer stub would do. */
+#include "trampoline/detour.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "relocate.h"
+
+bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uintptr_t entry,
+                    uintptr_t stub, uintptr_t prologue, struct failure *why)
+{
+    int saved_errno = errno; /* the disassembler allocates */
+    size_t pad = relocate_landing_pad(code, size);
+    struct relocate_text text = {
+        .code = (const uint8_t *)code + pad,
+        .size = size - pad,
+        .address = entry + pad,
+    };
+    struct detour_plan draft = {.site = text.address, .prologue = prologue};
+    bool prepared =
+        relocate_plan(&draft, &text, why) && relocate_jump(draft.jump, draft.site, stub, why);
+    if (prepared) {
+        /* The place for a log of the instructions: draft.original are the original, .relocated the
+         * relocated and .jump the patched ones. */
+        *plan = draft;
+    }
+    errno = saved_errno;
+    return prepared;
+}
+
+bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size_t size,
+                                uintptr_t entry, uintptr_t target, struct failure *why)
+{
+    size_t pad = relocate_landing_pad(code, size);
+    struct detour_plan draft = {.site = entry + pad, .length = DETOUR_JUMP_LENGTH};
+    if (size < pad + DETOUR_JUMP_LENGTH)
+        return failure_set(why, FAILURE_TOO_SHORT, 0, "%zu bytes at %p", size, (void *)entry);
+    if (!relocate_jump(draft.jump, draft.site, target, why))
+        return false;
+    memcpy(draft.original, (const uint8_t *)code + pad, DETOUR_JUMP_LENGTH);
+    *plan = draft;
+    return true;
+}

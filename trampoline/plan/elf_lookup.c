@@ -1,0 +1,477 @@
+/* Every file read here is somebody else's, and a process that must not fall over reads it before
+ * its main(). So nothing is mapped (a file that shrinks under a mapping is a SIGBUS; under a read
+ * it is a short read), nothing is believed about sizes, and one budget of bytes bounds both the
+ * time and the memory that any file can cost, whatever its headers claim.
+ *
+ * The way of a lookup:
+ *
+ *   names wanted -> buckets          each table is read once for all of them
+ *     .dynsym                        of the file itself
+ *     .symtab
+ *     debug_root/.build-id/xx/..     .symtab of the separate debug file: same build id, or
+ *     .gnu_debuglink                 the CRC that the link demands
+ *     .gnu_debugdata                 .symtab of the ELF file that is packed in this section
+ *
+ * and it ends where the last name is found. */
+#include "trampoline/plan/elf_lookup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <limits.h>
+#include <link.h>
+#include <lzma.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MEBIBYTE ((size_t)1 << 20)
+
+/* All that is read in one lookup. Debian's largest python3 debug file has 30 MiB, of
+ * which only the check of a debug link's CRC reads more than the symbols. */
+#define READ_BUDGET (256 * MEBIBYTE)
+
+/* xz(1): unpacking what -9 packed takes 65 MiB, the default -6 takes 9. */
+#define UNPACK_MEMORY_MAX (80 * MEBIBYTE)
+#define UNPACKED_MAX      (64 * MEBIBYTE)
+
+/* ld's --build-id makes 8 to 20 bytes; --build-id=0x... any number. */
+enum { BUILD_ID_MAX = 64, BUCKETS = 256 };
+
+enum rank { RANK_NONE, RANK_LOCAL, RANK_GLOBAL };
+
+struct wanted {
+    struct elf_symbol *symbol;
+    size_t length;
+    struct wanted *next; /* in the same bucket */
+    enum rank rank;      /* of the best symbol that the table being read has */
+    uint64_t address;    /* its address; 0 when two of this rank disagree */
+    uint64_t size;
+};
+
+struct search {
+    const char *real_path;
+    const char *debug_root;
+    Elf *image; /* the file itself */
+    struct wanted *wanted;
+    size_t count;
+    size_t missing;
+    size_t longest;
+    size_t budget;
+    struct wanted *buckets[BUCKETS];
+};
+
+struct elf_file {
+    int descriptor;
+    Elf *elf;
+};
+
+/* Where the linker put the ELF header of the object that this code is in: what "native" means. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+
+/* names */
+
+/* From the ends and the middle: a symbol of no interest is dropped without its name being read
+ * through, and the names of an interpreter all begin alike. */
+static size_t bucket_of(const char *name, size_t length)
+{
+    const unsigned char *bytes = (const unsigned char *)name;
+    return (length * 31 + bytes[length - 1] * (size_t)7 + bytes[length / 2]) % BUCKETS;
+}
+
+static bool search_prepare(struct search *search, struct elf_symbol *symbols, size_t count)
+{
+    search->wanted = calloc(count + 1, sizeof *search->wanted); /* + 1: calloc(0) may be NULL */
+    if (search->wanted == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        size_t length = symbols[i].name == NULL ? 0 : strlen(symbols[i].name);
+        if (length == 0)
+            continue;
+        struct wanted *wanted = &search->wanted[search->count++];
+        struct wanted **bucket = &search->buckets[bucket_of(symbols[i].name, length)];
+        wanted->symbol = &symbols[i];
+        wanted->length = length;
+        wanted->next = *bucket;
+        *bucket = wanted;
+        if (length > search->longest)
+            search->longest = length;
+    }
+    search->missing = search->count;
+    return true;
+}
+
+/* symbols */
+
+static bool has_address(const GElf_Sym *symbol)
+{
+    switch (GELF_ST_TYPE(symbol->st_info)) {
+    case STT_NOTYPE: /* labels in assembly */
+    case STT_OBJECT:
+    case STT_FUNC:
+        /* SHN_ABS and the others from SHN_LORESERVE on do not move with the image. */
+        return symbol->st_shndx != SHN_UNDEF && symbol->st_shndx < SHN_LORESERVE;
+    default: /* STT_GNU_IFUNC is the address of the resolver, STT_TLS an offset */
+        return false;
+    }
+}
+
+static void offer(struct wanted *wanted, const GElf_Sym *symbol)
+{
+    enum rank rank = GELF_ST_BIND(symbol->st_info) == STB_LOCAL ? RANK_LOCAL : RANK_GLOBAL;
+    if (rank > wanted->rank) {
+        wanted->rank = rank;
+        wanted->address = symbol->st_value;
+        wanted->size = symbol->st_size;
+    } else if (rank == wanted->rank && wanted->address != symbol->st_value) {
+        wanted->address = 0; /* no way to know which of two static functions is meant */
+    }
+}
+
+static void consider(struct search *search, const char *name, const GElf_Sym *symbol)
+{
+    size_t length = strnlen(name, search->longest + 1); /* a hostile name may have megabytes */
+    if (length == 0 || length > search->longest)
+        return;
+    struct wanted *wanted = search->buckets[bucket_of(name, length)];
+    for (; wanted != NULL; wanted = wanted->next) {
+        if (wanted->length == length && wanted->symbol->address == 0 &&
+            memcmp(wanted->symbol->name, name, length) == 0 && has_address(symbol))
+            offer(wanted, symbol);
+    }
+}
+
+/* The caller reads and patches what it finds here, so an address outside the image is none. */
+static bool in_image(Elf *image, const struct wanted *wanted)
+{
+    GElf_Phdr segment;
+    for (int i = 0; gelf_getphdr(image, i, &segment) != NULL; i++) {
+        uint64_t offset = wanted->address - segment.p_vaddr;
+        if (segment.p_type == PT_LOAD && wanted->address >= segment.p_vaddr &&
+            offset < segment.p_memsz && wanted->size <= segment.p_memsz - offset)
+            return true;
+    }
+    return false;
+}
+
+/* Makes final what the table that was just read has to offer. The segments are walked here, once a
+ * name, and not once a symbol: a hostile file can have 65,000 of them and millions of symbols. */
+static void settle(struct search *search)
+{
+    for (size_t i = 0; i < search->count; i++) {
+        struct wanted *wanted = &search->wanted[i];
+        if (wanted->address != 0 && in_image(search->image, wanted)) {
+            wanted->symbol->address = wanted->address;
+            wanted->symbol->size = wanted->size;
+            search->missing--;
+        }
+        wanted->address = 0;
+        wanted->rank = RANK_NONE;
+    }
+}
+
+/* sections */
+
+/* Never NULL inside, never empty. libelf frees it with the Elf. */
+static Elf_Data *contents(struct search *search, Elf_Scn *section)
+{
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == NULL || (header.sh_flags & SHF_COMPRESSED) != 0 ||
+        header.sh_size > search->budget)
+        return NULL;
+    search->budget -= header.sh_size;
+    Elf_Data *data = elf_getdata(section, NULL);
+    return data != NULL && data->d_buf != NULL && data->d_size > 0 ? data : NULL;
+}
+
+/* Strings, of which every offset is one because the last byte is a 0. */
+static Elf_Data *string_table(struct search *search, Elf *elf, size_t index)
+{
+    Elf_Data *data = contents(search, elf_getscn(elf, index));
+    return data != NULL && ((char *)data->d_buf)[data->d_size - 1] == '\0' ? data : NULL;
+}
+
+static Elf_Data *contents_by_name(struct search *search, const char *name)
+{
+    size_t index;
+    if (elf_getshdrstrndx(search->image, &index) != 0)
+        return NULL;
+    Elf_Data *names = string_table(search, search->image, index);
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    while (names != NULL && (section = elf_nextscn(search->image, section)) != NULL) {
+        if (gelf_getshdr(section, &header) != NULL && header.sh_name < names->d_size &&
+            strcmp((char *)names->d_buf + header.sh_name, name) == 0)
+            return contents(search, section);
+    }
+    return NULL;
+}
+
+/* The first table of this type: the ELF specification allows one of each (gABI 4, Sections). */
+static void search_table(struct search *search, Elf *elf, GElf_Word type)
+{
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    do {
+        section = elf_nextscn(elf, section);
+        if (section == NULL || gelf_getshdr(section, &header) == NULL)
+            return;
+    } while (header.sh_type != type);
+
+    Elf_Data *names = string_table(search, elf, header.sh_link);
+    Elf_Data *symbols = names == NULL ? NULL : contents(search, section);
+    if (symbols == NULL)
+        return;
+    /* Not until libelf says that there are no more: what it says is kept per thread, and where
+     * there is no memory for that the dynamic loader ends the program. */
+    size_t symbol_count = symbols->d_size / sizeof(ElfW(Sym));
+    GElf_Sym symbol;
+    for (size_t i = 0; i < symbol_count && i < INT_MAX; i++) {
+        if (gelf_getsym(symbols, (int)i, &symbol) != NULL && symbol.st_name < names->d_size)
+            consider(search, (char *)names->d_buf + symbol.st_name, &symbol);
+    }
+    settle(search);
+}
+
+/* files */
+
+/* Of the kind that this very process could have mapped. Headers that number sections or segments
+ * beyond 16 bits are refused as well: no interpreter has them, and libelf would believe them. */
+static bool is_native(const ElfW(Ehdr) * header)
+{
+    return memcmp(header->e_ident, __ehdr_start.e_ident, EI_VERSION + 1) == 0 &&
+           header->e_machine == __ehdr_start.e_machine &&
+           (header->e_type == ET_EXEC || header->e_type == ET_DYN) && header->e_phnum != PN_XNUM &&
+           (header->e_shoff == 0 || header->e_shnum != 0);
+}
+
+static void close_elf(struct elf_file *file)
+{
+    elf_end(file->elf); /* NULL does nothing */
+    close(file->descriptor);
+}
+
+static bool open_elf(const char *path, struct elf_file *file, struct failure *why)
+{
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. It means nothing to a regular file. */
+    file->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (file->descriptor < 0)
+        return failure_set(why, FAILURE_FILE, errno, "%s", path);
+
+    file->elf = NULL;
+    struct stat status;
+    ElfW(Ehdr) header;
+    ssize_t got;
+    if (fstat(file->descriptor, &status) != 0) {
+        failure_set(why, FAILURE_FILE, errno, "%s", path);
+    } else if (!S_ISREG(status.st_mode)) {
+        failure_set(why, FAILURE_FILE, S_ISDIR(status.st_mode) ? EISDIR : EINVAL, "%s", path);
+    } else if ((got = pread(file->descriptor, &header, sizeof header, 0)) < 0) {
+        failure_set(why, FAILURE_FILE, errno, "%s", path);
+    } else if (got != sizeof header || !is_native(&header) || elf_version(EV_CURRENT) == EV_NONE ||
+               (file->elf = elf_begin(file->descriptor, ELF_C_READ, NULL)) == NULL) {
+        failure_set(why, FAILURE_NOT_ELF, 0, "%s", path);
+    } else {
+        return true;
+    }
+    close_elf(file);
+    return false;
+}
+
+/* sources, in their order */
+
+static void from_dynamic_table(struct search *search)
+{
+    search_table(search, search->image, SHT_DYNSYM);
+}
+
+static void from_static_table(struct search *search)
+{
+    search_table(search, search->image, SHT_SYMTAB);
+}
+
+/* Returns its length, 0 when the file has none. */
+static size_t build_id(struct search *search, Elf *elf, unsigned char id[BUILD_ID_MAX])
+{
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    while ((section = elf_nextscn(elf, section)) != NULL) {
+        if (gelf_getshdr(section, &header) == NULL || header.sh_type != SHT_NOTE)
+            continue;
+        Elf_Data *notes = contents(search, section);
+        GElf_Nhdr note;
+        size_t next, name, descriptor;
+        for (size_t at = 0;
+             notes != NULL && (next = gelf_getnote(notes, at, &note, &name, &descriptor)) > 0;
+             at = next) {
+            if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof ELF_NOTE_GNU &&
+                memcmp((char *)notes->d_buf + name, ELF_NOTE_GNU, sizeof ELF_NOTE_GNU) == 0 &&
+                note.n_descsz <= BUILD_ID_MAX) {
+                memcpy(id, (char *)notes->d_buf + descriptor, note.n_descsz);
+                return note.n_descsz;
+            }
+        }
+    }
+    return 0;
+}
+
+static void from_build_id(struct search *search)
+{
+    unsigned char id[BUILD_ID_MAX], other[BUILD_ID_MAX];
+    size_t length = build_id(search, search->image, id);
+    char hex[2 * BUILD_ID_MAX + 1], path[PATH_MAX];
+    for (size_t i = 0; i < length; i++)
+        snprintf(hex + 2 * i, 3, "%02x", id[i]);
+    if (length < 2 || search->debug_root == NULL ||
+        snprintf(path, sizeof path, "%s/.build-id/%.2s/%s.debug", search->debug_root, hex,
+                 hex + 2) >= (int)sizeof path)
+        return;
+
+    struct elf_file file;
+    if (!open_elf(path, &file, NULL))
+        return;
+    if (build_id(search, file.elf, other) == length && memcmp(id, other, length) == 0)
+        search_table(search, file.elf, SHT_SYMTAB);
+    close_elf(&file);
+}
+
+/* The polynomial of a debug link is xz's (GDB manual, Separate Debug Files; xz file format 1.0.4,
+ * section 6). */
+static bool has_crc(struct search *search, int descriptor, uint32_t expected)
+{
+    uint8_t block[16384];
+    uint32_t crc = 0;
+    off_t at = 0;
+    ssize_t got;
+    while ((got = pread(descriptor, block, sizeof block, at)) > 0) {
+        if ((size_t)got > search->budget)
+            return false;
+        search->budget -= (size_t)got;
+        crc = lzma_crc32(block, (size_t)got, crc);
+        at += got;
+    }
+    return got == 0 && crc == expected;
+}
+
+/* The section is a file name, zeros up to a multiple of 4, and the CRC of that whole file. */
+static void from_debug_link(struct search *search)
+{
+    Elf_Data *section = contents_by_name(search, ".gnu_debuglink");
+    if (section == NULL)
+        return;
+    const char *name = section->d_buf, *real_path = search->real_path;
+    size_t length = strnlen(name, section->d_size), crc_at = (length + 4) / 4 * 4;
+    uint32_t crc;
+    if (memchr(name, '/', length) != NULL || crc_at + sizeof crc > section->d_size)
+        return;
+    memcpy(&crc, name + crc_at, sizeof crc);
+
+    const char *slash = strrchr(real_path, '/');
+    const char *folder = slash == NULL ? "." : real_path;
+    int folder_length = slash == NULL ? 1 : (int)(slash - real_path);
+    const struct {
+        const char *root, *subfolder;
+    } places[] = {{"", ""}, {"", "/.debug"}, {*folder == '/' ? search->debug_root : NULL, ""}};
+    for (size_t i = 0; search->missing > 0 && i < sizeof places / sizeof places[0]; i++) {
+        char path[PATH_MAX];
+        struct elf_file file;
+        if (places[i].root == NULL ||
+            snprintf(path, sizeof path, "%s%.*s%s/%s", places[i].root, folder_length, folder,
+                     places[i].subfolder, name) >= (int)sizeof path ||
+            !open_elf(path, &file, NULL))
+            continue;
+        if (has_crc(search, file.descriptor, crc))
+            search_table(search, file.elf, SHT_SYMTAB);
+        close_elf(&file);
+    }
+}
+
+/* Returns malloced memory, or NULL when it is not one xz stream or would be too large. */
+static uint8_t *unpack(const Elf_Data *packed, size_t *size)
+{
+    lzma_stream stream = LZMA_STREAM_INIT;
+    lzma_ret status = lzma_stream_decoder(&stream, UNPACK_MEMORY_MAX, 0);
+    stream.next_in = packed->d_buf;
+    stream.avail_in = packed->d_size;
+    uint8_t *unpacked = NULL;
+    size_t capacity = 0;
+    while (status == LZMA_OK) {
+        if (stream.avail_out == 0) {
+            size_t wider = capacity == 0 ? MEBIBYTE : 2 * capacity;
+            uint8_t *moved = wider <= UNPACKED_MAX ? realloc(unpacked, wider) : NULL;
+            if (moved == NULL)
+                break;
+            unpacked = moved;
+            stream.next_out = unpacked + capacity;
+            stream.avail_out = wider - capacity;
+            capacity = wider;
+        }
+        status = lzma_code(&stream, LZMA_FINISH);
+    }
+    *size = stream.total_out;
+    lzma_end(&stream);
+    if (status == LZMA_STREAM_END)
+        return unpacked;
+    free(unpacked);
+    return NULL;
+}
+
+/* "MiniDebugInfo" (GDB manual, of that name): an xz-packed ELF file with nothing but a .symtab. */
+static void from_packed_table(struct search *search)
+{
+    Elf_Data *packed = contents_by_name(search, ".gnu_debugdata");
+    if (packed == NULL)
+        return;
+    size_t size;
+    uint8_t *unpacked = unpack(packed, &size);
+    ElfW(Ehdr) header;
+    if (unpacked != NULL && size >= sizeof header) {
+        memcpy(&header, unpacked, sizeof header);
+        Elf *elf = is_native(&header) ? elf_memory((char *)unpacked, size) : NULL;
+        if (elf != NULL)
+            search_table(search, elf, SHT_SYMTAB);
+        elf_end(elf);
+    }
+    free(unpacked);
+}
+
+static void (*const sources[])(struct search *) = {
+    from_dynamic_table, from_static_table, from_build_id, from_debug_link, from_packed_table,
+};
+
+static bool lookup(const char *path, struct search *search, struct elf_symbol *symbols,
+                   size_t count, struct failure *why)
+{
+    for (size_t i = 0; i < count; i++)
+        symbols[i].address = symbols[i].size = 0;
+    struct elf_file file;
+    if (!open_elf(path, &file, why))
+        return false;
+    bool prepared = search_prepare(search, symbols, count);
+    if (prepared) {
+        search->image = file.elf;
+        for (size_t i = 0; search->missing > 0 && i < sizeof sources / sizeof sources[0]; i++)
+            sources[i](search);
+        free(search->wanted);
+    } else {
+        failure_set(why, FAILURE_MEMORY, ENOMEM, "%s", path);
+    }
+    close_elf(&file);
+    return prepared;
+}
+
+bool elf_lookup(const char *path, const char *real_path, const char *debug_root,
+                struct elf_symbol *symbols, size_t count, struct failure *why)
+{
+    int saved = errno;
+    struct search search = {
+        .real_path = real_path == NULL ? path : real_path,
+        .debug_root = debug_root,
+        .budget = READ_BUDGET,
+    };
+    bool found = lookup(path, &search, symbols, count, why);
+    errno = saved;
+    return found;
+}

@@ -1,0 +1,39 @@
+/* elf_lookup.h - addresses of symbols in an ELF file, stripped or not.
+ *
+ * Looked for in this order, each only while something is still missing: .dynsym, .symtab, the
+ * separate debug file (by build id, then by .gnu_debuglink), .gnu_debugdata. Part of
+ * libpyperf-plan.so: uses libelf and liblzma, which never stay in the program. */
+#ifndef PYPERF_ELF_LOOKUP_H
+#define PYPERF_ELF_LOOKUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trampoline/base/failure.h"
+
+struct elf_symbol {
+    const char *name; /* in; NULL entries are skipped */
+    uint64_t address; /* out: st_value as linked (add the load bias); 0 when not found */
+    uint64_t size;    /* out: st_size */
+};
+
+/* Fills `symbols`. `path` is the file (for the main program "/proc/self/exe" is right, even in a
+ * chroot); `real_path` is where the debug link is resolved against, or NULL for path itself;
+ * `debug_root` is the directory of separate debug files, "/usr/lib/debug" on Debian, or NULL.
+ *
+ * Taken are functions, objects and untyped labels that lie in a segment of the file; not indirect
+ * functions (theirs is the address of the resolver), nor thread-local or absolute symbols. A global
+ * symbol comes before a local one of its name; two of the same rank with different addresses count
+ * as not found, because nothing says which is meant.
+ *
+ * A name that no file has costs a search of all of them, and the CRC of a whole debug file when
+ * there is a debug link: look for what may not exist in a call of its own, or not at all.
+ *
+ * False only when the file itself cannot be read (FAILURE_FILE, FAILURE_NOT_ELF, FAILURE_MEMORY);
+ * all addresses are then 0. Names that are not found anywhere keep address 0 and it is the caller
+ * who knows whether it needs them. A damaged or hostile file gives false or fewer symbols, never a
+ * crash. Reads only; every descriptor it opens is closed on return. Keeps errno. */
+bool elf_lookup(const char *path, const char *real_path, const char *debug_root,
+                struct elf_symbol *symbols, size_t count, struct failure *why);
+
+#endif
