@@ -107,7 +107,7 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
     memcpy(head, &header, sizeof header);
     put_segments((Elf64_Phdr *)(head + sizeof header));
     put_note(head + NOTE_OFFSET, build_id);
-    image_put_unwind(head, detour);
+    image_put_unwind(head, detour, image_prologue_size(detour));
     put_prologue(head, detour);
 }
 

@@ -64,13 +64,13 @@ size_t image_prologue_size(const struct detour_plan *detour);
 size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct detour_plan *detour);
 
 /* .eh_frame_hdr and .eh_frame (image_unwind.c), at their offsets in the head. Returns the bytes
- * used by .eh_frame. */
+ * used by .eh_frame; the relocated prologue has `prologue_size` bytes of code. */
 enum {
     IMAGE_EH_FRAME_HDR_OFFSET = 0x200,
     IMAGE_EH_FRAME_HDR_SIZE = 12 + 2 * 8, /* LSB core, 10.6.2: header and one row for each FDE */
     IMAGE_EH_FRAME_OFFSET = 0x220,
     IMAGE_EH_FRAME_SIZE = 0x200, /* zero terminated, so that readers stop where it ends */
 };
-void image_put_unwind(uint8_t *head, const struct detour_plan *detour);
+void image_put_unwind(uint8_t *head, const struct detour_plan *detour, size_t prologue_size);
 
 #endif

@@ -84,9 +84,10 @@ static size_t begin_fde(struct writer *w, size_t cie, size_t code, size_t length
 }
 
 /* The rows of a plan count from prologue, and hold for its instructions as they were too. */
-static size_t put_prologue_fde(struct writer *w, size_t cie, const struct detour_plan *detour)
+static size_t put_prologue_fde(struct writer *w, size_t cie, const struct detour_plan *detour,
+                               size_t size)
 {
-    size_t start = begin_fde(w, cie, IMAGE_PROLOGUE_OFFSET, image_prologue_size(detour));
+    size_t start = begin_fde(w, cie, IMAGE_PROLOGUE_OFFSET, size);
     size_t location = 0;
     for (size_t i = 0; i < detour->unwind_count && detour_is_movable(detour); i++) {
         const struct detour_unwind_row *row = &detour->unwind[i];
@@ -128,11 +129,11 @@ static void put_search_row(struct writer *w, size_t header, size_t code, size_t 
     put_relative(w, fde, header);
 }
 
-void image_put_unwind(uint8_t *head, const struct detour_plan *detour)
+void image_put_unwind(uint8_t *head, const struct detour_plan *detour, size_t prologue_size)
 {
     struct writer w = {head, IMAGE_EH_FRAME_OFFSET};
     size_t cie = put_cie(&w);
-    size_t prologue_fde = put_prologue_fde(&w, cie, detour);
+    size_t prologue_fde = put_prologue_fde(&w, cie, detour, prologue_size);
     size_t trampolines_fde = put_trampolines_fde(&w, cie, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
 
     /* The rows are sorted by address: the head's code stands before the trampolines. */

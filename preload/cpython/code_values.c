@@ -7,22 +7,21 @@
 
 typedef void (*destructor)(python_object *object);
 
-static struct python *python;
 static destructor destroy; /* the interpreter's own, once ours is in its place */
 
 /* The values of a co_extra, which is not NULL. */
 static const uint64_t *extra_values(const void *extra)
 {
     const void *values = (const char *)extra + sizeof(int64_t); /* behind ce_size */
-    return python->layout->extras_indirect ? *(const uint64_t *const *)values : values;
+    return python.layout->extras_indirect ? *(const uint64_t *const *)values : values;
 }
 
 static uint64_t get_extra(const python_object *code)
 {
-    const void *extra = python_field(code, python->layout->code_extra);
-    if (extra == NULL || *(const int64_t *)extra <= python->extra_index)
+    const void *extra = python_field(code, python.layout->code_extra);
+    if (extra == NULL || *(const int64_t *)extra <= python.extra_index)
         return 0;
-    return extra_values(extra)[python->extra_index];
+    return extra_values(extra)[python.extra_index];
 }
 
 /* CPython gives an array a place for everybody who uses co_extra, and when the code object dies
@@ -32,9 +31,9 @@ static uint64_t get_extra(const python_object *code)
  * demand. */
 static void trim_extra(python_object *code)
 {
-    int64_t *size = (int64_t *)python_field(code, python->layout->code_extra);
+    int64_t *size = (int64_t *)python_field(code, python.layout->code_extra);
     const uint64_t *values = extra_values(size);
-    while (*size > python->extra_index + 1 && values[*size - 1] == 0)
+    while (*size > python.extra_index + 1 && values[*size - 1] == 0)
         --*size;
 }
 
@@ -43,22 +42,22 @@ static void trim_extra(python_object *code)
  * here gives the index we have everywhere. */
 static void set_extra(python_object *code, uint64_t value)
 {
-    if (python->_PyCode_SetExtra(code, python->extra_index, (void *)value) == 0) {
+    if (python._PyCode_SetExtra(code, python.extra_index, (void *)value) == 0) {
         trim_extra(code);
         return;
     }
-    python->PyErr_Clear();
+    python.PyErr_Clear();
     ssize_t index;
     do
-        index = python->_PyEval_RequestCodeExtraIndex(NULL);
-    while (index >= 0 && index < python->extra_index);
+        index = python._PyEval_RequestCodeExtraIndex(NULL);
+    while (index >= 0 && index < python.extra_index);
     /* Anything else means that others hold our place in this interpreter: its functions then go the
      * slow way on each call, to the same trampolines. */
-    if (index == python->extra_index &&
-        python->_PyCode_SetExtra(code, python->extra_index, (void *)value) == 0)
+    if (index == python.extra_index &&
+        python._PyCode_SetExtra(code, python.extra_index, (void *)value) == 0)
         trim_extra(code);
     else
-        python->PyErr_Clear();
+        python.PyErr_Clear();
 }
 
 static void forget_and_destroy(python_object *code)
@@ -69,7 +68,7 @@ static void forget_and_destroy(python_object *code)
 
 static destructor *place_of_destructor(void)
 {
-    return (destructor *)(void *)(python->PyCode_Type + python->layout->head + TYPE_DEALLOC);
+    return (destructor *)(void *)(python.PyCode_Type + python.layout->head + TYPE_DEALLOC);
 }
 
 static void see_the_dead(void)
@@ -80,15 +79,10 @@ static void see_the_dead(void)
     *place_of_destructor() = forget_and_destroy;
 }
 
-void code_values_start(struct python *interpreter)
-{
-    python = interpreter;
-}
-
 void code_values_begin(void)
 {
-    if (python->layout->code_extra != 0)
-        python->extra_index = python->_PyEval_RequestCodeExtraIndex(NULL);
+    if (python.layout->code_extra != 0)
+        python.extra_index = python._PyEval_RequestCodeExtraIndex(NULL);
 }
 
 static unsigned probed;
@@ -106,16 +100,16 @@ bool code_values_confirm(void)
     if (destroy != NULL)
         return true; /* in an earlier life */
     if (dladdr((const void *)*place, &at_destructor) == 0 ||
-        dladdr((const void *)python->evaluator, &at_evaluator) == 0 ||
+        dladdr((const void *)python.evaluator, &at_evaluator) == 0 ||
         at_destructor.dli_fbase != at_evaluator.dli_fbase)
         return false;
-    python_object *code = python->PyCode_NewEmpty("pyperf_file", "pyperf_name", 4711);
+    python_object *code = python.PyCode_NewEmpty("pyperf_file", "pyperf_name", 4711);
     if (code == NULL)
         return false;
     probed = 0;
     destroy = *place;
     *place = probe;
-    python->Py_DecRef(code);
+    python.Py_DecRef(code);
     *place = destroy;
     destroy = NULL;
     return probed == 1;
@@ -123,12 +117,12 @@ bool code_values_confirm(void)
 
 uint64_t code_values_get(const python_object *code)
 {
-    return python->layout->code_extra != 0 ? get_extra(code) : code_table_get((uintptr_t)code);
+    return python.layout->code_extra != 0 ? get_extra(code) : code_table_get((uintptr_t)code);
 }
 
 void code_values_set(python_object *code, uint64_t value)
 {
-    if (python->layout->code_extra != 0) {
+    if (python.layout->code_extra != 0) {
         set_extra(code, value);
         return;
     }
@@ -138,6 +132,6 @@ void code_values_set(python_object *code, uint64_t value)
 
 void code_values_show(const python_object *code, uint64_t value)
 {
-    if (python->layout->code_extra == 0)
+    if (python.layout->code_extra == 0)
         code_table_show((uintptr_t)code, value);
 }

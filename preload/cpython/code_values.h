@@ -16,9 +16,6 @@
 
 #include "preload/cpython/python.h"
 
-/* The interpreter whose code objects these are; before anything else here. */
-void code_values_start(struct python *python);
-
 /* In the first frame of an interpreter's life, before anybody else can ask for a place. */
 void code_values_begin(void);
 

@@ -9,7 +9,6 @@ enum { SMALL_STACK = 1 << 20 }; /* bytes */
 
 typedef python_object *(*evaluate_function)(void *thread_state, void *frame, int throwflag);
 
-static const struct python *python;
 static evaluate_function plain_evaluator;
 static const struct hook *hook;
 static bool hooked; /* interpreters are to call the hook */
@@ -33,7 +32,7 @@ static void find_floors(void)
     pthread_attr_destroy(&attributes);
     /* A program that has asked for small stacks may have measured what its C code needs of them. */
     size_t share = size < SMALL_STACK ? size / 4 : size / 2;
-    size_t profiled = python->layout->profiled_stack;
+    size_t profiled = python.layout->profiled_stack;
     if (profiled == 0 || profiled > share)
         profiled = share;
     if (lowest == NULL)
@@ -44,14 +43,14 @@ static void find_floors(void)
 
 static void exchange(void *interpreter, python_evaluator from, python_evaluator to)
 {
-    if (python->_PyInterpreterState_GetEvalFrameFunc(interpreter) == from)
-        python->_PyInterpreterState_SetEvalFrameFunc(interpreter, to);
+    if (python._PyInterpreterState_GetEvalFrameFunc(interpreter) == from)
+        python._PyInterpreterState_SetEvalFrameFunc(interpreter, to);
 }
 
 /* Setting this one means none (Python/pystate.c, _PyInterpreterState_SetEvalFrameFunc). */
 static python_evaluator none(void)
 {
-    return (python_evaluator)python->evaluator;
+    return (python_evaluator)python.evaluator;
 }
 
 /* Frames that need silence: nobody sets the hook while there are any. Those of this thread are all
@@ -88,7 +87,7 @@ static void adopt(void *interpreter)
  * then the next call comes back here, on the C stack, and that must not go on for ever. */
 static python_object *run_inlined(void *thread_state, void *frame, int throwflag)
 {
-    void *interpreter = python->PyInterpreterState_Get();
+    void *interpreter = python.PyInterpreterState_Get();
     bool needs_silence = (uintptr_t)__builtin_frame_address(0) < silence_floor;
     change_silence(needs_silence);
     exchange(interpreter, (python_evaluator)hook->fast, none());
@@ -99,10 +98,9 @@ static python_object *run_inlined(void *thread_state, void *frame, int throwflag
     return result;
 }
 
-uintptr_t frame_evaluator_start(const struct python *interpreter, uintptr_t plain)
+uintptr_t frame_evaluator_start(uintptr_t plain)
 {
-    const struct layout *layout = interpreter->layout;
-    python = interpreter;
+    const struct layout *layout = python.layout;
     plain_evaluator = (evaluate_function)plain;
     hook = hook_find(layout->frame_argument, layout->frame_code, layout->code_extra,
                      layout->extras_indirect, layout->inlines_calls, layout->tagged_frames);
@@ -117,29 +115,29 @@ uintptr_t frame_evaluator_start(const struct python *interpreter, uintptr_t plai
 
 uintptr_t frame_evaluator_adopt(void)
 {
-    if (!python->layout->inlines_calls)
+    if (!python.layout->inlines_calls)
         return 0;
     if (hook_stack_floor == UINTPTR_MAX)
         find_floors();
     if ((uintptr_t)__builtin_frame_address(0) < hook_stack_floor)
         return (uintptr_t)run_inlined;
-    adopt(python->PyInterpreterState_Get());
+    adopt(python.PyInterpreterState_Get());
     return 0;
 }
 
 void frame_evaluator_leave(void)
 {
-    if (python->layout->inlines_calls)
-        exchange(python->PyInterpreterState_Get(), (python_evaluator)hook->fast, none());
+    if (python.layout->inlines_calls)
+        exchange(python.PyInterpreterState_Get(), (python_evaluator)hook->fast, none());
 }
 
 bool frame_evaluator_may_be_patched(void)
 {
-    if (!python->layout->has_native_support)
+    if (!python.layout->has_native_support)
         return true;
     /* New ones come first (Python/pystate.c, PyInterpreterState_New); none is left at the end. */
-    void *newest = python->PyInterpreterState_Head();
-    return newest == NULL || newest == python->PyInterpreterState_Main();
+    void *newest = python.PyInterpreterState_Head();
+    return newest == NULL || newest == python.PyInterpreterState_Main();
 }
 
 void frame_evaluator_is_alone(void)
@@ -151,12 +149,12 @@ void frame_evaluator_is_alone(void)
  * in their next frame that comes this way. */
 static void exchange_all(python_evaluator from, python_evaluator to)
 {
-    if (python->layout->has_native_support) {
-        exchange(python->PyInterpreterState_Get(), from, to);
+    if (python.layout->has_native_support) {
+        exchange(python.PyInterpreterState_Get(), from, to);
         return;
     }
-    void *interpreter = python->PyInterpreterState_Head();
-    for (; interpreter != NULL; interpreter = python->PyInterpreterState_Next(interpreter))
+    void *interpreter = python.PyInterpreterState_Head();
+    for (; interpreter != NULL; interpreter = python.PyInterpreterState_Next(interpreter))
         exchange(interpreter, from, to);
 }
 
@@ -164,7 +162,7 @@ void frame_evaluator_adopt_all(bool on)
 {
     python_evaluator ours = (python_evaluator)hook->fast;
     hooked = on;
-    if (!python->layout->inlines_calls)
+    if (!python.layout->inlines_calls)
         return;
     if (!on)
         exchange_all(ours, none());

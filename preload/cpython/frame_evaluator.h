@@ -29,7 +29,7 @@
 
 /* The hook for this layout: what the detour's stub leads to; 0 when there is none (hook.h). `plain`
  * is the evaluator behind the detour. */
-uintptr_t frame_evaluator_start(const struct python *python, uintptr_t plain);
+uintptr_t frame_evaluator_start(uintptr_t plain);
 
 /* In the slow way of a frame: makes the current interpreter call the hook. Returns 0 when the frame
  * is to have its trampoline, else the address at which it must run instead, because the stack of

@@ -1,7 +1,7 @@
 /* layout.h - what differs from one CPython to the next, as a table: a version is a row.
  *
  * Offsets are in bytes, of release builds on 64-bit machines. They are assumptions until
- * layout_confirm has seen them in the live interpreter. */
+ * probe_layout has seen them in the live interpreter. */
 #ifndef PYPERF_LAYOUT_H
 #define PYPERF_LAYOUT_H
 
@@ -9,8 +9,6 @@
 #include <stdint.h>
 
 #include "trampoline/base/failure.h"
-
-struct python;
 
 /* _Py_DebugOffsets (Include/internal/pycore_runtime.h in 3.13, pycore_debug_offsets.h from 3.14 on):
  * where the interpreter says where its fields are, for debuggers. It is the first member of
@@ -76,25 +74,19 @@ struct layout {
  * guess is a crash. */
 const struct layout *layout_find(unsigned major, unsigned minor);
 
-/* The row for a build of that version with Py_TRACE_REFS. Valid until the next call. */
-const struct layout *layout_of_traced(const struct layout *row);
+/* Makes the row that of a build with Py_TRACE_REFS, whose objects begin with two pointers more. */
+void layout_trace_references(struct layout *row);
 
-/* The row for one with Py_DEBUG, where all else is the same. Valid until the next call. */
-const struct layout *layout_of_debug(const struct layout *row);
+/* Makes the row that of a build with Py_DEBUG, which allows fewer C calls. */
+void layout_count_fewer_calls(struct layout *row);
 
 /* Whether the version is later than that of any row. */
 bool layout_is_later(unsigned major, unsigned minor);
 
-/* The row with what the interpreter's own `offsets` say in place of what it leaves open; NULL with
- * `why` when they are not those of this version, or the build is free-threaded. Valid until the next
- * call. */
-const struct layout *layout_describe(const struct layout *row, const void *offsets,
-                                     struct failure *why);
-
-/* Compares the row with objects made through the interpreter's own API, and with `frame`, the first
- * one it runs. Memory that only an unconfirmed offset points to is read so that it cannot fault.
- * Called with the interpreter's lock held and without a pending exception; leaves none. */
-bool layout_confirm(const struct python *python, const void *frame, struct failure *why);
+/* Fills in what the interpreter's own `offsets` (_Py_DebugOffsets) say, where the row has them
+ * described. False with `why`, and the row as it was, when they are not those of this version, or
+ * the build is free-threaded. */
+bool layout_describe(struct layout *row, const void *offsets, struct failure *why);
 
 /* Offsets that are the same in all rows, behind `head`: Include/object.h, PyObject.ob_type;
  * Include/unicodeobject.h (cpython/unicodeobject.h from 3.9), PyASCIIObject.length, .state, and
@@ -116,9 +108,8 @@ enum {
     CLASS_DICT = 24,
     CLASS_NAME = 32,
     WRAPPED_FUNCTION = 16,
-    /* Include/object.h: PyTypeObject.tp_name, .tp_basicsize, .tp_dealloc, and in 2.7 .tp_dict. */
+    /* Include/object.h: PyTypeObject.tp_name, .tp_dealloc, and in 2.7 .tp_dict. */
     TYPE_NAME = 24,
-    TYPE_BASIC_SIZE = 32,
     TYPE_DEALLOC = 48,
     TYPE_DICT = 264,
     /* Include/code.h */

@@ -2,53 +2,53 @@
 
 static int32_t taken; /* what the switch was */
 
-static int32_t *own_switch(const struct python *python)
+static int32_t *own_switch(void)
 {
-    return (int32_t *)((char *)python->_Py_GetConfig() + python->layout->config_perf_profiling);
+    return (int32_t *)((char *)python._Py_GetConfig() + python.layout->config_perf_profiling);
 }
 
-int native_support_read(const struct python *python)
+int native_support_read(void)
 {
-    int32_t value = python->layout->has_native_support ? *own_switch(python) : 0;
+    int32_t value = python.layout->has_native_support ? *own_switch() : 0;
     return value == 1 || value == 2 ? value : 0;
 }
 
-void native_support_take(const struct python *python)
+void native_support_take(void)
 {
-    taken = native_support_read(python);
+    taken = native_support_read();
     if (taken != 0)
-        *own_switch(python) = 0;
+        *own_switch() = 0;
 }
 
-bool native_support_give_back(const struct python *python)
+bool native_support_give_back(void)
 {
     if (taken == 0)
         return true;
     python_object *type, *value, *trace;
-    python->PyErr_Fetch(&type, &value, &trace);
+    python.PyErr_Fetch(&type, &value, &trace);
     /* The first thing that is imported afterwards (init_sys_streams), and what comes next. */
-    python_object *modules = python->PyImport_GetModuleDict();
-    bool passed = python->PyDict_GetItemString(modules, "io") != NULL ||
-                  python->PyDict_GetItemString(modules, "__main__") != NULL;
+    python_object *modules = python.PyImport_GetModuleDict();
+    bool passed = python.PyDict_GetItemString(modules, "io") != NULL ||
+                  python.PyDict_GetItemString(modules, "__main__") != NULL;
     if (passed) {
-        *own_switch(python) = taken;
+        *own_switch() = taken;
         taken = 0;
     }
-    python->PyErr_Restore(type, value, trace);
+    python.PyErr_Restore(type, value, trace);
     return passed;
 }
 
-bool native_support_is_excluded(const struct python *python)
+bool native_support_is_excluded(void)
 {
-    if (!python->layout->excludes_jit)
+    if (!python.layout->excludes_jit)
         return false;
-    python_object *jit = python->PySys_GetObject("_jit"); /* borrowed */
+    python_object *jit = python.PySys_GetObject("_jit"); /* borrowed */
     python_object *answer =
-        jit == NULL ? NULL : python->PyObject_CallMethod(jit, "is_enabled", NULL);
-    bool excluded = answer != NULL && python->PyObject_IsTrue(answer) == 1;
+        jit == NULL ? NULL : python.PyObject_CallMethod(jit, "is_enabled", NULL);
+    bool excluded = answer != NULL && python.PyObject_IsTrue(answer) == 1;
     if (answer != NULL)
-        python->Py_DecRef(answer);
+        python.Py_DecRef(answer);
     else
-        python->PyErr_Clear();
+        python.PyErr_Clear();
     return excluded;
 }

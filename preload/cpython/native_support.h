@@ -20,16 +20,16 @@
 
 /* What the interpreter has made of its switches: 0 off, 1 map, 2 jitdump. Of an interpreter without
  * such support 0. All of these are called under the interpreter's lock. */
-int native_support_read(const struct python *python);
+int native_support_read(void);
 
 /* In the main interpreter's first frames: sets its switch to off. Nothing where there is none. */
-void native_support_take(const struct python *python);
+void native_support_take(void);
 
 /* In each frame until it returns true, which is when the interpreter has passed its switch by, or
  * when there is nothing to give back. Keeps the pending exception. */
-bool native_support_give_back(const struct python *python);
+bool native_support_give_back(void);
 
 /* Whether the JIT is on in an interpreter that does not have both at a time. Leaves no exception. */
-bool native_support_is_excluded(const struct python *python);
+bool native_support_is_excluded(void);
 
 #endif

@@ -16,6 +16,8 @@
  * know whether a process is Python. */
 extern const char *Py_GetVersion(void) __attribute__((weak));
 
+struct python python;
+
 static const char *(*get_version)(void) = Py_GetVersion; /* that of the interpreter, or NULL */
 
 /* Only there in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and in
@@ -91,22 +93,28 @@ bool python_is_left_alone(void)
     return layout->has_native_support && native != NULL && strcmp(native, "1") == 0;
 }
 
+static struct layout adapted; /* the row, as this build has it */
+
 const struct layout *python_layout(struct failure *why)
 {
     unsigned major, minor;
-    const struct layout *layout = NULL;
+    const struct layout *row = NULL;
+    if (python.layout != NULL)
+        return python.layout;
     if (version(&major, &minor))
-        layout = layout_find(major, minor);
-    if (layout == NULL) {
+        row = layout_find(major, minor);
+    if (row == NULL) {
         failure_set(why, FAILURE_VERSION, 0, "%.*s", (int)strcspn(get_version(), " "),
                     get_version());
         return NULL;
     }
+    adapted = *row;
     if (counts_references || _Py_NegativeRefcount != NULL)
-        layout = layout_of_debug(layout);
+        layout_count_fewer_calls(&adapted);
     if (traces_references || _Py_PrintReferences != NULL)
-        layout = layout_of_traced(layout);
-    return layout;
+        layout_trace_references(&adapted);
+    python.layout = &adapted;
+    return &adapted;
 }
 
 enum {
@@ -163,11 +171,11 @@ static void adapt(struct elf_symbol *symbols, const struct layout *layout)
 #undef X
 }
 
-static void take(struct python *python, const struct elf_symbol *symbols, uintptr_t bias)
+static void take(const struct elf_symbol *symbols, uintptr_t bias)
 {
 #define ADDRESS(name)                                                                              \
     (symbols[SYMBOL_##name].address == 0 ? NULL : (void *)(bias + symbols[SYMBOL_##name].address))
-#define X(result, name, arguments) python->name = (result(*) arguments)ADDRESS(name);
+#define X(result, name, arguments) python.name = (result(*) arguments)ADDRESS(name);
     PYTHON_FUNCTIONS(X)
     PYTHON_3_FUNCTIONS(X)
     PYTHON_2_FUNCTIONS(X)
@@ -175,7 +183,7 @@ static void take(struct python *python, const struct elf_symbol *symbols, uintpt
     PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
 #undef X
 #define X(symbol, since)                                                                           \
-    python->native_api[PYTHON_NATIVE_##symbol] =                                                   \
+    python.native_api[PYTHON_NATIVE_##symbol] =                                                    \
         (struct python_code){(uintptr_t)ADDRESS(symbol), symbols[SYMBOL_##symbol].size};
     PYTHON_NATIVE_API(X)
 #undef X
@@ -183,22 +191,21 @@ static void take(struct python *python, const struct elf_symbol *symbols, uintpt
      * then everybody uses the copy: the loader knows, the file does not. There are none of what
      * came later. */
 #define X(type, name)                                                                              \
-    python->name = Py_GetVersion == NULL ? NULL : dlsym(RTLD_DEFAULT, #name);                      \
-    if (python->name == NULL)                                                                      \
-        python->name = ADDRESS(name);
+    python.name = Py_GetVersion == NULL ? NULL : dlsym(RTLD_DEFAULT, #name);                       \
+    if (python.name == NULL)                                                                       \
+        python.name = ADDRESS(name);
     PYTHON_DATA(X)
-    if (python->layout->python_2) {
+    if (python.layout->python_2) {
         PYTHON_2_DATA(X)
     }
 #undef X
-    python->evaluator = bias + symbols[SYMBOL_EVALUATOR].address;
-    python->evaluator_size = symbols[SYMBOL_EVALUATOR].size;
+    python.evaluator = bias + symbols[SYMBOL_EVALUATOR].address;
+    python.evaluator_size = symbols[SYMBOL_EVALUATOR].size;
 }
 
-bool python_find(struct python *python, elf_lookup_function lookup, struct failure *why)
+bool python_find(elf_lookup_function lookup, struct failure *why)
 {
-    python->layout = python_layout(why);
-    if (python->layout == NULL)
+    if (python_layout(why) == NULL)
         return false;
     struct object object = {.address = (uintptr_t)get_version};
     if (dl_iterate_phdr(find_object, &object) == 0)
@@ -227,25 +234,24 @@ bool python_find(struct python *python, elf_lookup_function lookup, struct failu
 #undef X
                         [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
     };
-    adapt(symbols, python->layout);
+    adapt(symbols, python.layout);
     if (!lookup(path, real_path, SEPARATE_DEBUG_ROOT, symbols, SYMBOL_COUNT, why))
         return false;
     for (int i = 0; i < SYMBOL_COUNT; i++)
         if (symbols[i].address == 0 && symbols[i].name != NULL)
             return failure_set(why, FAILURE_NO_SYMBOL, 0, "%s in %.100s", symbols[i].name,
                                real_path);
-    take(python, symbols, object.bias);
-    python->layout = layout_describe(python->layout, python->_PyRuntime, why);
-    return python->layout != NULL;
+    take(symbols, object.bias);
+    return layout_describe(&adapted, python._PyRuntime, why);
 }
 
-bool python_is_string(const struct python *python, const python_object *object)
+bool python_is_string(const python_object *object)
 {
     if (object == NULL)
         return false;
-    const void *type = python_type(python, object);
-    if (!python->layout->python_2)
-        return type == python->PyUnicode_Type;
-    return type == python->PyString_Type ||
-           python->PyType_IsSubtype((python_object *)type, python->PyString_Type);
+    const void *type = python_type(object);
+    if (!python.layout->python_2)
+        return type == python.PyUnicode_Type;
+    return type == python.PyString_Type ||
+           python.PyType_IsSubtype((python_object *)type, python.PyString_Type);
 }

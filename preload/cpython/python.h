@@ -48,11 +48,9 @@ typedef void *(*python_evaluator)(void);
     X(python_object *, Py_BuildValue, (const char *format, ...))                                   \
     X(python_object *, PySys_GetObject, (const char *name))                                        \
     X(int, PySys_SetObject, (const char *name, python_object *value))                              \
-    X(python_object *, PyObject_CallFunction, (python_object * callable, const char *format, ...)) \
     X(int, PyObject_IsTrue, (python_object * object))                                              \
     X(int, Py_AtExit, (void (*function)(void)))                                                    \
     X(void, Py_GetArgcArgv, (int *argc, wchar_t ***argv))                                          \
-    X(void, Py_IncRef, (python_object * object))                                                   \
     X(void, Py_DecRef, (python_object * object))
 
 /* From 3 on. */
@@ -170,6 +168,10 @@ struct python {
     struct python_code native_api[PYTHON_NATIVE_API_COUNT];
 };
 
+/* The interpreter of this process. python_find fills it before any other thread can read it; all
+ * but extra_index is constant from then on. */
+extern struct python python;
+
 /* Whether this process has a Python interpreter among the objects it was started with. One look at
  * a variable: the loader has answered already. */
 bool python_is_here(void);
@@ -179,11 +181,11 @@ bool python_is_here(void);
  * be another one, and our jump would be gone. */
 bool python_arrives(const void *caller);
 
-/* Finds it and fills *python. `lookup` is elf_lookup, which is not part of libpyperf.so. */
+/* Finds it and fills `python`. `lookup` is elf_lookup, which is not part of libpyperf.so. */
 struct elf_symbol;
 typedef bool (*elf_lookup_function)(const char *path, const char *real_path, const char *debug_root,
                                     struct elf_symbol *symbols, size_t count, struct failure *why);
-bool python_find(struct python *python, elf_lookup_function lookup, struct failure *why);
+bool python_find(elf_lookup_function lookup, struct failure *why);
 
 /* The row for the interpreter's own version and build, NULL with `why` when it is not known. */
 const struct layout *python_layout(struct failure *why);
@@ -203,48 +205,47 @@ static inline int32_t python_int(const void *object, size_t offset)
     return *(const int32_t *)((const char *)object + offset);
 }
 
-static inline const void *python_type(const struct python *python, const python_object *object)
+static inline const void *python_type(const python_object *object)
 {
-    return python_field(object, python->layout->head + OBJECT_TYPE);
+    return python_field(object, python.layout->head + OBJECT_TYPE);
 }
 
 /* Whether a string of a code object is one of this version's: in 2.7 bytes. */
-bool python_is_string(const struct python *python, const python_object *object);
+bool python_is_string(const python_object *object);
 
 /* The bytes of a string object of 2.7, NUL terminated, and how many they are. */
-static inline const char *python_bytes(const struct python *python, const python_object *string,
-                                       size_t *length)
+static inline const char *python_bytes(const python_object *string, size_t *length)
 {
     const char *bytes = (const char *)string;
-    memcpy(length, bytes + python->layout->head + STRING_LENGTH, sizeof *length);
-    return bytes + python->layout->head + STRING_BYTES;
+    memcpy(length, bytes + python.layout->head + STRING_LENGTH, sizeof *length);
+    return bytes + python.layout->head + STRING_BYTES;
 }
 
 /* The characters of a string object that holds ASCII alone, NUL terminated; NULL for any other. In
  * 2.7 whatever bytes it holds. */
-static inline const char *python_ascii(const struct python *python, const python_object *string)
+static inline const char *python_ascii(const python_object *string)
 {
     const char *bytes = (const char *)string;
     size_t length;
-    if (python->layout->python_2)
-        return python_bytes(python, string, &length);
-    uint8_t state = python->layout->unicode_ascii_state;
-    return ((uint8_t)bytes[python->layout->head + UNICODE_STATE] & state) == state
-               ? bytes + python->layout->unicode_ascii_data
+    if (python.layout->python_2)
+        return python_bytes(string, &length);
+    uint8_t state = python.layout->unicode_ascii_state;
+    return ((uint8_t)bytes[python.layout->head + UNICODE_STATE] & state) == state
+               ? bytes + python.layout->unicode_ascii_data
                : NULL;
 }
 
 /* A frame's pointer to its code object without the tags that it may have. */
-static inline python_object *python_untag(const struct python *python, const python_object *code)
+static inline python_object *python_untag(const python_object *code)
 {
-    uintptr_t tags = python->layout->tagged_frames ? 3 : 0;
+    uintptr_t tags = python.layout->tagged_frames ? 3 : 0;
     return (python_object *)((uintptr_t)code & ~tags);
 }
 
 /* The code object of a frame. */
-static inline python_object *python_frame_code(const struct python *python, const void *frame)
+static inline python_object *python_frame_code(const void *frame)
 {
-    return python_untag(python, python_field(frame, python->layout->frame_code));
+    return python_untag(python_field(frame, python.layout->frame_code));
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include "preload/cpython/code_values.h"
 #include "preload/cpython/frame_evaluator.h"
 #include "preload/cpython/native_support.h"
+#include "preload/cpython/probe.h"
 #include "preload/cpython/python.h"
 #include "preload/process/native_api.h"
 #include "preload/process/plan_library.h"
@@ -37,7 +38,6 @@ static struct session {
     bool confirmed;  /* while waiting: the first frame has been seen */
     bool gives_back; /* the interpreter's own switch (native_support.h) */
     bool embedded;   /* the interpreter has no command line: the program may start another */
-    struct python python;
     struct detour_plan detour;
     uintptr_t page; /* near the evaluator: stub and prologue */
     char directory[PATH_MAX];
@@ -74,15 +74,15 @@ static bool confirm(const void *frame)
 {
     struct failure why;
     code_values_begin();
-    if (!layout_confirm(&session.python, frame, &why)) {
+    if (!probe_layout(frame, &why)) {
         session.state = SESSION_REFUSED;
         profile_deactivate();
         native_api_restore();
         report_refusal(&why);
         return false;
     }
-    sys_functions_add(&session.python);
-    session.python.Py_AtExit(interpreter_ended);
+    sys_functions_add();
+    python.Py_AtExit(interpreter_ended);
     session.confirmed = true;
     return true;
 }
@@ -100,21 +100,21 @@ static void decide(const void *frame)
     struct failure why;
     if (!session.confirmed && !confirm(frame))
         return;
-    enum switches switches = switches_read(&session.python, frame);
+    enum switches switches = switches_read(frame);
     if (switches == SWITCHES_UNDECIDED) {
-        functions_note(python_frame_code(&session.python, frame));
+        functions_note(python_frame_code(frame));
         return;
     }
     int argc;
     wchar_t **argv;
-    session.python.Py_GetArgcArgv(&argc, &argv);
+    python.Py_GetArgcArgv(&argc, &argv);
     session.embedded = argc == 0;
     session.state = SESSION_DECIDED;
     if (switches == SWITCHES_OFF) {
         stay_off();
         return;
     }
-    native_support_take(&session.python);
+    native_support_take();
     session.gives_back = true;
     if (!profile_activate(switches == SWITCHES_MAP ? REGISTRY_MAP : REGISTRY_JITDUMP, &why)) {
         stay_off();
@@ -127,10 +127,10 @@ uintptr_t hook_resolve(void *frame)
     int saved = errno;
     if (session.state == SESSION_WAITING)
         decide(frame);
-    if (session.gives_back && native_support_give_back(&session.python))
+    if (session.gives_back && native_support_give_back())
         session.gives_back = false;
-    if (session.state == SESSION_DECIDED && toggle_is_due() &&
-        toggle_install(&session.python, frame) && !profile_is_active())
+    if (session.state == SESSION_DECIDED && toggle_is_due() && toggle_install(frame) &&
+        !profile_is_active())
         profile_deactivate();
     uintptr_t target = profile_frame(frame);
     errno = saved;
@@ -141,13 +141,11 @@ uintptr_t hook_resolve(void *frame)
  * stub in the page near the evaluator, which leads to it. */
 static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struct failure *why)
 {
-    const struct python *python = &session.python;
     const uintptr_t targets[] = {hook, session.page + DETOUR_STUB_OFFSET};
     bool planned = false;
     for (int i = 0; i < 2 && !planned; i++) {
-        planned =
-            prepare(&session.detour, (const void *)python->evaluator, python->evaluator_size,
-                    python->evaluator, targets[i], session.page + DETOUR_PROLOGUE_OFFSET, why);
+        planned = prepare(&session.detour, (const void *)python.evaluator, python.evaluator_size,
+                          python.evaluator, targets[i], session.page + DETOUR_PROLOGUE_OFFSET, why);
         if (!planned && why->code != FAILURE_JUMP_OUT_OF_REACH)
             break;
     }
@@ -165,16 +163,15 @@ static uintptr_t plan(void *companion, struct failure *why)
         (__typeof__(&detour_prepare_replacement))dlsym(companion, "detour_prepare_replacement");
     if (lookup == NULL || prepare == NULL || prepare_replacement == NULL)
         return failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
-    if (!python_find(&session.python, lookup, why))
+    if (!python_find(lookup, why))
         return 0;
-    code_values_start(&session.python);
-    session.page = near_memory_reserve(session.python.evaluator, DETOUR_PAGE_SIZE, why);
+    session.page = near_memory_reserve(python.evaluator, DETOUR_PAGE_SIZE, why);
     if (session.page == 0)
         return 0;
-    uintptr_t hook = frame_evaluator_start(&session.python, session.page + DETOUR_PROLOGUE_OFFSET);
+    uintptr_t hook = frame_evaluator_start(session.page + DETOUR_PROLOGUE_OFFSET);
     if (hook == 0)
         return failure_set(why, FAILURE_LAYOUT, 0, "there is no hook for it");
-    if (!native_api_plan(&session.python, prepare_replacement, session.page, why))
+    if (!native_api_plan(prepare_replacement, session.page, why))
         return 0;
     return plan_jump(prepare, hook, why) ? hook : 0;
 }
@@ -201,7 +198,7 @@ static bool install(struct failure *why)
     if (hook == 0 ||
         !detour_place(&session.detour, session.page, targets, native_api_targets(targets), why))
         return false;
-    functions_start(&session.python);
+    functions_start();
     if (pthread_atfork(NULL, NULL, profile_forked) != 0)
         return failure_set(why, FAILURE_MEMORY, 0, "pthread_atfork");
     if (!native_api_replace(why))
@@ -210,7 +207,7 @@ static bool install(struct failure *why)
         native_api_restore();
         return false;
     }
-    profile_start(&session.python, &session.detour, image_directory());
+    profile_start(&session.detour, image_directory());
     session.state = SESSION_WAITING;
     return true;
 }

@@ -57,11 +57,11 @@ size_t native_api_targets(uintptr_t targets[NATIVE_API_TARGETS])
     return NATIVE_API_TARGETS;
 }
 
-bool native_api_plan(const struct python *python, __typeof__(&detour_prepare_replacement) prepare,
-                     uintptr_t page, struct failure *why)
+bool native_api_plan(__typeof__(&detour_prepare_replacement) prepare, uintptr_t page,
+                     struct failure *why)
 {
     for (size_t i = 0; i < PYTHON_NATIVE_API_COUNT; i++) {
-        const struct python_code *code = &python->native_api[i];
+        const struct python_code *code = &python.native_api[i];
         if (code->entry == 0)
             continue;
         /* Directly, or by way of the stub. */

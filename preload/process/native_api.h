@@ -19,8 +19,8 @@ _Static_assert((int)NATIVE_API_TARGETS <= (int)DETOUR_STUBS, "the page has fewer
 size_t native_api_targets(uintptr_t targets[NATIVE_API_TARGETS]);
 
 /* Plans the jumps. `prepare` is detour_prepare_replacement, which is not part of libpyperf.so. */
-bool native_api_plan(const struct python *python, __typeof__(&detour_prepare_replacement) prepare,
-                     uintptr_t page, struct failure *why);
+bool native_api_plan(__typeof__(&detour_prepare_replacement) prepare, uintptr_t page,
+                     struct failure *why);
 
 /* Writes all jumps or, with `why`, none. */
 bool native_api_replace(struct failure *why);

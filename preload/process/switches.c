@@ -35,26 +35,26 @@ bool switches_in_environment(void)
 
 /* The import system's own code objects are called "<frozen importlib._bootstrap>" and the like.
  * They run before the options are in sys. */
-static bool is_frozen(const struct python *python, const void *frame)
+static bool is_frozen(const void *frame)
 {
     static const char frozen[] = "<frozen ";
-    python_object *code = python_frame_code(python, frame);
-    const char *file = python_ascii(python, python_field(code, python->layout->code_filename));
+    python_object *code = python_frame_code(frame);
+    const char *file = python_ascii(python_field(code, python.layout->code_filename));
     return file != NULL && strncmp(file, frozen, sizeof frozen - 1) == 0;
 }
 
-enum switches switches_read(const struct python *python, const void *frame)
+enum switches switches_read(const void *frame)
 {
-    python_object *options = python->PySys_GetObject("_xoptions");
-    if (options == NULL && is_frozen(python, frame))
+    python_object *options = python.PySys_GetObject("_xoptions");
+    if (options == NULL && is_frozen(frame))
         return SWITCHES_UNDECIDED;
-    bool environment = *python->Py_IgnoreEnvironmentFlag == 0;
-    bool perf = options != NULL && python->PyDict_GetItemString(options, "perf") != NULL;
-    bool perf_jit = options != NULL && python->PyDict_GetItemString(options, "perf_jit") != NULL;
+    bool environment = *python.Py_IgnoreEnvironmentFlag == 0;
+    bool perf = options != NULL && python.PyDict_GetItemString(options, "perf") != NULL;
+    bool perf_jit = options != NULL && python.PyDict_GetItemString(options, "perf_jit") != NULL;
     bool map = perf || (environment && map_in_environment());
     bool jitdump = perf_jit || (environment && jitdump_in_environment());
     /* What an interpreter that has the switches itself was configured with, maybe by a program. */
-    int own = native_support_read(python);
+    int own = native_support_read();
     map = map || own == 1;
     jitdump = jitdump || own == 2;
     return jitdump ? SWITCHES_JITDUMP : map ? SWITCHES_MAP : SWITCHES_OFF;

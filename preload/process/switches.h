@@ -22,7 +22,7 @@ enum switches {
 /* Under the interpreter's lock, as the interpreter itself has parsed its command line, -E and -I.
  * `frame` is the one about to run: when it is not one of the frozen import system's, it is time to
  * decide with what is there. */
-enum switches switches_read(const struct python *python, const void *frame);
+enum switches switches_read(const void *frame);
 
 /* Whether the environment alone asks for profiling: when we cannot even look at the interpreter,
  * that is when the user is told. */

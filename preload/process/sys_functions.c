@@ -7,11 +7,9 @@
 #include "preload/profile/functions.h"
 #include "preload/profile/profile.h"
 
-static const struct python *python;
-
 static python_object *none(void)
 {
-    return python->Py_BuildValue("");
+    return python.Py_BuildValue("");
 }
 
 static python_object *activate_named(const char *text, size_t length);
@@ -19,53 +17,53 @@ static python_object *activate_named(const char *text, size_t length);
 static python_object *activate(python_object *self, python_object *backend)
 {
     (void)self;
-    python_object *type = (python_object *)python_type(python, backend);
-    bool python_2 = python->layout->python_2;
-    if (!python->PyType_IsSubtype(type,
-                                  python_2 ? python->PyBaseString_Type : python->PyUnicode_Type)) {
-        const char *name = (const char *)python_field(type, python->layout->head + TYPE_NAME);
-        return python->PyErr_Format(*python->PyExc_TypeError,
-                                    "activate_stack_trampoline() argument must be str, not %.50s",
-                                    strcmp(name, "NoneType") == 0 ? "None" : name);
+    python_object *type = (python_object *)python_type(backend);
+    bool python_2 = python.layout->python_2;
+    if (!python.PyType_IsSubtype(type,
+                                 python_2 ? python.PyBaseString_Type : python.PyUnicode_Type)) {
+        const char *name = (const char *)python_field(type, python.layout->head + TYPE_NAME);
+        return python.PyErr_Format(*python.PyExc_TypeError,
+                                   "activate_stack_trampoline() argument must be str, not %.50s",
+                                   strcmp(name, "NoneType") == 0 ? "None" : name);
     }
     if (!python_2) {
         ssize_t length;
-        const char *text = python->PyUnicode_AsUTF8AndSize(backend, &length);
+        const char *text = python.PyUnicode_AsUTF8AndSize(backend, &length);
         return text == NULL ? NULL : activate_named(text, (size_t)length);
     }
     size_t length;
-    python_object *string = python->PyObject_Str(backend); /* encodes unicode */
+    python_object *string = python.PyObject_Str(backend); /* encodes unicode */
     if (string == NULL)
         return NULL;
-    const char *text = python_bytes(python, string, &length);
+    const char *text = python_bytes(string, &length);
     python_object *result = activate_named(text, length);
-    python->Py_DecRef(string);
+    python.Py_DecRef(string);
     return result;
 }
 
 static python_object *activate_named(const char *text, size_t length)
 {
     if (strlen(text) != length)
-        return python->PyErr_Format(*python->PyExc_ValueError, "embedded null character");
-    if (native_support_is_excluded(python))
-        return python->PyErr_Format(*python->PyExc_ValueError,
-                                    "Cannot activate the perf trampoline if the JIT is active");
+        return python.PyErr_Format(*python.PyExc_ValueError, "embedded null character");
+    if (native_support_is_excluded())
+        return python.PyErr_Format(*python.PyExc_ValueError,
+                                   "Cannot activate the perf trampoline if the JIT is active");
     bool jitdump = strcmp(text, "perf_jit") == 0;
     if (!jitdump && strcmp(text, "perf") != 0)
-        return python->PyErr_Format(*python->PyExc_ValueError, "invalid backend: %s", text);
+        return python.PyErr_Format(*python.PyExc_ValueError, "invalid backend: %s", text);
     if (!functions_prepare())
         return NULL;
     struct failure why = {.code = FAILURE_NONE};
     if (!profile_activate(jitdump ? REGISTRY_JITDUMP : REGISTRY_MAP, &why))
-        return python->PyErr_Format(*python->PyExc_RuntimeError, "%s: %s",
-                                    failure_message(why.code), why.what);
+        return python.PyErr_Format(*python.PyExc_RuntimeError, "%s: %s", failure_message(why.code),
+                                   why.what);
     return none();
 }
 
 static python_object *activate_from_tuple(python_object *self, python_object *arguments)
 {
     python_object *backend;
-    if (!python->PyArg_ParseTuple(arguments, "O:activate_stack_trampoline", &backend))
+    if (!python.PyArg_ParseTuple(arguments, "O:activate_stack_trampoline", &backend))
         return NULL;
     return activate(self, backend);
 }
@@ -80,7 +78,7 @@ static python_object *deactivate(python_object *self, python_object *nothing)
 static python_object *is_active(python_object *self, python_object *nothing)
 {
     (void)self, (void)nothing;
-    return python->PyBool_FromLong(profile_is_active());
+    return python.PyBool_FromLong(profile_is_active());
 }
 
 /* Names, signatures and docstrings are the interface that 3.12 documents. */
@@ -136,7 +134,7 @@ static struct method_definition *extended_table(const struct method_definition *
         *method = added[i];
         method->doc = doc;
     }
-    if (python->layout->sys_parses_tuples) {
+    if (python.layout->sys_parses_tuples) {
         struct method_definition *method = find_method(table, added[0].name);
         method->function = activate_from_tuple;
         method->flags = METH_VARARGS;
@@ -147,17 +145,17 @@ static struct method_definition *extended_table(const struct method_definition *
 static bool add_to_module(python_object *module, python_object *copy,
                           struct method_definition *method)
 {
-    python_object *module_name = python->PyUnicode_FromString("sys");
+    python_object *module_name = python.PyUnicode_FromString("sys");
     /* In 2.7 the functions of a module belong to nobody (Python/modsupport.c, Py_InitModule4). */
-    python_object *self = python->layout->python_2 ? NULL : module;
+    python_object *self = python.layout->python_2 ? NULL : module;
     python_object *function =
-        module_name == NULL ? NULL : python->PyCFunction_NewEx(method, self, module_name);
-    bool done = function != NULL && python->PySys_SetObject(method->name, function) == 0 &&
-                (copy == NULL || python->PyDict_SetItemString(copy, method->name, function) == 0);
+        module_name == NULL ? NULL : python.PyCFunction_NewEx(method, self, module_name);
+    bool done = function != NULL && python.PySys_SetObject(method->name, function) == 0 &&
+                (copy == NULL || python.PyDict_SetItemString(copy, method->name, function) == 0);
     if (module_name != NULL)
-        python->Py_DecRef(module_name);
+        python.Py_DecRef(module_name);
     if (function != NULL)
-        python->Py_DecRef(function);
+        python.Py_DecRef(function);
     return done;
 }
 
@@ -168,31 +166,32 @@ static bool add_to_python_2(python_object *module)
 {
     static const char passing[] = "sys.activate_stack_trampoline";
     python_object *maker =
-        *python->Py_VerboseFlag != 0 ? NULL : python->_PyImport_FindExtension(passing, "sys");
-    python_object *dictionary = maker == NULL ? NULL : python->PyModule_GetDict(maker);
+        *python.Py_VerboseFlag != 0 ? NULL : python._PyImport_FindExtension(passing, "sys");
+    python_object *dictionary = maker == NULL ? NULL : python.PyModule_GetDict(maker);
     bool done = true;
     for (size_t i = 0; i < ADDED; i++)
         done = done && add_to_module(module, dictionary, &added_to_2[i]);
     if (maker == NULL)
         return done;
-    done = done && python->_PyImport_FixupExtension(passing, "sys") != NULL;
-    return python->PyDict_DelItemString(python->PyImport_GetModuleDict(), passing) == 0 && done;
+    done = done && python._PyImport_FixupExtension(passing, "sys") != NULL;
+    return python.PyDict_DelItemString(python.PyImport_GetModuleDict(), passing) == 0 && done;
 }
 
-bool sys_functions_add(const struct python *interpreter)
+bool sys_functions_add(void)
 {
-    /* 2.7 makes each life's sys of nothing. */
-    if (python != NULL && !python->layout->python_2)
+    static bool there;
+    /* 2.7 makes the sys module of each interpreter from nothing. */
+    if (there && !python.layout->python_2)
         return true;
-    python = interpreter;
-    python_object *module = python->PyImport_AddModule("sys");
-    if (python->layout->python_2) {
+    there = true;
+    python_object *module = python.PyImport_AddModule("sys");
+    if (python.layout->python_2) {
         bool added_to_all = module != NULL && add_to_python_2(module);
-        python->PyErr_Clear();
+        python.PyErr_Clear();
         return added_to_all;
     }
-    char *definition = module == NULL ? NULL : python->PyModule_GetDef(module);
-    definition = definition == NULL ? NULL : definition + python->layout->head;
+    char *definition = module == NULL ? NULL : python.PyModule_GetDef(module);
+    definition = definition == NULL ? NULL : definition + python.layout->head;
     struct method_definition *table = NULL;
     if (definition != NULL && python_field(definition, MODULE_DEF_METHODS) != NULL)
         table = extended_table(
@@ -204,6 +203,6 @@ bool sys_functions_add(const struct python *interpreter)
         for (size_t i = 0; i < ADDED; i++)
             done = done && add_to_module(module, copy, find_method(table, added[i].name));
     }
-    python->PyErr_Clear();
+    python.PyErr_Clear();
     return done;
 }

@@ -16,6 +16,6 @@
 /* In the first frame of an interpreter's life; what the first one gets is there for all. False,
  * without an exception, when something is not as it should be; the functions are then missing, and
  * nothing else is wrong. */
-bool sys_functions_add(const struct python *python);
+bool sys_functions_add(void);
 
 #endif

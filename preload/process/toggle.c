@@ -51,7 +51,6 @@
 
 #define NOT_USED "PYPERF_TOGGLE_SIGNAL is not used: "
 
-static const struct python *python;
 static int signal_number; /* 0: no toggle */
 static bool due;
 
@@ -134,7 +133,7 @@ static python_object *toggle(python_object *self, python_object *number_and_fram
     else if (!profile_activate(REGISTRY_MAP, &why))
         report_failure("not profiling", &why);
     errno = saved;
-    return python->Py_BuildValue("");
+    return python.Py_BuildValue("");
 }
 
 /* Has the interpreter call `toggle`. */
@@ -143,23 +142,23 @@ static bool set_handler(python_object *signal_module)
     static struct method_definition method = {
         "toggle_stack_trampoline", toggle, METH_VARARGS,
         "Switch the stack profiler trampoline on or off (PYPERF_TOGGLE_SIGNAL)."};
-    python_object *function = python->PyCFunction_NewEx(&method, NULL, NULL);
+    python_object *function = python.PyCFunction_NewEx(&method, NULL, NULL);
     python_object *before =
         function == NULL
             ? NULL
-            : python->PyObject_CallMethod(signal_module, "signal", "iO", signal_number, function);
+            : python.PyObject_CallMethod(signal_module, "signal", "iO", signal_number, function);
     bool done = before != NULL;
     if (function != NULL)
-        python->Py_DecRef(function);
+        python.Py_DecRef(function);
     if (before != NULL)
-        python->Py_DecRef(before);
+        python.Py_DecRef(before);
     return done;
 }
 
 static void install(python_object *modules)
 {
     struct sigaction present;
-    python_object *signal_module = python->PyDict_GetItemString(modules, "_signal");
+    python_object *signal_module = python.PyDict_GetItemString(modules, "_signal");
     if (sigaction(signal_number, NULL, &present) != 0 || present.sa_handler == SIG_IGN)
         report(NOT_USED "the program was started with signal %d ignored", signal_number);
     else if (present.sa_handler != SIG_DFL)
@@ -172,32 +171,31 @@ static void install(python_object *modules)
     /* Now, because in the handler nothing may be imported: it may have interrupted an import.
      * Without it, names are less complete. */
     else if (!functions_prepare())
-        python->PyErr_Clear();
+        python.PyErr_Clear();
 }
 
 /* In the import system's own frames, nothing can be imported. */
 static bool imports(const void *frame)
 {
     static const char importlib[] = "<frozen importlib";
-    python_object *code = python_frame_code(python, frame);
-    const char *file = python_ascii(python, python_field(code, python->layout->code_filename));
+    python_object *code = python_frame_code(frame);
+    const char *file = python_ascii(python_field(code, python.layout->code_filename));
     return file != NULL && strncmp(file, importlib, sizeof importlib - 1) == 0;
 }
 
-bool toggle_install(const struct python *interpreter, const void *frame)
+bool toggle_install(const void *frame)
 {
     python_object *type, *value, *trace;
-    python = interpreter;
     if (imports(frame))
         return false;
-    python->PyErr_Fetch(&type, &value, &trace);
-    python_object *modules = python->PyImport_GetModuleDict();
+    python.PyErr_Fetch(&type, &value, &trace);
+    python_object *modules = python.PyImport_GetModuleDict();
     /* Made right after the signals (Python/pylifecycle.c, initmain; add_main_module). */
-    bool has_signals = python->PyDict_GetItemString(modules, "__main__") != NULL;
+    bool has_signals = python.PyDict_GetItemString(modules, "__main__") != NULL;
     if (has_signals) {
         due = false; /* first: what is imported runs in frames */
         install(modules);
     }
-    python->PyErr_Restore(type, value, trace);
+    python.PyErr_Restore(type, value, trace);
     return has_signals;
 }

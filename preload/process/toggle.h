@@ -25,7 +25,7 @@ bool toggle_is_due(void);
 
 /* In a frame that is about to run, while the toggle is due. Installs the handler if it is time, or
  * says in one line why there is none; false while it is too early. Keeps the pending exception. */
-bool toggle_install(const struct python *python, const void *frame);
+bool toggle_install(const void *frame);
 
 /* The interpreter has ended, and taken its handlers with it. */
 void toggle_interpreter_ended(void);

@@ -17,7 +17,6 @@ enum {
     TAG_END = TAG_FIRST_TRAMPOLINE + GENERATIONS * REGISTRY_WRITERS,
 };
 
-static const struct python *python;
 static uint32_t generation;
 static struct {
     enum registry_writer writer;
@@ -34,9 +33,8 @@ static void put_tag_in_force(void)
                            : TAG_NOBODY);
 }
 
-void functions_start(const struct python *interpreter)
+void functions_start(void)
 {
-    python = interpreter;
     in_use.on = false;
     survey_is_due = false; /* there are no functions yet */
     put_tag_in_force();
@@ -45,7 +43,7 @@ void functions_start(const struct python *interpreter)
 void functions_use(enum registry_writer writer, bool on)
 {
     if (!on) /* what is defined from now on is not seen */
-        survey_is_due = python->layout->code_qualname == 0;
+        survey_is_due = python.layout->code_qualname == 0;
     in_use.writer = writer;
     in_use.on = on;
     put_tag_in_force();
@@ -78,23 +76,23 @@ static void set_value(python_object *code, uint64_t value)
 
 static bool has_type(const python_object *object, const void *type)
 {
-    return object != NULL && python_type(python, object) == type;
+    return object != NULL && python_type(object) == type;
 }
 
 static void put_string(struct name *name, python_object *string)
 {
-    if (!python_is_string(python, string))
+    if (!python_is_string(string))
         return;
-    if (python->layout->python_2) {
+    if (python.layout->python_2) {
         size_t length;
-        const char *bytes = python_bytes(python, string, &length);
+        const char *bytes = python_bytes(string, &length);
         name_put_foreign_bytes(name, bytes, length);
         return;
     }
-    const char *text = python_ascii(python, string);
+    const char *text = python_ascii(string);
     if (text != NULL) {
         size_t length =
-                   *(const size_t *)((const char *)string + python->layout->head + UNICODE_LENGTH),
+                   *(const size_t *)((const char *)string + python.layout->head + UNICODE_LENGTH),
                clean = 0;
         while (clean < length && text[clean] >= 0x20 && text[clean] != 0x7f)
             clean++;
@@ -103,15 +101,15 @@ static void put_string(struct name *name, python_object *string)
             name_put_character(name, (unsigned char)text[i]);
         return;
     }
-    ssize_t length = python->PyUnicode_GetLength(string);
+    ssize_t length = python.PyUnicode_GetLength(string);
     for (ssize_t i = 0; i < length && !name->is_cut; i++)
-        name_put_character(name, python->PyUnicode_ReadChar(string, i));
+        name_put_character(name, python.PyUnicode_ReadChar(string, i));
 }
 
 /* Appends the qualified name, as far as it can be known. */
 static void put_qualname(struct name *name, const python_object *code, uint64_t extra)
 {
-    const struct layout *row = python->layout;
+    const struct layout *row = python.layout;
     if (row->code_qualname != 0) {
         put_string(name, python_field(code, row->code_qualname));
         return;
@@ -130,21 +128,20 @@ static void put_qualname(struct name *name, const python_object *code, uint64_t 
 static bool is_class_body(const python_object *code)
 {
     static const char *const beginning[] = {"__name__", "__module__"};
-    python_object *names = python_field(code, python->layout->code_names);
-    bool is = python->PyTuple_Size(names) >= 2;
+    python_object *names = python_field(code, python.layout->code_names);
+    bool is = python.PyTuple_Size(names) >= 2;
     for (ssize_t i = 0; i < 2 && is; i++) {
-        python_object *name = python->PyTuple_GetItem(names, i);
-        is =
-            python_is_string(python, name) && strcmp(python_ascii(python, name), beginning[i]) == 0;
+        python_object *name = python.PyTuple_GetItem(names, i);
+        is = python_is_string(name) && strcmp(python_ascii(name), beginning[i]) == 0;
     }
     return is;
 }
 
 static enum name_scope scope_of(const python_object *code)
 {
-    const char *name = python_ascii(python, python_field(code, python->layout->code_name));
-    int flags = python_int(code, python->layout->code_flags);
-    if (python->layout->code_names != 0 &&
+    const char *name = python_ascii(python_field(code, python.layout->code_name));
+    int flags = python_int(code, python.layout->code_flags);
+    if (python.layout->code_names != 0 &&
         (flags & (CODE_FLAG_OPTIMIZED | CODE_FLAG_NEWLOCALS)) == CODE_FLAG_NEWLOCALS &&
         !is_class_body(code))
         flags |= CODE_FLAG_OPTIMIZED;
@@ -158,12 +155,12 @@ static void mark_enclosed(const python_object *code, const char *qualname, size_
     enum name_scope scope = scope_of(code);
     if (scope == NAME_SCOPE_MODULE)
         return;
-    python_object *constants = python_field(code, python->layout->code_consts);
+    python_object *constants = python_field(code, python.layout->code_consts);
     const char *kept = NULL;
-    ssize_t count = python->PyTuple_Size(constants);
+    ssize_t count = python.PyTuple_Size(constants);
     for (ssize_t i = 0; i < count; i++) {
-        python_object *constant = python->PyTuple_GetItem(constants, i);
-        if (!has_type(constant, python->PyCode_Type) || code_values_get(constant) != 0)
+        python_object *constant = python.PyTuple_GetItem(constants, i);
+        if (!has_type(constant, python.PyCode_Type) || code_values_get(constant) != 0)
             continue;
         if (kept == NULL) {
             name_clear(&beginning);
@@ -182,7 +179,7 @@ static bool is_own_name(const struct name *qualname, const python_object *code)
 {
     static struct name own;
     name_clear(&own);
-    put_string(&own, python_field(code, python->layout->code_name));
+    put_string(&own, python_field(code, python.layout->code_name));
     size_t before = qualname->length - own.length;
     return qualname->length >= own.length &&
            memcmp(qualname->text + before, own.text, own.length) == 0 &&
@@ -193,11 +190,11 @@ static bool is_own_name(const struct name *qualname, const python_object *code)
 static void survey_own_name(python_object *object)
 {
     static struct name name;
-    python_object *code = python_field(object, python->layout->function_code);
-    if (!has_type(code, python->PyCode_Type) || code_values_get(code) != 0)
+    python_object *code = python_field(object, python.layout->function_code);
+    if (!has_type(code, python.PyCode_Type) || code_values_get(code) != 0)
         return;
     name_clear(&name);
-    put_string(&name, python_field(object, python->layout->function_qualname));
+    put_string(&name, python_field(object, python.layout->function_qualname));
     const char *kept = is_own_name(&name, code) ? intern(name.text, name.length) : NULL;
     if (kept != NULL)
         set_value(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
@@ -206,12 +203,12 @@ static void survey_own_name(python_object *object)
 /* The function behind what stands in a class, NULL when there is none. */
 static python_object *function_behind(python_object *attribute)
 {
-    const void *const wrappers[] = {python->PyStaticMethod_Type, python->PyClassMethod_Type,
-                                    python->PyProperty_Type};
+    const void *const wrappers[] = {python.PyStaticMethod_Type, python.PyClassMethod_Type,
+                                    python.PyProperty_Type};
     for (size_t i = 0; i < sizeof wrappers / sizeof wrappers[0]; i++)
         if (has_type(attribute, wrappers[i]))
-            attribute = python_field(attribute, python->layout->head + WRAPPED_FUNCTION);
-    return has_type(attribute, python->PyFunction_Type) ? attribute : NULL;
+            attribute = python_field(attribute, python.layout->head + WRAPPED_FUNCTION);
+    return has_type(attribute, python.PyFunction_Type) ? attribute : NULL;
 }
 
 /* In 2.7 a function knows nothing of its class. When the object is a class of either kind: notes
@@ -220,30 +217,28 @@ static python_object *function_behind(python_object *attribute)
 static void survey_class(python_object *object)
 {
     static struct name name;
-    const size_t head = python->layout->head;
+    const size_t head = python.layout->head;
     python_object *attributes, *key, *value;
     const char *class_name;
-    if (has_type(object, python->PyClass_Type)) {
+    if (has_type(object, python.PyClass_Type)) {
         attributes = python_field(object, head + CLASS_DICT);
-        class_name = python_ascii(python, python_field(object, head + CLASS_NAME));
-    } else if (python->PyType_IsSubtype((python_object *)python_type(python, object),
-                                        python->PyType_Type)) {
+        class_name = python_ascii(python_field(object, head + CLASS_NAME));
+    } else if (python.PyType_IsSubtype((python_object *)python_type(object), python.PyType_Type)) {
         attributes = python_field(object, head + TYPE_DICT);
         class_name = (const char *)python_field(object, head + TYPE_NAME);
     } else {
         return;
     }
-    for (ssize_t at = 0;
-         attributes != NULL && python->PyDict_Next(attributes, &at, &key, &value);) {
+    for (ssize_t at = 0; attributes != NULL && python.PyDict_Next(attributes, &at, &key, &value);) {
         python_object *function = function_behind(value);
         python_object *code =
-            function == NULL ? NULL : python_field(function, python->layout->function_code);
+            function == NULL ? NULL : python_field(function, python.layout->function_code);
         if (code == NULL || code_values_get(code) != 0)
             continue;
         name_clear(&name);
         name_put_foreign_bytes(&name, class_name, strlen(class_name));
         name_put_bytes(&name, ".", 1);
-        put_string(&name, python_field(code, python->layout->code_name));
+        put_string(&name, python_field(code, python.layout->code_name));
         const char *kept = intern(name.text, name.length);
         if (kept != NULL)
             set_value(code, HOOK_TAG(TAG_QUALIFIED) | (uintptr_t)kept);
@@ -254,8 +249,8 @@ static void survey_class(python_object *object)
  * which there is no function yet. */
 static void survey_enclosed(python_object *object)
 {
-    python_object *code = python_field(object, python->layout->function_code);
-    if (!has_type(code, python->PyCode_Type))
+    python_object *code = python_field(object, python.layout->function_code);
+    if (!has_type(code, python.PyCode_Type))
         return;
     uint64_t extra = code_values_get(code);
     if (HOOK_TAG_OF(extra) == TAG_QUALIFIED)
@@ -265,11 +260,11 @@ static void survey_enclosed(python_object *object)
 
 bool functions_prepare(void)
 {
-    if (python->layout->code_qualname != 0)
+    if (python.layout->code_qualname != 0)
         return true;
-    python_object *gc = python->PyImport_ImportModuleLevel("gc", NULL, NULL, NULL, 0);
+    python_object *gc = python.PyImport_ImportModuleLevel("gc", NULL, NULL, NULL, 0);
     if (gc != NULL)
-        python->Py_DecRef(gc);
+        python.Py_DecRef(gc);
     return gc != NULL;
 }
 
@@ -277,31 +272,31 @@ bool functions_prepare(void)
  * signal's handler could come first in there, and what it raises is the program's. */
 static void survey(void)
 {
-    python_object *gc = python->PyDict_GetItemString(python->PyImport_GetModuleDict(), "gc");
+    python_object *gc = python.PyDict_GetItemString(python.PyImport_GetModuleDict(), "gc");
     if (gc == NULL)
         return;
     survey_is_due = false;
-    python_object *objects = python->PyObject_CallMethod(gc, "get_objects", NULL);
-    ssize_t count = objects == NULL ? 0 : python->PyList_Size(objects);
+    python_object *objects = python.PyObject_CallMethod(gc, "get_objects", NULL);
+    ssize_t count = objects == NULL ? 0 : python.PyList_Size(objects);
     for (int pass = 0; pass < 2; pass++) {
         for (ssize_t i = 0; i < count; i++) {
-            python_object *object = python->PyList_GetItem(objects, i);
-            if (pass == 0 && python->layout->python_2)
+            python_object *object = python.PyList_GetItem(objects, i);
+            if (pass == 0 && python.layout->python_2)
                 survey_class(object);
-            else if (has_type(object, python->PyFunction_Type))
+            else if (has_type(object, python.PyFunction_Type))
                 (pass == 0 ? survey_own_name : survey_enclosed)(object);
         }
     }
     if (objects != NULL)
-        python->Py_DecRef(objects);
-    python->PyErr_Clear();
+        python.Py_DecRef(objects);
+    python.PyErr_Clear();
 }
 
 /* Registers the code object under its full name. */
 static uint32_t register_code(const python_object *code, uint64_t extra)
 {
     static struct name name; /* the interpreter's lock is held */
-    const struct layout *row = python->layout;
+    const struct layout *row = python.layout;
     uint32_t line = (uint32_t)python_int(code, row->code_firstlineno);
     if (extra == 0 && survey_is_due) {
         survey();
@@ -335,24 +330,24 @@ uintptr_t functions_trampoline(python_object *code, uintptr_t plain)
         return HOOK_ADDRESS(extra); /* came the slow way for another reason */
     }
     python_object *type, *value, *trace;
-    python->PyErr_Fetch(&type, &value, &trace); /* a generator may be thrown into */
+    python.PyErr_Fetch(&type, &value, &trace); /* a generator may be thrown into */
     uint32_t id = register_code(code, extra);
     uintptr_t address = id == REGISTRY_NONE ? plain : registry_address(id);
     set_value(code, hook_state.tag | address);
     code_values_show(code, hook_state.tag | address);
-    python->PyErr_Restore(type, value, trace);
+    python.PyErr_Restore(type, value, trace);
     return address;
 }
 
 void functions_note(python_object *code)
 {
     static struct name name;
-    if (python->layout->code_qualname != 0)
+    if (python.layout->code_qualname != 0)
         return;
     python_object *type, *value, *trace;
-    python->PyErr_Fetch(&type, &value, &trace);
+    python.PyErr_Fetch(&type, &value, &trace);
     name_clear(&name);
     put_qualname(&name, code, code_values_get(code));
     mark_enclosed(code, name.text, name.length);
-    python->PyErr_Restore(type, value, trace);
+    python.PyErr_Restore(type, value, trace);
 }

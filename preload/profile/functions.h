@@ -25,7 +25,7 @@
 
 /* The interpreter whose code objects these are; before anything else here, and before each of its
  * lives: none is profiled, and there are none that nobody has seen. */
-void functions_start(const struct python *python);
+void functions_start(void);
 
 /* Before profiling is switched on by the program: imports what will be needed then to ask for the
  * names of functions. False, with an exception, when that cannot be done. */

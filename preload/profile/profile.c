@@ -9,7 +9,6 @@
 #include "trampoline/detour.h"
 
 static struct profile {
-    const struct python *python;
     const struct detour_plan *detour;
     const char *directory;
     bool committed; /* the jump is in the text */
@@ -18,10 +17,8 @@ static struct profile {
     pthread_mutex_t lock; /* of images and files: interpreters may have a lock each */
 } profile = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-void profile_start(const struct python *python, const struct detour_plan *detour,
-                   const char *directory)
+void profile_start(const struct detour_plan *detour, const char *directory)
 {
-    profile.python = python;
     profile.detour = detour;
     profile.directory = directory;
     profile.committed = true;
@@ -41,7 +38,7 @@ bool profile_restart(void)
     profile.active = false;
     if (!commit(&why))
         return false;
-    functions_start(profile.python);
+    functions_start();
     frame_evaluator_is_alone();
     return true;
 }
@@ -93,7 +90,7 @@ static bool lock(void)
     if (busy)
         return false;
     busy = pthread_mutex_trylock(&profile.lock) == 0;
-    if (!busy && profile.python->layout->has_native_support) {
+    if (!busy && python.layout->has_native_support) {
         struct timespec end;
         clock_gettime(CLOCK_MONOTONIC, &end);
         end.tv_nsec += PATIENCE;
@@ -128,7 +125,7 @@ uintptr_t profile_frame(const void *frame)
         return plain;
     }
     uintptr_t elsewhere = frame_evaluator_adopt();
-    return elsewhere != 0 ? elsewhere : trampoline(python_frame_code(profile.python, frame));
+    return elsewhere != 0 ? elsewhere : trampoline(python_frame_code(frame));
 }
 
 void profile_code(python_object *code)

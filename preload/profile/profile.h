@@ -19,8 +19,7 @@
 
 /* Everything that is known when the detour has been committed; kept. The profile is off then, with
  * the jump in place, for the first frames. */
-void profile_start(const struct python *python, const struct detour_plan *detour,
-                   const char *directory);
+void profile_start(const struct detour_plan *detour, const char *directory);
 
 /* The interpreter has ended. Off, with the jump in place, as profile_start leaves it: for the first
  * frames of the next one. False when the jump cannot be had; there is no profile then. */

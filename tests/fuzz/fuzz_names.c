@@ -155,9 +155,9 @@ static python_object *tuple_item(python_object *tuple, ssize_t index)
 static int set_code_extra(python_object *object, ssize_t index, void *value)
 {
     struct code *code = (struct code *)object;
-    REQUIRE(index == python->extra_index);
+    REQUIRE(index == python.extra_index);
     code->extra.size = index + 1;
-    if (python->layout->extras_indirect) {
+    if (python.layout->extras_indirect) {
         static uint64_t values[2][4];
         uint64_t *own = values[code == &inner];
         own[index] = (uint64_t)value;
@@ -165,14 +165,14 @@ static int set_code_extra(python_object *object, ssize_t index, void *value)
     } else {
         code->extra.values[index] = (uint64_t)value;
     }
-    put_pointer(code, python->layout->code_extra, &code->extra);
+    put_pointer(code, python.layout->code_extra, &code->extra);
     return 0;
 }
 
 static ssize_t request_index(void (*free_function)(void *))
 {
     (void)free_function;
-    return python->extra_index;
+    return python.extra_index;
 }
 
 static void fetch(python_object **type, python_object **value, python_object **trace)
@@ -274,7 +274,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct python interpreter = {
+    python = (struct python){
         .PyCode_Type = &code_type,
         .PyUnicode_Type = &string_type,
         .PyUnicode_GetLength = get_length,
@@ -288,14 +288,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .PyErr_Clear = clear,
     };
     struct input input = {data, size};
-    interpreter.layout = layout_find(3, 6 + take(&input, 1) % 7);
+    python.layout = layout_find(3, 6 + take(&input, 1) % 7);
     begin_map();
-    code_values_start(&interpreter);
-    functions_start(&interpreter);
+    functions_start();
     functions_use(REGISTRY_MAP, true);
     constants.has_inner = true;
-    take_code(&input, &outer, &strings[0], interpreter.layout);
-    take_code(&input, &inner, &strings[3], interpreter.layout);
+    take_code(&input, &outer, &strings[0], python.layout);
+    take_code(&input, &inner, &strings[3], python.layout);
     unsigned before = registered;
     functions_trampoline((python_object *)&outer, 0);
     functions_trampoline((python_object *)&inner, 0);

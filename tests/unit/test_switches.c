@@ -93,16 +93,15 @@ static void *get_configuration(void)
     return configuration;
 }
 
-static struct python python = {
-    ._Py_GetConfig = get_configuration,
-    .PySys_GetObject = get_system_object,
-    .PyDict_GetItemString = get_item,
-    .Py_IgnoreEnvironmentFlag = &ignores_environment,
-};
-
 static void become(unsigned minor)
 {
-    python.layout = layout_find(3, minor);
+    python = (struct python){
+        ._Py_GetConfig = get_configuration,
+        .PySys_GetObject = get_system_object,
+        .PyDict_GetItemString = get_item,
+        .Py_IgnoreEnvironmentFlag = &ignores_environment,
+        .layout = layout_find(3, minor),
+    };
     ck_assert_ptr_nonnull(python.layout);
 }
 
@@ -170,7 +169,7 @@ static enum switches read_in(const struct situation *now)
     set("PYTHON_PERF_JIT_SUPPORT", now->jitdump);
     options = now->options;
     ignores_environment = now->ignores_environment;
-    return switches_read(&python, frame_of(now->file, true));
+    return switches_read(frame_of(now->file, true));
 }
 
 static const char *const names[] = {"undecided", "off", "map", "jitdump"};
@@ -215,8 +214,8 @@ START_TEST(file_names_that_are_not_ascii)
     set("PYTHONPERFSUPPORT", "1");
     set("PYTHON_PERF_JIT_SUPPORT", NULL);
     options = NULL;
-    ck_assert_int_eq(switches_read(&python, frame_of(FROZEN, true)), SWITCHES_UNDECIDED);
-    ck_assert_int_eq(switches_read(&python, frame_of(FROZEN, false)), SWITCHES_MAP);
+    ck_assert_int_eq(switches_read(frame_of(FROZEN, true)), SWITCHES_UNDECIDED);
+    ck_assert_int_eq(switches_read(frame_of(FROZEN, false)), SWITCHES_MAP);
 }
 END_TEST
 
