@@ -105,15 +105,14 @@ static int write_dump(uint32_t id, const struct name *name)
  * goes into a new one. */
 static int catch_up(enum profile_mode mode)
 {
-    static struct name name; /* under the profile's lock */
     bool is_map = mode == PROFILE_MAP;
     int error = is_map ? open_map() : open_dump();
     uint32_t next;
     while (error == 0 && (next = registry_next(mode, outputs.written[mode])) != REGISTRY_NONE) {
-        registry_put_name(&name, registry_function(next));
+        const struct name *name = registry_name(next);
         error = is_map ? perf_map_append(&outputs.map, registry_address(next), ARCH_TRAMPOLINE_SIZE,
-                                         name.text, name.length)
-                       : write_dump(next, &name);
+                                         name->text, name->length)
+                       : write_dump(next, name);
         if (error == 0)
             outputs.written[mode] = next;
     }

@@ -88,14 +88,29 @@ uint32_t registry_next(enum profile_mode mode, uint32_t id)
     return REGISTRY_NONE;
 }
 
-void registry_put_name(struct name *name, const struct registry_function *function)
+/* The last name that was put together: a new function's is asked for by its image and its map. */
+static struct {
+    struct registry_function of;
+    struct name name;
+} last;
+
+static const struct name *name_of(const struct registry_function *function)
 {
+    if (last.of.qualname == function->qualname && last.of.file == function->file)
+        return &last.name;
     const char *qualname = interned(function->qualname), *file = interned(function->file);
-    name_clear(name);
-    name_put_bytes(name, "py::", 4);
-    name_put_bytes(name, qualname, strlen(qualname));
-    name_put_bytes(name, ":", 1);
-    name_put_bytes(name, file, strlen(file));
+    last.of = *function;
+    name_clear(&last.name);
+    name_put_bytes(&last.name, "py::", 4);
+    name_put_bytes(&last.name, qualname, strlen(qualname));
+    name_put_bytes(&last.name, ":", 1);
+    name_put_bytes(&last.name, file, strlen(file));
+    return &last.name;
+}
+
+const struct name *registry_name(uint32_t id)
+{
+    return name_of(registry_function(id));
 }
 
 static time_t now(void)
@@ -211,9 +226,9 @@ bool registry_prepare(enum profile_mode mode, bool *made, struct failure *why)
 
 void registry_discard(enum profile_mode mode)
 {
-    struct image_entry *last = &registry.images[--registry.image_count];
-    image_discard(last->image);
-    munmap(last->functions, functions_size(mode));
+    struct image_entry *entry = &registry.images[--registry.image_count];
+    image_discard(entry->image);
+    munmap(entry->functions, functions_size(mode));
     registry.current[mode] = NO_IMAGE;
 }
 
@@ -270,18 +285,17 @@ static bool is_transient(int error)
 static uint32_t append(enum profile_mode mode, const struct registry_function *function,
                        struct failure *why)
 {
-    static struct name name; /* under the profile's lock */
     bool made;
     if (!registry_prepare(mode, &made, why))
         return REGISTRY_NONE;
     return_to_files(mode);
-    registry_put_name(&name, function);
+    const struct name *name = name_of(function);
     int error = 0;
     for (int attempt = 0; attempt < 2; attempt++) {
         uint8_t current = registry.current[mode];
         const struct image_entry *entry = &registry.images[current];
         uint32_t number = image_used(entry->image);
-        error = image_append(entry->image, name.text, name.length);
+        error = image_append(entry->image, name->text, name->length);
         if (error == 0) {
             entry->functions[number] = *function;
             return make_id(current, number);

@@ -66,9 +66,10 @@ uint32_t registry_at(uintptr_t address);
  * one after REGISTRY_NONE. REGISTRY_NONE when there is none. */
 uint32_t registry_next(enum profile_mode mode, uint32_t id);
 
-/* py::<qualified name>:<file>. `name` is overwritten. */
+/* The function as perf shows it: py::<qualified name>:<file>. Valid until the next call, and the next
+ * registry_add. */
 struct name;
-void registry_put_name(struct name *name, const struct registry_function *function);
+const struct name *registry_name(uint32_t id);
 
 /* In a forked child, in the handler of pthread_atfork: the images are the parent's from now on. Safe
  * in a signal handler. */
