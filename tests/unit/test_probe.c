@@ -157,8 +157,7 @@ static const void *strange[8];
 
 static void find_strange(void)
 {
-    char *pages =
-        mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *pages = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(pages, MAP_FAILED);
     mprotect(pages + 4096, 4096, PROT_NONE);
     munmap(pages + 8192, 4096);
