@@ -11,6 +11,7 @@
 #include <linux/membarrier.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,17 +20,6 @@
 #include "trampoline/detour.h"
 
 enum { PAGE = 4096 };
-
-/* Lets every core drop instructions it fetched before (membarrier(2), SYNC_CORE); the threads that
- * will run the new bytes got the interpreter's lock after us, but a lock does not serialise
- * instruction fetch. A kernel without it (before 4.16) leaves what x86 does by itself. */
-static void synchronise_cores(void)
-{
-    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) != 0) {
-        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
-        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
-    }
-}
 
 static bool write_through_proc(uintptr_t address, const uint8_t *expected, const uint8_t *bytes,
                                size_t length)
@@ -46,6 +36,21 @@ static bool is_single_threaded(void)
     /* A directory's link count is 2 and one for each directory in it: here, one for each thread. */
     struct stat status;
     return stat("/proc/self/task", &status) == 0 && status.st_nlink == 3;
+}
+
+/* Lets every core drop instructions it fetched before (membarrier(2), SYNC_CORE); the threads that
+ * will run the new bytes got the interpreter's lock after us, but a lock does not serialise
+ * instruction fetch. A kernel without it (before 4.16) leaves what x86 does by itself. Only where
+ * there are other threads: programs do not make this call by themselves, so that a strict seccomp
+ * filter kills whoever does. */
+static void synchronise_cores(void)
+{
+    if (__libc_single_threaded || is_single_threaded())
+        return;
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) != 0) {
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+    }
 }
 
 /* Whether a page that was writable may become executable here: MDWE (prctl(2)), SELinux and seccomp

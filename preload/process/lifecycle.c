@@ -20,6 +20,7 @@
 #include "preload/process/sys_functions.h"
 #include "preload/process/toggle.h"
 #include "preload/profile/profile.h"
+#include "trampoline/base/line.h"
 #include "trampoline/detour.h"
 #include "trampoline/hook.h"
 #include "trampoline/near_memory.h"
@@ -212,7 +213,7 @@ void lifecycle_start(void)
 {
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
-    report_remember_stderr();
+    line_remember_stderr();
     const struct layout *layout = python_layout(NULL);
     toggle_start(python_is_left_alone(), layout != NULL && layout->python_2);
     if (!python_is_left_alone() && !install(&why))

@@ -4,43 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-static struct {
-    bool known;
-    bool open;
-    dev_t device;
-    ino_t inode;
-} at_start;
-
-void report_remember_stderr(void)
-{
-    int saved = errno;
-    struct stat status;
-    at_start.known = true;
-    at_start.open = fstat(STDERR_FILENO, &status) == 0;
-    if (at_start.open) {
-        at_start.device = status.st_dev;
-        at_start.inode = status.st_ino;
-    }
-    errno = saved;
-}
-
-static bool stderr_is_what_it_was(void)
-{
-    struct stat status;
-    return !at_start.known || (at_start.open && fstat(STDERR_FILENO, &status) == 0 &&
-                               status.st_dev == at_start.device && status.st_ino == at_start.inode);
-}
+#include "trampoline/base/line.h"
 
 void report(const char *format, ...)
 {
     int saved = errno;
-    if (!stderr_is_what_it_was()) {
-        errno = saved;
-        return;
-    }
     char line[512] = "libpyperf: ";
     size_t prefix = strlen(line);
     va_list arguments;
@@ -49,8 +18,7 @@ void report(const char *format, ...)
     va_end(arguments);
     size_t length = strlen(line);
     line[length++] = '\n';
-    if (write(STDERR_FILENO, line, length) < 0)
-        errno = saved; /* nobody is there to be told */
+    line_write_stderr(line, length);
     errno = saved;
 }
 
