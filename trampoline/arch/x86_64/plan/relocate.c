@@ -28,7 +28,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "trampoline/plan/capstone_memory.h"
+#include "capstone_memory.h"
 
 enum {
     MAX_INSTRUCTION = 15, /* Intel SDM vol. 2A, 2.3.11 */
