@@ -65,7 +65,7 @@ def table(event, style):
     for row, texts in zip(rows, cells):
         texts = aligned(texts, widths)
         texts[-3] = style.paint(heat(event.share(row.own)), texts[-3])
-        texts.append(from_right(row.name or NO_PYTHON, name_width).ljust(name_width))
+        texts.append(from_right(title(row), name_width).ljust(name_width))
         if row.file:
             texts.append(style.paint(DIM, from_left(row.file, file_width)))
         lines.append(GAP.join(texts).rstrip())
@@ -74,6 +74,10 @@ def table(event, style):
         left = counted(len(functions) - len(shown), "more function")
         lines.append("and %s, %.1f %% own" % (left, 100 * rest))
     return lines
+
+
+def title(row):
+    return NO_PYTHON if row.name is None else row.name
 
 
 def numbers(event, row):
@@ -90,7 +94,7 @@ def aligned(texts, widths):
 def split_width(rows, width):
     """For names and for paths: paths give way first, down to half."""
     width = max(width - len(GAP), 2 * NARROWEST)
-    longest = max((len(row.name or NO_PYTHON) for row in rows), default=0)
+    longest = max((len(title(row)) for row in rows), default=0)
     longest = max(longest, len("function"))
     file = max((len(row.file or "") for row in rows), default=0)
     name_width = min(longest, max(width - file, width // 2))

@@ -3,6 +3,7 @@
 import collections
 import os
 
+import perf_script
 import stacks
 
 WHOLE_ENOUGH = 0.99
@@ -42,8 +43,8 @@ class Process:
         if length > self.longest:
             self.longest, self.longest_count = length, 0
         self.longest_count += length == self.longest
-        known = (frame.object for frame in reversed(frames) if frame.object != stacks.UNKNOWN)
-        self.ends[next(known, stacks.UNKNOWN)] += 1
+        known = (frame.object for frame in reversed(frames) if frame.object != perf_script.UNKNOWN)
+        self.ends[next(known, perf_script.UNKNOWN)] += 1
 
 
 def is_whole(frames):
@@ -60,7 +61,7 @@ def is_whole(frames):
 def begins_thread(frames):
     """Whether the stack is whole where neither libc nor the interpreter has a name for its part: a
     thread's first Python function, and at the end start_thread and clone."""
-    if not all(stacks.LIBC.search(one.object) and one.symbol == stacks.UNKNOWN for one in frames[-2:]):
+    if not all(perf_script.LIBC.search(one.object) and one.symbol == perf_script.UNKNOWN for one in frames[-2:]):
         return False
     outermost = next((one.function for one in reversed(frames) if one.function), ("", ""))
     return outermost[0] == "Thread._bootstrap" and outermost[1].endswith("/threading.py")
@@ -282,6 +283,6 @@ def folded(sample):
 
 def label(frame):
     name = frame.symbol
-    if name == stacks.UNKNOWN and not frame.object.startswith("["):
+    if name == perf_script.UNKNOWN and not frame.object.startswith("["):
         name = "[%s]" % os.path.basename(frame.object)
     return name + "_[k]" if frame.kernel else name

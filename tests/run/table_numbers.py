@@ -50,17 +50,31 @@ def own_and_total(look):
 @case
 def names_as_perf_prints_them(look):
     image = " (/tmp/a (b)/pyperf-7-CE1wJv.so)"
-    for symbol, expected in (
-        ("py::C.f.<locals>.<lambda>:/srv/a.py", ("C.f.<locals>.<lambda>", "/srv/a.py")),
-        ("py::f:/srv/a b (c)/d.py", ("f", "/srv/a b (c)/d.py")),
-        ("py::f:<string:1>", ("f", "<string:1>")),
-        ("py::f:<frozen importlib._bootstrap>", ("f", "<frozen importlib._bootstrap>")),
-        ("py::od;d na(me) x:/srv/x\\n:y.py", ("od;d na(me) x", "/srv/x\\n:y.py")),
-        ("py::f:app.py", ("f", "app.py")),
-        ("py::f\u00fc:/srv/\u4f60.py", ("f\u00fc", "/srv/\u4f60.py")),
-        ("py::f", ("f", "")),
+    for name, file in (
+        ("C.f.<locals>.<lambda>", "/srv/a.py"),
+        ("<module>", "a.py"),
+        ("f", "/srv/a b (c)/d.py"),
+        ("f", "<string>"),
+        ("f.<locals>.<genexpr>", "<string:1>"),
+        ("<module>", "<frozen importlib._bootstrap>"),
+        ("__init__", "<attrs generated init shop:Order>"),
+        ("od;d na(me) x", "/srv/x\\n:y.py"),
+        ("f\\x3a", "C:\\srv\\x.py"),
+        ("f", "/a:/b.py"),
+        ("f", "a:b.py"),
+        ("f", ":/b<c>:.py"),
+        ("f", "file:///srv/a.py"),
+        ("f\u00fc", "/srv/\u4f60.py"),
+        # IPython's name for a cell's code.
+        ("<cell line: 1>.<locals>.f", "/tmp/ipykernel_1/2.py"),
+        ("<cell line: 1>", "<ipython-input-1:2>"),
+        # Nothing of CPython's: what stands in no brackets has no colon.
+        ("a<b", "/srv/<c>:d.py"),
+        ("", "/srv/a.py"),
     ):
-        look.equal(symbol, [expected], names(symbol + image))
+        symbol = "py::%s:%s" % (name, file)
+        look.equal(symbol, [(name, file)], names(symbol + image))
+    look.equal("cut off", [("f", "")], names("py::f" + image))
     deleted = names("py::f:/srv/a.py (/tmp/pyperf-7-CE1wJv.so (deleted))")
     look.equal("a deleted image", [("f", "/srv/a.py")], deleted)
     look.equal("not a Python function", [], names("copy::f:/srv/a.py" + image))

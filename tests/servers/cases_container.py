@@ -96,9 +96,9 @@ def container_gone(bench):
 
 def archived(bench, folder):
     words = ["perf", "--buildid-dir", os.path.join(folder, "debug"), "script", "--no-inline"]
-    words += ["-i", os.path.join(folder, "perf.data"), "-F", "pid,tid,time,ip,sym,dso"]
+    words += ["-i", os.path.join(folder, "perf.data")] + perf.FIELDS
     environment = bench.environment(preload=False, support=None, images=False)
-    return perf.parse(bench.run(words, environment).out)
+    return perf.samples(bench.run(words, environment).out)
 
 
 @case(CASES)
