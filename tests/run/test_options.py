@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""scripts/pyperf-run's options: what perf is told, and what is refused. A line for each thing looked
+at; the exit status is 1 when one of them was not as expected. No perf is needed."""
+
+import os
+import sys
+
+sys.dont_write_bytecode = True
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+
+from canned import EVALUATOR, START, Canned, main, py, sample
+
+CASES = []
+TEXT = sample([EVALUATOR, py("f")] + START)
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def recorded_with(canned, *options):
+    """The words of perf record, and what pyperf-run was seen to do."""
+    canned.write("commands", "")
+    seen = canned.pyperf_run(*options, "true")
+    lines = [line.split() for line in canned.read("commands").splitlines() if " record -o " in line]
+    return (lines[0] if lines else []), seen
+
+
+def value_of(words, option):
+    return words[words.index(option) + 1] if option in words else None
+
+
+@case
+def numbers(look):
+    """Decimal, with as many zeros in front as anybody likes."""
+    with Canned(TEXT) as canned:
+        for options, name, expected in (
+            (["--stack-size", "8192"], "--call-graph", "dwarf,8192"),
+            (["--stack-size", "08192"], "--call-graph", "dwarf,8192"),
+            (["--stack-size=010000"], "--call-graph", "dwarf,10000"),
+            (["--stack-size", "0000065528"], "--call-graph", "dwarf,65528"),
+            (["--stack-size", "8190"], "--call-graph", "dwarf,8192"),
+            (["--stack-size", "1"], "--call-graph", "dwarf,8"),
+            (["--call-graph", "dwarf,08192"], "--call-graph", "dwarf,8192"),
+            (["--call-graph=dwarf,8192"], "--call-graph", "dwarf,8192"),
+            (["-F", "0199"], "-F", "199"),
+            (["-F09"], "-F", "9"),
+            (["--freq=max"], "-F", "max"),
+        ):
+            words, seen = recorded_with(canned, *options)
+            got = (seen.status, value_of(words, name))
+            look.equal(" ".join(options), (0, expected), got)
+        two = TEXT + sample([EVALUATOR, py("g")] + START)
+        canned.write("text", two)
+        for number, rows in (("1", 1), ("01", 1), ("08", 2), ("0", 2), ("00", 2)):
+            seen = canned.pyperf_run("--top", number, "true")
+            got = sum("/srv/app.py" in line for line in seen.err.splitlines())
+            look.equal("--top %s: rows" % number, rows, got)
+
+
+@case
+def no_numbers(look):
+    with Canned(TEXT) as canned:
+        for option, values in (
+            ("--stack-size", ("0", "000", "-8", "+8", "8k", "0x2000", "65529", "9" * 20, "8 ", "1e3")),
+            ("--call-graph", ("dwarf,", "dwarf,x", "dwarf,0", "dwarf,65536", "dwarf,0x20", "dwarf,8,8")),
+            ("--call-graph", ("frames", "dwarf 8192", "FP")),
+            ("--freq", ("0", "00", "-1", "often", "1.5", "1 2", "0x10")),
+            ("--top", ("-1", "all", "1.5", "0x1", " 1")),
+        ):
+            for value in values:
+                words, seen = recorded_with(canned, option, value)
+                got = (seen.status, seen.out, seen.err.count("\n"), words)
+                look.equal("%s %r: status, stdout, lines, perf" % (option, value), (2, "", 1, []), got)
+                said = "pyperf-run: %s %s: " % (option, value)
+                look.that("%s %r: says" % (option, value), said, seen.err.startswith(said), repr(seen.err))
+
+
+if __name__ == "__main__":
+    sys.exit(main("options", CASES))
