@@ -51,7 +51,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="table.py", description=__doc__)
     parser.add_argument("--data", default="perf.data", metavar="PATH", help="the profile")
     parser.add_argument("--top", type=natural, default=20, metavar="N", help="rows; 0 for all")
-    parser.add_argument("--json", action="store_true", help="all functions, as JSON")
+    parser.add_argument("--json", metavar="FILE", help="also all functions as JSON; - for them alone")
     parser.add_argument("--collapsed", metavar="FILE", help="also folded stacks")
     parser.add_argument("--stack-size", type=stack_size, metavar="N", help="that were copied")
     parser.add_argument("--width", type=natural, metavar="N", help="columns of the table")
@@ -92,7 +92,10 @@ def run(arguments):
         )
     if arguments.collapsed:
         write(arguments.collapsed, folded_lines(found, arguments.collapsed))
-    write(arguments.out, report(found, arguments))
+    if arguments.json:
+        write(arguments.json, [json.dumps(as_object(found, arguments.data), indent=2)])
+    if arguments.json != "-":
+        write(arguments.out, table(found, arguments))
     if failure:
         raise failure
     return 0
@@ -146,10 +149,7 @@ class Bar:
 # what is written
 
 
-def report(found, arguments):
-    if arguments.json:
-        profile = as_object(found, arguments.data)
-        return [json.dumps(profile, indent=2)]
+def table(found, arguments):
     width = arguments.width or terminal_width(arguments.out)
     return columns.report(found, columns.Style(width, arguments.top, arguments.colour))
 
@@ -171,6 +171,7 @@ def as_object(found, path):
 def event_object(found, event):
     return {
         "event": event.name,
+        "unit": "count" if event.seconds(0) is None else "ns",
         "samples": event.samples,
         "seconds": event.seconds(event.weight),
         "processes": len(event.pids),

@@ -305,7 +305,7 @@ def answers(bench):
     done = bench.run([RUN, "--report=perf.data"])
     bench.check("--report: status, stderr", (0, ""), (done.returncode, done.stderr))
     bench.check("--report: hot() on stdout", True, bool(re.search(row, done.stdout)))
-    done = bench.run([RUN, "--report", "perf.data", "--json"])
+    done = bench.run([RUN, "--report", "perf.data", "--json=-"])
     names = [one["name"] for one in json.loads(done.stdout)["events"][0]["functions"]]
     bench.check("--json", True, "hot" in names)
     done = bench.run([RUN, "--report", "no.data"])

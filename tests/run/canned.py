@@ -136,7 +136,7 @@ class Canned:
         out, err = child.communicate(timeout=TIMEOUT)
         return Seen(child.returncode, (out or b"").decode(), (err or b"").decode())
 
-    def pyperf_run(self, *words, **more):
+    def pyperf_run(self, *words, pass_fds=(), **more):
         """What is preloaded is the libc that is there anyway."""
         environment = dict(
             os.environ,
@@ -156,6 +156,7 @@ class Canned:
             env=environment,
             cwd=self.path("work"),
             timeout=TIMEOUT,
+            pass_fds=pass_fds,
         )
         return Seen(done.returncode, done.stdout.decode(), done.stderr.decode())
 

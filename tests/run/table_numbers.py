@@ -21,7 +21,7 @@ def functions(seen):
 
 
 def names(symbol_and_object):
-    seen = table(sample([symbol_and_object] + START), "--json")
+    seen = table(sample([symbol_and_object] + START), "--json=-")
     return [(one["name"], one["file"]) for one in seen.event["functions"]]
 
 
@@ -33,7 +33,7 @@ def own_and_total(look):
     text += sample([EVALUATOR, py("main")] + START, period=3000000)
     text += sample(["_dl_start (/lib64/ld-linux-x86-64.so.2)"], period=1000000)
     text += sample(["work (/usr/bin/other)"] + START, comm="other", pid=8, period=4000000)
-    seen = table(text, "--json")
+    seen = table(text, "--json=-")
     inner, main = ("inner", "/srv/app.py"), ("main", "/srv/app.py")
     expected = {main: (3000000, 5000000, 1), inner: (2000000, 2000000, 2)}
     look.equal("own, total, samples", expected, functions(seen))
@@ -84,17 +84,17 @@ def names_as_perf_prints_them(look):
 def names_of_processes(look):
     comms = ("a 1/2 b: (x)", "x 1/2 3.4: 5 e:", "", "fade", "(sd-pam)", "kworker/0:1", "two\nlines")
     for comm in comms:
-        seen = table(sample([py("f")] + START, comm=comm, pid=9), "--json")
+        seen = table(sample([py("f")] + START, comm=comm, pid=9), "--json=-")
         expected = {("f", "/srv/app.py"): (1000000, 1000000, 1)}
         look.equal(repr(comm), expected, functions(seen))
-    seen = table(sample([py("f")] + START, pid=-1), "--json")
+    seen = table(sample([py("f")] + START, pid=-1), "--json=-")
     look.equal("a pid that is not known", 1, seen.event["samples"])
 
 
 @case
 def bytes_that_are_no_text(look):
     text = sample([py("f\udce9")] + START).encode("utf-8", "surrogateescape")
-    seen = table(text, "--json")
+    seen = table(text, "--json=-")
     look.equal("name", "f\\xe9", seen.event["functions"][0]["name"])
     look.equal("errors", "", seen.err)
 
@@ -105,7 +105,7 @@ def several_events(look):
     text += sample([py("g")] + START, event="cpu-clock")
     text += sample([py("g")] + START, event="cycles:uppp", period=300)
     head = header(events=("cpu-clock", "cycles:uppp", "instructions", "page-faults"))
-    events = json.loads(table(text, "--json", head=head).out)["events"]
+    events = json.loads(table(text, "--json=-", head=head).out)["events"]
     got = [(one["event"], one["seconds"], one["functions"][0]["name"]) for one in events]
     expected = [("cpu-clock", 0.001, "g"), ("cycles:uppp", None, "g"), ("page-faults", None, "f")]
     look.equal("in the order of the recording", expected, got)
@@ -117,7 +117,7 @@ def several_events(look):
 def without_stacks(look):
     line = "         python3  7/7  10.5:    5025125 cpu-clock:ppp:      7f8531666e45 %s\n"
     text = line % EVALUATOR + line % py("f") + line.replace("python3", "   fade") % EVALUATOR
-    seen = table(text, "--json", head=header(0, kind="PERIOD"))
+    seen = table(text, "--json=-", head=header(0, kind="PERIOD"))
     look.equal("samples", 3, seen.event["samples"])
     look.equal("function", {("f", "/srv/app.py"): (5025125, 5025125, 1)}, functions(seen))
     look.equal("complete", None, seen.event["complete"])
@@ -148,15 +148,15 @@ def complete_stacks(look):
     ):
         # The first makes the process one of an interpreter.
         text = sample(python + START) + sample(frames) * 3
-        got = table(text, "--json").event["complete"]
+        got = table(text, "--json=-").event["complete"]
         look.equal(what, (1 + 3 * expected) / 4, got)
 
 
 @case
 def stacks_of_other_programs(look):
     other = sample(["work (/usr/bin/other)", CUT], comm="other")
-    look.equal("alone", None, table(other, "--json").event["complete"])
+    look.equal("alone", None, table(other, "--json=-").event["complete"])
     python = sample([py("f")] + START)
-    look.equal("before exec", 1.0, table(other * 9 + python, "--json").event["complete"])
+    look.equal("before exec", 1.0, table(other * 9 + python, "--json=-").event["complete"])
     early = sample(["dgemm (/usr/lib/libblas.so)", CUT])
-    look.equal("before the first function", 0.5, table(early + python, "--json").event["complete"])
+    look.equal("before the first function", 0.5, table(early + python, "--json=-").event["complete"])

@@ -2,6 +2,7 @@
 """scripts/pyperf-run's options: what perf is told, and what is refused. A line for each thing looked
 at; the exit status is 1 when one of them was not as expected. No perf is needed."""
 
+import json
 import os
 import sys
 
@@ -10,7 +11,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
-from canned import EVALUATOR, START, Canned, main, py, sample
+from canned import EVALUATOR, START, Canned, header, main, py, sample
 
 CASES = []
 TEXT = sample([EVALUATOR, py("f")] + START)
@@ -77,6 +78,54 @@ def no_numbers(look):
                 look.equal("%s %r: status, stdout, lines, perf" % (option, value), (2, "", 1, []), got)
                 said = "pyperf-run: %s %s: " % (option, value)
                 look.that("%s %r: says" % (option, value), said, seen.err.startswith(said), repr(seen.err))
+
+
+@case
+def json_of_its_own(look):
+    """Whole, and nothing else where it goes, whatever the program prints."""
+    noise = ["sh", "-c", "echo out; echo '{' >&2; exit 3"]
+    with Canned(TEXT) as canned:
+        out = canned.path("work/out.json")
+        for options in (["--json", "out.json"], ["-q", "--json=out.json"]):
+            seen = canned.pyperf_run(*options, *noise)
+            what = " ".join(options)
+            with open(out) as file:
+                look.equal(what, ["f"], [one["name"] for one in event(file)["functions"]])
+            look.equal("%s: the program's" % what, (3, "out\n"), (seen.status, seen.out))
+            table = "/srv/app.py" in seen.err
+            look.equal("%s: a table on stderr" % what, "-q" not in options, table)
+            os.unlink(out)
+        for path in ("/dev/fd/%d", "/proc/self/fd/%d"):
+            with open(out, "w+") as file:
+                canned.pyperf_run("--json", path % file.fileno(), *noise, pass_fds=[file.fileno()])
+                file.seek(0)
+                look.equal(path, ["f"], [one["name"] for one in event(file)["functions"]])
+        seen = canned.pyperf_run("--report", canned.data, "--json", "-")
+        look.equal("--report --json -", "f", seen.event["functions"][0]["name"])
+        for where, status, said in (
+            ("-", 2, "belongs to the program"),
+            ("none/out.json", 1, "none/out.json: there is no such directory"),
+            (".", 1, ".: is a directory"),
+        ):
+            words, seen = recorded_with(canned, "--json", where)
+            got = (seen.status, seen.err.count("\n"), words)
+            look.equal("--json %s: status, lines, perf" % where, (status, 1, []), got)
+            look.that("--json %s: says" % where, said, said in seen.err, repr(seen.err))
+
+
+@case
+def units_in_json(look):
+    events = ("cpu-clock:ppp", "task-clock", "page-faults", "cycles")
+    text = "".join(sample([py("f")] + START, event=name, period=1500000) for name in events)
+    with Canned(text, header(events=events)) as canned:
+        seen = canned.pyperf_run("--report", canned.data, "--json=-")
+        got = [(one["unit"], one["functions"][0]["own"]) for one in json.loads(seen.out)["events"]]
+    times = [("ns", 1500000)] * 2
+    look.equal("units", times + [("count", 1500000)] * 2, got)
+
+
+def event(file):
+    return json.load(file)["events"][0]
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def record(bench, pid, seconds, *options, name="perf.data"):
 
 
 def table(bench, data):
-    profile = json.loads(pyperf_run(bench, "--report", data, "--json").out)
+    profile = json.loads(pyperf_run(bench, "--report", data, "--json=-").out)
     (event,) = profile["events"]
     names = sorted(one["name"] for one in event["functions"] if one["file"] == FILE)
     return event, names, profile["advice"]
