@@ -10,6 +10,7 @@ NARROWEST = 8  # of names, and of paths
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BOLD, DIM, RED, YELLOW, PLAIN = "\033[1m", "\033[2m", "\033[31m", "\033[33m", "\033[0m"
 HOT, WARM = 0.20, 0.05
+LITTLE = 0.01  # of the time that has elapsed
 
 
 class Style:
@@ -22,7 +23,7 @@ class Style:
 
 def report(totals, style):
     """The lines of all tables, and the advice."""
-    lines = []
+    lines = wrapped(elapsed(totals), style.width)
     for event in totals.events:
         lines += wrapped(summary(event, totals.whole(event)), style.width) + [""]
         lines += table(event, style) + [""]
@@ -33,6 +34,22 @@ def report(totals, style):
 def wrapped(text, width):
     width = max(width, 1)
     return textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False)
+
+
+def elapsed(totals):
+    """In one line, what was waited included: a program that waits is not in the samples."""
+    whole, cpu = totals.times.elapsed, totals.cpu_seconds()
+    if whole is None:
+        return ""
+    parts = ["%.1f s elapsed" % whole]
+    if cpu is not None:
+        parts.append("%.1f s of CPU time" % cpu)
+        waited = whole - cpu
+        if waited >= max(LITTLE * whole, 0.05):
+            # Of threads that do not wait at the same time only the least is known.
+            least = "" if totals.threads() == 1 else "at least "
+            parts.append("waited %s%.1f s (%.0f %%)" % (least, waited, 100 * waited / whole))
+    return ", ".join(parts)
 
 
 def summary(event, whole):

@@ -9,6 +9,10 @@ WHOLE_STACKS = ["--no-inline", "--max-stack", "1024"]
 
 # A name set with prctl may look like the fields that follow it: the last that fit are meant.
 HEADER = re.compile(r"(.*)\s(-?\d+)/(-?\d+)\s+(\d+\.\d+):\s+(\d+)\s+(\S+):[ \t]*(.*)$")
+# With --show-task-events. A thread that is cloned is a FORK, too.
+TASK = re.compile(
+    r".*\s(\d+\.\d+): PERF_RECORD_(?:(FORK|EXIT)\((-?\d+):(-?\d+)\)|COMM (exec): .*:(\d+)/(\d+)$)"
+)
 FRAME = re.compile(r"\s*([0-9a-f]+) (.* \(.*\))$")
 PYTHON = "py::"
 # py::<qualified name>:<file>. A file's name may have colons anywhere. A qualified name has them in
@@ -64,6 +68,15 @@ class Sample:
         return [frame.symbol[len(PYTHON) :] for frame in self.frames if frame.function is not None]
 
 
+class Task:
+    """A process or thread that begins or ends; time is 0 where perf has told of it later."""
+
+    __slots__ = ("kind", "pid", "tid", "time")
+
+    def __init__(self, time, kind, pid, tid):
+        self.kind, self.pid, self.tid, self.time = kind, int(pid), int(tid), float(time)
+
+
 def python_function(symbol):
     if not symbol.startswith(PYTHON):
         return None
@@ -90,7 +103,7 @@ def parse_frame(line):
 
 def parse(lines):
     """Samples from the lines of perf script -F FIELDS: a header, its frames, an empty line; or, from
-    a profile without stacks, all in the header's line."""
+    a profile without stacks, all in the header's line. Tasks, too, where perf shows them."""
     frames, sample = {}, None
     for line in lines:
         if sample is not None:
@@ -112,5 +125,9 @@ def parse(lines):
                 sample.frames.append(only)
                 yield sample
                 sample = None
+        elif " PERF_RECORD_" in line:
+            task = TASK.match(line)
+            if task:
+                yield Task(*(field for field in task.groups() if field is not None))
     if sample is not None:
         yield sample

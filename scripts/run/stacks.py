@@ -1,4 +1,4 @@
-"""Samples out of a perf.data, one after the other, and what its header says of them."""
+"""Samples and tasks out of a perf.data, one after the other, and what its header says of them."""
 
 import io
 import os
@@ -78,7 +78,7 @@ def output(words):
 
 
 def recording(path):
-    """The header; of a profile that cannot be read, samples() says why."""
+    """The header; of a profile that cannot be read, records() says why."""
     return Recording(path, output(["report", "--header-only", "-i", path]))
 
 
@@ -88,9 +88,10 @@ def build_ids(path):
     return {name: number for number, _, name in (line.partition(" ") for line in lines)}
 
 
-def samples(path):
-    """All samples in perf's order. Raises Failed, possibly after some samples."""
-    words = ["script", "-i", path] + perf_script.WHOLE_STACKS + ["-F", perf_script.FIELDS]
+def records(path):
+    """All samples and tasks in perf's order. Raises Failed, possibly after some of them."""
+    words = ["script", "-i", path, "--show-task-events"] + perf_script.WHOLE_STACKS
+    words += ["-F", perf_script.FIELDS]
     with tempfile.TemporaryFile() as errors:
         child = perf(words, stdout=subprocess.PIPE, stderr=errors)
         try:

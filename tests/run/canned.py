@@ -63,13 +63,20 @@ def header(size=65528, events=("cpu-clock:ppp",), kind=DWARF, command="perf reco
     return lines + "# time of first sample : 10.000000\n# time of last sample : 20.000000\n"
 
 
-def sample(frames, comm="python3", pid=7, period=1000000, event="cpu-clock:ppp", time=10.5):
+def sample(frames, comm="python3", pid=7, period=1000000, event="cpu-clock:ppp", time=10.5, tid=None):
     """As perf script prints it; a frame is "[address] symbol (object)"."""
-    lines = ["%s  %d/%d  %f:    %d %s: " % (comm, pid, pid, time, period, event)]
+    lines = ["%s  %d/%d  %f:    %d %s: " % (comm, pid, tid or pid, time, period, event)]
     for frame in frames:
         has_address = frame.split(" ")[0].startswith("ffffffff")
         lines.append("\t" + (frame if has_address else "%16x %s" % (0x1469E8, frame)))
     return "\n".join(lines) + "\n\n"
+
+
+def task(what, time, comm="python3", pid=7, tid=7):
+    """What perf script --show-task-events prints beside samples."""
+    told = {"exec": "COMM exec: %s:%d/%d" % (comm, pid, tid)}
+    told["fork"], told["exit"] = "FORK(%d:%d):(7:7)" % (pid, tid), "EXIT(%d:%d):(7:7)" % (pid, tid)
+    return "%s  %d/%d  %f: PERF_RECORD_%s\n" % (comm, pid, tid, time, told[what])
 
 
 class Seen:

@@ -44,7 +44,7 @@ def own_and_total(look):
     look.equal("without Python", without, seen.event["without_python"])
     counts = [seen.event[key] for key in ("event", "samples", "seconds", "processes")]
     look.equal("event", ["cpu-clock:ppp", 5, 0.01, 2], counts)
-    look.equal("keys", ["advice", "events", "profile"], sorted(json.loads(seen.out)))
+    look.equal("keys", ["advice", "cpu_seconds", "elapsed_seconds", "events", "profile"], sorted(json.loads(seen.out)))
 
 
 @case

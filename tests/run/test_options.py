@@ -114,6 +114,24 @@ def json_of_its_own(look):
 
 
 @case
+def time_used(look):
+    """Of the program and those that it has waited for."""
+    busy = "import time\nwhile time.process_time() < %s: pass"
+    half, quarter = (["-c", busy % seconds] for seconds in (0.5, 0.25))
+    children = "import subprocess, sys; subprocess.run([sys.executable] + %r)" % quarter
+    with Canned(TEXT) as canned:
+        for what, words, seconds in (
+            ("busy", half, 0.5),
+            ("a child", ["-c", children], 0.25),
+            ("waiting", ["-c", "import time; time.sleep(0.5)"], 0),
+        ):
+            canned.pyperf_run("-q", "--json", "out.json", "--", sys.executable, *words)
+            with open(canned.path("work/out.json")) as file:
+                used = json.load(file)["cpu_seconds"]
+            look.that(what, "%s s and some" % seconds, seconds <= used < seconds + 0.2, str(used))
+
+
+@case
 def units_in_json(look):
     events = ("cpu-clock:ppp", "task-clock", "page-faults", "cycles")
     text = "".join(sample([py("f")] + START, event=name, period=1500000) for name in events)
