@@ -46,8 +46,8 @@
 #include <strings.h>
 
 #include "preload/cpython/qualnames.h"
-#include "preload/process/report.h"
 #include "preload/profile/profile.h"
+#include "trampoline/base/report.h"
 
 #define NOT_USED "PYPERF_TOGGLE_SIGNAL is not used: "
 

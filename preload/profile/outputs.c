@@ -10,8 +10,8 @@
 #include "jitdump/jitdump.h"
 #include "jitdump/perf_map.h"
 #include "preload/cpython/names.h"
-#include "preload/process/report.h"
 #include "preload/profile/registry.h"
+#include "trampoline/base/report.h"
 
 /* perf looks nowhere else: Linux, tools/perf/util/dso.c for the map, jitdump.c for the dump. */
 #define FILES_DIRECTORY "/tmp"

@@ -11,10 +11,10 @@
 #include "preload/cpython/code_values.h"
 #include "preload/cpython/frame_evaluator.h"
 #include "preload/cpython/qualnames.h"
-#include "preload/process/report.h"
 #include "preload/profile/outputs.h"
 #include "preload/profile/registry.h"
 #include "preload/profile/trampolines.h"
+#include "trampoline/base/report.h"
 
 static struct profile {
     pthread_mutex_t lock;

@@ -12,9 +12,9 @@
 #include "arch.h"
 #include "preload/cpython/interned.h"
 #include "preload/cpython/names.h"
-#include "preload/process/report.h"
 #include "trampoline/base/hash.h"
 #include "trampoline/base/id_table.h"
+#include "trampoline/base/report.h"
 
 enum {
     NO_IMAGE = UINT8_MAX,

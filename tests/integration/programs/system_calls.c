@@ -26,7 +26,8 @@
     X(brk)                                                                                         \
     X(clock_nanosleep)                                                                             \
     X(copy_file_range)                                                                             \
-    X(dup) X(fallocate) X(fchmod) X(fcntl) X(flock) X(fstatfs) X(ftruncate) X(futex) X(getcwd)     \
+    X(dup)                                                                                         \
+    X(fallocate) X(fchmod) X(fcntl) X(flock) X(fstatfs) X(ftruncate) X(futex) X(getcwd)            \
         X(getdents64) X(getpid) X(getrandom) X(gettid) X(getrlimit) X(ioctl) X(kill) X(link)       \
             X(linkat) X(lseek) X(madvise) X(membarrier) X(memfd_create) X(mincore) X(mlock)        \
                 X(mmap) X(mprotect) X(mremap) X(msync) X(munmap) X(open) X(openat) X(pipe2)        \
