@@ -3,7 +3,7 @@
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
 supported := capstone_memory code_memory code_table plan_library detour_commit detour_place failure \
     hook id_table image image_exceptions image_file image_hostile image_unwind jitdump layout names \
-    near_memory perf_map perf_map_hostile outputs registry registry_failures report switches interned toggle
+    near_memory perf_map perf_map_hostile outputs outputs_shared registry registry_failures report switches interned toggle
 supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
 
 $(supported_tests): $(support_objects)
@@ -36,7 +36,7 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 # The map and the jitdump go to /tmp, where perf looks for them; these tests send them elsewhere, and
 # have a clock of their own.
 profile_objects := $(call object,$(wildcard tests/unit/profile/*.c))
-profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs)
+profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs outputs_shared)
 $(profile_tests): $(profile_objects)
 $(profile_tests): LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
 -include $(patsubst %.o,%.d,$(profile_objects))
