@@ -1,4 +1,4 @@
-/* image.c - an image's life: made, loaded, grown (image.h has the picture). */
+/* image.c - an image is made, loaded, and grows (image.h has the picture). */
 #include "trampoline/image.h"
 
 #include <dlfcn.h>
