@@ -187,8 +187,7 @@ static bool switch_on(enum profile_mode mode, struct failure *why)
 static void switch_off(void)
 {
     struct failure why;
-    if (profile.mode != PROFILE_OFF)
-        qualnames_missed();
+    qualnames_missed();
     publish(PROFILE_OFF);
     if (!profile.committed || !frame_evaluator_may_be_patched())
         return;
