@@ -30,10 +30,18 @@ enum {
 
 _Static_assert((uint64_t)REGISTRY_IMAGES *IMAGE_TRAMPOLINES < 1u << ID_BITS, "ids do not fit");
 
+/* The names and lines of an image's functions. */
+struct names {
+    uint32_t offsets[IMAGE_TRAMPOLINES], lines[IMAGE_TRAMPOLINES];
+    uint32_t used;
+    char text[IMAGE_NAME_BYTES];
+};
+
 static struct registry {
     const struct detour_plan *detour;
     const char *directory; /* NULL once anonymous images have to do */
     struct image *images[REGISTRY_IMAGES];
+    struct names *names[REGISTRY_IMAGES];
     uint8_t image_count;
     uint8_t first; /* image of this process: the others are its parent's */
     enum registry_writer writers[REGISTRY_IMAGES]; /* whose functions are in an image */
@@ -62,7 +70,8 @@ uintptr_t registry_address(uint32_t id)
 
 const char *registry_name(uint32_t id)
 {
-    return image_name(registry.images[id / IMAGE_TRAMPOLINES], id % IMAGE_TRAMPOLINES);
+    const struct names *names = registry.names[id / IMAGE_TRAMPOLINES];
+    return names->text + names->offsets[id % IMAGE_TRAMPOLINES];
 }
 
 uint32_t registry_at(uintptr_t address)
@@ -125,6 +134,13 @@ static bool add_image(struct failure *why)
     struct image *image = make_image(why);
     if (image == NULL)
         return false;
+    struct names *names = mmap(NULL, sizeof *names, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (names == MAP_FAILED) {
+        image_discard(image);
+        return failure_set(why, FAILURE_MEMORY, errno, "names");
+    }
+    registry.names[registry.image_count] = names;
     registry.current[registry.writer] = registry.image_count;
     registry.writers[registry.image_count] = registry.writer;
     registry.images[registry.image_count++] = image;
@@ -225,11 +241,10 @@ static uint32_t id_of(uint32_t entry)
 
 static bool is_function(uint32_t id, const char *name, size_t length, uint32_t line)
 {
-    const struct image *image = registry.images[id / IMAGE_TRAMPOLINES];
-    const char *other = image_name(image, id % IMAGE_TRAMPOLINES);
+    const char *other = registry_name(id);
     return registry.writers[id / IMAGE_TRAMPOLINES] == registry.writer &&
-           image_line(image, id % IMAGE_TRAMPOLINES) == line && strncmp(other, name, length) == 0 &&
-           other[length] == '\0';
+           registry.names[id / IMAGE_TRAMPOLINES]->lines[id % IMAGE_TRAMPOLINES] == line &&
+           strncmp(other, name, length) == 0 && other[length] == '\0';
 }
 
 /* Where the function is, or is to be. */
@@ -248,8 +263,8 @@ static void enter_image(uint32_t number)
 {
     const struct image *image = registry.images[number];
     for (uint32_t trampoline = 0; trampoline < image_used(image); trampoline++) {
-        const char *name = image_name(image, trampoline);
-        uint32_t hash = hash_text(name, strlen(name), image_line(image, trampoline));
+        const char *name = registry_name(make_id(number, trampoline));
+        uint32_t hash = hash_text(name, strlen(name), registry.names[number]->lines[trampoline]);
         uint32_t i = hash;
         while (registry.table[i & (registry.capacity - 1)] != 0)
             i++;
@@ -277,19 +292,33 @@ static bool make_room(struct failure *why)
     return true;
 }
 
+static uint32_t append_function(uint8_t number, const char *name, size_t length, uint32_t line)
+{
+    struct names *names = registry.names[number];
+    uint32_t trampoline = image_used(registry.images[number]);
+    if (names->used + length + 1 > sizeof names->text ||
+        image_append(registry.images[number], name, length) != 0)
+        return REGISTRY_NONE;
+    names->offsets[trampoline] = names->used;
+    names->lines[trampoline] = line;
+    memcpy(names->text + names->used, name, length);
+    names->used += (uint32_t)length + 1;
+    return make_id(number, trampoline);
+}
+
 static uint32_t new_trampoline(const char *name, size_t length, uint32_t line)
 {
     struct failure why;
     uint8_t *current = &registry.current[registry.writer];
-    int32_t trampoline = image_add(registry.images[*current], name, length, line);
-    if (trampoline < 0) { /* full, or its file is gone */
+    uint32_t id = append_function(*current, name, length, line);
+    if (id == REGISTRY_NONE) { /* full, or its file is gone */
         if (!add_image(&why)) {
             report_failure("further functions have no names", &why);
             return REGISTRY_NONE;
         }
-        trampoline = image_add(registry.images[*current], name, length, line);
+        id = append_function(*current, name, length, line);
     }
-    return trampoline < 0 ? REGISTRY_NONE : make_id(*current, (uint32_t)trampoline);
+    return id;
 }
 
 static int write_jitdump(uint32_t id, const char *name, size_t length)
