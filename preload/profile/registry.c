@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arch.h"
@@ -14,6 +15,7 @@
 #include "jitdump/perf_map.h"
 #include "preload/process/report.h"
 #include "trampoline/base/hash.h"
+#include "trampoline/image_cleanup.h"
 
 /* perf looks nowhere else: Linux, tools/perf/util/dso.c for the map, jitdump.c for the dump. */
 #define FILES_DIRECTORY "/tmp"
@@ -49,6 +51,7 @@ static struct registry {
         current[REGISTRY_WRITERS]; /* the image that takes functions, NO_IMAGE in a new process */
     enum registry_writer writer;
     bool full;
+    bool cleaned;             /* old images have been looked for, here or in a parent */
     pthread_mutex_t map_lock; /* the program may write to the map without its interpreter's lock */
     struct perf_map map;
     bool keeps; /* lines of the parent go into a child's map */
@@ -226,7 +229,12 @@ bool registry_use(enum registry_writer writer, const struct detour_plan *detour,
         registry.directory = directory;
     registry.detour = detour;
     registry.writer = writer;
-    return begin(why);
+    if (!begin(why))
+        return false;
+    if (!registry.cleaned && directory == image_shared_directory)
+        image_cleanup(directory, time(NULL));
+    registry.cleaned = true;
+    return true;
 }
 
 static uint32_t entry_of(uint32_t hash, uint32_t id)
@@ -389,6 +397,7 @@ void registry_forked(void)
     if (registry.table != NULL)
         memset(registry.table, 0, registry.capacity * sizeof *registry.table);
     registry.used = 0;
+    registry.cleaned = true;
 }
 
 void registry_finish(void)

@@ -14,6 +14,7 @@
 #include "jitdump/perf_map.h"
 #include "preload/profile/registry.h"
 #include "support/plan.h"
+#include "trampoline/image_cleanup.h"
 
 int __real_perf_map_open(struct perf_map *map, const char *directory, pid_t pid);
 int __wrap_perf_map_open(struct perf_map *map, const char *directory, pid_t pid);
@@ -34,6 +35,14 @@ int __wrap_jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, 
     dumps_opened++;
     return strcmp(directory, "/tmp") == 0 ? __real_jitdump_open(dump, folder, pid, machine)
                                           : ENOENT;
+}
+
+static int cleanups;
+
+void __wrap_image_cleanup(const char *directory, int64_t now);
+void __wrap_image_cleanup(const char *directory, int64_t now)
+{
+    cleanups += directory == image_shared_directory && now > 0 ? 1 : 100;
 }
 
 static long evaluate(long a, long b, long c)
@@ -411,6 +420,44 @@ START_TEST(does_without_a_map)
 }
 END_TEST
 
+static void use_shared_directory(enum registry_writer writer)
+{
+    char pattern[100];
+    glob_t found;
+    struct failure why = {.what = ""};
+    child_check(registry_use(writer, plan_to(evaluate), image_shared_directory, &why), "%s",
+                why.what);
+    snprintf(pattern, sizeof pattern, "%s/pyperf-%d-*.so", image_shared_directory, (int)getpid());
+    child_check(glob(pattern, 0, NULL, &found) == 0, "%s", pattern);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        unlink(found.gl_pathv[i]);
+    globfree(&found);
+}
+
+static void clean_shared_directory(void)
+{
+    use_shared_directory(REGISTRY_MAP);
+    child_check(cleanups == 1, "%d", cleanups);
+    use_shared_directory(REGISTRY_JITDUMP);
+    child_check(cleanups == 1, "%d", cleanups);
+}
+
+static void clean_nothing_in_children(void)
+{
+    registry_forked();
+    use_shared_directory(REGISTRY_MAP);
+    child_check(cleanups == 0, "%d", cleanups);
+}
+
+START_TEST(cleans_the_shared_directory_once)
+{
+    assert_in_child(clean_shared_directory);
+    assert_in_child(clean_nothing_in_children);
+    use(REGISTRY_MAP); /* a directory that has been named, be it /tmp */
+    ck_assert_int_eq(cleanups, 0);
+}
+END_TEST
+
 /* What is left of a limited address space is the program's. */
 static void with_little_space(void)
 {
@@ -449,6 +496,7 @@ int main(void)
         says_once_when_all_is_full,
         does_without_an_image,
         does_without_a_map,
+        cleans_the_shared_directory_once,
         leaves_address_space,
     };
     return run_suite("registry", tests, LENGTH_OF(tests));

@@ -34,4 +34,4 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 	    -lpthread
 
 # These two go to /tmp, where perf looks for them; the test sends them elsewhere.
-$(O)/tests/test_registry: LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open
+$(O)/tests/test_registry: LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=image_cleanup
