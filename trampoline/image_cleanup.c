@@ -105,21 +105,22 @@ static bool may_go(int fd, int64_t now, const struct process_identity *own)
     return use == UNUSED || (use == UNKNOWN && is_old(&status, now, IMAGE_CLEANUP_LONG));
 }
 
-static void look_at(int directory, const char *name, int64_t now,
+/* Whether it was removed. */
+static bool look_at(int directory, const char *name, int64_t now,
                     const struct process_identity *own)
 {
     struct stat status;
     if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
         !is_old(&status, now, IMAGE_CLEANUP_DAY))
-        return;
+        return false;
     /* Without O_NOATIME this would be the read that keeps it for another day. */
     int fd = openat(directory, name,
                     O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOATIME);
     if (fd < 0)
-        return;
-    if (may_go(fd, now, own))
-        unlinkat(directory, name, 0);
+        return false;
+    bool removed = may_go(fd, now, own) && unlinkat(directory, name, 0) == 0;
     close(fd);
+    return removed;
 }
 
 static void look_through(DIR *directory, int64_t now)
@@ -133,8 +134,10 @@ static void look_through(DIR *directory, int64_t now)
     for (int i = 0; i < IMAGE_CLEANUP_ENTRIES && (entry = readdir(directory)) != NULL; i++)
         if (is_image_name(entry->d_name))
             take(&sample, entry->d_name);
-    for (uint32_t i = 0; i < sample.seen && i < IMAGE_CLEANUP_FILES; i++)
-        look_at(dirfd(directory), sample.names[i], now, &own);
+    uint32_t count = sample.seen < IMAGE_CLEANUP_FILES ? sample.seen : IMAGE_CLEANUP_FILES;
+    int removed = 0;
+    for (uint32_t i = 0; i < count && removed < IMAGE_CLEANUP_REMOVED; i++)
+        removed += look_at(dirfd(directory), sample.names[i], now, &own);
 }
 
 void image_cleanup(const char *directory, int64_t now)

@@ -26,8 +26,11 @@
 enum {
     IMAGE_CLEANUP_DAY = 24 * 60 * 60, /* seconds */
     IMAGE_CLEANUP_LONG = 10 * IMAGE_CLEANUP_DAY,
-    IMAGE_CLEANUP_ENTRIES = 1 << 16, /* of the directory, which are read at most */
-    IMAGE_CLEANUP_FILES = 512, /* images that are looked at: some of them, when there are more */
+    /* How much one look does at most: entries of the directory that are read, images that are looked
+     * at (some of them, when there are more), and images that are removed, some 0.1 ms each. */
+    IMAGE_CLEANUP_ENTRIES = 1 << 16,
+    IMAGE_CLEANUP_FILES = 512,
+    IMAGE_CLEANUP_REMOVED = 128,
 };
 
 /* Where images are made when the user has named no directory. Only there it is to be called: what is
