@@ -4,6 +4,9 @@
 #include "trampoline/image_file.h"
 
 #include <stdio.h>
+#include <unistd.h>
+
+static const char owner_magic[8] = "pyperf1";
 
 /* .dynsym, .dynstr and .hash are there because dlopen wants them, and hold nothing. */
 enum {
@@ -12,11 +15,15 @@ enum {
     DYNAMIC_STR = 0x140,
     NOTE_OFFSET = sizeof(Elf64_Ehdr) + 6 * sizeof(Elf64_Phdr),
     NOTE_SIZE = sizeof(Elf64_Nhdr) + 4 + IMAGE_BUILD_ID_SIZE,
+    OWNER_OFFSET = 0x1c0, /* which process has made the image: no note, elflint knows them all */
+    OWNER_SIZE = sizeof owner_magic + sizeof(struct process_identity),
     SHSTRTAB_OFFSET = IMAGE_SECTION_COUNT * sizeof(Elf64_Shdr),
 };
 
-_Static_assert((int)NOTE_OFFSET + (int)NOTE_SIZE <= (int)IMAGE_EH_FRAME_HDR_OFFSET,
+_Static_assert((int)NOTE_OFFSET + (int)NOTE_SIZE <= (int)OWNER_OFFSET, "head: note");
+_Static_assert((int)OWNER_OFFSET + (int)OWNER_SIZE <= (int)IMAGE_EH_FRAME_HDR_OFFSET,
                "head: headers");
+_Static_assert(sizeof(struct process_identity) == 40, "read by other versions, too");
 _Static_assert((int)IMAGE_EH_FRAME_OFFSET + (int)IMAGE_EH_FRAME_SIZE <= (int)IMAGE_PROLOGUE_OFFSET,
                "head: unwind data");
 _Static_assert((int)IMAGE_PROLOGUE_OFFSET + DETOUR_MAX_RELOCATED <= (int)IMAGE_CONSTANT,
@@ -25,12 +32,13 @@ _Static_assert((int)DYNAMIC_STR < (int)IMAGE_DYNAMIC_SIZE, "dynamic page");
 
 static void put_segments(Elf64_Phdr *segment)
 {
+    const Elf64_Xword page = (Elf64_Xword)sysconf(_SC_PAGESIZE);
     /* One executable segment from offset 0: see image.h. */
     *segment++ = (Elf64_Phdr){.p_type = PT_LOAD,
                               .p_flags = PF_R | PF_X,
                               .p_filesz = IMAGE_DYNAMIC_OFFSET,
                               .p_memsz = IMAGE_DYNAMIC_OFFSET,
-                              .p_align = 4096};
+                              .p_align = page};
     Elf64_Phdr data = {.p_type = PT_LOAD,
                        .p_flags = PF_R | PF_W,
                        .p_offset = IMAGE_DYNAMIC_OFFSET,
@@ -38,7 +46,7 @@ static void put_segments(Elf64_Phdr *segment)
                        .p_paddr = IMAGE_DYNAMIC_OFFSET,
                        .p_filesz = IMAGE_DYNAMIC_SIZE,
                        .p_memsz = IMAGE_DYNAMIC_SIZE,
-                       .p_align = 4096};
+                       .p_align = page};
     *segment++ = data;
     data.p_type = PT_DYNAMIC;
     data.p_filesz = data.p_memsz = DYNAMIC_HASH;
@@ -72,6 +80,21 @@ static void put_note(uint8_t *note, const uint8_t *build_id)
     memcpy(note + sizeof header + 4, build_id, IMAGE_BUILD_ID_SIZE);
 }
 
+static void put_owner(uint8_t *out, const struct process_identity *owner)
+{
+    memcpy(out, owner_magic, sizeof owner_magic);
+    memcpy(out + sizeof owner_magic, owner, sizeof *owner);
+}
+
+bool image_get_owner(const uint8_t *head, struct process_identity *owner)
+{
+    if (memcmp(head, ELFMAG, SELFMAG) != 0 ||
+        memcmp(head + OWNER_OFFSET, owner_magic, sizeof owner_magic) != 0)
+        return false;
+    memcpy(owner, head + OWNER_OFFSET + sizeof owner_magic, sizeof *owner);
+    return true;
+}
+
 size_t image_prologue_size(const struct detour_plan *detour)
 {
     return (detour_is_movable(detour) ? detour->length : 0) + ARCH_JUMP_SIZE;
@@ -88,7 +111,8 @@ static void put_prologue(uint8_t *head, const struct detour_plan *detour)
 }
 
 void image_put_head(uint8_t *head, const struct detour_plan *detour,
-                    const uint8_t build_id[IMAGE_BUILD_ID_SIZE])
+                    const uint8_t build_id[IMAGE_BUILD_ID_SIZE],
+                    const struct process_identity *owner)
 {
     Elf64_Ehdr header = {
         .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
@@ -96,7 +120,7 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
         .e_machine = ARCH_ELF_MACHINE,
         .e_version = EV_CURRENT,
         .e_phoff = sizeof(Elf64_Ehdr),
-        .e_shoff = IMAGE_TABLES_OFFSET,
+        .e_shoff = IMAGE_SECTIONS_OFFSET,
         .e_ehsize = sizeof(Elf64_Ehdr),
         .e_phentsize = sizeof(Elf64_Phdr),
         .e_phnum = 6,
@@ -107,6 +131,7 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
     memcpy(head, &header, sizeof header);
     put_segments((Elf64_Phdr *)(head + sizeof header));
     put_note(head + NOTE_OFFSET, build_id);
+    put_owner(head + OWNER_OFFSET, owner);
     image_put_unwind(head, detour, image_prologue_size(detour));
     put_prologue(head, detour);
 }
@@ -153,6 +178,8 @@ void image_put_sections(uint8_t *s)
     const int dynamic = IMAGE_DYNAMIC_OFFSET;
     put_section(s, &n, IMAGE_SECTION_NOTE, ".note.gnu.build-id",
                 SECTION(SHT_NOTE, SHF_ALLOC, NOTE_OFFSET, NOTE_SIZE, .sh_addralign = 4));
+    put_section(s, &n, IMAGE_SECTION_OWNER, ".pyperf.owner",
+                SECTION(SHT_PROGBITS, SHF_ALLOC, OWNER_OFFSET, OWNER_SIZE, .sh_addralign = 8));
     put_section(s, &n, IMAGE_SECTION_EH_FRAME_HDR, ".eh_frame_hdr",
                 SECTION(SHT_PROGBITS, SHF_ALLOC, IMAGE_EH_FRAME_HDR_OFFSET, IMAGE_EH_FRAME_HDR_SIZE,
                         .sh_addralign = 4));
@@ -186,7 +213,7 @@ void image_put_sections(uint8_t *s)
                 SECTION(SHT_STRTAB, 0, IMAGE_STRTAB_OFFSET, 1, .sh_addralign = 1));
     put_section(
         s, &n, IMAGE_SECTION_SHSTRTAB, ".shstrtab",
-        SECTION(SHT_STRTAB, 0, IMAGE_TABLES_OFFSET + SHSTRTAB_OFFSET, n + 10, .sh_addralign = 1));
+        SECTION(SHT_STRTAB, 0, IMAGE_SECTIONS_OFFSET + SHSTRTAB_OFFSET, n + 10, .sh_addralign = 1));
 }
 
 size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct detour_plan *detour)

@@ -8,9 +8,12 @@
 #include <elf.h>
 
 #include "arch.h"
+#include "trampoline/base/process_identity.h"
 #include "trampoline/image.h"
 
-#define IMAGE_PAGE_ALIGN(n) (((n) + 4095) & ~4095)
+/* Segments, and what is mapped beside them, stand at multiples of the largest page that any CPU we
+ * know of uses (arm64, 64 KiB). The holes in between cost nothing. */
+#define IMAGE_ALIGN(n) (((n) + 0xffff) & ~0xffff)
 
 enum {
     IMAGE_BUILD_ID_SIZE = 20, /* as long as the SHA-1 that linkers use */
@@ -21,21 +24,21 @@ enum {
 
     IMAGE_TEXT_OFFSET = IMAGE_HEAD_SIZE,
     IMAGE_TEXT_SIZE = IMAGE_TRAMPOLINES * ARCH_TRAMPOLINE_SIZE,
-    IMAGE_DYNAMIC_OFFSET = IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE,
+    IMAGE_DYNAMIC_OFFSET = IMAGE_ALIGN(IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE),
     IMAGE_DYNAMIC_SIZE = 4096,
-    IMAGE_TABLES_OFFSET = IMAGE_DYNAMIC_OFFSET + IMAGE_DYNAMIC_SIZE,
+    IMAGE_SECTIONS_OFFSET = IMAGE_DYNAMIC_OFFSET + IMAGE_DYNAMIC_SIZE,
     IMAGE_SECTIONS_SIZE = 4096, /* section headers and their names */
-    IMAGE_SYMTAB_OFFSET = IMAGE_TABLES_OFFSET + IMAGE_SECTIONS_SIZE,
+    IMAGE_SYMTAB_OFFSET = IMAGE_SECTIONS_OFFSET + IMAGE_SECTIONS_SIZE,
     IMAGE_FIRST_SYMBOL = 2, /* of trampoline 0; before it the null symbol and the detour's */
-    IMAGE_SYMTAB_SIZE =
-        IMAGE_PAGE_ALIGN((IMAGE_TRAMPOLINES + IMAGE_FIRST_SYMBOL) * (int)sizeof(Elf64_Sym)),
-    IMAGE_STRTAB_OFFSET = IMAGE_SYMTAB_OFFSET + IMAGE_SYMTAB_SIZE,
+    IMAGE_SYMTAB_SIZE = (IMAGE_TRAMPOLINES + IMAGE_FIRST_SYMBOL) * (int)sizeof(Elf64_Sym),
+    IMAGE_STRTAB_OFFSET = IMAGE_ALIGN(IMAGE_SYMTAB_OFFSET + IMAGE_SYMTAB_SIZE),
     IMAGE_FILE_SIZE = IMAGE_STRTAB_OFFSET + IMAGE_NAME_BYTES, /* at most */
 };
 
 enum image_section {
     IMAGE_SECTION_NULL,
     IMAGE_SECTION_NOTE,
+    IMAGE_SECTION_OWNER,
     IMAGE_SECTION_EH_FRAME_HDR,
     IMAGE_SECTION_EH_FRAME,
     IMAGE_SECTION_PROLOGUE,
@@ -51,11 +54,15 @@ enum image_section {
 };
 
 /* Fill the three parts that are there from the start; each buffer is zeroed and as large as its
- * part. image_put_head is given a random build id. */
+ * part. image_put_head is given a random build id, and all zeros for a process that is not known. */
 void image_put_head(uint8_t *head, const struct detour_plan *detour,
-                    const uint8_t build_id[IMAGE_BUILD_ID_SIZE]);
+                    const uint8_t build_id[IMAGE_BUILD_ID_SIZE],
+                    const struct process_identity *owner);
 void image_put_dynamic(uint8_t *dynamic);
 void image_put_sections(uint8_t *sections);
+
+/* Who made an image, out of its head; false when that is no image that says so. */
+bool image_get_owner(const uint8_t *head, struct process_identity *owner);
 
 /* Bytes of code at IMAGE_PROLOGUE_OFFSET. */
 size_t image_prologue_size(const struct detour_plan *detour);

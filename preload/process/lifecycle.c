@@ -23,6 +23,7 @@
 #include "trampoline/base/report.h"
 #include "trampoline/detour.h"
 #include "trampoline/hook.h"
+#include "trampoline/image_cleanup.h"
 #include "trampoline/near_memory.h"
 #include "trampoline/plan/elf_lookup.h"
 
@@ -182,7 +183,7 @@ static const char *image_directory(void)
 {
     const char *named = getenv("PYPERF_DIR");
     if (named == NULL || *named == '\0')
-        return "/tmp";
+        return image_shared_directory;
     /* The program may change its directory before a child needs an image of its own. */
     return realpath(named, session.directory) != NULL ? session.directory : named;
 }

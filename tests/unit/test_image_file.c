@@ -12,8 +12,6 @@
 
 #include "support/plan.h"
 
-#include "trampoline/image_file.h"
-
 static long evaluate(long a, long b, long c)
 {
     return a + b + c;
@@ -80,7 +78,7 @@ static void check_symbol(const GElf_Sym *symbol, GElf_Word strings, const char *
         ck_abort_msg("%s is not in its section", name);
 }
 
-/* Bytes of all names up to the n-th; before each stands one of its line. */
+/* Bytes of all names up to the n-th. */
 static size_t bytes_of_names(uint32_t n)
 {
     static uint32_t known;
@@ -90,7 +88,7 @@ static size_t bytes_of_names(uint32_t n)
         bytes = 1 + sizeof "pyperf_detour";
     }
     while (known < n)
-        bytes += 1 + strlen(name_of(known++)) + 1;
+        bytes += strlen(name_of(known++)) + 1;
     return bytes;
 }
 
@@ -214,7 +212,7 @@ START_TEST(sizes_are_exact_at_every_moment)
         for (uint32_t n = 0; n <= count; n++) {
             if (n < 100 || (n > 2700 && n < 2750) || n % 1024 < 2 || n % 1024 == 1023)
                 check_symbols(image_path(image), n < 3 ? 0 : n - 3, n, spacings[i], plan);
-            if (n < count && image_add(image, name_of(n), strlen(name_of(n)), 1) != (int32_t)n)
+            if (n < count && add(image, name_of(n)) != 0)
                 ck_abort_msg("no room for function %u", n);
         }
         check_symbols(image_path(image), 0, count, spacings[i], plan);
@@ -306,7 +304,7 @@ static uint32_t child_read(int fd)
     static Elf64_Sym symbols[IMAGE_TRAMPOLINES + IMAGE_FIRST_SYMBOL];
     static char names[IMAGE_NAME_BYTES];
     Elf64_Shdr headers[IMAGE_SECTION_COUNT];
-    ssize_t n = pread(fd, headers, sizeof headers, IMAGE_TABLES_OFFSET);
+    ssize_t n = pread(fd, headers, sizeof headers, IMAGE_SECTIONS_OFFSET);
     child_check(n == sizeof headers, "%zd", n);
     ssize_t symbol_bytes = (ssize_t)headers[IMAGE_SECTION_SYMTAB].sh_size;
     ssize_t name_bytes = (ssize_t)headers[IMAGE_SECTION_STRTAB].sh_size;
@@ -334,7 +332,7 @@ static void grow_and_die(int seen)
 {
     char byte;
     for (uint32_t i = 0; i < GROWN; i++) {
-        image_add(growing, name_of(i), strlen(name_of(i)), 1);
+        image_append(growing, name_of(i), strlen(name_of(i)));
         if (i == GROWN / 2 && read(seen, &byte, 1) != 1) /* the reader is there */
             _exit(1);
     }
