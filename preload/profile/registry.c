@@ -16,6 +16,7 @@
 #include "trampoline/base/id_table.h"
 #include "trampoline/base/report.h"
 #include "trampoline/image_cleanup.h"
+#include "trampoline/loader_lock.h"
 
 enum {
     NO_IMAGE = UINT8_MAX,
@@ -217,6 +218,7 @@ void registry_start(const char *directory, const struct detour_plan *detour)
 {
     registry.directory = directory;
     registry.detour = detour;
+    loader_lock_find();
 }
 
 bool registry_prepare(enum profile_mode mode, bool *made, struct failure *why)
