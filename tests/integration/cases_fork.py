@@ -88,6 +88,33 @@ def fork_stacks(bench):
 
 
 @case(CASES)
+def fork_while_walked(bench):
+    """The child has the loader's lock, which nobody will give back."""
+    done = bench.run_python(bench.program("forks_walked.py"), "20", "0")
+    hung, parent, pids = json.loads(done.out)
+    remember(bench, pids + [parent])
+    bench.equal("children that wait for ever", 0, hung)
+    names = [Map(bench.map_path(pid)).names for pid in pids]
+    named = sum(any(one.startswith("in_child:") for one in those) for those in names)
+    bench.equal("children whose function has a name", 20, named)
+
+
+@case(CASES, needs=("perf",))
+def fork_while_walked_stacks(bench):
+    program = bench.program("forks_walked.py")
+    done, data = perf.record(bench, [bench.python, program, "4", "0.5"])
+    hung, parent, pids = json.loads(done.out)
+    remember(bench, pids + [parent])
+    bench.equal("children that wait for ever", 0, hung)
+    own = [one for one in perf.script(bench, data) if one.pid in pids]
+    chain = ["%s:%s" % (name, program) for name in ("in_child", "main", "<module>")]
+    hot = [one for one in own if chain[0] in one.python]
+    good = [one for one in hot if one.python == chain]
+    enough = len(hot) >= 100 and len(good) >= 0.99 * len(hot)
+    bench.that("stacks", "99 % of 100 or more", enough, "complete " + perf.share(len(good), len(hot)))
+
+
+@case(CASES)
 def multiprocessing_fork(bench):
     program = bench.program("pool.py")
     done, plain = bench.run_python(program), bench.plain(program)
