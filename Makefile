@@ -19,8 +19,8 @@ SAN     ?=
 PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
 
 # The CPU that the compiler compiles for: the first word of a triplet such as x86_64-linux-gnu.
-ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-ifeq ($(wildcard trampoline/arch/$(ARCH)),)
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)) $(shell uname -m))
+ifeq ($(wildcard trampoline/arch/$(ARCH)/arch.mk),)
 $(error libpyperf: no code for this CPU: there is no folder trampoline/arch/$(ARCH))
 endif
 include trampoline/arch/$(ARCH)/arch.mk

@@ -67,7 +67,7 @@ static int reserve(struct perf_map *map, int fd, off_t end)
     if (map->window != NULL && end <= map->window_start + (off_t)map->window_size)
         return 0;
 
-    off_t start = map->length & ~(off_t)(PAGE - 1);
+    off_t start = map->length & ~(off_t)(sysconf(_SC_PAGESIZE) - 1);
     size_t size = end - start > WINDOW ? (size_t)(end - start) : WINDOW;
     char *window = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
     if (window == MAP_FAILED)

@@ -102,6 +102,14 @@ static void fill_trampolines(uint8_t *out, size_t offset, size_t length)
         arch_put_trampoline(out + i, IMAGE_TEXT_OFFSET + offset + i, IMAGE_PROLOGUE_OFFSET);
 }
 
+/* The unwind data of the trampolines that begin in a block of the text. */
+static int write_fdes(int fd, size_t offset)
+{
+    uint8_t fdes[IMAGE_FDES_MAX(IMAGE_BLOCK)] = {0};
+    size_t at, size = image_put_fdes(fdes, offset, IMAGE_BLOCK, &at);
+    return write_all(fd, fdes, size, (off_t)at);
+}
+
 /* Bytes of text up to the end of the next trampoline. */
 static size_t text_needed(const struct image *image)
 {
@@ -128,12 +136,16 @@ static int grow(struct image *image, int fd, size_t name_size)
             image->names_reserved += step;
     }
     if (error == 0 && text_needed(image) > image->text_reserved) {
-        uint8_t block[4096];
+        uint8_t block[IMAGE_BLOCK];
         for (size_t done = 0; error == 0 && done < GROW_TEXT; done += sizeof block) {
             fill_trampolines(block, image->text_reserved + done, sizeof block);
-            error = write_all(fd, block, sizeof block,
-                              IMAGE_TEXT_OFFSET + (off_t)(image->text_reserved + done));
+            error = write_fdes(fd, image->text_reserved + done);
+            if (error == 0)
+                error = write_all(fd, block, sizeof block,
+                                  IMAGE_TEXT_OFFSET + (off_t)(image->text_reserved + done));
         }
+        if (error == 0 && image->base != 0)
+            arch_synchronise(image->base + IMAGE_TEXT_OFFSET + image->text_reserved, GROW_TEXT);
         if (error == 0)
             image->text_reserved += GROW_TEXT;
     }
@@ -260,17 +272,16 @@ static uint8_t *map_tables(const struct image *image, int fd)
 /* Writes the parts that are there from the start, and maps the tables. */
 static int fill_file(struct image *image, int fd, const struct detour_plan *detour)
 {
-    uint8_t page[IMAGE_HEAD_SIZE] = {0};
+    uint8_t head[IMAGE_HEAD_SIZE] = {0}, dynamic[IMAGE_DYNAMIC_USED] = {0};
     uint8_t build_id[IMAGE_BUILD_ID_SIZE] = {0};
     new_build_id(build_id);
-    image_put_head(page, detour, build_id);
+    image_put_head(head, detour, build_id);
+    image_put_dynamic(dynamic);
     int error = reserve(fd, IMAGE_DYNAMIC_OFFSET, IMAGE_SYMTAB_OFFSET - IMAGE_DYNAMIC_OFFSET);
     if (error == 0)
-        error = write_all(fd, page, sizeof page, 0);
-    memset(page, 0, sizeof page);
-    image_put_dynamic(page);
+        error = write_all(fd, head, sizeof head, 0);
     if (error == 0)
-        error = write_all(fd, page, sizeof page, IMAGE_DYNAMIC_OFFSET);
+        error = write_all(fd, dynamic, sizeof dynamic, IMAGE_DYNAMIC_OFFSET);
     if (error == 0)
         error = grow(image, fd, GROW_NAMES / 2);
     if (error != 0)
@@ -359,6 +370,8 @@ static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
         return false;
     uint8_t build_id[IMAGE_BUILD_ID_SIZE] = {0};
     image_put_head(draft, detour, build_id);
+    size_t at;
+    image_put_fdes(draft + IMAGE_FDES_OFFSET, 0, IMAGE_TEXT_SIZE, &at);
     fill_trampolines(draft + IMAGE_TEXT_OFFSET, 0, IMAGE_TEXT_SIZE);
     bool filled = code_memory_map((uintptr_t)memory, draft, IMAGE_DYNAMIC_OFFSET);
     int error = errno;

@@ -15,13 +15,11 @@ enum {
     SHSTRTAB_OFFSET = IMAGE_SECTION_COUNT * sizeof(Elf64_Shdr),
 };
 
-_Static_assert((int)NOTE_OFFSET + (int)NOTE_SIZE <= (int)IMAGE_EH_FRAME_HDR_OFFSET,
-               "head: headers");
-_Static_assert((int)IMAGE_EH_FRAME_OFFSET + (int)IMAGE_EH_FRAME_SIZE <= (int)IMAGE_PROLOGUE_OFFSET,
-               "head: unwind data");
-_Static_assert((int)IMAGE_PROLOGUE_OFFSET + DETOUR_MAX_RELOCATED <= (int)IMAGE_CONSTANT,
+_Static_assert((int)NOTE_OFFSET + (int)NOTE_SIZE <= (int)IMAGE_PROLOGUE_OFFSET, "head: headers");
+_Static_assert((int)IMAGE_PROLOGUE_OFFSET + DETOUR_MAX_RELOCATED + ARCH_JUMP_SIZE <=
+                   (int)IMAGE_CONSTANT,
                "head: prologue");
-_Static_assert((int)DYNAMIC_STR < (int)IMAGE_DYNAMIC_SIZE, "dynamic page");
+_Static_assert((int)DYNAMIC_STR < (int)IMAGE_DYNAMIC_USED, "dynamic page");
 
 static void put_segments(Elf64_Phdr *segment)
 {
@@ -30,7 +28,7 @@ static void put_segments(Elf64_Phdr *segment)
                               .p_flags = PF_R | PF_X,
                               .p_filesz = IMAGE_DYNAMIC_OFFSET,
                               .p_memsz = IMAGE_DYNAMIC_OFFSET,
-                              .p_align = 4096};
+                              .p_align = ARCH_MAX_PAGE};
     Elf64_Phdr data = {.p_type = PT_LOAD,
                        .p_flags = PF_R | PF_W,
                        .p_offset = IMAGE_DYNAMIC_OFFSET,
@@ -38,7 +36,7 @@ static void put_segments(Elf64_Phdr *segment)
                        .p_paddr = IMAGE_DYNAMIC_OFFSET,
                        .p_filesz = IMAGE_DYNAMIC_SIZE,
                        .p_memsz = IMAGE_DYNAMIC_SIZE,
-                       .p_align = 4096};
+                       .p_align = ARCH_MAX_PAGE};
     *segment++ = data;
     data.p_type = PT_DYNAMIC;
     data.p_filesz = data.p_memsz = DYNAMIC_HASH;
@@ -80,7 +78,10 @@ size_t image_prologue_size(const struct detour_plan *detour)
 static void put_prologue(uint8_t *head, const struct detour_plan *detour)
 {
     size_t moved = image_prologue_size(detour) - ARCH_JUMP_SIZE;
-    uintptr_t next = moved > 0 ? detour->site + detour->length : detour->prologue;
+    uintptr_t next = detour->prologue;
+    if (moved > 0) /* both have the same bytes in front of the jump back */
+        next = detour->needs_direct_jump ? detour->prologue + ARCH_LANDING_PAD_SIZE + detour->length
+                                         : detour->site + detour->length;
     memcpy(head + IMAGE_PROLOGUE_OFFSET, detour->original, moved);
     arch_put_jump(head + IMAGE_PROLOGUE_OFFSET + moved, IMAGE_PROLOGUE_OFFSET + moved,
                   IMAGE_CONSTANT);
@@ -161,10 +162,10 @@ void image_put_sections(uint8_t *s)
                         .sh_addralign = 8));
     put_section(s, &n, IMAGE_SECTION_PROLOGUE, ".prologue",
                 SECTION(SHT_PROGBITS, code, IMAGE_PROLOGUE_OFFSET,
-                        IMAGE_HEAD_SIZE - IMAGE_PROLOGUE_OFFSET, .sh_addralign = 16));
-    put_section(
-        s, &n, IMAGE_SECTION_TEXT, ".text",
-        SECTION(SHT_PROGBITS, code, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE, .sh_addralign = 16));
+                        IMAGE_CONSTANT + 8 - IMAGE_PROLOGUE_OFFSET, .sh_addralign = 16));
+    put_section(s, &n, IMAGE_SECTION_TEXT, ".text",
+                SECTION(SHT_PROGBITS, code, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE,
+                        .sh_addralign = ARCH_TRAMPOLINE_SIZE));
     put_section(s, &n, IMAGE_SECTION_HASH, ".hash",
                 SECTION(SHT_HASH, SHF_ALLOC, dynamic + DYNAMIC_HASH, 16, .sh_addralign = 8,
                         .sh_link = IMAGE_SECTION_DYNSYM, .sh_entsize = 4));

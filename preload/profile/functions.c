@@ -8,12 +8,12 @@
 #include "trampoline/hook.h"
 
 enum {
-    /* Tags (hook.h): those of trampolines repeat after 32,767 generations of forks. */
+    /* Tags (hook.h): those of trampolines repeat after 57,343 generations of forks (x86-64). */
     TAG_ENCLOSED = 0x3059,
     TAG_QUALIFIED = 0x305a,
     TAG_NOBODY = 0x305b,
     TAG_FIRST_TRAMPOLINE = 0x4000,
-    GENERATIONS = 0x7fff,
+    GENERATIONS = (HOOK_TAGS - TAG_FIRST_TRAMPOLINE) / REGISTRY_WRITERS,
     TAG_END = TAG_FIRST_TRAMPOLINE + GENERATIONS * REGISTRY_WRITERS,
 };
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "jitdump/jitdump.h"
 #include "jitdump/perf_map.h"
 #include "preload/profile/registry.h"
@@ -117,7 +118,7 @@ START_TEST(found_by_address)
     ck_assert_uint_eq(registry_at(registry_address(first)), first);
     ck_assert_uint_eq(registry_at(registry_address(second)), second);
     ck_assert_uint_eq(registry_at(registry_address(second) + 13), second);
-    ck_assert_uint_eq(registry_at(registry_address(second) + 16), REGISTRY_NONE);
+    ck_assert_uint_eq(registry_at(registry_address(second) + ARCH_TRAMPOLINE_SIZE), REGISTRY_NONE);
     ck_assert_uint_eq(registry_at(registry_address(first) - 1), REGISTRY_NONE);
     ck_assert_uint_eq(registry_at((uintptr_t)evaluate), REGISTRY_NONE);
     ck_assert_uint_eq(registry_at(0), REGISTRY_NONE);

@@ -1,7 +1,7 @@
 # What the unit tests of single sources share, and the assembly that watches registers for them.
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
-supported := capstone_memory code_memory code_table plan_library detour_commit detour_place failure \
+supported := call_frame capstone_memory code_memory code_table plan_library detour_commit detour_place failure \
     hook image image_exceptions image_file image_hostile image_unwind jitdump layout names \
     near_memory perf_map perf_map_hostile registry report switches interned toggle
 supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
@@ -35,3 +35,18 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 
 # These two go to /tmp, where perf looks for them; the test sends them elsewhere.
 $(O)/tests/test_registry: LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open
+
+# An image as CPUs have it whose FDEs are for few trampolines each and whose pages may be large: this
+# CPU's code is right in that layout, too, which only has more of the same.
+other_layout := -DARCH_TRAMPOLINES_PER_FDE=16 -DARCH_UNWIND_COPIES=16 -DARCH_MAX_PAGE=65536
+other_layout_folder := $(O)/other-layout
+other_layout_tests  := $(addprefix $(other_layout_folder)/tests/test_,image image_exceptions \
+                       image_file image_unwind)
+
+.PHONY: check-unit-other-layout
+check-unit: check-unit-other-layout
+check-unit-other-layout:
+	$(Q)$(MAKE) --no-print-directory O=$(other_layout_folder) \
+	    CFLAGS='$(CFLAGS) $(other_layout)' $(other_layout_tests)
+	$(Q)failed=; for test in $(other_layout_tests); do $(unit_runner) $$test || failed=1; done; \
+	    [ -z "$$failed" ]
