@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,17 +22,6 @@
 #include "trampoline/base/page.h"
 #include "trampoline/code_memory.h"
 #include "trampoline/detour.h"
-
-/* Lets every core drop instructions it fetched before (membarrier(2), SYNC_CORE); the threads that
- * will run the new bytes got the interpreter's lock after us, but a lock does not serialise
- * instruction fetch. A kernel without it (before 4.16) leaves what x86 does by itself. */
-static void synchronise_cores(void)
-{
-    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) != 0) {
-        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
-        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
-    }
-}
 
 static bool write_through_proc(uintptr_t address, const uint8_t *expected, const uint8_t *bytes,
                                size_t length)
@@ -48,6 +38,21 @@ static bool is_single_threaded(void)
     /* A directory's link count is 2 and one for each directory in it: here, one for each thread. */
     struct stat status;
     return stat("/proc/self/task", &status) == 0 && status.st_nlink == 3;
+}
+
+/* Lets every core drop instructions it fetched before (membarrier(2), SYNC_CORE); the threads that
+ * will run the new bytes got the interpreter's lock after us, but a lock does not serialise
+ * instruction fetch. A kernel without it (before 4.16) leaves what x86 does by itself. Only where
+ * there are other threads: programs do not make this call by themselves, so that a strict seccomp
+ * filter kills whoever does. */
+static void synchronise_cores(void)
+{
+    if (__libc_single_threaded || is_single_threaded())
+        return;
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) != 0) {
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+    }
 }
 
 /* The last byte of the data of the object whose code is at `site`. */

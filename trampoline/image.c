@@ -449,3 +449,14 @@ void image_freeze(struct image *image)
     image->frozen = true;
     mprotect(image->tables, IMAGE_FILE_SIZE - IMAGE_TABLES_OFFSET, PROT_READ);
 }
+
+int image_append(struct image *image, const char *name, size_t length)
+{
+    return image_add(image, name, length, 1) < 0 ? ENOBUFS : 0;
+}
+
+void image_discard(struct image *image)
+{
+    unlink(image->path);
+    image->frozen = true;
+}

@@ -60,6 +60,8 @@ struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan 
  * the trampoline's number, or -1 when the image is full or its file can no longer grow; then another
  * image is needed. */
 int32_t image_add(struct image *image, const char *name, size_t length, uint32_t line);
+int image_append(struct image *image, const char *name, size_t length);
+void image_discard(struct image *image);
 
 /* How many trampolines have been given away: numbers 0 and up. */
 uint32_t image_used(const struct image *image);

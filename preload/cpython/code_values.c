@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "preload/cpython/code_table.h"
+#include "preload/cpython/code_tags.h"
 
 typedef void (*destructor)(python_object *object);
 
@@ -122,6 +123,9 @@ uint64_t code_values_get(const python_object *code)
 
 void code_values_set(python_object *code, uint64_t value)
 {
+    /* Else an interpreter that was made while profiling was off, where another tool has our place. */
+    if (!code_tag_is_ours(code_values_get(code)))
+        return;
     if (python.layout->code_extra != 0) {
         set_extra(code, value);
         return;

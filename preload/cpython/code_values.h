@@ -26,8 +26,8 @@ bool code_values_confirm(void);
 /* 0 where nothing was set; from 3.6 on it may be somebody else's. */
 uint64_t code_values_get(const python_object *code);
 
-/* In whatever interpreter is the current one. Where it cannot be done, nothing is known of the code
- * object afterwards; leaves no exception. */
+/* In whatever interpreter is the current one. Somebody else's value stays. Where it cannot be done,
+ * nothing is known of the code object afterwards; leaves no exception. May run finalizers. */
 void code_values_set(python_object *code, uint64_t value);
 
 /* The code object's value is that of a trampoline in force, and has just come the slow way. */

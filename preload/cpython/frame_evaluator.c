@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "preload/cpython/code_tags.h"
 #include "trampoline/hook.h"
 
 enum { SMALL_STACK = 1 << 20 }; /* bytes */
@@ -11,7 +12,6 @@ typedef python_object *(*evaluate_function)(void *thread_state, void *frame, int
 
 static evaluate_function plain_evaluator;
 static const struct hook *hook;
-static bool hooked; /* interpreters are to call the hook */
 
 /* The ends of the part of this thread's stack in which its own calls may be profiled, that is
  * hook_stack_floor, and of the part in which those of others may. The main thread's stack may grow
@@ -93,7 +93,7 @@ static python_object *run_inlined(void *thread_state, void *frame, int throwflag
     exchange(interpreter, (python_evaluator)hook->fast, none());
     python_object *result = plain_evaluator(thread_state, frame, throwflag);
     change_silence(-needs_silence);
-    if (hooked)
+    if (code_tag_is_on())
         adopt(interpreter);
     return result;
 }
@@ -161,7 +161,6 @@ static void exchange_all(python_evaluator from, python_evaluator to)
 void frame_evaluator_adopt_all(bool on)
 {
     python_evaluator ours = (python_evaluator)hook->fast;
-    hooked = on;
     if (!python.layout->inlines_calls)
         return;
     if (!on)

@@ -1,80 +1,91 @@
 #include "preload/cpython/interned.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "trampoline/base/hash.h"
+#include "trampoline/base/id_table.h"
 
-enum { POOL_SIZE = 64 << 10, FIRST_CAPACITY = 512 };
+/* A number counts steps of ALIGNMENT bytes through the blocks. The first step of the first block is
+ * used by nobody, since 0 is no number. */
+enum {
+    BLOCK_BITS = 16,
+    BLOCK_SIZE = 1 << BLOCK_BITS,
+    BLOCKS = 8191, /* 512 MiB */
+    ALIGNMENT = 4,
+};
+_Static_assert((uint64_t)BLOCKS *BLOCK_SIZE / ALIGNMENT <= ID_TABLE_LIMIT, "numbers do not fit");
 
-/* A hash table with linear probing, NULL in an empty place. Memory comes from mmap: the program's
- * heap is the program's. */
 static struct {
-    const char **table;
-    uint32_t capacity, used; /* capacity is a power of two or 0 */
-    char *pool;
-    size_t pool_used;
-} texts = {.pool_used = POOL_SIZE};
+    struct id_table table;
+    char *blocks[BLOCKS]; /* from mmap: the program's heap is the program's */
+    uint32_t block_count;
+    uint32_t end; /* of the last block's strings, in bytes */
+} strings = {.end = BLOCK_SIZE};
 
-static void *take_memory(size_t size)
+struct string {
+    const char *text;
+    size_t length;
+};
+
+const char *interned(uint32_t number)
 {
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
+    size_t at = (size_t)number * ALIGNMENT;
+    return strings.blocks[at >> BLOCK_BITS] + (at & (BLOCK_SIZE - 1));
 }
 
-static const char **place_of(const char **table, uint32_t capacity, const char *text, size_t length)
+static uint32_t hash_of(uint32_t number)
 {
-    for (uint32_t i = hash_text(text, length, 0);; i++) {
-        const char **place = &table[i & (capacity - 1)];
-        if (*place == NULL || (strncmp(*place, text, length) == 0 && (*place)[length] == '\0'))
-            return place;
-    }
+    const char *text = interned(number);
+    return hash_text(text, strlen(text));
 }
 
-/* Keeps a quarter of the table free. */
-static bool make_room(void)
+static bool is(uint32_t number, const void *key)
 {
-    if (texts.used < texts.capacity - texts.capacity / 4)
-        return true;
-    uint32_t capacity = texts.capacity == 0 ? FIRST_CAPACITY : texts.capacity * 2;
-    const char **table = take_memory(capacity * sizeof *table);
-    if (table == NULL)
+    const struct string *string = key;
+    const char *text = interned(number);
+    return strncmp(text, string->text, string->length) == 0 && text[string->length] == '\0';
+}
+
+static bool add_block(void)
+{
+    if (strings.block_count == BLOCKS)
         return false;
-    for (uint32_t i = 0; i < texts.capacity; i++)
-        if (texts.table[i] != NULL)
-            *place_of(table, capacity, texts.table[i], strlen(texts.table[i])) = texts.table[i];
-    if (texts.table != NULL)
-        munmap(texts.table, texts.capacity * sizeof *table);
-    texts.table = table;
-    texts.capacity = capacity;
+    char *block =
+        mmap(NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED)
+        return false;
+    strings.end = strings.block_count == 0 ? ALIGNMENT : 0;
+    strings.blocks[strings.block_count++] = block;
     return true;
 }
 
-static char *copy_of(const char *text, size_t length)
+/* 0 when there is no memory. */
+static uint32_t copy(const char *text, size_t length)
 {
-    if (texts.pool_used + length + 1 > POOL_SIZE) {
-        char *memory = take_memory(POOL_SIZE);
-        if (memory == NULL)
-            return NULL;
-        texts.pool = memory;
-        texts.pool_used = 0;
-    }
-    char *copy = memcpy(texts.pool + texts.pool_used, text, length);
-    copy[length] = '\0';
-    texts.pool_used += length + 1;
-    return copy;
+    while (strings.end + length + 1 > BLOCK_SIZE) /* the longest does not fit into the first */
+        if (!add_block())
+            return 0;
+    char *out = strings.blocks[strings.block_count - 1] + strings.end;
+    memcpy(out, text, length);
+    out[length] = '\0';
+    uint32_t number = ((strings.block_count - 1) * BLOCK_SIZE + strings.end) / ALIGNMENT;
+    strings.end += (uint32_t)(length + 1 + ALIGNMENT - 1) & ~(uint32_t)(ALIGNMENT - 1);
+    return number;
 }
 
-const char *intern(const char *text, size_t length)
+uint32_t intern(const char *text, size_t length)
 {
-    if (length >= POOL_SIZE || !make_room())
-        return NULL;
-    const char **place = place_of(texts.table, texts.capacity, text, length);
-    if (*place == NULL) {
-        *place = copy_of(text, length);
-        texts.used += *place != NULL;
-    }
-    return *place;
+    const struct string key = {text, length};
+    if (length >= BLOCK_SIZE || !id_table_reserve(&strings.table, hash_of))
+        return 0;
+    uint32_t hash = hash_text(text, length);
+    uint32_t *entry = id_table_find(&strings.table, hash, is, &key);
+    if (*entry != 0)
+        return id_table_number(*entry);
+    uint32_t number = copy(text, length);
+    if (number != 0)
+        id_table_fill(&strings.table, entry, hash, number);
+    return number;
 }

@@ -1,15 +1,22 @@
-/* interned.h - texts that stay for as long as the process lives, each of them once.
+/* interned.h - strings that stay for as long as the process lives, each of them once.
  *
- * What names begin with is kept here (functions.h). A program that compiles the same template on
- * each request keeps the same few texts however often it does. */
-#ifndef PYPERF_TEXTS_H
-#define PYPERF_TEXTS_H
+ * Names of functions and files are kept here, and the prefixes of qualified names (qualnames.h). A
+ * string is known by a number of 32 bits, so that equal strings are equal numbers. A program that
+ * compiles the same template on each request keeps the same few strings however often it does.
+ *
+ * Threads: used under the interpreter's lock, and from 3.12 on, where interpreters may have a lock
+ * each, under the profile's (profile.h). */
+#ifndef PYPERF_INTERNED_H
+#define PYPERF_INTERNED_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-/* A copy, NUL terminated, of `length` bytes that hold no NUL; the same one for the same text. NULL
- * when there is no memory, or the text is longer than 65,535 bytes. Under the interpreter's lock.
- */
-const char *intern(const char *text, size_t length);
+/* The number of a string of `length` bytes that hold no NUL; the same one for the same string. 0
+ * when there is no memory, the string is longer than 65,535 bytes, or there are 512 MiB already. */
+uint32_t intern(const char *text, size_t length);
+
+/* The string of a number that is not 0, NUL terminated. */
+const char *interned(uint32_t number);
 
 #endif

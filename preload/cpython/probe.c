@@ -1,37 +1,52 @@
 #include "preload/cpython/probe.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <linux/futex.h>
 #include <string.h>
-#include <sys/uio.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "preload/cpython/code_values.h"
 #include "preload/cpython/python.h"
 #include "trampoline/hook.h"
 
-/* Copies memory that may not be there. process_vm_readv answers EFAULT where a load would fault;
- * where a sandbox refuses it, the process's own memory file does the same. */
+/* Whether the kernel can read this word. FUTEX_WAIT reads it and compares it with a value before it
+ * waits, here for no time at all (futex(2)). A word that is not there is EFAULT.
+ *
+ * process_vm_readv would copy the memory itself, but programs do not call it by themselves, so that a
+ * strict seccomp filter kills who does. Every CPython calls futex. /proc/self/maps would be a hundred
+ * times as expensive, and out of date with the next object that is made. */
+static bool word_is_readable(uintptr_t word)
+{
+    struct timespec at_once = {0, 0};
+    if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, &at_once) == 0)
+        return true; /* woken by somebody */
+    return errno == EAGAIN || errno == ETIMEDOUT || errno == EINTR;
+}
+
+/* Copies memory that may not be there; at most a page. */
 static bool read_memory(const void *address, void *out, size_t length)
 {
-    struct iovec local = {out, length}, remote = {(void *)address, length};
-    ssize_t n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-    if (n < 0 && errno != EFAULT) {
-        int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-        if (fd >= 0) {
-            n = pread(fd, out, length, (off_t)(uintptr_t)address);
-            close(fd);
-        }
-    }
-    return n == (ssize_t)length;
+    enum { WORD = 4 };
+    uintptr_t first = (uintptr_t)address & -(uintptr_t)WORD;
+    uintptr_t last = ((uintptr_t)address + length - 1) & -(uintptr_t)WORD;
+    if (length == 0 || last < first || !word_is_readable(first) ||
+        (last != first && !word_is_readable(last)))
+        return false;
+    memcpy(out, address, length);
+    return true;
+}
+
+static bool read_pointer(const void *object, size_t offset, void *out)
+{
+    return read_memory((const char *)object + offset, out, sizeof(void *));
 }
 
 static bool has_type(const void *object, const void *type)
 {
     const void *found;
-    return read_memory((const char *)object + python.layout->head + OBJECT_TYPE, &found,
-                       sizeof found) &&
-           found == type;
+    return read_pointer(object, python.layout->head + OBJECT_TYPE, &found) && found == type;
 }
 
 /* Whether the field holds a string object that reads `expected`. */
@@ -42,7 +57,7 @@ static bool holds_string(const char *object, size_t offset, const char *expected
     uint8_t state = row->unicode_ascii_state;
     uint64_t length;
     char text[32];
-    return read_memory(object + offset, &string, sizeof string) &&
+    return read_pointer(object, offset, &string) &&
            has_type(string, row->python_2 ? python.PyString_Type : python.PyUnicode_Type) &&
            (row->python_2 ||
             read_memory(string + row->head + UNICODE_STATE, &state, sizeof state)) &&
@@ -61,8 +76,17 @@ static bool holds_int(const char *object, size_t offset, int32_t mask, int32_t e
     return read_memory(object + offset, &found, sizeof found) && (found & mask) == expected;
 }
 
+/* Whether the field holds a tuple without elements. `empty` is one that the interpreter has made: the
+ * API takes a pointer for a tuple's only when its type has been seen. */
+static bool holds_empty_tuple(const char *object, size_t offset, const python_object *empty)
+{
+    python_object *tuple;
+    return read_pointer(object, offset, &tuple) && has_type(tuple, python_type(empty)) &&
+           python.PyTuple_Size(tuple) == 0;
+}
+
 /* Which field of the code object is not where the row says; NULL when all are. */
-static const char *misplaced_field(const char *code)
+static const char *misplaced_field(const char *code, const python_object *empty_tuple)
 {
     const struct layout *row = python.layout;
     static const char file[] = "pyperf_file", name[] = "pyperf_name";
@@ -80,9 +104,9 @@ static const char *misplaced_field(const char *code)
         return NULL; /* what follows is for working it out */
     if (!holds_int(code, row->code_flags, ~CODE_FLAG_NOFREE, 0))
         return "co_flags";
-    if (python.PyTuple_Size(python_field(code, row->code_consts)) != 0)
+    if (!holds_empty_tuple(code, row->code_consts, empty_tuple))
         return "co_consts";
-    if (row->code_names != 0 && python.PyTuple_Size(python_field(code, row->code_names)) != 0)
+    if (row->code_names != 0 && !holds_empty_tuple(code, row->code_names, empty_tuple))
         return "co_names";
     return NULL;
 }
@@ -96,11 +120,9 @@ static bool function_is_in_place(python_object *code)
     const python_object *found = NULL;
     python_object *globals = python.PyDict_New();
     python_object *function = globals == NULL ? NULL : python.PyFunction_New(code, globals);
-    bool in_place =
-        function != NULL &&
-        read_memory((const char *)function + row->function_code, &found, sizeof found) &&
-        found == code &&
-        holds_string((const char *)function, row->function_qualname, "pyperf_name");
+    bool in_place = function != NULL && read_pointer(function, row->function_code, &found) &&
+                    found == code &&
+                    holds_string((const char *)function, row->function_qualname, "pyperf_name");
     if (globals != NULL)
         python.Py_DecRef(globals);
     if (in_place)
@@ -114,9 +136,8 @@ static bool type_is_in_place(void)
     const char *type = python.PyCode_Type + python.layout->head, *name;
     python_object *attributes = NULL;
     char text[sizeof "code"];
-    return read_memory(type + TYPE_NAME, &name, sizeof name) &&
-           read_memory(name, text, sizeof text) && memcmp(text, "code", sizeof text) == 0 &&
-           read_memory(type + TYPE_DICT, &attributes, sizeof attributes) &&
+    return read_pointer(type, TYPE_NAME, &name) && read_memory(name, text, sizeof text) &&
+           memcmp(text, "code", sizeof text) == 0 && read_pointer(type, TYPE_DICT, &attributes) &&
            has_type(attributes, python.PyDict_Type) &&
            python.PyDict_GetItemString(attributes, "co_name") != NULL && code_values_confirm();
 }
@@ -125,40 +146,51 @@ static bool type_is_in_place(void)
 static bool extra_is_in_place(python_object *code)
 {
     const uint64_t mark = HOOK_TAG(1) | 4712;
-    if (python_field(code, python.layout->code_extra) != NULL ||
+    const char *extra, *values;
+    int64_t size;
+    uint64_t found;
+    if (!read_pointer(code, python.layout->code_extra, &extra) || extra != NULL ||
         python._PyCode_SetExtra(code, python.extra_index, (void *)mark) != 0)
         return false;
-    const void *extra = python_field(code, python.layout->code_extra);
-    int64_t size;
-    const uint64_t *values;
-    if (!read_memory(extra, &size, sizeof size) || size <= python.extra_index || size > 255)
+    if (!read_pointer(code, python.layout->code_extra, &extra) ||
+        !read_memory(extra, &size, sizeof size) || size <= python.extra_index || size > 255)
         return false;
-    if (python.layout->extras_indirect &&
-        !read_memory((const char *)extra + sizeof size, &values, sizeof values))
+    values = extra + sizeof size;
+    if (python.layout->extras_indirect && !read_pointer(extra, sizeof size, &values))
         return false;
-    return code_values_get(code) == mark;
+    return read_memory(values + python.extra_index * (ssize_t)sizeof found, &found, sizeof found) &&
+           code_values_get(code) == mark;
+}
+
+/* NULL when all is where the row says. */
+static const char *misplaced(python_object *code, const python_object *empty_tuple)
+{
+    const struct layout *row = python.layout;
+    const char *field = misplaced_field((const char *)code, empty_tuple);
+    if (field == NULL && row->code_extra != 0 && !extra_is_in_place(code))
+        field = "co_extra";
+    if (field == NULL && row->python_2 && !type_is_in_place())
+        field = "tp_dealloc";
+    if (field == NULL && !function_is_in_place(code))
+        field = "func_code";
+    return field;
 }
 
 bool probe_layout(const void *frame, struct failure *why)
 {
     const python_object *frame_code;
-    if (!read_memory((const char *)frame + python.layout->frame_code, &frame_code,
-                     sizeof frame_code) ||
+    if (!read_pointer(frame, python.layout->frame_code, &frame_code) ||
         !has_type(python_untag(frame_code), python.PyCode_Type))
         return failure_set(why, FAILURE_LAYOUT, 0, "the frame's code object");
     python_object *code = python.PyCode_NewEmpty("pyperf_file", "pyperf_name", 4711);
-    if (code == NULL) {
+    python_object *empty_tuple = python.Py_BuildValue("()");
+    if (code == NULL || empty_tuple == NULL) {
         python.PyErr_Clear();
         return failure_set(why, FAILURE_MEMORY, 0, "code object");
     }
-    const char *field = misplaced_field((const char *)code);
-    if (field == NULL && python.layout->code_extra != 0 && !extra_is_in_place(code))
-        field = "co_extra";
-    if (field == NULL && python.layout->python_2 && !type_is_in_place())
-        field = "tp_dealloc";
-    if (field == NULL && !function_is_in_place(code))
-        field = "func_code";
+    const char *field = misplaced(code, empty_tuple);
     python.PyErr_Clear();
+    python.Py_DecRef(empty_tuple);
     if (field == NULL)
         python.Py_DecRef(code);
     /* else: leave it; who knows what it is */

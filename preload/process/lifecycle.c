@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +12,15 @@
 #include "preload/cpython/native_support.h"
 #include "preload/cpython/probe.h"
 #include "preload/cpython/python.h"
+#include "preload/cpython/qualnames.h"
 #include "preload/process/native_api.h"
 #include "preload/process/plan_library.h"
-#include "preload/process/report.h"
 #include "preload/process/switches.h"
 #include "preload/process/sys_functions.h"
 #include "preload/process/toggle.h"
-#include "preload/profile/functions.h"
 #include "preload/profile/profile.h"
+#include "trampoline/base/line.h"
+#include "trampoline/base/report.h"
 #include "trampoline/detour.h"
 #include "trampoline/hook.h"
 #include "trampoline/near_memory.h"
@@ -61,11 +61,12 @@ static void report_refusal(const struct failure *why)
  * a process that is off and about to exit shall not make. */
 static void interpreter_ended(void)
 {
-    bool wanted = profile_is_active() || switches_in_environment() || toggle_is_wanted() ||
-                  session.embedded || session.state == SESSION_WAITING;
+    struct failure why;
+    bool wanted = profile_mode() != PROFILE_OFF || switches_in_environment() ||
+                  toggle_is_wanted() || session.embedded || session.state == SESSION_WAITING;
     session.confirmed = false;
     toggle_interpreter_ended();
-    if (wanted && profile_restart())
+    if (wanted && profile_arm(&why))
         session.state = SESSION_WAITING;
 }
 
@@ -76,7 +77,7 @@ static bool confirm(const void *frame)
     code_values_begin();
     if (!probe_layout(frame, &why)) {
         session.state = SESSION_REFUSED;
-        profile_deactivate();
+        profile_switch(PROFILE_OFF, NULL);
         native_api_restore();
         report_refusal(&why);
         return false;
@@ -91,7 +92,7 @@ static bool confirm(const void *frame)
 static void stay_off(void)
 {
     if (!toggle_is_due())
-        profile_deactivate();
+        profile_switch(PROFILE_OFF, NULL);
 }
 
 /* The frames of an interpreter that is starting, until it has read its command line. */
@@ -102,7 +103,7 @@ static void decide(const void *frame)
         return;
     enum switches switches = switches_read(frame);
     if (switches == SWITCHES_UNDECIDED) {
-        functions_note(python_frame_code(frame));
+        qualnames_see(python_frame_code(frame));
         return;
     }
     int argc;
@@ -116,7 +117,7 @@ static void decide(const void *frame)
     }
     native_support_take();
     session.gives_back = true;
-    if (!profile_activate(switches == SWITCHES_MAP ? REGISTRY_MAP : REGISTRY_JITDUMP, &why)) {
+    if (!profile_switch(switches == SWITCHES_MAP ? PROFILE_MAP : PROFILE_JITDUMP, &why)) {
         stay_off();
         report_failure(NOT_PROFILING, &why);
     }
@@ -130,8 +131,8 @@ uintptr_t hook_resolve(void *frame)
     if (session.gives_back && native_support_give_back())
         session.gives_back = false;
     if (session.state == SESSION_DECIDED && toggle_is_due() && toggle_install(frame) &&
-        !profile_is_active())
-        profile_deactivate();
+        profile_mode() == PROFILE_OFF)
+        profile_switch(PROFILE_OFF, NULL);
     uintptr_t target = profile_frame(frame);
     errno = saved;
     return target;
@@ -198,16 +199,12 @@ static bool install(struct failure *why)
     if (hook == 0 ||
         !detour_place(&session.detour, session.page, targets, native_api_targets(targets), why))
         return false;
-    functions_start();
-    if (pthread_atfork(NULL, NULL, profile_forked) != 0)
-        return failure_set(why, FAILURE_MEMORY, 0, "pthread_atfork");
-    if (!native_api_replace(why))
+    if (!profile_start(&session.detour, image_directory(), why) || !native_api_replace(why))
         return false;
-    if (!detour_commit(&session.detour, why)) {
+    if (!profile_arm(why)) {
         native_api_restore();
         return false;
     }
-    profile_start(&session.detour, image_directory());
     session.state = SESSION_WAITING;
     return true;
 }
@@ -216,7 +213,7 @@ void lifecycle_start(void)
 {
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
-    report_remember_stderr();
+    line_remember_stderr();
     const struct layout *layout = python_layout(NULL);
     toggle_start(python_is_left_alone(), layout != NULL && layout->python_2);
     if (!python_is_left_alone() && !install(&why))
@@ -226,5 +223,5 @@ void lifecycle_start(void)
 
 void lifecycle_finish(void)
 {
-    registry_finish();
+    profile_finish();
 }

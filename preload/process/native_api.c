@@ -2,19 +2,19 @@
 
 #include <string.h>
 
+#include "preload/profile/outputs.h"
 #include "preload/profile/profile.h"
-#include "preload/profile/registry.h"
 
 /* 0; -1 when the file cannot be had. Of the third answer, -2 for a lock, there is no case. */
 static int map_state_init(void)
 {
-    return registry_map_open() == 0 ? 0 : -1;
+    return outputs_map_open() == 0 ? 0 : -1;
 }
 
 /* The size is an unsigned int to 3.14 and a size_t from 3.15 on; nobody's function is 4 GiB long. */
 static int write_map_entry(const void *address, unsigned size, const char *name)
 {
-    return registry_map_line((uintptr_t)address, size, name, strcspn(name, "\n")) == 0 ? 0 : -1;
+    return outputs_map_line((uintptr_t)address, size, name, strcspn(name, "\n")) == 0 ? 0 : -1;
 }
 
 /* The map stays open: no descriptor is kept for it. */
@@ -24,7 +24,7 @@ static void map_state_fini(void)
 
 static int copy_map_file(const char *parent)
 {
-    return registry_map_copy(parent) == 0 ? 0 : -1;
+    return outputs_map_copy(parent) == 0 ? 0 : -1;
 }
 
 static int compile_code(python_object *code)
@@ -35,7 +35,7 @@ static int compile_code(python_object *code)
 
 static int set_persist_after_fork(int enable)
 {
-    registry_keep_after_fork(enable != 0);
+    outputs_keep_after_fork(enable != 0);
     return enable;
 }
 

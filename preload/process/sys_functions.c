@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "preload/cpython/native_support.h"
-#include "preload/profile/functions.h"
+#include "preload/cpython/qualnames.h"
 #include "preload/profile/profile.h"
 
 static python_object *none(void)
@@ -41,6 +41,12 @@ static python_object *activate(python_object *self, python_object *backend)
     return result;
 }
 
+static python_object *raise_failure(const struct failure *why)
+{
+    return python.PyErr_Format(*python.PyExc_RuntimeError, "%s: %s", failure_message(why->code),
+                               why->what);
+}
+
 static python_object *activate_named(const char *text, size_t length)
 {
     if (strlen(text) != length)
@@ -51,10 +57,10 @@ static python_object *activate_named(const char *text, size_t length)
     bool jitdump = strcmp(text, "perf_jit") == 0;
     if (!jitdump && strcmp(text, "perf") != 0)
         return python.PyErr_Format(*python.PyExc_ValueError, "invalid backend: %s", text);
-    if (!functions_prepare())
+    if (!qualnames_prepare())
         return NULL;
     struct failure why = {.code = FAILURE_NONE};
-    if (!profile_activate(jitdump ? REGISTRY_JITDUMP : REGISTRY_MAP, &why))
+    if (!profile_switch(jitdump ? PROFILE_JITDUMP : PROFILE_MAP, &why))
         return python.PyErr_Format(*python.PyExc_RuntimeError, "%s: %s", failure_message(why.code),
                                    why.what);
     return none();
@@ -71,14 +77,16 @@ static python_object *activate_from_tuple(python_object *self, python_object *ar
 static python_object *deactivate(python_object *self, python_object *nothing)
 {
     (void)self, (void)nothing;
-    profile_deactivate();
+    struct failure why;
+    if (!profile_switch(PROFILE_OFF, &why))
+        return raise_failure(&why);
     return none();
 }
 
 static python_object *is_active(python_object *self, python_object *nothing)
 {
     (void)self, (void)nothing;
-    return python.PyBool_FromLong(profile_is_active());
+    return python.PyBool_FromLong(profile_mode() != PROFILE_OFF);
 }
 
 /* Names, signatures and docstrings are the interface that 3.12 documents. */

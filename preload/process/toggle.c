@@ -45,9 +45,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "preload/process/report.h"
-#include "preload/profile/functions.h"
+#include "preload/cpython/qualnames.h"
 #include "preload/profile/profile.h"
+#include "trampoline/base/report.h"
 
 #define NOT_USED "PYPERF_TOGGLE_SIGNAL is not used: "
 
@@ -128,10 +128,9 @@ static python_object *toggle(python_object *self, python_object *number_and_fram
     (void)self, (void)number_and_frame;
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
-    if (profile_is_active())
-        profile_deactivate();
-    else if (!profile_activate(REGISTRY_MAP, &why))
-        report_failure("not profiling", &why);
+    bool on = profile_mode() != PROFILE_OFF;
+    if (!profile_switch(on ? PROFILE_OFF : PROFILE_MAP, &why))
+        report_failure(on ? "still profiling" : "not profiling", &why);
     errno = saved;
     return python.Py_BuildValue("");
 }
@@ -170,7 +169,7 @@ static void install(python_object *modules)
         report(NOT_USED "the interpreter takes no handler, and signal %d ends it", signal_number);
     /* Now, because in the handler nothing may be imported: it may have interrupted an import.
      * Without it, names are less complete. */
-    else if (!functions_prepare())
+    else if (!qualnames_prepare())
         python.PyErr_Clear();
 }
 

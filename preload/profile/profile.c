@@ -1,30 +1,150 @@
 #include "preload/profile/profile.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "preload/cpython/code_tags.h"
+#include "preload/cpython/code_values.h"
 #include "preload/cpython/frame_evaluator.h"
-#include "preload/process/report.h"
-#include "preload/profile/functions.h"
-#include "trampoline/detour.h"
+#include "preload/cpython/qualnames.h"
+#include "preload/profile/outputs.h"
+#include "preload/profile/registry.h"
+#include "preload/profile/trampolines.h"
+#include "trampoline/base/report.h"
 
 static struct profile {
+    pthread_mutex_t lock;
+    enum profile_mode mode;
+    uint32_t generation; /* forks between the first process and this one */
+    /* A byte that is 1, and 0 in a child (MADV_WIPEONFORK, Linux 4.14): also in one that was made by
+     * the system call alone, where no handler has run. NULL where the kernel does not do that. */
+    volatile char *is_parent;
+    pid_t pid; /* what is compared there */
     const struct detour_plan *detour;
-    const char *directory;
     bool committed; /* the jump is in the text */
-    bool stuck;     /* and could once not be taken out */
-    bool active;
-    pthread_mutex_t lock; /* of images and files: interpreters may have a lock each */
+    bool stuck;     /* and could not be taken out, which has been said */
 } profile = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-void profile_start(const struct detour_plan *detour, const char *directory)
+/* This thread has the lock: a signal's handler that forks may have interrupted it. */
+static _Thread_local bool held __attribute__((tls_model("initial-exec")));
+
+/* And has taken it for a fork. */
+static _Thread_local bool held_over_fork __attribute__((tls_model("initial-exec")));
+
+static void publish(enum profile_mode mode)
 {
-    profile.detour = detour;
-    profile.directory = directory;
-    profile.committed = true;
+    uint32_t tag = CODE_TAG_OFF;
+    if (mode != PROFILE_OFF)
+        tag = CODE_TAG_TRAMPOLINES + profile.generation % CODE_TAG_GENERATIONS * CODE_TAG_MODES +
+              (mode - PROFILE_MAP);
+    __atomic_store_n(&profile.mode, mode, __ATOMIC_RELAXED);
+    __atomic_store_n(&hook_state.tag, HOOK_TAG(tag), __ATOMIC_RELEASE);
 }
 
-/* Puts the jump into the text. */
+static bool is_new_process(void)
+{
+    return profile.is_parent != NULL ? *profile.is_parent == 0 : profile.pid != getpid();
+}
+
+/* In a process that has one thread. */
+static void start_child(void)
+{
+    profile.pid = getpid();
+    if (profile.is_parent != NULL)
+        *profile.is_parent = 1;
+    profile.generation++;
+    publish(profile.mode);
+    pthread_mutex_init(&profile.lock, NULL); /* another thread may have held it */
+    held = held_over_fork = false;
+    frame_evaluator_is_alone();
+    registry_forked();
+    outputs_forked();
+}
+
+/* Waits `patience` nanoseconds at most: whoever has the lock may be making an image, and so wait for
+ * the loader's lock, which a thread that wants this one may hold. */
+static bool lock(long patience)
+{
+    struct timespec end;
+    if (is_new_process()) /* made by the system call alone: no handler has run */
+        start_child();
+    if (held)
+        return false;
+    if (pthread_mutex_trylock(&profile.lock) != 0) {
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        end.tv_nsec += patience;
+        end.tv_sec += end.tv_nsec / 1000000000;
+        end.tv_nsec %= 1000000000;
+        if (pthread_mutex_clocklock(&profile.lock, CLOCK_MONOTONIC, &end) != 0)
+            return false;
+    }
+    held = true;
+    return true;
+}
+
+static void unlock(void)
+{
+    held = false;
+    pthread_mutex_unlock(&profile.lock);
+}
+
+enum {
+    FOR_A_FRAME = 2000000, /* then it runs without a name, this once */
+    FOR_A_SWITCH = 500000000,
+};
+
+/* So that no other thread is at work on what the child gets a copy of. The fork goes on without the
+ * lock, too: each step of the registry leaves it whole. */
+static void before_fork(void)
+{
+    held_over_fork = lock(FOR_A_FRAME);
+    outputs_before_fork();
+}
+
+static void after_fork(void)
+{
+    outputs_after_fork();
+    if (held_over_fork)
+        unlock();
+    held_over_fork = false;
+}
+
+static void in_child(void)
+{
+    int saved = errno;
+    start_child();
+    errno = saved;
+}
+
+static void watch_for_forks(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *byte = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    profile.pid = getpid();
+    if (byte == MAP_FAILED)
+        return;
+    *byte = 1;
+    if (madvise(byte, page, MADV_WIPEONFORK) == 0)
+        profile.is_parent = byte;
+    else
+        munmap(byte, page);
+}
+
+bool profile_start(const struct detour_plan *detour, const char *directory, struct failure *why)
+{
+    profile.detour = detour;
+    watch_for_forks();
+    registry_start(directory, detour);
+    publish(PROFILE_OFF);
+    if (pthread_atfork(before_fork, after_fork, in_child) != 0)
+        return failure_set(why, FAILURE_MEMORY, 0, "pthread_atfork");
+    return true;
+}
+
 static bool commit(struct failure *why)
 {
     if (!profile.committed && detour_commit(profile.detour, why))
@@ -32,97 +152,116 @@ static bool commit(struct failure *why)
     return profile.committed;
 }
 
-bool profile_restart(void)
+/* Takes no lock: the interpreter that is about to start is the only one. */
+bool profile_arm(struct failure *why)
 {
-    struct failure why;
-    profile.active = false;
-    if (!commit(&why))
+    publish(PROFILE_OFF);
+    if (!commit(why))
         return false;
-    functions_start();
+    qualnames_start();
     frame_evaluator_is_alone();
     return true;
 }
 
-bool profile_is_active(void)
+enum profile_mode profile_mode(void)
 {
-    return profile.active;
+    return __atomic_load_n(&profile.mode, __ATOMIC_RELAXED);
 }
 
-bool profile_activate(enum registry_writer writer, struct failure *why)
+static bool switch_on(enum profile_mode mode, struct failure *why)
 {
-    if (!registry_use(writer, profile.detour, profile.directory, why))
+    bool made;
+    if (!registry_prepare(mode, &made, why))
         return false;
-    /* Without the jump this interpreter is profiled, and others are not. */
-    if (frame_evaluator_may_be_patched() && !commit(why))
+    /* While there are others, without the jump this interpreter is profiled, and they are not. */
+    if (frame_evaluator_may_be_patched() && !commit(why)) {
+        if (made)
+            registry_discard(mode);
         return false;
-    functions_use(writer, true);
-    profile.active = true;
-    frame_evaluator_adopt_all(true);
+    }
+    outputs_update(mode); /* what fails here is said, and no reason not to profile */
+    publish(mode);
     return true;
 }
 
-void profile_deactivate(void)
+static void switch_off(void)
 {
     struct failure why;
-    profile.active = false;
-    functions_use(REGISTRY_MAP, false);
-    frame_evaluator_adopt_all(false);
+    if (profile.mode != PROFILE_OFF)
+        qualnames_missed();
+    publish(PROFILE_OFF);
     if (!profile.committed || !frame_evaluator_may_be_patched())
         return;
-    /* Where the jump cannot be taken out, the hook finds nobody's tag and passes frames on. */
     if (detour_revert(profile.detour, &why)) {
         profile.committed = false;
     } else if (!profile.stuck) {
         profile.stuck = true;
-        report_failure("the hook stays in place", &why);
+        report_failure("the jump to the hook stays in place, and calls cost a little", &why);
     }
 }
 
-/* Whether this thread is at work on images and files: what that calls may run a finalizer. */
-static _Thread_local bool busy __attribute__((tls_model("initial-exec")));
-
-/* Who finds the lock taken is another interpreter, which must not be waited for without an end: it
- * may wait for the lock of ours. Or it is a finalizer, run by what we have called. Then, this once,
- * the frame has no name. */
-static bool lock(void)
+bool profile_switch(enum profile_mode mode, struct failure *why)
 {
-    enum { PATIENCE = 2000000 }; /* nanoseconds; a new function takes some 600 */
-    if (busy)
-        return false;
-    busy = pthread_mutex_trylock(&profile.lock) == 0;
-    if (!busy && python.layout->has_native_support) {
-        struct timespec end;
-        clock_gettime(CLOCK_MONOTONIC, &end);
-        end.tv_nsec += PATIENCE;
-        end.tv_sec += end.tv_nsec / 1000000000;
-        end.tv_nsec %= 1000000000;
-        busy = pthread_mutex_clocklock(&profile.lock, CLOCK_MONOTONIC, &end) == 0;
+    bool done = true;
+    if (!lock(FOR_A_SWITCH))
+        return failure_set(why, FAILURE_BUSY, 0, "another interpreter is being profiled");
+    if (mode == PROFILE_OFF)
+        switch_off();
+    else
+        done = switch_on(mode, why);
+    unlock();
+    if (done)
+        frame_evaluator_adopt_all(mode != PROFILE_OFF);
+    return done;
+}
+
+static void give_trampoline(python_object *code, uint64_t value, uintptr_t *address)
+{
+    uint64_t tag = 0;
+    uintptr_t found = 0;
+    qualnames_scan(code);
+    if (value == 0)
+        value = code_values_get(code);
+    if (lock(FOR_A_FRAME)) {
+        tag = hook_state.tag;
+        if (profile.mode != PROFILE_OFF)
+            found = trampolines_find(profile.mode, code, value);
+        unlock();
     }
-    return busy;
+    if (found == 0)
+        return;
+    if (found != UINTPTR_MAX)
+        *address = found;
+    code_values_set(code, tag | *address);
+    code_values_show(code, tag | *address);
+    if (found != UINTPTR_MAX && python.layout->code_qualname == 0) {
+        const char *qualname = trampolines_qualname(found);
+        qualnames_note(code, qualname, strlen(qualname));
+    }
 }
 
-static void unlock(void)
-{
-    busy = false;
-    pthread_mutex_unlock(&profile.lock);
-}
-
+/* The code object's trampoline, or the evaluator itself. */
 static uintptr_t trampoline(python_object *code)
 {
-    uintptr_t plain = profile.detour->prologue;
-    if (!lock())
-        return plain;
-    uintptr_t address = functions_trampoline(code, plain);
-    unlock();
+    uintptr_t address = profile.detour->prologue;
+    uint64_t value = code_values_get(code);
+    if (HOOK_TAG(HOOK_TAG_OF(value)) == hook_state.tag) {
+        code_values_show(code, value);
+        return HOOK_ADDRESS(value); /* came the slow way for another reason */
+    }
+    python_object *type, *raised, *trace;
+    python.PyErr_Fetch(&type, &raised, &trace); /* a generator may be thrown into */
+    give_trampoline(code, value, &address);
+    python.PyErr_Restore(type, raised, trace);
     return address;
 }
 
 uintptr_t profile_frame(const void *frame)
 {
-    uintptr_t plain = profile.detour->prologue;
-    if (!profile.active) {
+    /* A switch that happens now in another interpreter concerns this one's next frames. */
+    if (profile_mode() == PROFILE_OFF) {
         frame_evaluator_leave();
-        return plain;
+        return profile.detour->prologue;
     }
     uintptr_t elsewhere = frame_evaluator_adopt();
     return elsewhere != 0 ? elsewhere : trampoline(python_frame_code(frame));
@@ -130,15 +269,11 @@ uintptr_t profile_frame(const void *frame)
 
 void profile_code(python_object *code)
 {
-    if (profile.active)
+    if (profile_mode() != PROFILE_OFF)
         trampoline(code);
 }
 
-void profile_forked(void)
+void profile_finish(void)
 {
-    pthread_mutex_init(&profile.lock, NULL); /* another thread may have held it */
-    busy = false;
-    functions_forked();
-    frame_evaluator_is_alone();
-    registry_forked();
+    outputs_finish();
 }

@@ -1,13 +1,18 @@
 /* profile.h - profiling switched on and off, at start or by the program through the sys functions.
  *
- *             entry of the evaluator   interpreters (PEP 523)   trampoline tag
+ *             entry of the evaluator   interpreters (PEP 523)   tag in force (code_tags.h)
  *   off       as it was                call nobody of ours      nobody's
- *   on        jump to the hook         call the hook            that of the writer
+ *   on        jump to the hook         call the hook            that of the mode and this process
  *
- * Off means off: the program runs its own code alone. Images, files and what is noted in code
- * objects stay, so that on again costs nothing but two writes to the text. All of this happens
- * under the interpreter's lock, and no thread that has not got the lock is at the evaluator's
- * entry. */
+ * This module owns the mode: off, map or jitdump. Whoever needs to know it asks here, or, on the way
+ * of a frame, looks at the tag in force, by which it is published. A switch happens as a whole or
+ * leaves everything as it was. Off means off: the program runs its own code alone; images, files and
+ * what is noted in code objects stay, so that on again costs nothing but a write to the text.
+ *
+ * One lock guards the mode and all that belongs to it: registry, images, outputs. The interpreter's
+ * own lock would do where there is one; from 3.12 on interpreters may have a lock each (PEP 684).
+ * Under it no Python code is run and no other interpreter's lock is waited for, so it is held for
+ * microseconds, and longer only when an image is made. It is held over a fork. */
 #ifndef PYPERF_PROFILE_H
 #define PYPERF_PROFILE_H
 
@@ -15,31 +20,32 @@
 #include <stdint.h>
 
 #include "preload/cpython/python.h"
-#include "preload/profile/registry.h"
+#include "preload/profile/mode.h"
+#include "trampoline/detour.h"
 
-/* Everything that is known when the detour has been committed; kept. The profile is off then, with
- * the jump in place, for the first frames. */
-void profile_start(const struct detour_plan *detour, const char *directory);
+/* Once, before the detour is committed: off, in which every frame asks profile_frame. `detour` and
+ * `directory`, an absolute path for images, are kept. False with `why` when the handlers for fork
+ * cannot be had. */
+bool profile_start(const struct detour_plan *detour, const char *directory, struct failure *why);
 
-/* The interpreter has ended. Off, with the jump in place, as profile_start leaves it: for the first
- * frames of the next one. False when the jump cannot be had; there is no profile then. */
-bool profile_restart(void);
+/* Writes the jump into the text, for the first frames of an interpreter. False with `why` when it
+ * cannot be had; nothing is profiled then. */
+bool profile_arm(struct failure *why);
 
-/* On with this writer, or another writer when it is on. False with `why`: it is then as it was. */
-bool profile_activate(enum registry_writer writer, struct failure *why);
+/* Off or on. False with `why`: everything is as it was. Off cannot fail: where the jump cannot be
+ * taken out of the text, the hook passes all frames on, and one line says so. */
+bool profile_switch(enum profile_mode mode, struct failure *why);
 
-/* Off; when it is off already, nothing. */
-void profile_deactivate(void);
+/* Any thread. */
+enum profile_mode profile_mode(void);
 
-bool profile_is_active(void);
-
-/* The address at which a frame is to run. */
+/* The address at which a frame is to run. Under its interpreter's lock. Keeps the exception. */
 uintptr_t profile_frame(const void *frame);
 
-/* Gives a code object its trampoline before its first frame, while the profile is on. */
+/* Gives a code object its trampoline before its first frame, while profiling is on. */
 void profile_code(python_object *code);
 
-/* In the handler of pthread_atfork, in the child. */
-void profile_forked(void);
+/* At exit. */
+void profile_finish(void);
 
 #endif

@@ -2,81 +2,140 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arch.h"
-#include "jitdump/jitdump.h"
-#include "jitdump/perf_map.h"
-#include "preload/process/report.h"
+#include "preload/cpython/interned.h"
+#include "preload/cpython/names.h"
 #include "trampoline/base/hash.h"
-
-/* perf looks nowhere else: Linux, tools/perf/util/dso.c for the map, jitdump.c for the dump. */
-#define FILES_DIRECTORY "/tmp"
+#include "trampoline/base/id_table.h"
+#include "trampoline/base/report.h"
 
 enum {
-    FIRST_CAPACITY = 4096,
-    /* An entry of the table: an id, plus one, and above it some bits of the hash, which tell most
-     * functions apart without a look at their names. */
-    ID_BITS = 23,
     NO_IMAGE = UINT8_MAX,
     JITDUMP_SPACING = 16,   /* trampolines: 256 bytes; code, salt and unwind data are below 200 */
     SPACE_LEFT = 128 << 20, /* bytes */
 };
 
-_Static_assert((uint64_t)REGISTRY_IMAGES *IMAGE_TRAMPOLINES < 1u << ID_BITS, "ids do not fit");
+_Static_assert((uint64_t)REGISTRY_IMAGES *IMAGE_TRAMPOLINES <= ID_TABLE_LIMIT, "ids do not fit");
+
+/* Something that could not be had. It is tried again, but not for each new function. */
+struct outage {
+    bool now;
+    time_t since; /* seconds, CLOCK_MONOTONIC */
+};
 
 static struct registry {
+    const char *directory;
     const struct detour_plan *detour;
-    const char *directory; /* NULL once anonymous images have to do */
-    struct image *images[REGISTRY_IMAGES];
+    struct image_entry {
+        struct image *image;
+        struct registry_function *functions;
+        enum profile_mode mode;
+    } images[REGISTRY_IMAGES];
     uint8_t image_count;
-    uint8_t first; /* image of this process: the others are its parent's */
-    enum registry_writer writers[REGISTRY_IMAGES]; /* whose functions are in an image */
-    uint8_t
-        current[REGISTRY_WRITERS]; /* the image that takes functions, NO_IMAGE in a new process */
-    enum registry_writer writer;
-    bool full;
-    pthread_mutex_t map_lock; /* the program may write to the map without its interpreter's lock */
-    struct perf_map map;
-    bool keeps; /* lines of the parent go into a child's map */
-    char parent_map[sizeof((struct perf_map *)NULL)->path]; /* what they are to be read from */
-    struct jitdump dump;
-    uint32_t *table;         /* linear probing; an empty place is 0 */
-    uint32_t capacity, used; /* capacity is a power of two or 0 */
-} registry = {.current = {NO_IMAGE, NO_IMAGE}, .map_lock = PTHREAD_MUTEX_INITIALIZER};
+    uint8_t first;                  /* image of this process: the others are its parent's */
+    uint8_t current[PROFILE_MODES]; /* the image that takes functions, or NO_IMAGE */
+    struct id_table table;
+    struct outage functions; /* new ones get no trampoline */
+    struct failure cause;
+    struct outage files; /* images are anonymous */
+} registry = {.current = {NO_IMAGE, NO_IMAGE, NO_IMAGE}};
 
-static uint32_t make_id(uint32_t image, uint32_t trampoline)
+static uint32_t make_id(uint32_t image, uint32_t number)
 {
-    return image * IMAGE_TRAMPOLINES + trampoline;
+    return image * IMAGE_TRAMPOLINES + number;
+}
+
+static const struct image_entry *entry_of(uint32_t id)
+{
+    return &registry.images[id / IMAGE_TRAMPOLINES];
 }
 
 uintptr_t registry_address(uint32_t id)
 {
-    return image_trampoline(registry.images[id / IMAGE_TRAMPOLINES], id % IMAGE_TRAMPOLINES);
+    return image_trampoline(entry_of(id)->image, id % IMAGE_TRAMPOLINES);
 }
 
-const char *registry_name(uint32_t id)
+const struct registry_function *registry_function(uint32_t id)
 {
-    return image_name(registry.images[id / IMAGE_TRAMPOLINES], id % IMAGE_TRAMPOLINES);
+    return &entry_of(id)->functions[id % IMAGE_TRAMPOLINES];
 }
 
 uint32_t registry_at(uintptr_t address)
 {
     for (uint32_t i = 0; i < registry.image_count; i++) {
-        int32_t trampoline = image_trampoline_at(registry.images[i], address);
-        if (trampoline >= 0)
-            return make_id(i, (uint32_t)trampoline);
+        int32_t number = image_trampoline_at(registry.images[i].image, address);
+        if (number >= 0)
+            return make_id(i, (uint32_t)number);
     }
     return REGISTRY_NONE;
 }
 
-/* An image takes some 18 MiB of address space. Where that is limited it is the program's: what is
- * left for it must be a multiple of that. */
+uint32_t registry_next(enum profile_mode mode, uint32_t id)
+{
+    uint32_t image = id == REGISTRY_NONE ? registry.first : id / IMAGE_TRAMPOLINES;
+    uint32_t number = id == REGISTRY_NONE ? 0 : id % IMAGE_TRAMPOLINES + 1;
+    for (; image < registry.image_count; image++, number = 0)
+        if (registry.images[image].mode == mode &&
+            number < image_used(registry.images[image].image))
+            return make_id(image, number);
+    return REGISTRY_NONE;
+}
+
+/* The last name that was put together: a new function's is asked for by its image and its map. */
+static struct {
+    struct registry_function of;
+    struct name name;
+} last;
+
+static const struct name *name_of(const struct registry_function *function)
+{
+    if (last.of.qualname == function->qualname && last.of.file == function->file)
+        return &last.name;
+    const char *qualname = interned(function->qualname), *file = interned(function->file);
+    last.of = *function;
+    name_clear(&last.name);
+    name_put_bytes(&last.name, "py::", 4);
+    name_put_bytes(&last.name, qualname, strlen(qualname));
+    name_put_bytes(&last.name, ":", 1);
+    name_put_bytes(&last.name, file, strlen(file));
+    return &last.name;
+}
+
+const struct name *registry_name(uint32_t id)
+{
+    return name_of(registry_function(id));
+}
+
+static time_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return time.tv_sec;
+}
+
+/* Whether it was tried within the last second. */
+static bool is_recent(const struct outage *outage)
+{
+    return outage->now && now() - outage->since <= 1;
+}
+
+/* Returns whether it is a new one. */
+static bool begin_outage(struct outage *outage)
+{
+    bool is_new = !outage->now;
+    *outage = (struct outage){true, now()};
+    return is_new;
+}
+
+/* Where addresses are limited they are the program's: what is left for it must be a multiple of what
+ * an image takes. */
 static bool leaves_space(struct failure *why)
 {
     struct rlimit limit;
@@ -96,273 +155,204 @@ static bool leaves_space(struct failure *why)
                        "less than %d MiB of address space are left (ulimit)", SPACE_LEFT >> 20);
 }
 
-/* With a file, or without where that cannot be had. */
-static struct image *make_image(struct failure *why)
+static uint32_t spacing_of(enum profile_mode mode)
 {
-    uint32_t spacing = registry.writer == REGISTRY_JITDUMP ? JITDUMP_SPACING : 1;
-    struct failure lost = {.code = FAILURE_NONE};
-    struct image *image = NULL;
-    if (registry.directory != NULL)
-        image = image_create(registry.directory, spacing, registry.detour, &lost);
-    if (image == NULL)
-        image = image_create_anonymous(spacing, registry.detour, why);
-    if (image != NULL && lost.code != FAILURE_NONE) {
-        registry.directory = NULL;
+    return mode == PROFILE_JITDUMP ? JITDUMP_SPACING : 1;
+}
+
+/* With a file, or without where that cannot be had. */
+static struct image *make_image(enum profile_mode mode, struct failure *why)
+{
+    struct failure lost;
+    struct image *image =
+        image_create(registry.directory, spacing_of(mode), registry.detour, &lost);
+    if (image != NULL) {
+        registry.files.now = false;
+        return image;
+    }
+    bool is_new = begin_outage(&registry.files);
+    image = image_create_anonymous(spacing_of(mode), registry.detour, why);
+    if (image != NULL && is_new)
         report_failure("no trampoline image, so stacks end at the first Python function and "
                        "its name needs /tmp/perf-PID.map",
                        &lost);
-    }
     return image;
 }
 
-/* The next image for the writer. */
-static bool add_image(struct failure *why)
+static size_t functions_size(enum profile_mode mode)
+{
+    return IMAGE_TRAMPOLINES / spacing_of(mode) * sizeof(struct registry_function);
+}
+
+static bool enter_image(struct image *image, enum profile_mode mode, struct failure *why)
+{
+    void *functions = mmap(NULL, functions_size(mode), PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (functions == MAP_FAILED)
+        return failure_set(why, FAILURE_MEMORY, errno, "table of functions");
+    registry.current[mode] = registry.image_count;
+    registry.images[registry.image_count] = (struct image_entry){image, functions, mode};
+    __atomic_store_n(&registry.image_count, registry.image_count + 1, __ATOMIC_RELEASE);
+    return true;
+}
+
+/* The next image of the mode. */
+static bool add_image(enum profile_mode mode, struct failure *why)
 {
     if (registry.image_count == REGISTRY_IMAGES)
         return failure_set(why, FAILURE_FULL, 0, "%d images are full", REGISTRY_IMAGES);
     if (!leaves_space(why))
         return false;
-    struct image *image = make_image(why);
+    struct image *image = make_image(mode, why);
     if (image == NULL)
         return false;
-    registry.current[registry.writer] = registry.image_count;
-    registry.writers[registry.image_count] = registry.writer;
-    registry.images[registry.image_count++] = image;
-    return true;
-}
-
-int registry_map_open(void)
-{
-    pthread_mutex_lock(&registry.map_lock);
-    int error = 0;
-    if (!registry.map.open)
-        error = perf_map_open(&registry.map, FILES_DIRECTORY, getpid());
-    if (error == 0 && registry.parent_map[0] != '\0') {
-        error = perf_map_copy(&registry.map, registry.parent_map);
-        registry.parent_map[0] = '\0';
-    }
-    pthread_mutex_unlock(&registry.map_lock);
-    return error;
-}
-
-static int append_line(uintptr_t address, size_t size, const char *name, size_t length)
-{
-    pthread_mutex_lock(&registry.map_lock);
-    int error = perf_map_append(&registry.map, address, size, name, length);
-    pthread_mutex_unlock(&registry.map_lock);
-    return error;
-}
-
-int registry_map_line(uintptr_t address, size_t size, const char *name, size_t length)
-{
-    int error = registry_map_open();
-    return error != 0 ? error : append_line(address, size, name, length);
-}
-
-int registry_map_copy(const char *path)
-{
-    int error = registry_map_open();
-    if (error != 0)
-        return error;
-    pthread_mutex_lock(&registry.map_lock);
-    error = perf_map_copy(&registry.map, path);
-    pthread_mutex_unlock(&registry.map_lock);
-    return error;
-}
-
-void registry_keep_after_fork(bool keep)
-{
-    registry.keeps = keep;
-}
-
-static void open_file(void)
-{
-    int error;
-    const char *path;
-    if (registry.writer == REGISTRY_MAP) {
-        error = registry_map_open();
-        path = registry.map.path;
-    } else {
-        error = jitdump_open(&registry.dump, FILES_DIRECTORY, getpid(), ARCH_ELF_MACHINE);
-        path = registry.dump.path;
-    }
-    if (error != 0)
-        report("cannot write %s: %s; %s", path, strerrordesc_np(error),
-               registry.directory == NULL ? "functions have no names"
-                                          : "names are in the trampoline image alone");
-}
-
-/* Images and file of this process, for the writer in use. */
-static bool begin(struct failure *why)
-{
-    if (registry.current[registry.writer] != NO_IMAGE)
+    if (enter_image(image, mode, why))
         return true;
-    if (!add_image(why))
-        return false;
-    open_file();
-    return true;
+    image_discard(image);
+    return false;
 }
 
-bool registry_use(enum registry_writer writer, const struct detour_plan *detour,
-                  const char *directory, struct failure *why)
+void registry_start(const char *directory, const struct detour_plan *detour)
 {
-    if (registry.detour == NULL)
-        registry.directory = directory;
+    registry.directory = directory;
     registry.detour = detour;
-    registry.writer = writer;
-    return begin(why);
 }
 
-static uint32_t entry_of(uint32_t hash, uint32_t id)
+bool registry_prepare(enum profile_mode mode, bool *made, struct failure *why)
 {
-    return hash >> ID_BITS << ID_BITS | (id + 1);
+    *made = registry.current[mode] == NO_IMAGE;
+    return !*made || add_image(mode, why);
 }
 
-static uint32_t id_of(uint32_t entry)
+void registry_discard(enum profile_mode mode)
 {
-    return (entry & ((1u << ID_BITS) - 1)) - 1;
+    struct image_entry *entry = &registry.images[--registry.image_count];
+    image_discard(entry->image);
+    munmap(entry->functions, functions_size(mode));
+    registry.current[mode] = NO_IMAGE;
 }
 
-static bool is_function(uint32_t id, const char *name, size_t length, uint32_t line)
+struct key {
+    enum profile_mode mode;
+    const struct registry_function *function;
+};
+
+static uint32_t hash(const struct registry_function *function, enum profile_mode mode)
 {
-    const struct image *image = registry.images[id / IMAGE_TRAMPOLINES];
-    const char *other = image_name(image, id % IMAGE_TRAMPOLINES);
-    return registry.writers[id / IMAGE_TRAMPOLINES] == registry.writer &&
-           image_line(image, id % IMAGE_TRAMPOLINES) == line && strncmp(other, name, length) == 0 &&
-           other[length] == '\0';
+    uint64_t hash = hash_mix(mode, (uint64_t)function->qualname << 32 | function->file);
+    return hash_end(hash_mix(hash, function->line));
 }
 
-/* Where the function is, or is to be. */
-static uint32_t *place_of(uint32_t hash, const char *name, size_t length, uint32_t line)
+static uint32_t hash_of(uint32_t id)
 {
-    for (uint32_t i = hash;; i++) {
-        uint32_t *entry = &registry.table[i & (registry.capacity - 1)];
-        if (*entry == 0 || (*entry >> ID_BITS == hash >> ID_BITS &&
-                            is_function(id_of(*entry), name, length, line)))
-            return entry;
-    }
+    return hash(registry_function(id), entry_of(id)->mode);
 }
 
-/* Enters the functions of an image in the order of their names in memory. */
-static void enter_image(uint32_t number)
+static bool is(uint32_t id, const void *key)
 {
-    const struct image *image = registry.images[number];
-    for (uint32_t trampoline = 0; trampoline < image_used(image); trampoline++) {
-        const char *name = image_name(image, trampoline);
-        uint32_t hash = hash_text(name, strlen(name), image_line(image, trampoline));
-        uint32_t i = hash;
-        while (registry.table[i & (registry.capacity - 1)] != 0)
-            i++;
-        registry.table[i & (registry.capacity - 1)] = entry_of(hash, make_id(number, trampoline));
-    }
+    const struct key *wanted = key;
+    const struct registry_function *function = registry_function(id);
+    return function->qualname == wanted->function->qualname &&
+           function->file == wanted->function->file && function->line == wanted->function->line &&
+           entry_of(id)->mode == wanted->mode;
 }
 
-/* Keeps an eighth of the table free. Memory comes from mmap: the program's heap is the program's.
- */
-static bool make_room(struct failure *why)
-{
-    if (registry.used < registry.capacity - registry.capacity / 8)
-        return true;
-    uint32_t capacity = registry.capacity == 0 ? FIRST_CAPACITY : registry.capacity * 2;
-    uint32_t *table = mmap(NULL, capacity * sizeof *table, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (table == MAP_FAILED)
-        return failure_set(why, FAILURE_MEMORY, errno, "table of functions");
-    if (registry.table != NULL)
-        munmap(registry.table, registry.capacity * sizeof *table);
-    registry.table = table;
-    registry.capacity = capacity;
-    for (uint32_t i = registry.first; i < registry.image_count; i++)
-        enter_image(i);
-    return true;
-}
-
-static uint32_t new_trampoline(const char *name, size_t length, uint32_t line)
+/* The image has no file because none could be made; maybe now one can. */
+static void return_to_files(enum profile_mode mode)
 {
     struct failure why;
-    uint8_t *current = &registry.current[registry.writer];
-    int32_t trampoline = image_add(registry.images[*current], name, length, line);
-    if (trampoline < 0) { /* full, or its file is gone */
-        if (!add_image(&why)) {
-            report_failure("further functions have no names", &why);
-            return REGISTRY_NONE;
+    if (image_path(registry.images[registry.current[mode]].image) != NULL ||
+        is_recent(&registry.files) || registry.image_count == REGISTRY_IMAGES ||
+        !leaves_space(&why))
+        return;
+    struct image *image = image_create(registry.directory, spacing_of(mode), registry.detour, &why);
+    if (image == NULL)
+        begin_outage(&registry.files);
+    else if (!enter_image(image, mode, &why))
+        image_discard(image);
+    else
+        registry.files.now = false;
+}
+
+/* Whether another image would not help either, or need not be had because this one will do later. */
+static bool is_transient(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR ||
+           error == EAGAIN;
+}
+
+/* Gives the function the next trampoline. */
+static uint32_t append(enum profile_mode mode, const struct registry_function *function,
+                       struct failure *why)
+{
+    bool made;
+    if (!registry_prepare(mode, &made, why))
+        return REGISTRY_NONE;
+    return_to_files(mode);
+    const struct name *name = name_of(function);
+    int error = 0;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        uint8_t current = registry.current[mode];
+        const struct image_entry *entry = &registry.images[current];
+        uint32_t number = image_used(entry->image);
+        error = image_append(entry->image, name->text, name->length);
+        if (error == 0) {
+            entry->functions[number] = *function;
+            return make_id(current, number);
         }
-        trampoline = image_add(registry.images[*current], name, length, line);
+        if (is_transient(error))
+            break;
+        if (!add_image(mode, why)) /* it is full, its disk is, or its file is gone */
+            return REGISTRY_NONE;
     }
-    return trampoline < 0 ? REGISTRY_NONE : make_id(*current, (uint32_t)trampoline);
+    failure_set(why, FAILURE_IMAGE_FILE, error, "the image does not grow");
+    return REGISTRY_NONE;
 }
 
-static int write_jitdump(uint32_t id, const char *name, size_t length)
+static uint32_t add(enum profile_mode mode, const struct registry_function *function,
+                    struct failure *why)
 {
-    uint8_t unwind[IMAGE_TRAMPOLINE_UNWIND_MAX];
-    struct jitdump_function function = {
-        .address = registry_address(id),
-        .code = (const void *)registry_address(id),
-        .code_size = ARCH_TRAMPOLINE_SIZE,
-        .name = name,
-        .name_length = length,
-        .unwind = unwind,
-    };
-    function.unwind_size = image_trampoline_unwind(unwind, ARCH_TRAMPOLINE_SIZE + JITDUMP_SALT_SIZE,
-                                                   &function.unwind_header_size);
-    return jitdump_append(&registry.dump, &function);
-}
-
-static void write_record(uint32_t id, const char *name, size_t length)
-{
-    bool is_map = registry.writer == REGISTRY_MAP;
-    int error = is_map ? append_line(registry_address(id), ARCH_TRAMPOLINE_SIZE, name, length)
-                       : write_jitdump(id, name, length);
-    if (error != 0)
-        report("%s gets no more functions: %s", is_map ? registry.map.path : registry.dump.path,
-               strerrordesc_np(error));
-}
-
-uint32_t registry_add(const char *name, size_t length, uint32_t line)
-{
-    struct failure why;
-    if (!registry.full && !(begin(&why) && make_room(&why))) {
-        registry.full = true;
-        report_failure(registry.used == 0 ? "the functions of this process have no names"
-                                          : "further functions have no names",
-                       &why);
-    }
-    if (registry.capacity == 0)
+    const struct key key = {mode, function};
+    uint32_t value = hash(function, mode);
+    if (!id_table_reserve(&registry.table, hash_of)) {
+        failure_set(why, FAILURE_MEMORY, errno, "table of functions");
         return REGISTRY_NONE;
-    uint32_t hash = hash_text(name, length, line);
-    uint32_t *entry = place_of(hash, name, length, line);
+    }
+    uint32_t *entry = id_table_find(&registry.table, value, is, &key);
     if (*entry != 0)
-        return id_of(*entry);
-    if (registry.full)
-        return REGISTRY_NONE;
-    uint32_t id = new_trampoline(name, length, line);
-    if (id == REGISTRY_NONE) {
-        registry.full = true;
+        return id_table_number(*entry);
+    if (is_recent(&registry.functions)) {
+        *why = registry.cause;
         return REGISTRY_NONE;
     }
-    *entry = entry_of(hash, id);
-    registry.used++;
-    write_record(id, name, length);
+    uint32_t id = append(mode, function, why);
+    if (id != REGISTRY_NONE) {
+        id_table_fill(&registry.table, entry, value, id);
+        registry.functions.now = false;
+    }
+    return id;
+}
+
+uint32_t registry_add(enum profile_mode mode, const struct registry_function *function,
+                      struct failure *why)
+{
+    uint32_t id = add(mode, function, why);
+    if (id == REGISTRY_NONE && !is_recent(&registry.functions)) {
+        registry.cause = *why;
+        if (begin_outage(&registry.functions))
+            report_failure(registry.table.used == 0 ? "the functions of this process have no names"
+                                                    : "further functions have no names",
+                           why);
+    }
     return id;
 }
 
 void registry_forked(void)
 {
     for (uint32_t i = 0; i < registry.image_count; i++)
-        image_freeze(registry.images[i]);
+        image_freeze(registry.images[i].image);
     memset(registry.current, NO_IMAGE, sizeof registry.current);
     registry.first = registry.image_count;
-    pthread_mutex_init(&registry.map_lock, NULL); /* another thread may have held it */
-    if (registry.keeps && registry.map.open)
-        memcpy(registry.parent_map, registry.map.path, sizeof registry.parent_map);
-    perf_map_abandon(&registry.map);
-    jitdump_abandon(&registry.dump);
-    if (registry.table != NULL)
-        memset(registry.table, 0, registry.capacity * sizeof *registry.table);
-    registry.used = 0;
-}
-
-void registry_finish(void)
-{
-    perf_map_finish(&registry.map);
+    registry.functions.now = registry.files.now = false;
+    id_table_clear(&registry.table);
 }

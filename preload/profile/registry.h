@@ -1,14 +1,22 @@
-/* registry.h - all functions of this process that have a trampoline: name, trampoline, line in the map.
+/* registry.h - all functions of this process that have a trampoline: name, file, line, trampoline.
  *
  * The same name, file and first line is one function, however many code objects carry it: a program
- * that compiles the same template on each request uses one trampoline. A function is known by its id,
- * which says in which image and trampoline it stands, and stays valid for as long as the process lives;
- * in a forked child, ids and addresses from before the fork can still be asked for their names, but
- * every function is registered anew, in images and a map of the child's own.
+ * that compiles the same template on each request uses one trampoline. A function is known by its
+ * id, which says in which image it stands and as which of its functions:
  *
- * Used under the interpreter's lock. Memory for a function, beside its name: a trampoline (16 bytes), a
- * symbol (24), 5 to 9 of the table, and a
- * line number of one or two bytes. */
+ *     id    image | number          images[image]: trampolines of one mode, in an ELF file (image.h)
+ *                                   functions[number]: qualified name, file, line
+ *
+ * An id stays valid for as long as the process lives. In a forked child, ids and trampolines from
+ * before the fork can still be asked for their names, but each function is registered anew, in
+ * images of the child's own.
+ *
+ * Names are kept here, in private memory. Images, map and jitdump are written from it and never read
+ * back. Memory for a function: a trampoline (16 bytes), 12 bytes here, 5 to 11 of the table, its
+ * qualified name and, once a file, the file's.
+ *
+ * Used under the profile's lock (profile.h), but for registry_address and registry_function of an id
+ * that the caller has. */
 #ifndef PYPERF_REGISTRY_H
 #define PYPERF_REGISTRY_H
 
@@ -16,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "preload/profile/mode.h"
 #include "trampoline/image.h"
 
 #define REGISTRY_NONE UINT32_MAX
@@ -24,43 +33,46 @@ enum {
     REGISTRY_IMAGES = 64
 }; /* 4,194,304 functions, in all images of a process and its ancestors */
 
-/* Which file beside the images gets the names. A function that is registered for both has two
- * trampolines: those for a jitdump must stand further apart (jitdump.h, jitdump_extent). */
-enum registry_writer { REGISTRY_MAP, REGISTRY_JITDUMP, REGISTRY_WRITERS };
+/* Strings are numbers of interned.h. */
+struct registry_function {
+    uint32_t qualname, file, line;
+};
 
-/* From now on functions are registered for this writer. Where the process has none of that kind
- * yet, makes an image in `directory` (an absolute path), or an anonymous one where that cannot be
- * done, and opens the file. `detour` is kept. What is lost when something
- * could not be had is said in one line each. False, with `why`, when there can be no trampolines.
- */
-bool registry_use(enum registry_writer writer, const struct detour_plan *detour,
-                  const char *directory, struct failure *why);
+/* Where images are made, an absolute path, and the detour that their trampolines lead to; both are
+ * kept. */
+void registry_start(const char *directory, const struct detour_plan *detour);
 
-/* The id of a function; new ones get a trampoline, a symbol and a record of the writer. REGISTRY_NONE
- * when there is no room for another one. */
-uint32_t registry_add(const char *name, size_t length, uint32_t line);
+/* Makes sure that this process has an image of the mode that takes functions; *made says whether it
+ * was made now. False with `why` when there can be no trampolines. */
+bool registry_prepare(enum profile_mode mode, bool *made, struct failure *why);
+
+/* Takes the image away that registry_prepare has just made. */
+void registry_discard(enum profile_mode mode);
+
+/* The id of a function; a new one gets the next trampoline of an image of that mode, and a symbol.
+ * REGISTRY_NONE with `why` when it can have none now. FAILURE_FULL is for ever; with anything else
+ * it may be asked for again, and the cause is looked at again once a second at most. The first
+ * failure in a row is said in one line. */
+uint32_t registry_add(enum profile_mode mode, const struct registry_function *function,
+                      struct failure *why);
 
 uintptr_t registry_address(uint32_t id);
-const char *registry_name(uint32_t id);
+const struct registry_function *registry_function(uint32_t id);
 
 /* The function whose trampoline is at an address; REGISTRY_NONE when it is nobody's. */
 uint32_t registry_at(uintptr_t address);
 
-/* The map as a file that the program, too, writes lines to (native_api.h); any thread may. Opened when
- * it is not yet; 0 or an errno value. The name holds no newline. registry_map_copy appends the lines
- * of another map. */
-int registry_map_open(void);
-int registry_map_line(uintptr_t address, size_t size, const char *name, size_t length);
-int registry_map_copy(const char *path);
+/* The next function of this process and mode after `id`, in the order of registration; the first
+ * one after REGISTRY_NONE. REGISTRY_NONE when there is none. */
+uint32_t registry_next(enum profile_mode mode, uint32_t id);
 
-/* Whether the map of a forked child begins with its parent's lines. */
-void registry_keep_after_fork(bool keep);
+/* The function as perf shows it: py::<qualified name>:<file>. Valid until the next call, and the next
+ * registry_add. */
+struct name;
+const struct name *registry_name(uint32_t id);
 
-/* In a forked child, in the handler of pthread_atfork: lets go of the parent's files. The next
- * registry_add makes the child's own. Calls only what is safe in a signal handler. */
+/* In a forked child, in the handler of pthread_atfork: the images are the parent's from now on. Safe
+ * in a signal handler. */
 void registry_forked(void);
-
-/* At exit: the map is cut to its lines. */
-void registry_finish(void);
 
 #endif

@@ -3,8 +3,11 @@ profiling is switched."""
 
 import os
 import re
+import shutil
 import signal
 
+from cases_locked import Lock
+from cases_refusal import without_us
 from harness import case
 from maps import Map
 from outcome import switch_environment
@@ -66,3 +69,37 @@ def signals_alike(bench):
             if os.path.exists(bench.map_path(done.pid)):
                 damaged = Map(bench.map_path(done.pid)).malformed
                 bench.equal("%s: lines that are none" % part, [], damaged[:3])
+
+
+DISPOSITIONS = """
+import signal, sys
+names = ["SIGPIPE", "SIGXFSZ", "SIGTTOU"]
+state = [str(signal.getsignal(getattr(signal, name))) for name in names]
+if hasattr(signal, "sigpending"):
+    state += [signal.sigpending(), signal.pthread_sigmask(signal.SIG_BLOCK, [])]
+print(state)
+"""
+
+
+@case(CASES)
+def signals_of_our_lines(bench):
+    """Nobody reads stderr, or its file may not grow: our line is lost, and no signal comes of it, also
+    before the interpreter ignores SIGPIPE and SIGXFSZ."""
+    lock = Lock(bench)
+    program = bench.write("dispositions.py", DISPOSITIONS)
+    alone = os.path.join(bench.folder, "alone")
+    os.mkdir(alone)
+    shutil.copy(bench.library, alone)
+    without_plan = os.path.join(alone, "libpyperf.so")
+    for words in ("no-reader", "no-room"):
+        command = lock.of(words) + [bench.python, program]
+        plain = bench.run(command, bench.environment(preload=False, support=None, images=False))
+        left_to_native = without_us(bench, command)
+        for what, environment in (
+            ("declined", bench.environment(LD_PRELOAD=without_plan)),
+            ("no image", bench.environment(PYPERF_DIR="/nonexistent")),
+            ("no toggle", bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="HUP")),
+        ):
+            done = bench.run(command, environment)
+            expected = left_to_native if what == "declined" else plain
+            bench.equal("%s, %s: status, output" % (words, what), expected.seen, done.seen)

@@ -53,6 +53,7 @@ import cases_refusal
 import cases_signals
 import cases_stacks
 import cases_switches
+import cases_system_calls
 import cases_sys
 import cases_table
 import cases_toggle
@@ -91,6 +92,7 @@ MODULES = (
     cases_signals,
     cases_unwound,
     cases_locked,
+    cases_system_calls,
     cases_confined,
     cases_faults,
     cases_native,

@@ -1,11 +1,10 @@
 /* test_report.c - lines on stderr: whole, single, and in one write. */
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "preload/process/report.h"
 #include "support/support.h"
+#include "trampoline/base/report.h"
 
 static int receiver;
 
@@ -98,24 +97,9 @@ START_TEST(survives_without_stderr)
 }
 END_TEST
 
-/* A daemon's own file has come to stand under the number of stderr. */
-START_TEST(says_nothing_into_a_file_of_the_program)
-{
-    report_remember_stderr();
-    int saved = dup(STDERR_FILENO);
-    int own = open(in_folder("data"), O_CREAT | O_RDWR, 0600);
-    dup2(own, STDERR_FILENO);
-    errno = EXFULL;
-    report("%s", "not here");
-    ck_assert_int_eq(errno, EXFULL);
-    dup2(saved, STDERR_FILENO);
-    ck_assert_str_eq(read_file(in_folder("data"), NULL), "");
-}
-END_TEST
-
 int main(void)
 {
     const TTest *const tests[] = {prints_one_line, cuts_a_long_line, prints_failures,
-                                  survives_without_stderr, says_nothing_into_a_file_of_the_program};
+                                  survives_without_stderr};
     return run_suite("report", tests, LENGTH_OF(tests));
 }

@@ -2,8 +2,8 @@
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
 supported := call_frame capstone_memory code_memory code_table plan_library detour_commit detour_place failure \
-    hook image image_exceptions image_file image_hostile image_unwind jitdump layout names \
-    near_memory perf_map perf_map_hostile registry report switches interned toggle
+    hook image image_exceptions image_file image_hostile image_unwind jitdump layout line names \
+    near_memory perf_map perf_map_hostile probe registry report switches interned toggle
 supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
 
 $(supported_tests): $(support_objects)

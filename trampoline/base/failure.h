@@ -34,6 +34,7 @@
     X(FAILURE_IMAGE_FILE, "cannot make the trampoline image")                                      \
     X(FAILURE_IMAGE_LOAD, "cannot map the trampoline image as executable")                         \
     X(FAILURE_MEMORY, "out of memory")                                                             \
+    X(FAILURE_BUSY, "profiling is being switched or extended elsewhere in the process; try again") \
     X(FAILURE_FULL, "there is no room for more functions")
 
 enum failure_code {

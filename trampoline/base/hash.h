@@ -1,4 +1,4 @@
-/* hash.h - a number for a text, for tables whose size is a power of two. */
+/* hash.h - a number for a text, for tables whose size is a power of two (id_table.h). */
 #ifndef PYPERF_HASH_H
 #define PYPERF_HASH_H
 
@@ -8,17 +8,26 @@
 
 /* Eight bytes at a time; the constants are those of a 64-bit finaliser that mixes every bit of its
  * input into every bit of its output (splitmix64). */
-static inline uint32_t hash_text(const char *text, size_t length, uint32_t seed)
+static inline uint64_t hash_mix(uint64_t hash, uint64_t block)
 {
-    uint64_t hash = seed + 0x9e3779b97f4a7c15u * (length + 1);
+    hash = (hash ^ block) * 0xbf58476d1ce4e5b9u;
+    return hash ^ hash >> 27;
+}
+
+static inline uint32_t hash_end(uint64_t hash)
+{
+    return (uint32_t)(hash * 0x94d049bb133111ebu >> 32);
+}
+
+static inline uint32_t hash_text(const char *text, size_t length)
+{
+    uint64_t hash = 0x9e3779b97f4a7c15u * (length + 1);
     for (size_t i = 0; i < length; i += 8) {
         uint64_t block = 0;
         memcpy(&block, text + i, length - i < 8 ? length - i : 8);
-        hash = (hash ^ block) * 0xbf58476d1ce4e5b9u;
-        hash ^= hash >> 27;
+        hash = hash_mix(hash, block);
     }
-    hash *= 0x94d049bb133111ebu;
-    return (uint32_t)(hash >> 32);
+    return hash_end(hash);
 }
 
 #endif

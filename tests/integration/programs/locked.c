@@ -6,6 +6,8 @@
  *   no-mem    /proc/self/mem cannot be opened for writing
  *   null-mem  /proc/self/mem takes what is written and keeps nothing
  *   no-proc   /proc is empty
+ *   no-reader stderr is a pipe that nobody reads
+ *   no-room   stderr is a file, and files may not grow
  *
  * Status 99 where the kernel does not let us; stderr says what. */
 #define _GNU_SOURCE
@@ -15,6 +17,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -129,6 +133,35 @@ static void empty_proc(void)
         cannot("/proc");
 }
 
+/* With the signals as they are at a program's start: what ends it. */
+static void set_stderr(int fd)
+{
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
+    if (dup2(fd, STDERR_FILENO) < 0)
+        cannot("stderr");
+}
+
+static void leave_stderr_without_reader(void)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        cannot("pipe");
+    set_stderr(ends[1]);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void leave_stderr_without_room(void)
+{
+    struct rlimit none = {0, RLIM_INFINITY};
+    FILE *file = tmpfile();
+    if (file == NULL || setrlimit(RLIMIT_FSIZE, &none) != 0)
+        cannot("RLIMIT_FSIZE");
+    set_stderr(fileno(file));
+    fcntl(fileno(file), F_SETFD, FD_CLOEXEC);
+}
+
 int main(int count, char **words)
 {
     for (int i = 1; i < count; i++) {
@@ -144,6 +177,10 @@ int main(int count, char **words)
             cover_mem(1);
         else if (strcmp(words[i], "no-proc") == 0)
             empty_proc();
+        else if (strcmp(words[i], "no-reader") == 0)
+            leave_stderr_without_reader();
+        else if (strcmp(words[i], "no-room") == 0)
+            leave_stderr_without_room();
         else if (strcmp(words[i], "--") == 0 && i + 1 < count)
             execv(words[i + 1], words + i + 1);
         else

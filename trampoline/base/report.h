@@ -5,12 +5,9 @@
 
 #include "trampoline/base/failure.h"
 
-/* At start: what stderr is. A daemon may close it and open a file of its own under the number 2;
- * from then on nothing is said, because that file is no place for us. */
-void report_remember_stderr(void);
-
-/* "libpyperf: " and the text, as one write of at most 512 bytes with a newline behind it. Keeps
- * errno; no allocation. */
+/* "libpyperf: " and the text, as one write of at most 512 bytes with a newline behind it, on
+ * stderr as long as that is what it was at start. No signal reaches the program because of it, and
+ * its signal mask is as before (line.h). Keeps errno; no allocation. */
 void report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* "libpyperf: <consequence>: <message>: <what>: <strerror>". */

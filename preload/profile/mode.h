@@ -1,0 +1,15 @@
+/* mode.h - how functions are profiled: not at all, with a map, or with a jitdump beside the images.
+ *
+ * profile.c owns the mode of the process. A function that is registered for both kinds has two
+ * trampolines: those for a jitdump must stand further apart (jitdump.h, jitdump_extent). */
+#ifndef PYPERF_MODE_H
+#define PYPERF_MODE_H
+
+enum profile_mode {
+    PROFILE_OFF,
+    PROFILE_MAP,     /* /tmp/perf-PID.map */
+    PROFILE_JITDUMP, /* /tmp/jit-PID.dump */
+    PROFILE_MODES,
+};
+
+#endif

@@ -1,0 +1,193 @@
+#include "preload/profile/outputs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arch.h"
+#include "jitdump/jitdump.h"
+#include "jitdump/perf_map.h"
+#include "preload/cpython/names.h"
+#include "preload/profile/registry.h"
+#include "trampoline/base/report.h"
+
+/* perf looks nowhere else: Linux, tools/perf/util/dso.c for the map, jitdump.c for the dump. */
+#define FILES_DIRECTORY "/tmp"
+
+static struct outputs {
+    pthread_mutex_t map_lock;
+    struct perf_map map;
+    struct jitdump dump;
+    bool keeps; /* a child's map begins with our lines */
+    char parent_map[sizeof((struct perf_map *)NULL)->path]; /* which are read from here */
+    uint32_t written[PROFILE_MODES];                        /* the last id that is in the file */
+    bool failing[PROFILE_MODES];                            /* and that has been said */
+} outputs = {
+    .map_lock = PTHREAD_MUTEX_INITIALIZER,
+    .written = {REGISTRY_NONE, REGISTRY_NONE, REGISTRY_NONE},
+};
+
+/* Under the map's lock. */
+static int open_map(void)
+{
+    int error = 0;
+    if (!outputs.map.open) {
+        error = perf_map_open(&outputs.map, FILES_DIRECTORY, getpid());
+        outputs.written[PROFILE_MAP] = REGISTRY_NONE;
+    }
+    if (error == 0 && outputs.parent_map[0] != '\0') {
+        error = perf_map_copy(&outputs.map, outputs.parent_map);
+        outputs.parent_map[0] = '\0';
+    }
+    return error;
+}
+
+int outputs_map_open(void)
+{
+    pthread_mutex_lock(&outputs.map_lock);
+    int error = open_map();
+    pthread_mutex_unlock(&outputs.map_lock);
+    return error;
+}
+
+int outputs_map_line(uintptr_t address, size_t size, const char *name, size_t length)
+{
+    pthread_mutex_lock(&outputs.map_lock);
+    int error = open_map();
+    if (error == 0)
+        error = perf_map_append(&outputs.map, address, size, name, length);
+    pthread_mutex_unlock(&outputs.map_lock);
+    return error;
+}
+
+int outputs_map_copy(const char *path)
+{
+    pthread_mutex_lock(&outputs.map_lock);
+    int error = open_map();
+    if (error == 0)
+        error = perf_map_copy(&outputs.map, path);
+    pthread_mutex_unlock(&outputs.map_lock);
+    return error;
+}
+
+void outputs_keep_after_fork(bool keep)
+{
+    outputs.keeps = keep;
+}
+
+static int open_dump(void)
+{
+    if (outputs.dump.open)
+        return 0;
+    outputs.written[PROFILE_JITDUMP] = REGISTRY_NONE;
+    return jitdump_open(&outputs.dump, FILES_DIRECTORY, getpid(), ARCH_ELF_MACHINE);
+}
+
+static int write_dump(uint32_t id, const struct name *name)
+{
+    uint8_t unwind[IMAGE_TRAMPOLINE_UNWIND_MAX];
+    struct jitdump_function function = {
+        .address = registry_address(id),
+        .code = (const void *)registry_address(id),
+        .code_size = ARCH_TRAMPOLINE_SIZE,
+        .name = name->text,
+        .name_length = name->length,
+        .unwind = unwind,
+    };
+    function.unwind_size = image_trampoline_unwind(unwind, ARCH_TRAMPOLINE_SIZE + JITDUMP_SALT_SIZE,
+                                                   &function.unwind_header_size);
+    return jitdump_append(&outputs.dump, &function);
+}
+
+/* Writes what the mode's file lacks. After ESTALE, when somebody has taken the file away, all of it
+ * goes into a new one. */
+static int catch_up(enum profile_mode mode)
+{
+    bool is_map = mode == PROFILE_MAP;
+    int error = is_map ? open_map() : open_dump();
+    uint32_t next;
+    while (error == 0 && (next = registry_next(mode, outputs.written[mode])) != REGISTRY_NONE) {
+        const struct name *name = registry_name(next);
+        error = is_map ? perf_map_append(&outputs.map, registry_address(next), ARCH_TRAMPOLINE_SIZE,
+                                         name->text, name->length)
+                       : write_dump(next, name);
+        if (error == 0)
+            outputs.written[mode] = next;
+    }
+    return error;
+}
+
+static void update(enum profile_mode mode)
+{
+    bool is_map = mode == PROFILE_MAP;
+    int error = catch_up(mode);
+    if (error == ESTALE)
+        error = catch_up(mode);
+    if (error != 0 && !outputs.failing[mode])
+        report("cannot write %s: %s; until it can be written names are in the trampoline images "
+               "alone",
+               is_map ? outputs.map.path : outputs.dump.path, strerrordesc_np(error));
+    outputs.failing[mode] = error != 0;
+}
+
+void outputs_update(enum profile_mode mode)
+{
+    if (mode != PROFILE_MAP) {
+        update(mode);
+        return;
+    }
+    pthread_mutex_lock(&outputs.map_lock);
+    update(mode);
+    pthread_mutex_unlock(&outputs.map_lock);
+}
+
+/* Not waited for without an end: a signal's handler that forks or exits may have interrupted the
+ * thread that holds it. */
+static bool lock_briefly(void)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_nsec += 2000000;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    return pthread_mutex_timedlock(&outputs.map_lock, &end) == 0;
+}
+
+/* This thread has the lock, over a fork. */
+static _Thread_local bool held __attribute__((tls_model("initial-exec")));
+
+void outputs_before_fork(void)
+{
+    held = lock_briefly();
+}
+
+void outputs_after_fork(void)
+{
+    if (held)
+        pthread_mutex_unlock(&outputs.map_lock);
+    held = false;
+}
+
+void outputs_forked(void)
+{
+    held = false;
+    pthread_mutex_init(&outputs.map_lock, NULL);
+    if (outputs.keeps && outputs.map.open)
+        memcpy(outputs.parent_map, outputs.map.path, sizeof outputs.parent_map);
+    perf_map_abandon(&outputs.map);
+    jitdump_abandon(&outputs.dump);
+    for (int i = 0; i < PROFILE_MODES; i++) {
+        outputs.written[i] = REGISTRY_NONE;
+        outputs.failing[i] = false;
+    }
+}
+
+void outputs_finish(void)
+{
+    if (!lock_briefly())
+        return;
+    perf_map_finish(&outputs.map);
+    pthread_mutex_unlock(&outputs.map_lock);
+}
