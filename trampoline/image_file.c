@@ -10,7 +10,11 @@ enum {
     DYNAMIC_HASH = 0x100,
     DYNAMIC_SYM = 0x120,
     DYNAMIC_STR = 0x140,
-    NOTE_OFFSET = sizeof(Elf64_Ehdr) + 6 * sizeof(Elf64_Phdr),
+    SEGMENTS = 7,
+    /* Aligned to 8 (System V ABI, Linux extensions, 2.1.7); the header's size divides by 8. */
+    PROPERTY_OFFSET = sizeof(Elf64_Ehdr) + SEGMENTS * sizeof(Elf64_Phdr),
+    PROPERTY_SIZE = sizeof(Elf64_Nhdr) + 4 + 16,
+    NOTE_OFFSET = PROPERTY_OFFSET + PROPERTY_SIZE,
     NOTE_SIZE = sizeof(Elf64_Nhdr) + 4 + IMAGE_BUILD_ID_SIZE,
     SHSTRTAB_OFFSET = IMAGE_SECTION_COUNT * sizeof(Elf64_Shdr),
 };
@@ -58,6 +62,14 @@ static void put_segments(Elf64_Phdr *segment)
                               .p_filesz = NOTE_SIZE,
                               .p_memsz = NOTE_SIZE,
                               .p_align = 4};
+    *segment++ = (Elf64_Phdr){.p_type = PT_GNU_PROPERTY,
+                              .p_flags = PF_R,
+                              .p_offset = PROPERTY_OFFSET,
+                              .p_vaddr = PROPERTY_OFFSET,
+                              .p_paddr = PROPERTY_OFFSET,
+                              .p_filesz = PROPERTY_SIZE,
+                              .p_memsz = PROPERTY_SIZE,
+                              .p_align = 8};
     /* Without this one, or with PF_X in it, the loader makes all stacks executable. */
     *segment = (Elf64_Phdr){.p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W, .p_align = 16};
 }
@@ -68,6 +80,16 @@ static void put_note(uint8_t *note, const uint8_t *build_id)
     memcpy(note, &header, sizeof header);
     memcpy(note + sizeof header, "GNU", 4);
     memcpy(note + sizeof header + 4, build_id, IMAGE_BUILD_ID_SIZE);
+}
+
+/* What the loader of a process with guarded jumps or shadow stacks asks for. */
+static void put_property(uint8_t *note)
+{
+    Elf64_Nhdr header = {.n_namesz = 4, .n_descsz = 16, .n_type = NT_GNU_PROPERTY_TYPE_0};
+    const uint32_t property[] = {ARCH_PROPERTY_TYPE, sizeof(uint32_t), ARCH_PROPERTY, 0};
+    memcpy(note, &header, sizeof header);
+    memcpy(note + sizeof header, "GNU", 4);
+    memcpy(note + sizeof header + 4, property, sizeof property);
 }
 
 size_t image_prologue_size(const struct detour_plan *detour)
@@ -100,13 +122,14 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
         .e_shoff = IMAGE_TABLES_OFFSET,
         .e_ehsize = sizeof(Elf64_Ehdr),
         .e_phentsize = sizeof(Elf64_Phdr),
-        .e_phnum = 6,
+        .e_phnum = SEGMENTS,
         .e_shentsize = sizeof(Elf64_Shdr),
         .e_shnum = IMAGE_SECTION_COUNT,
         .e_shstrndx = IMAGE_SECTION_SHSTRTAB,
     };
     memcpy(head, &header, sizeof header);
     put_segments((Elf64_Phdr *)(head + sizeof header));
+    put_property(head + PROPERTY_OFFSET);
     put_note(head + NOTE_OFFSET, build_id);
     image_put_unwind(head, detour, image_prologue_size(detour));
     put_prologue(head, detour);
@@ -154,6 +177,8 @@ void image_put_sections(uint8_t *s)
     const int dynamic = IMAGE_DYNAMIC_OFFSET;
     put_section(s, &n, IMAGE_SECTION_NOTE, ".note.gnu.build-id",
                 SECTION(SHT_NOTE, SHF_ALLOC, NOTE_OFFSET, NOTE_SIZE, .sh_addralign = 4));
+    put_section(s, &n, IMAGE_SECTION_PROPERTY, ".note.gnu.property",
+                SECTION(SHT_NOTE, SHF_ALLOC, PROPERTY_OFFSET, PROPERTY_SIZE, .sh_addralign = 8));
     put_section(s, &n, IMAGE_SECTION_EH_FRAME_HDR, ".eh_frame_hdr",
                 SECTION(SHT_PROGBITS, SHF_ALLOC, IMAGE_EH_FRAME_HDR_OFFSET, IMAGE_EH_FRAME_HDR_SIZE,
                         .sh_addralign = 4));

@@ -1,7 +1,7 @@
 # What the unit tests of single sources share, and the assembly that watches registers for them.
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
-supported := call_frame capstone_memory code_memory code_table plan_library detour_commit detour_place failure \
+supported := call_frame capstone_memory code_memory code_table control_flow plan_library detour_commit detour_place failure \
     hook image image_exceptions image_file image_hostile image_unwind jitdump layout line names \
     near_memory perf_map perf_map_hostile probe registry report switches interned toggle
 supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
@@ -13,6 +13,9 @@ $(supported_tests): $(support_objects)
 .SECONDARY: $(patsubst %,$(O)/obj/%.o,$(unit_sources))
 
 $(O)/tests/test_detour_commit: $(call object,tests/unit/shims/target.S)
+
+$(call object,tests/unit/test_control_flow.c): flags += -DBUILD='"$(abspath $(O))"'
+$(O)/tests/test_control_flow: | $(O)/libpyperf.so $(O)/libpyperf-plan.so
 
 # By its own rule: it defines what session.c defines.
 $(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/shims/hook.S \

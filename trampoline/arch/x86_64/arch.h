@@ -55,6 +55,13 @@
 
 #define ARCH_ELF_MACHINE EM_X86_64
 
+/* The property of a file whose code is made for guarded jumps (IBT) and shadow stacks: psABI x86-64,
+ * 4.1.4, and the part of it that is about the stack. Ours is: each trampoline, hook and relocated
+ * prologue begins with an endbr64, and calls and returns are in pairs. */
+#define ARCH_PROPERTY_TYPE  GNU_PROPERTY_X86_FEATURE_1_AND
+#define ARCH_PROPERTY       (GNU_PROPERTY_X86_FEATURE_1_IBT | GNU_PROPERTY_X86_FEATURE_1_SHSTK)
+#define ARCH_PROPERTY_STACK GNU_PROPERTY_X86_FEATURE_1_SHSTK
+
 /* trampoline.S */
 extern const uint8_t arch_trampoline[ARCH_TRAMPOLINE_SIZE];
 extern const uint8_t arch_trampoline_displacement;

@@ -29,6 +29,8 @@
  * Where the evaluator would have run calls without the C stack, had it not been told otherwise, each
  * thread has a floor for its stack pointer: below it C decides (preload/frame_evaluator.h). */
 
+#include <cet.h> /* the note of arch.mk */
+
 #include "arch.h"
 #include "trampoline/hook_variants.h"
 

@@ -20,6 +20,8 @@
  *
  * (rip + 2) & 15 >= 7 is true for 5..13 and false for 14, 15 and 0..4: the frame is open. */
 
+#include <cet.h> /* the note of arch.mk */
+
 #include "arch.h"
 
     .section .rodata.trampoline, "a", @progbits
@@ -66,6 +68,7 @@ arch_trampoline_displacement:
 
     .globl  arch_trampoline_unwind
     .hidden arch_trampoline_unwind
+    .balign 16                  /* of an array, for C: psABI 3.1.2 */
 arch_trampoline_unwind:
     /* CFA = rsp + 8 + (open << 3) */
     .byte   DW_CFA_def_cfa_expression, .Lcfa_end - .Lcfa
