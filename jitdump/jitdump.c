@@ -244,9 +244,11 @@ int jitdump_append(struct jitdump *dump, const struct jitdump_function *function
     int error = fd < 0 ? errno : write_records(dump, fd, function);
     if (fd >= 0)
         close(fd);
-    if (error != 0)
+    if (error == ENOENT || error == ELOOP) /* removed, or replaced */
+        error = ESTALE;
+    if (error == ESTALE)
         dump->open = false;
-    else
+    if (error == 0)
         dump->functions++;
     errno = saved;
     return error;

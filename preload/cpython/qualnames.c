@@ -151,8 +151,8 @@ static python_object *function_behind(python_object *attribute)
 }
 
 /* In 2.7 a function knows nothing of its class. When the object is a class of either kind: notes
- * for the functions in it what nobody knows of them yet. A function that was put there from outside
- * is taken for one of the class. */
+ * the names of the functions in it that have no note yet. A function that the program has put into
+ * the class from outside is taken for one of the class. */
 static void scan_class(python_object *object)
 {
     static struct name name;

@@ -42,8 +42,8 @@ static struct registry {
     uint8_t first;                  /* image of this process: the others are its parent's */
     uint8_t current[PROFILE_MODES]; /* the image that takes functions, or NO_IMAGE */
     struct id_table table;
-    struct outage functions; /* new ones get no trampoline */
-    struct failure cause;
+    struct outage functions[PROFILE_MODES]; /* new ones get no trampoline */
+    struct failure cause[PROFILE_MODES];
     struct outage files; /* images are anonymous */
 } registry = {.current = {NO_IMAGE, NO_IMAGE, NO_IMAGE}};
 
@@ -321,14 +321,14 @@ static uint32_t add(enum profile_mode mode, const struct registry_function *func
     uint32_t *entry = id_table_find(&registry.table, value, is, &key);
     if (*entry != 0)
         return id_table_number(*entry);
-    if (is_recent(&registry.functions)) {
-        *why = registry.cause;
+    if (is_recent(&registry.functions[mode])) {
+        *why = registry.cause[mode];
         return REGISTRY_NONE;
     }
     uint32_t id = append(mode, function, why);
     if (id != REGISTRY_NONE) {
         id_table_fill(&registry.table, entry, value, id);
-        registry.functions.now = false;
+        registry.functions[mode].now = false;
     }
     return id;
 }
@@ -337,9 +337,9 @@ uint32_t registry_add(enum profile_mode mode, const struct registry_function *fu
                       struct failure *why)
 {
     uint32_t id = add(mode, function, why);
-    if (id == REGISTRY_NONE && !is_recent(&registry.functions)) {
-        registry.cause = *why;
-        if (begin_outage(&registry.functions))
+    if (id == REGISTRY_NONE && !is_recent(&registry.functions[mode])) {
+        registry.cause[mode] = *why;
+        if (begin_outage(&registry.functions[mode]))
             report_failure(registry.table.used == 0 ? "the functions of this process have no names"
                                                     : "further functions have no names",
                            why);
@@ -353,6 +353,7 @@ void registry_forked(void)
         image_freeze(registry.images[i].image);
     memset(registry.current, NO_IMAGE, sizeof registry.current);
     registry.first = registry.image_count;
-    registry.functions.now = registry.files.now = false;
+    memset(registry.functions, 0, sizeof registry.functions);
+    registry.files.now = false;
     id_table_clear(&registry.table);
 }

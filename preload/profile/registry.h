@@ -59,7 +59,7 @@ uint32_t registry_add(enum profile_mode mode, const struct registry_function *fu
 uintptr_t registry_address(uint32_t id);
 const struct registry_function *registry_function(uint32_t id);
 
-/* The function whose trampoline is at an address; REGISTRY_NONE when it is nobody's. */
+/* The function whose trampoline is at an address; REGISTRY_NONE when there is none. */
 uint32_t registry_at(uintptr_t address);
 
 /* The next function of this process and mode after `id`, in the order of registration; the first

@@ -1,9 +1,11 @@
 # What the unit tests of single sources share, and the assembly that watches registers for them.
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
-supported := call_frame capstone_memory code_memory code_table control_flow plan_library detour_commit detour_place failure \
-    hook image image_exceptions image_file image_hostile image_unwind jitdump layout line names \
-    near_memory perf_map perf_map_hostile probe registry report switches interned toggle
+supported := call_frame capstone_memory code_memory code_table control_flow plan_library detour_commit \
+    detour_place failure \
+    hook id_table image image_exceptions image_file image_hostile image_unwind interned jitdump layout \
+    line names near_memory outputs outputs_shared perf_map perf_map_hostile probe registry \
+    registry_failures report switches toggle
 supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
 
 $(supported_tests): $(support_objects)
@@ -36,8 +38,13 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ $(plan_libraries) -lcheck -lsubunit -lm -lrt \
 	    -lpthread
 
-# These two go to /tmp, where perf looks for them; the test sends them elsewhere.
-$(O)/tests/test_registry: LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open
+# The map and the jitdump go to /tmp, where perf looks for them; these tests send them elsewhere, and
+# have a clock of their own.
+profile_objects := $(call object,$(wildcard tests/unit/profile/*.c))
+profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs outputs_shared)
+$(profile_tests): $(profile_objects)
+$(profile_tests): LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
+-include $(patsubst %.o,%.d,$(profile_objects))
 
 # An image as CPUs have it whose FDEs are for few trampolines each and whose pages may be large: this
 # CPU's code is right in that layout, too, which only has more of the same.
