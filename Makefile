@@ -19,8 +19,8 @@ SAN     ?=
 PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
 
 # The CPU that the compiler compiles for: the first word of a triplet such as x86_64-linux-gnu.
-ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-ifeq ($(wildcard trampoline/arch/$(ARCH)),)
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)) $(shell uname -m))
+ifeq ($(wildcard trampoline/arch/$(ARCH)/arch.mk),)
 $(error libpyperf: no code for this CPU: there is no folder trampoline/arch/$(ARCH))
 endif
 include trampoline/arch/$(ARCH)/arch.mk
@@ -32,8 +32,8 @@ endif
 
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 flags    := -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fstack-protector-strong $(warnings)
-flags    += -I. $(addprefix -Itrampoline/arch/$(ARCH),/ /plan /tools)
-ldflags  := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--hash-style=gnu
+flags    += $(arch_flags) -I. $(addprefix -Itrampoline/arch/$(ARCH),/ /plan /tools)
+ldflags  := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--hash-style=gnu $(arch_ldflags)
 ifeq ($(DEBUG),1)
 flags    += -O0 -g3
 endif
@@ -104,7 +104,7 @@ $(O)/obj/%.c.o: %.c | $(O)/libraries-found
 $(O)/obj/%.S.o: %.S
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -I. -fPIC -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) $(arch_flags) -I. -fPIC -MMD -MP -c -o $@ $<
 
 # One line a missing library, with the Debian package that brings it.
 $(O)/libraries-found:

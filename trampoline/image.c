@@ -86,23 +86,36 @@ static off_t text_needed(const struct image *image)
     return IMAGE_TEXT_OFFSET + ((off_t)image->used * image->spacing + 1) * ARCH_TRAMPOLINE_SIZE;
 }
 
+/* The unwind data of the trampolines that begin in `length` bytes of text from `offset` on. */
+static int write_fdes(int fd, size_t offset, size_t length)
+{
+    uint8_t fdes[IMAGE_FDES_MAX(IMAGE_BLOCK)] = {0};
+    size_t at, size = image_put_fdes(fdes, offset, length, &at);
+    return own_file_write(fd, fdes, size, (off_t)at);
+}
+
 /* More trampolines are written into the file, and show in the executable mapping. Returns 0 or an
  * errno value. */
 static int write_trampolines(struct image *image, int fd)
 {
-    enum { BLOCK = 4096 };
-    uint8_t block[BLOCK];
+    uint8_t block[IMAGE_BLOCK];
+    off_t first = image->text_end;
     off_t end = next_end(IMAGE_TEXT_OFFSET, image->text_end, text_needed(image));
     if (end > IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE)
         end = IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE;
     while (image->text_end < end) {
-        size_t length = end - image->text_end < BLOCK ? (size_t)(end - image->text_end) : BLOCK;
+        size_t length =
+            end - image->text_end < IMAGE_BLOCK ? (size_t)(end - image->text_end) : IMAGE_BLOCK;
         fill_trampolines(block, image->text_end, length);
-        int error = own_file_write(fd, block, length, image->text_end);
+        int error = write_fdes(fd, (size_t)(image->text_end - IMAGE_TEXT_OFFSET), length);
+        if (error == 0)
+            error = own_file_write(fd, block, length, image->text_end);
         if (error != 0)
             return error;
         image->text_end += (off_t)length;
     }
+    if (image->base != 0)
+        arch_synchronise(image->base + (size_t)first, (size_t)(end - first));
     return 0;
 }
 
@@ -399,6 +412,8 @@ static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
     if (draft == MAP_FAILED)
         return false;
     put_head(draft, detour);
+    size_t at;
+    image_put_fdes(draft + IMAGE_FDES_OFFSET, 0, IMAGE_TEXT_SIZE, &at);
     fill_trampolines(draft + IMAGE_TEXT_OFFSET, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
     bool filled = code_memory_map((uintptr_t)memory, draft, IMAGE_DYNAMIC_OFFSET);
     int error = errno;

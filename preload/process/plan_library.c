@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "trampoline/base/page.h"
 #include "trampoline/near_memory.h"
 
 enum {
-    PAGE = 4096,
     MOST_OBJECTS = 16, /* the companion and what it brings: libelf, liblzma, libz, libzstd, ... */
 };
 
@@ -79,12 +79,12 @@ static struct object object_of(const struct dl_phdr_info *info)
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         if (segment->p_type != PT_LOAD)
             continue;
-        uintptr_t start = (info->dlpi_addr + segment->p_vaddr) & -(uintptr_t)PAGE;
+        uintptr_t start = page_down(info->dlpi_addr + segment->p_vaddr);
         uintptr_t end = info->dlpi_addr + segment->p_vaddr + segment->p_memsz;
         if (start < object.start)
             object.start = start;
         if (end > object.end)
-            object.end = (end + PAGE - 1) & -(uintptr_t)PAGE;
+            object.end = page_up(end);
     }
     return object;
 }

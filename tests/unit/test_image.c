@@ -14,6 +14,7 @@
 #include "support/plan.h"
 
 #include "arch.h"
+#include "trampoline/image_file.h"
 
 enum { PAGE = 4096 };
 
@@ -21,6 +22,10 @@ static long evaluate(long a, long b, long c)
 {
     return 100 * a + 10 * b + c;
 }
+
+/* What stands before the text and does not fit into the first block: tables of FDEs, where one is not
+ * for all trampolines. */
+enum { UNWIND_BYTES = IMAGE_TEXT_OFFSET - IMAGE_BLOCK };
 
 START_TEST(makes_one_file)
 {
@@ -35,7 +40,7 @@ START_TEST(makes_one_file)
     ck_assert_uint_eq(status.st_mode, S_IFREG | 0600);
     /* mostly holes */
     ck_assert_int_gt(status.st_size, 1 << 20);
-    ck_assert_int_le(status.st_blocks * 512, 32 << 10);
+    ck_assert_int_le(status.st_blocks * 512, (32 << 10) + UNWIND_BYTES);
 }
 END_TEST
 
@@ -157,7 +162,7 @@ START_TEST(takes_the_space_of_what_it_holds)
         struct image *image = make_image(1, plan_to(evaluate));
         fill(image, 0, rows[i].functions);
         ck_assert_int_eq(stat(image_path(image), &status), 0);
-        ck_assert_int_le(status.st_blocks / 2, rows[i].most);
+        ck_assert_int_le(status.st_blocks / 2, rows[i].most + (UNWIND_BYTES >> 10));
     }
 }
 END_TEST

@@ -112,8 +112,9 @@ static void check_symbols(const char *path, uint32_t from, uint32_t count, uint3
     for (uint32_t i = from; i < count; i++) {
         if (gelf_getsym(data, 2 + (int)i, &symbol) == NULL)
             ck_abort_msg("%s", elf_errmsg(-1));
-        check_symbol(&symbol, table.sh_link, name_of(i), text.sh_addr + 16ul * i * spacing, 16,
-                     &text, in_text);
+        check_symbol(&symbol, table.sh_link, name_of(i),
+                     text.sh_addr + (uint64_t)ARCH_TRAMPOLINE_SIZE * i * spacing,
+                     ARCH_TRAMPOLINE_SIZE, &text, in_text);
     }
     ck_assert_ptr_nonnull(gelf_getshdr(elf_getscn(file.elf, table.sh_link), &strings));
     ck_assert_uint_eq(strings.sh_size, bytes_of_names(count));
@@ -201,6 +202,27 @@ START_TEST(segments)
 }
 END_TEST
 
+/* The relocated prologue goes on in the middle of a function, where there is no landing pad: by a jump
+ * that need not lead to one, or by way of the direct jump in the page near the function. */
+START_TEST(goes_back_without_a_landing_pad)
+{
+    static const uint8_t notrack_jmp[] = {0x3e, 0xff, 0x25};
+    struct detour_plan plan = *plan_to(evaluate);
+    for (int direct = 0; direct < 2; direct++) {
+        uint8_t head[IMAGE_HEAD_SIZE] = {0}, build_id[IMAGE_BUILD_ID_SIZE] = {0};
+        uintptr_t next;
+        plan.needs_direct_jump = direct;
+        image_put_head(head, &plan, build_id, &(struct process_identity){.pid = 1});
+        const uint8_t *prologue = head + IMAGE_PROLOGUE_OFFSET;
+        ck_assert_mem_eq(prologue, plan.original, plan.length);
+        ck_assert_mem_eq(prologue + plan.length, notrack_jmp, sizeof notrack_jmp);
+        memcpy(&next, head + IMAGE_CONSTANT, sizeof next);
+        ck_assert_uint_eq(next, direct ? plan.prologue + ARCH_LANDING_PAD_SIZE + plan.length
+                                       : plan.site + plan.length);
+    }
+}
+END_TEST
+
 /* After each function, up to where tables, names and text have all grown more than once. */
 START_TEST(sizes_are_exact_at_every_moment)
 {
@@ -257,6 +279,8 @@ static const char *output_of(const char *command, const char *path, const char *
     FILE *output = popen(line, "re");
     ck_assert_ptr_nonnull(output);
     text[fread(text, 1, sizeof text - 1, output)] = '\0';
+    while (getc(output) != EOF)
+        ;
     *status = pclose(output);
     return text;
 }
@@ -320,7 +344,8 @@ static uint32_t child_read(int fd)
                     symbol->st_name, name_bytes);
         child_check(strcmp(names + symbol->st_name, name_of(i)) == 0, "%u of %u: %s", i, count,
                     names + symbol->st_name);
-        child_check(symbol->st_size == 16, "%u of %u: size %lu", i, count, symbol->st_size);
+        child_check(symbol->st_size == ARCH_TRAMPOLINE_SIZE, "%u of %u: size %lu", i, count,
+                    symbol->st_size);
     }
     return count;
 }
@@ -376,6 +401,7 @@ int main(void)
         elf_header,
         sections,
         segments,
+        goes_back_without_a_landing_pad,
         sizes_are_exact_at_every_moment,
         build_ids_differ,
         readelf_has_nothing_to_say,

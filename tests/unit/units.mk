@@ -1,7 +1,7 @@
 # What the unit tests of single sources share, and the assembly that watches registers for them.
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
-supported := capstone_memory code_memory code_table copy_on_write detour_commit detour_place failure \
+supported := call_frame capstone_memory code_memory code_table control_flow copy_on_write detour_commit detour_place failure \
     file_tail hook id_table image image_cleanup image_exceptions image_file image_hostile \
     image_unwind interned jitdump layout line loader_lock names near_memory outputs outputs_shared own_file \
     perf_map perf_map_hostile plan_library probe process_identity registry registry_failures \
@@ -15,6 +15,9 @@ $(supported_tests): $(support_objects)
 .SECONDARY: $(patsubst %,$(O)/obj/%.o,$(unit_sources))
 
 $(O)/tests/test_detour_commit: $(call object,tests/unit/shims/target.S)
+
+$(call object,tests/unit/test_control_flow.c): flags += -DBUILD='"$(abspath $(O))"'
+$(O)/tests/test_control_flow: | $(O)/libpyperf.so $(O)/libpyperf-plan.so
 
 # By its own rule: it defines what session.c defines.
 $(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/shims/hook.S \
@@ -42,3 +45,18 @@ profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outpu
 $(profile_tests): $(profile_objects)
 $(profile_tests): LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
 -include $(patsubst %.o,%.d,$(profile_objects))
+
+# An image as CPUs have it whose FDEs are for few trampolines each and whose pages may be large: this
+# CPU's code is right in that layout, too, which only has more of the same.
+other_layout := -DARCH_TRAMPOLINES_PER_FDE=16 -DARCH_UNWIND_COPIES=16 -DARCH_MAX_PAGE=65536
+other_layout_folder := $(O)/other-layout
+other_layout_tests  := $(addprefix $(other_layout_folder)/tests/test_,image image_exceptions \
+                       image_file image_unwind)
+
+.PHONY: check-unit-other-layout
+check-unit: check-unit-other-layout
+check-unit-other-layout:
+	$(Q)$(MAKE) --no-print-directory O=$(other_layout_folder) \
+	    CFLAGS='$(CFLAGS) $(other_layout)' $(other_layout_tests)
+	$(Q)failed=; for test in $(other_layout_tests); do $(unit_runner) $$test || failed=1; done; \
+	    [ -z "$$failed" ]

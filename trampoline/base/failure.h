@@ -26,8 +26,8 @@
     X(FAILURE_INSTRUCTION, "an instruction at the function's entry cannot run elsewhere")          \
     X(FAILURE_BRANCH_OUT_OF_REACH, "a relocated branch or operand would not reach its target")     \
     X(FAILURE_BRANCH_INTO_ENTRY, "a branch of the function leads into the bytes to be replaced")   \
-    X(FAILURE_JUMP_OUT_OF_REACH, "the hook is more than 2 GiB away from the function")             \
-    X(FAILURE_NO_NEAR_MEMORY, "no free memory within 2 GiB of the function")                       \
+    X(FAILURE_JUMP_OUT_OF_REACH, "the hook is further away from the function than a jump reaches") \
+    X(FAILURE_NO_NEAR_MEMORY, "no free memory near the function, within a jump's reach")           \
     X(FAILURE_NEAR_MEMORY, "memory near the function cannot be made executable")                   \
     X(FAILURE_TEXT_CHANGED, "the function's entry is not what it was: something else patched it")  \
     X(FAILURE_TEXT_WRITE, "cannot write to the function's entry")                                  \

@@ -29,6 +29,9 @@
  * Where the evaluator would have run calls without the C stack, had it not been told otherwise, each
  * thread has a floor for its stack pointer: below it C decides (preload/frame_evaluator.h). */
 
+#include <cet.h> /* the note of arch.mk */
+
+#include "arch.h"
 #include "trampoline/hook_variants.h"
 
 #define TAG  0
@@ -48,7 +51,7 @@
     .size   hook_state, 32
 hook_state:
     .quad   0
-    .quad   0xffff800000000000
+    .quad   -1 << ARCH_ADDRESS_BITS
     .quad   no_codes
     .quad   0
 
