@@ -492,6 +492,16 @@ const char *image_path(const struct image *image)
     return is_anonymous(image) ? NULL : image->path;
 }
 
+bool image_is_readable(const struct image *image)
+{
+    int saved = errno;
+    struct stat status;
+    bool is = !is_anonymous(image) && own_file_is_there(&image->file, image->path, &status) &&
+              status.st_uid == geteuid();
+    errno = saved;
+    return is;
+}
+
 void image_freeze(struct image *image)
 {
     image->frozen = true;

@@ -114,6 +114,38 @@ def fork_while_walked_stacks(bench):
     bench.that("stacks", "99 % of 100 or more", enough, "complete " + perf.share(len(good), len(hot)))
 
 
+MANY_CHILDREN = """
+import json, os
+def in_parent_and_children(): pass
+def in_children(): pass
+in_parent_and_children()
+pids = []
+for number in range(40):
+    pid = os.fork()
+    if pid == 0:
+        in_parent_and_children()
+        if number == 39: in_children()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    pids.append(pid)
+print(json.dumps(pids))
+"""
+
+
+@case(CASES)
+def fork_of_many(bench):
+    """A child has an image when it calls something that its parent has not called before."""
+    done = bench.run_python("-c", MANY_CHILDREN)
+    bench.equal("status, stderr", (0, ""), (done.status, done.err))
+    pids = remember(bench, json.loads(done.out))
+    names = [Map(bench.map_path(pid)).of_file("<string>") for pid in pids]
+    named = sum("in_parent_and_children" in those for those in names)
+    bench.equal("children whose function is in their map", 40, named)
+    images = [len(bench.image_paths(pid, bench.images)) for pid in pids]
+    bench.equal("their images", [0] * 39 + [1], images)
+    bench.equal("the last one's own function", True, "in_children" in names[-1])
+
+
 @case(CASES)
 def multiprocessing_fork(bench):
     program = bench.program("pool.py")
