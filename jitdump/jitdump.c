@@ -72,6 +72,14 @@ size_t jitdump_extent(const struct jitdump_function *function)
            round_up(function->unwind_size, 16);
 }
 
+/* Whether nothing is lost when the file is emptied: there is nothing, or a dump. */
+static bool is_dump(int fd, const struct stat *status)
+{
+    uint32_t magic = 0;
+    return status->st_size == 0 ||
+           (pread(fd, &magic, sizeof magic, 0) == sizeof magic && magic == JITDUMP_MAGIC);
+}
+
 static int begin(struct jitdump *dump, int fd, uint32_t machine)
 {
     struct file_header header = {
@@ -105,7 +113,7 @@ int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_
     struct stat status;
     int fd = own_file_open(dump->path, O_CREAT);
     int error = fd < 0 || fstat(fd, &status) != 0 ? errno : 0;
-    if (error == 0 && !own_file_is_safe(&status))
+    if (error == 0 && !(own_file_is_safe(&status) && is_dump(fd, &status)))
         error = EPERM;
     if (error == 0) {
         dump->file = own_file_of(&status);

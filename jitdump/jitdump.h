@@ -58,8 +58,8 @@ enum {
 size_t jitdump_extent(const struct jitdump_function *function);
 
 /* Makes jit-PID.dump in `directory`, mode 0600, and maps its marker. A file that is there is
- * emptied when it is a regular file of ours with no other link, left by an earlier process of this
- * pid; anything else is EPERM or the error of open(2), and is not touched. `machine` is the ELF
+ * emptied when it is a regular file of ours with no other link, and a dump, left by an earlier process
+ * of this pid; anything else is EPERM or the error of open(2), and is not touched. `machine` is the ELF
  * machine (EM_X86_64). Keeps errno. */
 int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_t machine);
 

@@ -18,6 +18,7 @@
 #include "preload/process/switches.h"
 #include "preload/process/sys_functions.h"
 #include "preload/process/toggle.h"
+#include "preload/profile/outputs.h"
 #include "preload/profile/profile.h"
 #include "trampoline/base/line.h"
 #include "trampoline/base/report.h"
@@ -188,6 +189,13 @@ static const char *image_directory(void)
     return realpath(named, session.directory) != NULL ? session.directory : named;
 }
 
+/* PYPERF_MAP=needed */
+static bool spares_lines(void)
+{
+    const char *value = getenv("PYPERF_MAP");
+    return value != NULL && strcmp(value, "needed") == 0;
+}
+
 static bool install(struct failure *why)
 {
     if (python_layout(why) == NULL)
@@ -201,6 +209,8 @@ static bool install(struct failure *why)
     if (hook == 0 ||
         !detour_place(&session.detour, session.page, targets, native_api_targets(targets), why))
         return false;
+    if (spares_lines())
+        outputs_spare_lines();
     if (!profile_start(&session.detour, image_directory(), why) || !native_api_replace(why))
         return false;
     if (!profile_arm(why)) {

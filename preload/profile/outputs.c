@@ -21,7 +21,8 @@ static struct outputs {
     pid_t process; /* whose files these are */
     struct perf_map map;
     struct jitdump dump;
-    bool keeps; /* a child's map begins with our lines */
+    bool spares; /* lines that have a symbol in an image */
+    bool keeps;  /* a child's map begins with our lines */
     char parent_map[sizeof((struct perf_map *)NULL)->path]; /* which are read from here */
     uint32_t written[PROFILE_MODES];                        /* the last id that is in the file */
     bool failing[PROFILE_MODES];                            /* and that has been said */
@@ -84,6 +85,11 @@ int outputs_map_copy(const char *path)
     return error;
 }
 
+void outputs_spare_lines(void)
+{
+    outputs.spares = true;
+}
+
 void outputs_keep_after_fork(bool keep)
 {
     outputs.keeps = keep;
@@ -117,10 +123,18 @@ static int write_dump(uint32_t id, const struct name *name)
  * goes into a new one. */
 static int catch_up(enum profile_mode mode)
 {
-    bool is_map = mode == PROFILE_MAP;
-    int error = is_map ? open_map() : open_dump();
+    bool is_map = mode == PROFILE_MAP, spares = is_map && outputs.spares;
+    int error = spares ? 0 : is_map ? open_map() : open_dump();
     uint32_t next;
     while (error == 0 && (next = registry_next(mode, outputs.written[mode])) != REGISTRY_NONE) {
+        if (spares && registry_has_symbol(next)) {
+            outputs.written[mode] = next;
+            continue;
+        }
+        if (spares && !outputs.map.open) {
+            error = open_map(); /* which begins from the first function again */
+            continue;
+        }
         const struct name *name = registry_name(next);
         error = is_map ? perf_map_append(&outputs.map, registry_address(next), ARCH_TRAMPOLINE_SIZE,
                                          name->text, name->length)

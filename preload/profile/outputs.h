@@ -17,6 +17,10 @@
 
 #include "preload/profile/mode.h"
 
+/* From now on the map gets only what perf cannot find in an image, and is made when there is such a
+ * line: for whoever looks at the profile with perf alone (pyperf-run), and has the images. */
+void outputs_spare_lines(void);
+
 /* Opens the mode's file and writes what it lacks of the registry's functions. The first failure in a
  * row is said in one line: names are then in the images alone. */
 void outputs_update(enum profile_mode mode);

@@ -68,6 +68,11 @@ uintptr_t registry_address(uint32_t id)
     return image_trampoline(entry_of(id)->image, id % IMAGE_TRAMPOLINES);
 }
 
+bool registry_has_symbol(uint32_t id)
+{
+    return image_path(entry_of(id)->image) != NULL;
+}
+
 const struct registry_function *registry_function(uint32_t id)
 {
     return &entry_of(id)->functions[id % IMAGE_TRAMPOLINES];

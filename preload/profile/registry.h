@@ -59,6 +59,10 @@ uint32_t registry_add(enum profile_mode mode, const struct registry_function *fu
                       struct failure *why);
 
 uintptr_t registry_address(uint32_t id);
+
+/* Whether its name is in an image's file, where perf finds it. */
+bool registry_has_symbol(uint32_t id);
+
 const struct registry_function *registry_function(uint32_t id);
 
 /* The function whose trampoline is at an address; REGISTRY_NONE when there is none. */

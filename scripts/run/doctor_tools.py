@@ -18,7 +18,7 @@ SUBJECT = 20  # columns
 VERDICTS = {"ok": "32", "warn": "33", "FAIL": "31"}  # with their colours (ECMA-48, SGR)
 COMPLAINT = re.compile("rror|not permitted|is limited|denied")
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-OWN_VARIABLES = ("PYTHONPERFSUPPORT", "PYTHON_PERF_JIT_SUPPORT", "PYPERF_DIR")
+OWN_VARIABLES = ("PYTHONPERFSUPPORT", "PYTHON_PERF_JIT_SUPPORT", "PYPERF_DIR", "PYPERF_MAP")
 
 
 class Findings:

@@ -19,7 +19,7 @@ exec 2>/dev/null
 (
     # shellcheck disable=SC2086  # a list of names
     [ -z "$ignored" ] || trap '' $ignored
-    export LD_PRELOAD="$preload" PYPERF_DIR="$images" PYTHONPERFSUPPORT=1
+    export LD_PRELOAD="$preload" PYPERF_DIR="$images" PYPERF_MAP=needed PYTHONPERFSUPPORT=1
     # $$ is the launcher's number even here.
     read -r program _ </proc/self/stat
     echo "$program" >"$dir/program"

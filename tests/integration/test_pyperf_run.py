@@ -271,6 +271,34 @@ def profile(bench):
     bench.check("-o: names", True, "hot:" + script in names(bench.samples("-i", other)))
 
 
+FORKING = """
+import os
+def hot(): return sum(range(1000))
+hot()
+print(os.getpid())
+for _ in range(50):
+    pid = os.fork()
+    if pid == 0:
+        hot()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    print(pid)
+"""
+
+
+def short_children(bench):
+    """They leave neither images, which they do not need, nor maps, which nobody needs."""
+    bench.clear_work()
+    done = bench.run(bench.command("-c", FORKING))
+    pids = done.stdout.split()
+    bench.check("50 children", (0, 51), (done.returncode, len(set(pids))))
+    paths = [os.path.join(at, name) for at, _, own in os.walk(bench.work) for name in own]
+    images = [path for path in paths if os.path.basename(path).startswith("pyperf-")]
+    bench.check("images of 50 short children and their parent", 1, len(images))
+    maps = ["/tmp/perf-%s.map" % pid for pid in pids]
+    bench.check("maps of short children", [], [path for path in maps if os.path.exists(path)])
+
+
 def names(samples):
     return {name for one in samples for name in one.python}
 
@@ -442,6 +470,7 @@ def main():
             inherited_signals,
             control_c,
             profile,
+            short_children,
             progress,
             libc_frames,
             answers,

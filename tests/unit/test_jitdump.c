@@ -175,7 +175,10 @@ END_TEST
 
 START_TEST(file_of_an_earlier_process_is_emptied)
 {
-    write_file(in_folder("jit-%d.dump", PID), "stale", 5);
+    open_dump();
+    append(7);
+    append(8);
+    jitdump_abandon(&dump);
     open_dump();
     append(0);
     check_file(1);
@@ -201,6 +204,14 @@ START_TEST(links_are_not_followed)
     ck_assert_int_eq(link(in_folder("target"), in_folder("jit-%d.dump", PID)), 0);
     check_refused(EPERM);
     ck_assert_str_eq(read_file(in_folder("target"), NULL), "precious");
+}
+END_TEST
+
+START_TEST(file_that_is_no_dump_is_left_alone)
+{
+    write_file(in_folder("jit-%d.dump", PID), "precious", 8);
+    check_refused(EPERM);
+    ck_assert_str_eq(read_file(in_folder("jit-%d.dump", PID), NULL), "precious");
 }
 END_TEST
 
@@ -396,6 +407,7 @@ int main(void)
         marker_is_mapped_executable_and_not_writable,
         file_of_an_earlier_process_is_emptied,
         links_are_not_followed,
+        file_that_is_no_dump_is_left_alone,
         neither_pipe_nor_folder,
         file_that_was_exchanged_is_left_alone,
         file_that_was_truncated,

@@ -184,7 +184,7 @@ static void find_another_in_its_place(void)
     if (mode == PROFILE_MAP)
         write_file(path_of(mode), "1000 10 somebody's\n", 19);
     else
-        write_file(path_of(mode), "nonsense", 8);
+        write_file(path_of(mode), "DTiJ of somebody", 16);
     wait_a_moment();
     add_until(mode, 20);
     if (mode == PROFILE_MAP)
@@ -331,6 +331,51 @@ START_TEST(errors_of_the_program)
 }
 END_TEST
 
+static void spare_lines(void)
+{
+    begin();
+    outputs_spare_lines();
+    add_until(PROFILE_MAP, FUNCTIONS);
+    child_check(maps_opened == 0, "%s", "a map that nobody needs");
+    child_check(outputs_map_line(0x1000, 16, "of the program", 14) == 0, "%s", "no line");
+    add_until(PROFILE_MAP, count);
+    outputs_update(PROFILE_MAP);
+    outputs_finish();
+    child_check(strcmp(read_file(path_of(PROFILE_MAP), NULL), "1000 10 of the program\n") == 0,
+                "%s", read_file(path_of(PROFILE_MAP), NULL));
+    child_check(*reports() == '\0', "%s", reports());
+}
+
+/* Where there is no image, the names are in the map. */
+static void spare_no_names(void)
+{
+    begin();
+    registry_start("/nonexistent", plan_to(sum));
+    outputs_spare_lines();
+    add_until(PROFILE_MAP, FUNCTIONS);
+    check_file(PROFILE_MAP);
+    child_check(maps_opened == 1, "%d", maps_opened);
+}
+
+/* The dump is what its mode is for. */
+static void spare_no_records(void)
+{
+    begin();
+    outputs_spare_lines();
+    add_until(PROFILE_JITDUMP, FUNCTIONS);
+    check_file(PROFILE_JITDUMP);
+}
+
+START_TEST(spared)
+{
+    static void (*const bodies[])(void) = {spare_lines, spare_no_names, spare_no_records};
+    for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
+        assert_in_child(bodies[i]);
+        clear_folder();
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -346,6 +391,7 @@ int main(void)
         both_files,
         lines_of_the_program,
         errors_of_the_program,
+        spared,
     };
     return run_suite("outputs", tests, LENGTH_OF(tests));
 }

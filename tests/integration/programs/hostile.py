@@ -28,9 +28,13 @@ def no_descriptors():
 
 
 def replace(make):
+    """No function is called for the first time while there is no file: a new one would be made."""
     for path in PATHS:
+        make(path + ".new")
+        is_made = os.path.lexists(path + ".new")
         os.unlink(path)
-        make(path)
+        if is_made:
+            os.rename(path + ".new", path)
 
 
 def truncate():

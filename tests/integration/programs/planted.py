@@ -41,7 +41,7 @@ elif WHAT == "another user's file":
     os.chmod(PATH, 0o666)
     os.chown(PATH, NOBODY, NOBODY)
 elif WHAT == "own file":
-    write("1000 10 py::earlier:program.py\n")
+    write("DTiJ\0\0" if PATH.endswith(".dump") else "1000 10 py::earlier:program.py\n")
 else:
     raise ValueError(WHAT)
 os.execve(WORDS[0], WORDS, json.loads(os.environ["PLANTED_ENVIRONMENT"]))
