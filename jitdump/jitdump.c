@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/debug.h"
+
 enum {
     JITDUMP_MAGIC = 0x4A695444, /* "JiTD" in the writer's byte order */
     JITDUMP_VERSION = 1,
@@ -128,6 +130,7 @@ int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_
         dump->inode = status.st_ino;
         dump->open = true;
     }
+    debug_log(jitdump, 1, "%s: %s", dump->path, error == 0 ? "opened" : strerrordesc_np(error));
     if (fd >= 0)
         close(fd);
     errno = saved;
@@ -244,6 +247,8 @@ int jitdump_append(struct jitdump *dump, const struct jitdump_function *function
     int error = fd < 0 ? errno : write_records(dump, fd, function);
     if (fd >= 0)
         close(fd);
+    if (error != 0)
+        debug_log(jitdump, 1, "%s: %s", dump->path, strerrordesc_np(error));
     if (error != 0)
         dump->open = false;
     else

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/debug.h"
+
 enum {
     PAGE = 4096,
     WINDOW = 64 << 10,
@@ -104,6 +106,7 @@ static int look_at_file(struct perf_map *map, off_t needed)
         error = ESTALE; /* somebody else's now, or truncated */
     else if (!has_room(map, needed))
         error = reserve(map, fd, (map->length + needed + PAGE - 1) & ~(off_t)(PAGE - 1));
+    debug_log(map, 3, "%s: looked at, %ld bytes", map->path, (long)map->length);
     close(fd);
     return error;
 }
@@ -128,6 +131,7 @@ int perf_map_open(struct perf_map *map, const char *directory, pid_t pid)
         map->length = end_of_lines(fd, status.st_size);
         map->open = true;
     }
+    debug_log(map, 1, "%s: %s", map->path, error == 0 ? "opened" : strerrordesc_np(error));
     if (fd >= 0)
         close(fd);
     errno = saved;
@@ -158,6 +162,7 @@ int perf_map_append(struct perf_map *map, uintptr_t address, size_t size, const 
     if (!has_room(map, needed) || now() - map->checked_at > A_MOMENT)
         error = look_at_file(map, needed);
     if (error != 0) {
+        debug_log(map, 1, "%s: %s", map->path, strerrordesc_np(error));
         perf_map_finish(map);
     } else {
         /* The newline is there already. */
@@ -210,6 +215,7 @@ void perf_map_finish(struct perf_map *map)
     if (!map->open)
         return;
     map->open = false;
+    debug_log(map, 1, "%s: closed at %ld bytes", map->path, (long)map->length);
     int saved = errno;
     struct stat status;
     int fd = open_file(map->path, 0);

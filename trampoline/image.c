@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/debug.h"
 #include "trampoline/code_memory.h"
 #include "trampoline/image_file.h"
 
@@ -164,6 +165,8 @@ static bool make_room(struct image *image, size_t name_size)
     int saved = errno;
     int fd = open_again(image);
     bool grown = fd >= 0 && grow(image, fd, name_size) == 0;
+    debug_log(image, grown ? 2 : 1, "%s %s after %u functions", image->path,
+              grown ? "grows" : "cannot grow", image->used);
     if (fd >= 0)
         close(fd);
     errno = saved;
@@ -346,6 +349,7 @@ struct image *image_create(const char *directory, uint32_t spacing,
         free(image);
         image = NULL;
     }
+    debug_log(image, 1, "%s", image != NULL ? image->path : failure_message(why->code));
     errno = saved;
     return image;
 }

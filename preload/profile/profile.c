@@ -14,6 +14,7 @@
 #include "preload/profile/outputs.h"
 #include "preload/profile/registry.h"
 #include "preload/profile/trampolines.h"
+#include "trampoline/base/debug.h"
 
 static struct profile {
     pthread_mutex_t lock;
@@ -43,6 +44,7 @@ static void start_child(void)
     profile.pid = getpid();
     profile.generation++;
     publish(profile.mode);
+    debug_log(process, 1, "forked, generation %u", profile.generation);
     frame_evaluator_is_alone();
     registry_forked();
     outputs_forked();
@@ -184,6 +186,11 @@ bool profile_switch(enum profile_mode mode, struct failure *why)
     else
         done = switch_on(mode, why);
     unlock();
+    debug_log(profile, 1, "%s%s",
+              mode == PROFILE_OFF   ? "off"
+              : mode == PROFILE_MAP ? "map"
+                                    : "jitdump",
+              done ? "" : ": refused");
     if (done)
         frame_evaluator_adopt_all(mode != PROFILE_OFF);
     return done;
@@ -202,6 +209,7 @@ static void give_trampoline(python_object *code, uint64_t value, uintptr_t *addr
             found = trampolines_find(profile.mode, code, value);
         unlock();
     }
+    debug_log(profile, 3, "code object %p: trampoline %#lx", (void *)code, (unsigned long)found);
     if (found == 0)
         return;
     if (found != UINTPTR_MAX)

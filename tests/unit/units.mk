@@ -1,7 +1,7 @@
 # What the unit tests of single sources share, and the assembly that watches registers for them.
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
-supported := capstone_memory code_memory code_table plan_library detour_commit detour_place failure \
+supported := capstone_memory code_memory code_table debug plan_library detour_commit detour_place failure \
     hook image image_exceptions image_file image_hostile image_unwind jitdump layout line names \
     near_memory perf_map perf_map_hostile probe registry report switches interned toggle
 supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
