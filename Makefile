@@ -18,10 +18,12 @@ DEBUG   ?= 0
 SAN     ?=
 PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
 
-ARCH := $(shell uname -m)
+# The CPU that the compiler compiles for: the first word of a triplet such as x86_64-linux-gnu.
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ifeq ($(wildcard trampoline/arch/$(ARCH)),)
 $(error libpyperf: no code for this CPU: there is no folder trampoline/arch/$(ARCH))
 endif
+include trampoline/arch/$(ARCH)/arch.mk
 
 ifeq ($(V),0)
 Q := @
@@ -30,7 +32,7 @@ endif
 
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 flags    := -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fstack-protector-strong $(warnings)
-flags    += -I. -Itrampoline/arch/$(ARCH) -Itrampoline/arch/$(ARCH)/plan
+flags    += -I. $(addprefix -Itrampoline/arch/$(ARCH),/ /plan /tools)
 ldflags  := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--hash-style=gnu
 ifeq ($(DEBUG),1)
 flags    += -O0 -g3
@@ -48,10 +50,7 @@ core_sources := $(base_sources) $(wildcard preload/process/*.c preload/profile/*
                 preload/cpython/*.c jitdump/*.c trampoline/*.c \
                 trampoline/arch/$(ARCH)/*.c trampoline/arch/$(ARCH)/*.S)
 tool_sources := $(wildcard preload/tools/*.c)
-# capstone as an archive where there is one: each Python process loads it, and its start is some
-# 0.3 ms shorter without the symbols of all those functions that nobody calls.
-capstone_archive := $(wildcard $(shell $(CC) -print-file-name=libcapstone.a))
-plan_libraries := -lelf $(if $(capstone_archive),-l:libcapstone.a,-lcapstone) -llzma
+plan_libraries := -lelf $(arch_plan_libraries) -llzma
 
 object    = $(patsubst %,$(O)/obj/%.o,$(1))
 plan_objects := $(call object,$(plan_sources))
@@ -69,7 +68,7 @@ unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
 
 # What pyperf-run --doctor needs besides; the walker only where libunwind is.
 inspect_objects := $(call object,preload/tools/pyperf-inspect.c trampoline/plan/elf_lookup.c \
-                   $(base_sources))
+                   $(wildcard trampoline/arch/$(ARCH)/tools/*.c) $(base_sources))
 walk_object := $(call object,preload/tools/pyperf-walk.c)
 has_libunwind := $(shell $(CC) -x c -fsyntax-only -include libunwind.h /dev/null 2>&1 || echo no)
 walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
@@ -110,7 +109,7 @@ $(O)/obj/%.S.o: %.S
 # One line a missing library, with the Debian package that brings it.
 $(O)/libraries-found:
 	@mkdir -p $(O); missing=; \
-	for pair in libelf.h:libelf-dev capstone/capstone.h:libcapstone-dev lzma.h:liblzma-dev; do \
+	for pair in libelf.h:libelf-dev $(arch_plan_headers) lzma.h:liblzma-dev; do \
 	    echo "#include <$${pair%%:*}>" | $(CC) -x c -fsyntax-only - 2>/dev/null || { \
 	        echo "libpyperf: <$${pair%%:*}> is missing: apt-get install $${pair#*:}" >&2; \
 	        missing=1; }; \

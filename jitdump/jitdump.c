@@ -249,9 +249,11 @@ int jitdump_append(struct jitdump *dump, const struct jitdump_function *function
         close(fd);
     if (error != 0)
         debug_log(jitdump, 1, "%s: %s", dump->path, strerrordesc_np(error));
-    if (error != 0)
+    if (error == ENOENT || error == ELOOP) /* removed, or replaced */
+        error = ESTALE;
+    if (error == ESTALE)
         dump->open = false;
-    else
+    if (error == 0)
         dump->functions++;
     errno = saved;
     return error;

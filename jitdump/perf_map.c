@@ -161,10 +161,13 @@ int perf_map_append(struct perf_map *map, uintptr_t address, size_t size, const 
     off_t needed = (off_t)(n + length + 1);
     if (!has_room(map, needed) || now() - map->checked_at > A_MOMENT)
         error = look_at_file(map, needed);
-    if (error != 0) {
+    if (error == ENOENT || error == ELOOP) /* removed, or replaced */
+        error = ESTALE;
+    if (error != 0)
         debug_log(map, 1, "%s: %s", map->path, strerrordesc_np(error));
-        perf_map_finish(map);
-    } else {
+    if (error == ESTALE)
+        perf_map_abandon(map);
+    if (error == 0) {
         /* The newline is there already. */
         char *line = map->window + (map->length - map->window_start);
         memcpy(line, numbers, n);

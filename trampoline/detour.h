@@ -11,7 +11,7 @@
  *                                          push %r13
  *                                          jmp back
  *
- * Whoever calls the function arrives at `stub`; whoever wants the function as it was calls `prologue`.
+ * A caller of the function arrives at `stub`; a call of `prologue` runs the function as it was.
  * Where the hook itself is within reach of the jump, that leads there, and the stub has no callers.
  * An `endbr64` at the entry stays where it is: with CET every indirect call must land on one.
  *

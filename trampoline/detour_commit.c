@@ -1,4 +1,4 @@
-/* text_write.c - detour_commit and detour_revert: a few bytes of running text, exchanged.
+/* detour_commit.c - detour_commit and detour_revert: a few bytes of running text, exchanged.
  *
  * The bytes go in through /proc/self/mem (code_memory.h), so that
  *   - no page is writable at any time, let alone writable and executable,
@@ -6,9 +6,12 @@
  *   - the mapping stays what it was: perf goes on seeing the interpreter's file there,
  *   - a process that may not change protections (MDWE, seccomp) is no exception.
  * Where that cannot be done mprotect is left: writable and not executable for a moment. That is for
- * a process with one thread only, because another thread could be running in that very page. */
+ * a process with one thread only, because another thread could be running in that very page, and only
+ * where it is known beforehand that the page will become executable again. */
 #include <errno.h>
+#include <link.h>
 #include <linux/membarrier.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/single_threaded.h>
@@ -17,10 +20,9 @@
 #include <unistd.h>
 
 #include "trampoline/base/debug.h"
+#include "trampoline/base/page.h"
 #include "trampoline/code_memory.h"
 #include "trampoline/detour.h"
-
-enum { PAGE = 4096 };
 
 static bool write_through_proc(uintptr_t address, const uint8_t *expected, const uint8_t *bytes,
                                size_t length)
@@ -54,27 +56,70 @@ static void synchronise_cores(void)
     }
 }
 
-/* Whether a page that was writable may become executable here: MDWE (prctl(2)), SELinux and seccomp
- * can refuse that, and then the text must not be made writable in the first place. */
-static bool may_become_executable(void)
+/* The last byte of the data of the object whose code is at `site`. */
+struct object_data {
+    uintptr_t site;
+    volatile uint8_t *byte; /* NULL when nothing was found */
+};
+
+static int find_data(struct dl_phdr_info *info, size_t size, void *argument)
 {
-    void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED)
-        return false;
-    bool may = mprotect(page, PAGE, PROT_READ | PROT_EXEC) == 0;
-    munmap(page, PAGE);
-    return may;
+    struct object_data *data = argument;
+    uintptr_t data_end = 0, relro_end = 0;
+    bool has_site = false;
+    (void)size;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type == PT_GNU_RELRO)
+            relro_end = start + segment->p_memsz;
+        if (segment->p_type != PT_LOAD)
+            continue;
+        has_site = has_site || data->site - start < segment->p_memsz;
+        if ((segment->p_flags & PF_W) != 0 && segment->p_filesz > 0)
+            data_end = start + segment->p_filesz;
+    }
+    if (has_site && data_end > 0 && page_down(data_end - 1) >= page_down(relro_end))
+        data->byte = (volatile uint8_t *)(data_end - 1);
+    return has_site;
 }
 
+/* Whether text that was made writable and changed could be made executable again. MDWE (prctl(2))
+ * and seccomp may refuse that for all memory, SELinux (execmod) for private pages of a file that were
+ * written to, by the file's label. So it is tried with such a page of the same file that nobody
+ * executes: one of the object's data. In a process with one thread nobody misses it meanwhile. */
+static bool may_become_executable_again(uintptr_t site)
+{
+    struct object_data data = {.site = site};
+    if (dl_iterate_phdr(find_data, &data) == 0 || data.byte == NULL)
+        return false;
+    void *page = (void *)page_down((uintptr_t)data.byte);
+    if (mprotect(page, page_size(), PROT_READ | PROT_WRITE) != 0) /* what will have to restore it */
+        return false;
+    *data.byte = *data.byte; /* now it is a copy of the file's page */
+    bool may = mprotect(page, page_size(), PROT_READ | PROT_EXEC) == 0;
+    return mprotect(page, page_size(), PROT_READ | PROT_WRITE) == 0 && may;
+}
+
+/* A handler of a signal could run in either of the pages. */
 static bool write_through_mprotect(uintptr_t address, const uint8_t *bytes, size_t length)
 {
-    uintptr_t first = address & ~(uintptr_t)(PAGE - 1);
-    size_t span = ((address + length - first) + PAGE - 1) & ~(size_t)(PAGE - 1);
-    if (!is_single_threaded() || !may_become_executable() ||
-        mprotect((void *)first, span, PROT_READ | PROT_WRITE) != 0)
+    void *first = (void *)page_down(address);
+    size_t span = page_up(address + length) - page_down(address);
+    sigset_t all, before;
+    sigfillset(&all);
+    if (!is_single_threaded() || pthread_sigmask(SIG_BLOCK, &all, &before) != 0)
         return false;
-    memcpy((void *)address, bytes, length);
-    return mprotect((void *)first, span, PROT_READ | PROT_EXEC) == 0;
+    bool written =
+        may_become_executable_again(address) && mprotect(first, span, PROT_READ | PROT_WRITE) == 0;
+    if (written) {
+        memcpy((void *)address, bytes, length);
+        written = mprotect(first, span, PROT_READ | PROT_EXEC) == 0;
+    }
+    int error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return written;
 }
 
 static bool exchange(const struct detour_plan *plan, const uint8_t *expected, const uint8_t *bytes,

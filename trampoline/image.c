@@ -1,4 +1,4 @@
-/* image.c - an image's life: made, loaded, grown (image.h has the picture). */
+/* image.c - an image is made, loaded, and grows (image.h has the picture). */
 #include "trampoline/image.h"
 
 #include <dlfcn.h>
@@ -149,28 +149,30 @@ static int open_again(const struct image *image)
     if (fd >= 0 && (fstat(fd, &status) != 0 || status.st_dev != image->device ||
                     status.st_ino != image->inode)) {
         close(fd);
+        errno = ESTALE;
         fd = -1;
     }
     return fd;
 }
 
-static bool make_room(struct image *image, size_t name_size)
+/* 0 or an errno value. */
+static int make_room(struct image *image, size_t name_size)
 {
     if (text_needed(image) > IMAGE_TEXT_SIZE || image->names_used + name_size > IMAGE_NAME_BYTES)
-        return false;
+        return ENOBUFS;
     if ((image->used + IMAGE_FIRST_SYMBOL + 1) * sizeof(Elf64_Sym) <= image->symbols_reserved &&
         image->names_used + name_size <= image->names_reserved &&
         text_needed(image) <= image->text_reserved)
-        return true;
+        return 0;
     int saved = errno;
     int fd = open_again(image);
-    bool grown = fd >= 0 && grow(image, fd, name_size) == 0;
-    debug_log(image, grown ? 2 : 1, "%s %s after %u functions", image->path,
-              grown ? "grows" : "cannot grow", image->used);
+    int error = fd >= 0 ? grow(image, fd, name_size) : errno;
+    debug_log(image, error == 0 ? 2 : 1, "%s %s after %u functions", image->path,
+              error == 0 ? "grows" : strerrordesc_np(error), image->used);
     if (fd >= 0)
         close(fd);
     errno = saved;
-    return grown;
+    return error;
 }
 
 /* Lines stand before the names, seven bits a byte, to be read backwards: a string table ends in
@@ -201,7 +203,7 @@ int32_t image_add(struct image *image, const char *name, size_t length, uint32_t
 {
     if (image->frozen)
         return -1;
-    if (!make_room(image, LINE_MAX_SIZE + length + 1)) {
+    if (make_room(image, LINE_MAX_SIZE + length + 1) != 0) {
         image->frozen = true;
         return -1;
     }
@@ -443,7 +445,10 @@ void image_freeze(struct image *image)
 
 int image_append(struct image *image, const char *name, size_t length)
 {
-    return image_add(image, name, length, 1) < 0 ? ENOBUFS : 0;
+    int error = image->frozen ? ENOBUFS : make_room(image, LINE_MAX_SIZE + length + 1);
+    if (error == 0)
+        image_add(image, name, length, 1);
+    return error;
 }
 
 void image_discard(struct image *image)

@@ -120,7 +120,7 @@ void code_table_forget(uintptr_t code)
 
 void code_table_show(uintptr_t code, uint64_t value)
 {
-    /* Not what could not be kept: nobody would forget it. */
+    /* A value that is not in the table would stay here after the code object's end. */
     if (code_table_get(code) == value && show())
         *shown(code) = (struct hook_code){code, value};
 }

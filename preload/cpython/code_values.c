@@ -61,7 +61,7 @@ static void set_extra(python_object *code, uint64_t value)
         python.PyErr_Clear();
 }
 
-static void forget_and_destroy(python_object *code)
+static void forget_and_deallocate(python_object *code)
 {
     code_table_forget((uintptr_t)code);
     destroy(code);
@@ -72,12 +72,12 @@ static destructor *place_of_destructor(void)
     return (destructor *)(void *)(python.PyCode_Type + python.layout->head + TYPE_DEALLOC);
 }
 
-static void see_the_dead(void)
+static void watch_deallocation(void)
 {
     if (destroy != NULL)
         return;
     destroy = *place_of_destructor();
-    *place_of_destructor() = forget_and_destroy;
+    *place_of_destructor() = forget_and_deallocate;
 }
 
 void code_values_begin(void)
@@ -99,7 +99,7 @@ bool code_values_confirm(void)
     Dl_info at_destructor, at_evaluator;
     destructor *place = place_of_destructor();
     if (destroy != NULL)
-        return true; /* in an earlier life */
+        return true; /* an earlier interpreter of this process has shown it */
     if (dladdr((const void *)*place, &at_destructor) == 0 ||
         dladdr((const void *)python.evaluator, &at_evaluator) == 0 ||
         at_destructor.dli_fbase != at_evaluator.dli_fbase)
@@ -130,7 +130,7 @@ void code_values_set(python_object *code, uint64_t value)
         set_extra(code, value);
         return;
     }
-    see_the_dead();
+    watch_deallocation();
     code_table_set((uintptr_t)code, value);
 }
 

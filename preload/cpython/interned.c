@@ -8,7 +8,7 @@
 #include "trampoline/base/id_table.h"
 
 /* A number counts steps of ALIGNMENT bytes through the blocks. The first step of the first block is
- * used by nobody, since 0 is no number. */
+ * unused, since 0 is no number. */
 enum {
     BLOCK_BITS = 16,
     BLOCK_SIZE = 1 << BLOCK_BITS,

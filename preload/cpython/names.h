@@ -30,6 +30,9 @@ void name_put_character(struct name *name, uint32_t character);
 /* Appends bytes that are a name's already. */
 void name_put_bytes(struct name *name, const char *bytes, size_t length);
 
+/* Appends ASCII characters, with an escape for each that would break a line. */
+void name_put_ascii(struct name *name, const char *text, size_t length);
+
 /* Appends bytes of any kind, taken for UTF-8 (2.7 has no other strings in its code objects). One
  * that is no part of a character is written as an escape. */
 void name_put_foreign_bytes(struct name *name, const char *bytes, size_t length);

@@ -193,6 +193,6 @@ bool probe_layout(const void *frame, struct failure *why)
     python.Py_DecRef(empty_tuple);
     if (field == NULL)
         python.Py_DecRef(code);
-    /* else: leave it; who knows what it is */
+    /* else the object is kept: a decrement could write anywhere */
     return field == NULL || failure_set(why, FAILURE_LAYOUT, 0, "%s", field);
 }

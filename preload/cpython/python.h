@@ -107,12 +107,12 @@ struct python_code {
     size_t size;
 };
 
-/* What is called otherwise from 3.12 on (PEP 689): the name above, the new one. */
+/* Functions that 3.12 has renamed (PEP 689): the name above, the new one. */
 #define PYTHON_NEW_NAMES(X)                                                                        \
     X(_PyCode_SetExtra, PyUnstable_Code_SetExtra)                                                  \
     X(_PyEval_RequestCodeExtraIndex, PyUnstable_Eval_RequestCodeExtraIndex)
 
-/* And in 2.7. */
+/* Functions that have other names in 2.7. */
 #define PYTHON_2_NAMES(X)                                                                          \
     X(PyUnicode_FromString, PyString_FromString)                                                   \
     X(EVALUATOR, PyEval_EvalFrameEx)
@@ -190,8 +190,8 @@ bool python_find(elf_lookup_function lookup, struct failure *why);
 /* The row for the interpreter's own version and build, NULL with `why` when it is not known. */
 const struct layout *python_layout(struct failure *why);
 
-/* Whether the interpreter's own perf support is to do it: because PYPERF_NATIVE says so, or because
- * the version is later than all that are known here. */
+/* Whether the interpreter's own perf support is left in place: PYPERF_NATIVE=1 asks for it, or the
+ * version is later than all that are known here. */
 bool python_is_left_alone(void);
 
 /* Reads a pointer-sized or other field of an object. */

@@ -35,14 +35,9 @@ void qualnames_put_string(struct name *name, python_object *string)
     }
     const char *text = python_ascii(string);
     if (text != NULL) {
-        size_t length =
-                   *(const size_t *)((const char *)string + python.layout->head + UNICODE_LENGTH),
-               clean = 0;
-        while (clean < length && text[clean] >= 0x20 && text[clean] != 0x7f)
-            clean++;
-        name_put_bytes(name, text, clean);
-        for (size_t i = clean; i < length && !name->is_cut; i++)
-            name_put_character(name, (unsigned char)text[i]);
+        name_put_ascii(
+            name, text,
+            *(const size_t *)((const char *)string + python.layout->head + UNICODE_LENGTH));
         return;
     }
     ssize_t length = python.PyUnicode_GetLength(string);
@@ -156,8 +151,8 @@ static python_object *function_behind(python_object *attribute)
 }
 
 /* In 2.7 a function knows nothing of its class. When the object is a class of either kind: notes
- * for the functions in it what nobody knows of them yet. A function that was put there from outside
- * is taken for one of the class. */
+ * the names of the functions in it that have no note yet. A function that the program has put into
+ * the class from outside is taken for one of the class. */
 static void scan_class(python_object *object)
 {
     static struct name name;

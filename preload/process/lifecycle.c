@@ -16,13 +16,13 @@
 #include "preload/cpython/qualnames.h"
 #include "preload/process/native_api.h"
 #include "preload/process/plan_library.h"
-#include "preload/process/report.h"
 #include "preload/process/switches.h"
 #include "preload/process/sys_functions.h"
 #include "preload/process/toggle.h"
 #include "preload/profile/profile.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/line.h"
+#include "trampoline/base/report.h"
 #include "trampoline/detour.h"
 #include "trampoline/hook.h"
 #include "trampoline/near_memory.h"
@@ -38,15 +38,15 @@ static struct session {
         SESSION_REFUSED, /* the interpreter is not what it should be */
     } state;
     bool confirmed;  /* while waiting: the first frame has been seen */
-    bool gives_back; /* the interpreter's own switch (native_support.h) */
+    bool gives_back; /* the interpreter's own switch was taken (native_support.h) */
     bool embedded;   /* the interpreter has no command line: the program may start another */
     struct detour_plan detour;
     uintptr_t page; /* near the evaluator: stub and prologue */
     char directory[PATH_MAX];
 } session;
 
-/* Said when somebody asked for it, now or for later. Before decide() has taken the interpreter's own
- * switch, its own support does what is asked for. */
+/* Prints the reason when the environment asks for profiling, or for a signal that switches it. Before
+ * decide() has taken the interpreter's own switch, its own perf support still acts on it. */
 static void report_refusal(const struct failure *why)
 {
     const struct layout *layout = python_layout(NULL);
@@ -58,9 +58,9 @@ static void report_refusal(const struct failure *why)
         report_failure(left ? "left to the interpreter's own perf support" : NOT_PROFILING, why);
 }
 
-/* The interpreter and its threads are no more. The program may start another one, which is decided
- * on by its own switches: so the jump has to be in place again. That is a few system calls, which
- * a process that is off and about to exit shall not make. */
+/* Py_AtExit calls this: the interpreter and its threads have ended. The program may start another
+ * interpreter, whose own switches decide, and for its first frames the jump must be in place again.
+ * That takes a few system calls, which a process that is off and about to exit does not make. */
 static void interpreter_ended(void)
 {
     struct failure why;
@@ -73,7 +73,7 @@ static void interpreter_ended(void)
         session.state = SESSION_WAITING;
 }
 
-/* Whether the first frame of an interpreter's life is as expected. */
+/* In an interpreter's first frame: whether its objects are laid out as expected. */
 static bool confirm(const void *frame)
 {
     struct failure why;
@@ -94,7 +94,8 @@ static bool confirm(const void *frame)
     return true;
 }
 
-/* Off; but the toggle needs a later frame, and the jump is how we see it. */
+/* Off. Where the handler of PYPERF_TOGGLE_SIGNAL is still to be installed, the jump stays in place,
+ * because the handler is installed in a later frame. */
 static void stay_off(void)
 {
     if (!toggle_is_due())

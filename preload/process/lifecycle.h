@@ -3,8 +3,8 @@
  *   constructor      lifecycle_start: everything that can fail, then the jump at the entry
  *   first frame      the interpreter is up: confirm its layout, read its switches, go on or off
  *   a later frame    the handler of PYPERF_TOGGLE_SIGNAL, where there is to be one (toggle.c)
- *   each new frame   its code object's trampoline (functions.h)
- *   fork             the child starts anew at its next new frame
+ *   each new frame   its code object's trampoline (profile.h)
+ *   fork             the child makes images and files of its own at its next new frame
  *   Py_Finalize      the next interpreter's first frame is a first frame again
  *   exit             lifecycle_finish: the map is cut to its lines */
 #ifndef PYPERF_SESSION_H

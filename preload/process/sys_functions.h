@@ -3,7 +3,7 @@
  * and in the place of those that have (native_support.h).
  *
  * Every interpreter of the process gets them, sub-interpreters that do not exist yet included, and
- * those are made while nobody is looking. So they are put where CPython itself makes sys modules
+ * those are made without a call of ours. So they are put where CPython itself makes sys modules
  * from: the module definition's table of methods (used by 3.9 and later, and whenever the first
  * interpreter is made), and the copy of the first interpreter's module dictionary, from which
  * sub-interpreters get theirs to 3.8 (Python/import.c, _PyImport_FindExtensionObject). 2.7 has such
@@ -13,7 +13,7 @@
 
 #include "preload/cpython/python.h"
 
-/* In the first frame of an interpreter's life; what the first one gets is there for all. False,
+/* In an interpreter's first frame; what the first interpreter gets is there for all. False,
  * without an exception, when something is not as it should be; the functions are then missing, and
  * nothing else is wrong. */
 bool sys_functions_add(void);

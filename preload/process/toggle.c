@@ -5,8 +5,8 @@
  *       sys.is_stack_trampoline_...    False                        True
  *       the next kill -USR2            on                           off again
  *
- * Switching takes the interpreter's lock, and memory, and writes to the text: nothing that can be
- * done in a signal's handler. Somebody must do it later, in the main thread, between two bytecodes.
+ * Switching takes the interpreter's lock, allocates memory and writes to the text. A signal handler
+ * can do none of that, so it must happen later, in the main thread, between two bytecodes.
  * Py_AddPendingCall is meant for that, and is no way from a handler: it takes a lock that the main
  * thread holds for a moment in Py_MakePendingCalls. When the signal comes in that moment, 3.6 and
  * 3.7 try a hundred times and drop the call, and 3.8 to 3.11 wait for themselves for ever
@@ -46,9 +46,9 @@
 #include <strings.h>
 
 #include "preload/cpython/qualnames.h"
-#include "preload/process/report.h"
 #include "preload/profile/profile.h"
 #include "trampoline/base/debug.h"
+#include "trampoline/base/report.h"
 
 #define NOT_USED "PYPERF_TOGGLE_SIGNAL is not used: "
 

@@ -20,7 +20,7 @@ void toggle_start(bool left_alone, bool fails_calls);
  * then end the program. */
 bool toggle_is_wanted(void);
 
-/* Whether this life of an interpreter still waits for its handler. */
+/* Whether the interpreter still waits for its handler. */
 bool toggle_is_due(void);
 
 /* In a frame that is about to run, while the toggle is due. Installs the handler if it is time, or

@@ -10,14 +10,15 @@
 #include "jitdump/jitdump.h"
 #include "jitdump/perf_map.h"
 #include "preload/cpython/names.h"
-#include "preload/process/report.h"
 #include "preload/profile/registry.h"
+#include "trampoline/base/report.h"
 
 /* perf looks nowhere else: Linux, tools/perf/util/dso.c for the map, jitdump.c for the dump. */
 #define FILES_DIRECTORY "/tmp"
 
 static struct outputs {
     pthread_mutex_t map_lock;
+    pid_t process; /* whose files these are */
     struct perf_map map;
     struct jitdump dump;
     bool keeps; /* a child's map begins with our lines */
@@ -28,6 +29,17 @@ static struct outputs {
     .map_lock = PTHREAD_MUTEX_INITIALIZER,
     .written = {REGISTRY_NONE, REGISTRY_NONE, REGISTRY_NONE},
 };
+
+/* A child of the system call alone (clone(2), _Fork(3)), of which no handler was told, has its
+ * parent's files, and maybe a lock that was another thread's. */
+static void lock_map(void)
+{
+    pid_t process = getpid(), known = __atomic_load_n(&outputs.process, __ATOMIC_RELAXED);
+    if (known != process && known != 0)
+        outputs_forked();
+    pthread_mutex_lock(&outputs.map_lock);
+    __atomic_store_n(&outputs.process, process, __ATOMIC_RELAXED);
+}
 
 /* Under the map's lock. */
 static int open_map(void)
@@ -46,7 +58,7 @@ static int open_map(void)
 
 int outputs_map_open(void)
 {
-    pthread_mutex_lock(&outputs.map_lock);
+    lock_map();
     int error = open_map();
     pthread_mutex_unlock(&outputs.map_lock);
     return error;
@@ -54,7 +66,7 @@ int outputs_map_open(void)
 
 int outputs_map_line(uintptr_t address, size_t size, const char *name, size_t length)
 {
-    pthread_mutex_lock(&outputs.map_lock);
+    lock_map();
     int error = open_map();
     if (error == 0)
         error = perf_map_append(&outputs.map, address, size, name, length);
@@ -64,7 +76,7 @@ int outputs_map_line(uintptr_t address, size_t size, const char *name, size_t le
 
 int outputs_map_copy(const char *path)
 {
-    pthread_mutex_lock(&outputs.map_lock);
+    lock_map();
     int error = open_map();
     if (error == 0)
         error = perf_map_copy(&outputs.map, path);
@@ -105,15 +117,14 @@ static int write_dump(uint32_t id, const struct name *name)
  * goes into a new one. */
 static int catch_up(enum profile_mode mode)
 {
-    static struct name name; /* under the profile's lock */
     bool is_map = mode == PROFILE_MAP;
     int error = is_map ? open_map() : open_dump();
     uint32_t next;
     while (error == 0 && (next = registry_next(mode, outputs.written[mode])) != REGISTRY_NONE) {
-        registry_put_name(&name, registry_function(next));
+        const struct name *name = registry_name(next);
         error = is_map ? perf_map_append(&outputs.map, registry_address(next), ARCH_TRAMPOLINE_SIZE,
-                                         name.text, name.length)
-                       : write_dump(next, &name);
+                                         name->text, name->length)
+                       : write_dump(next, name);
         if (error == 0)
             outputs.written[mode] = next;
     }
@@ -139,7 +150,7 @@ void outputs_update(enum profile_mode mode)
         update(mode);
         return;
     }
-    pthread_mutex_lock(&outputs.map_lock);
+    lock_map();
     update(mode);
     pthread_mutex_unlock(&outputs.map_lock);
 }
@@ -175,6 +186,7 @@ void outputs_forked(void)
 {
     held = false;
     pthread_mutex_init(&outputs.map_lock, NULL);
+    __atomic_store_n(&outputs.process, getpid(), __ATOMIC_RELAXED);
     if (outputs.keeps && outputs.map.open)
         memcpy(outputs.parent_map, outputs.map.path, sizeof outputs.parent_map);
     perf_map_abandon(&outputs.map);
@@ -187,8 +199,8 @@ void outputs_forked(void)
 
 void outputs_finish(void)
 {
-    if (!lock_briefly())
-        return;
+    if (outputs.process != getpid() || !lock_briefly())
+        return; /* a child's: the parent goes on with the file */
     perf_map_finish(&outputs.map);
     pthread_mutex_unlock(&outputs.map_lock);
 }

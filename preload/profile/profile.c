@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,17 +11,20 @@
 #include "preload/cpython/code_values.h"
 #include "preload/cpython/frame_evaluator.h"
 #include "preload/cpython/qualnames.h"
-#include "preload/process/report.h"
 #include "preload/profile/outputs.h"
 #include "preload/profile/registry.h"
 #include "preload/profile/trampolines.h"
 #include "trampoline/base/debug.h"
+#include "trampoline/base/report.h"
 
 static struct profile {
     pthread_mutex_t lock;
     enum profile_mode mode;
     uint32_t generation; /* forks between the first process and this one */
-    pid_t pid;           /* of this process */
+    /* A byte that is 1, and 0 in a child (MADV_WIPEONFORK, Linux 4.14): also in one that was made by
+     * the system call alone, where no handler has run. NULL where the kernel does not do that. */
+    volatile char *is_parent;
+    pid_t pid; /* what is compared there */
     const struct detour_plan *detour;
     bool committed; /* the jump is in the text */
     bool stuck;     /* and could not be taken out, which has been said */
@@ -28,6 +32,9 @@ static struct profile {
 
 /* This thread has the lock: a signal's handler that forks may have interrupted it. */
 static _Thread_local bool held __attribute__((tls_model("initial-exec")));
+
+/* And has taken it for a fork. */
+static _Thread_local bool held_over_fork __attribute__((tls_model("initial-exec")));
 
 static void publish(enum profile_mode mode)
 {
@@ -39,11 +46,21 @@ static void publish(enum profile_mode mode)
     __atomic_store_n(&hook_state.tag, HOOK_TAG(tag), __ATOMIC_RELEASE);
 }
 
+static bool is_new_process(void)
+{
+    return profile.is_parent != NULL ? *profile.is_parent == 0 : profile.pid != getpid();
+}
+
+/* In a process that has one thread. */
 static void start_child(void)
 {
     profile.pid = getpid();
+    if (profile.is_parent != NULL)
+        *profile.is_parent = 1;
     profile.generation++;
     publish(profile.mode);
+    pthread_mutex_init(&profile.lock, NULL); /* another thread may have held it */
+    held = held_over_fork = false;
     debug_log(process, 1, "forked, generation %u", profile.generation);
     frame_evaluator_is_alone();
     registry_forked();
@@ -55,6 +72,8 @@ static void start_child(void)
 static bool lock(long patience)
 {
     struct timespec end;
+    if (is_new_process()) /* made by the system call alone: no handler has run */
+        start_child();
     if (held)
         return false;
     if (pthread_mutex_trylock(&profile.lock) != 0) {
@@ -66,8 +85,6 @@ static bool lock(long patience)
             return false;
     }
     held = true;
-    if (profile.pid != getpid()) /* by the system call alone, and no handler has run */
-        start_child();
     return true;
 }
 
@@ -81,9 +98,6 @@ enum {
     FOR_A_FRAME = 2000000, /* then it runs without a name, this once */
     FOR_A_SWITCH = 500000000,
 };
-
-/* This thread has the lock for the fork alone. */
-static _Thread_local bool held_over_fork __attribute__((tls_model("initial-exec")));
 
 /* So that no other thread is at work on what the child gets a copy of. The fork goes on without the
  * lock, too: each step of the registry leaves it whole. */
@@ -104,16 +118,28 @@ static void after_fork(void)
 static void in_child(void)
 {
     int saved = errno;
-    pthread_mutex_init(&profile.lock, NULL);
-    held = held_over_fork = false;
     start_child();
     errno = saved;
+}
+
+static void watch_for_forks(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *byte = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    profile.pid = getpid();
+    if (byte == MAP_FAILED)
+        return;
+    *byte = 1;
+    if (madvise(byte, page, MADV_WIPEONFORK) == 0)
+        profile.is_parent = byte;
+    else
+        munmap(byte, page);
 }
 
 bool profile_start(const struct detour_plan *detour, const char *directory, struct failure *why)
 {
     profile.detour = detour;
-    profile.pid = getpid();
+    watch_for_forks();
     registry_start(directory, detour);
     publish(PROFILE_OFF);
     if (pthread_atfork(before_fork, after_fork, in_child) != 0)

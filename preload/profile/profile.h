@@ -1,8 +1,8 @@
 /* profile.h - profiling switched on and off, at start or by the program through the sys functions.
  *
- *             entry of the evaluator   interpreters (PEP 523)   tag in force (code_tags.h)
- *   off       as it was                call nobody of ours      nobody's
- *   on        jump to the hook         call the hook            that of the mode and this process
+ *             entry of the evaluator   interpreters (PEP 523)    tag in force (code_tags.h)
+ *   off       as it was                call CPython's evaluator  none
+ *   on        jump to the hook         call the hook             that of the mode and this process
  *
  * This module owns the mode: off, map or jitdump. Whoever needs to know it asks here, or, on the way
  * of a frame, looks at the tag in force, by which it is published. A switch happens as a whole or

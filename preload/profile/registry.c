@@ -12,9 +12,9 @@
 #include "arch.h"
 #include "preload/cpython/interned.h"
 #include "preload/cpython/names.h"
-#include "preload/process/report.h"
 #include "trampoline/base/hash.h"
 #include "trampoline/base/id_table.h"
+#include "trampoline/base/report.h"
 
 enum {
     NO_IMAGE = UINT8_MAX,
@@ -42,8 +42,8 @@ static struct registry {
     uint8_t first;                  /* image of this process: the others are its parent's */
     uint8_t current[PROFILE_MODES]; /* the image that takes functions, or NO_IMAGE */
     struct id_table table;
-    struct outage functions; /* new ones get no trampoline */
-    struct failure cause;
+    struct outage functions[PROFILE_MODES]; /* new ones get no trampoline */
+    struct failure cause[PROFILE_MODES];
     struct outage files; /* images are anonymous */
 } registry = {.current = {NO_IMAGE, NO_IMAGE, NO_IMAGE}};
 
@@ -88,14 +88,29 @@ uint32_t registry_next(enum profile_mode mode, uint32_t id)
     return REGISTRY_NONE;
 }
 
-void registry_put_name(struct name *name, const struct registry_function *function)
+/* The last name that was put together: a new function's is asked for by its image and its map. */
+static struct {
+    struct registry_function of;
+    struct name name;
+} last;
+
+static const struct name *name_of(const struct registry_function *function)
 {
+    if (last.of.qualname == function->qualname && last.of.file == function->file)
+        return &last.name;
     const char *qualname = interned(function->qualname), *file = interned(function->file);
-    name_clear(name);
-    name_put_bytes(name, "py::", 4);
-    name_put_bytes(name, qualname, strlen(qualname));
-    name_put_bytes(name, ":", 1);
-    name_put_bytes(name, file, strlen(file));
+    last.of = *function;
+    name_clear(&last.name);
+    name_put_bytes(&last.name, "py::", 4);
+    name_put_bytes(&last.name, qualname, strlen(qualname));
+    name_put_bytes(&last.name, ":", 1);
+    name_put_bytes(&last.name, file, strlen(file));
+    return &last.name;
+}
+
+const struct name *registry_name(uint32_t id)
+{
+    return name_of(registry_function(id));
 }
 
 static time_t now(void)
@@ -211,9 +226,9 @@ bool registry_prepare(enum profile_mode mode, bool *made, struct failure *why)
 
 void registry_discard(enum profile_mode mode)
 {
-    struct image_entry *last = &registry.images[--registry.image_count];
-    image_discard(last->image);
-    munmap(last->functions, functions_size(mode));
+    struct image_entry *entry = &registry.images[--registry.image_count];
+    image_discard(entry->image);
+    munmap(entry->functions, functions_size(mode));
     registry.current[mode] = NO_IMAGE;
 }
 
@@ -270,18 +285,17 @@ static bool is_transient(int error)
 static uint32_t append(enum profile_mode mode, const struct registry_function *function,
                        struct failure *why)
 {
-    static struct name name; /* under the profile's lock */
     bool made;
     if (!registry_prepare(mode, &made, why))
         return REGISTRY_NONE;
     return_to_files(mode);
-    registry_put_name(&name, function);
+    const struct name *name = name_of(function);
     int error = 0;
     for (int attempt = 0; attempt < 2; attempt++) {
         uint8_t current = registry.current[mode];
         const struct image_entry *entry = &registry.images[current];
         uint32_t number = image_used(entry->image);
-        error = image_append(entry->image, name.text, name.length);
+        error = image_append(entry->image, name->text, name->length);
         if (error == 0) {
             entry->functions[number] = *function;
             return make_id(current, number);
@@ -307,14 +321,14 @@ static uint32_t add(enum profile_mode mode, const struct registry_function *func
     uint32_t *entry = id_table_find(&registry.table, value, is, &key);
     if (*entry != 0)
         return id_table_number(*entry);
-    if (is_recent(&registry.functions)) {
-        *why = registry.cause;
+    if (is_recent(&registry.functions[mode])) {
+        *why = registry.cause[mode];
         return REGISTRY_NONE;
     }
     uint32_t id = append(mode, function, why);
     if (id != REGISTRY_NONE) {
         id_table_fill(&registry.table, entry, value, id);
-        registry.functions.now = false;
+        registry.functions[mode].now = false;
     }
     return id;
 }
@@ -323,9 +337,9 @@ uint32_t registry_add(enum profile_mode mode, const struct registry_function *fu
                       struct failure *why)
 {
     uint32_t id = add(mode, function, why);
-    if (id == REGISTRY_NONE && !is_recent(&registry.functions)) {
-        registry.cause = *why;
-        if (begin_outage(&registry.functions))
+    if (id == REGISTRY_NONE && !is_recent(&registry.functions[mode])) {
+        registry.cause[mode] = *why;
+        if (begin_outage(&registry.functions[mode]))
             report_failure(registry.table.used == 0 ? "the functions of this process have no names"
                                                     : "further functions have no names",
                            why);
@@ -339,6 +353,7 @@ void registry_forked(void)
         image_freeze(registry.images[i].image);
     memset(registry.current, NO_IMAGE, sizeof registry.current);
     registry.first = registry.image_count;
-    registry.functions.now = registry.files.now = false;
+    memset(registry.functions, 0, sizeof registry.functions);
+    registry.files.now = false;
     id_table_clear(&registry.table);
 }

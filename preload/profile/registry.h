@@ -59,16 +59,17 @@ uint32_t registry_add(enum profile_mode mode, const struct registry_function *fu
 uintptr_t registry_address(uint32_t id);
 const struct registry_function *registry_function(uint32_t id);
 
-/* The function whose trampoline is at an address; REGISTRY_NONE when it is nobody's. */
+/* The function whose trampoline is at an address; REGISTRY_NONE when there is none. */
 uint32_t registry_at(uintptr_t address);
 
 /* The next function of this process and mode after `id`, in the order of registration; the first
  * one after REGISTRY_NONE. REGISTRY_NONE when there is none. */
 uint32_t registry_next(enum profile_mode mode, uint32_t id);
 
-/* py::<qualified name>:<file>. `name` is overwritten. */
+/* The function as perf shows it: py::<qualified name>:<file>. Valid until the next call, and the next
+ * registry_add. */
 struct name;
-void registry_put_name(struct name *name, const struct registry_function *function);
+const struct name *registry_name(uint32_t id);
 
 /* In a forked child, in the handler of pthread_atfork: the images are the parent's from now on. Safe
  * in a signal handler. */

@@ -13,16 +13,10 @@
  * Whether a stack can be walked by frame pointers is a property of code: what sysconfig says of
  * CFLAGS is what the interpreter was configured with, and distributions add theirs elsewhere.
  *
- *     made with a frame pointer            without one
- *     push %rbp                            push %r15
- *     mov  %rsp,%rbp                       push %rbp          a register to be kept, like any other
- *     ...                                  mov  %rdi,%rbp
- *
  * Exit status: 0 when there was one, 1 when not, with a line that says why.
  *
  * The files are somebody else's: nothing in them is believed about sizes, and nothing is mapped, as
  * in elf_lookup.c. */
-#include <capstone/capstone.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
@@ -33,6 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "frame_pointer.h"
 #include "trampoline/plan/elf_lookup.h"
 
 #define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
@@ -43,10 +38,7 @@ enum {
     FUNCTIONS_MAX = 2000, /* more would not change the answer */
     /* Shorter ones may need no frame: they make no call, or end in one. */
     FUNCTION_SIZE_MIN = 64,
-    PROLOGUE_SIZE = 96,
     NAME_SEARCHED = 256, /* a hostile name may have megabytes */
-    /* A compiler may put a test that avoids the frame before it, and its own order into it. */
-    PROLOGUE_INSTRUCTIONS = 16,
     /* CPython 3.11 made with frame pointers by GCC 12 has 92 % to 95 % (-O1, -O2, -O3); the others
      * make theirs later, or only on the paths that call. Without, there are none. */
     YES_PERCENT = 80,
@@ -57,8 +49,6 @@ enum {
 struct code {
     int descriptor;
     Elf *elf;
-    csh disassembler;
-    cs_insn *instruction;
     unsigned functions, framed;
 };
 
@@ -82,44 +72,10 @@ static size_t read_code(const struct code *code, uint64_t address, uint8_t *byte
     return 0;
 }
 
-static bool is_register(const cs_x86_op *operand, x86_reg reg)
-{
-    return operand->type == X86_OP_REG && operand->reg == reg;
-}
-
-static bool writes_stack_pointer(csh disassembler, const cs_insn *instruction)
-{
-    return cs_reg_write(disassembler, instruction, X86_REG_RSP) ||
-           is_register(&instruction->detail->x86.operands[0], X86_REG_RSP);
-}
-
-/* push %rbp, before anything else is pushed, and then mov %rsp,%rbp: only so does the chain of
- * frames lead to the return address. */
-static bool makes_frame(const struct code *code, const uint8_t *bytes, size_t size)
-{
-    cs_insn *instruction = code->instruction;
-    uint64_t address = 0;
-    bool pushed = false;
-    for (int i = 0; i < PROLOGUE_INSTRUCTIONS &&
-                    cs_disasm_iter(code->disassembler, &bytes, &size, &address, instruction);
-         i++) {
-        const cs_x86 *x86 = &instruction->detail->x86;
-        if (pushed && instruction->id == X86_INS_MOV && is_register(&x86->operands[0], X86_REG_RBP))
-            return is_register(&x86->operands[1], X86_REG_RSP);
-        if (!pushed && instruction->id == X86_INS_PUSH &&
-            is_register(&x86->operands[0], X86_REG_RBP))
-            pushed = true;
-        else if (writes_stack_pointer(code->disassembler, instruction) ||
-                 instruction->id == X86_INS_JMP)
-            return false;
-    }
-    return false;
-}
-
 static bool function_makes_frame(const struct code *code, uint64_t address)
 {
-    uint8_t bytes[PROLOGUE_SIZE];
-    return makes_frame(code, bytes, read_code(code, address, bytes, sizeof bytes));
+    uint8_t bytes[FRAME_POINTER_BYTES];
+    return frame_pointer_is_made(bytes, read_code(code, address, bytes, sizeof bytes));
 }
 
 /* all functions */
@@ -237,18 +193,12 @@ static bool open_code(const char *path, struct code *code)
     if (fstat(code->descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
         elf_version(EV_CURRENT) != EV_NONE)
         code->elf = elf_begin(code->descriptor, ELF_C_READ, NULL);
-    if (cs_open(CS_ARCH_X86, CS_MODE_64, &code->disassembler) == CS_ERR_OK &&
-        cs_option(code->disassembler, CS_OPT_DETAIL, CS_OPT_ON) == CS_ERR_OK)
-        code->instruction = cs_malloc(code->disassembler);
-    return code->elf != NULL && gelf_getclass(code->elf) == ELFCLASS64 && code->instruction != NULL;
+    return code->elf != NULL && gelf_getclass(code->elf) == ELFCLASS64 && frame_pointer_open();
 }
 
 static void close_code(struct code *code)
 {
-    if (code->instruction != NULL)
-        cs_free(code->instruction, 1);
-    if (code->disassembler != 0)
-        cs_close(&code->disassembler);
+    frame_pointer_close();
     elf_end(code->elf); /* NULL does nothing */
     if (code->descriptor >= 0)
         close(code->descriptor);

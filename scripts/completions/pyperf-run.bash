@@ -14,13 +14,13 @@ _pyperf_run_find_program() {
         --report | --doctor)
             return ;;
         -o | -F | -e | --output | --freq | --event | --stack-size | --call-graph | --top | \
-            --flamegraph | --collapsed | --archive)
+            --flamegraph | --collapsed | --archive | --json)
             [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
             ((i += 2))
             while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == : ]]; do
                 ((i += 2))
             done ;;
-        -o* | -F* | -e* | -q | --quiet | --json)
+        -o* | -F* | -e* | -q | --quiet)
             ((i++)) ;;
         -*)
             # Of perf record, which alone knows whether it takes a value.
@@ -51,7 +51,7 @@ _pyperf_run() {
         return
     fi
     case $prev in
-    -o | --output | --flamegraph | --collapsed | --archive | --report)
+    -o | --output | --flamegraph | --collapsed | --archive | --json | --report)
         _filedir
         return ;;
     -e | --event)

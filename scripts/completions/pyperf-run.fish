@@ -12,9 +12,9 @@ function __pyperf_run_program
             case '--report*' --doctor
                 return 1
             case -o -F -e --output --freq --event --stack-size --call-graph --top --flamegraph \
-                    --collapsed --archive
+                    --collapsed --archive --json
                 set -e words[1..2]
-            case '-o*' '-F*' '-e*' '--*=*' -q --quiet --json
+            case '-o*' '-F*' '-e*' '--*=*' -q --quiet
                 set -e words[1]
             case '-*'
                 # Of perf record, which alone knows whether it takes a value.
@@ -52,7 +52,7 @@ complete -c pyperf-run $here -s e -l event -x -a '(__pyperf_run_events)' -d 'Wha
 complete -c pyperf-run $here -l stack-size -x -d 'Bytes of stack copied with each sample'
 complete -c pyperf-run $here -l call-graph -x -a 'fp dwarf lbr' -d 'How stacks are found'
 complete -c pyperf-run $here -l top -x -d 'Rows of the table (20)'
-complete -c pyperf-run $here -l json -d 'The table as JSON'
+complete -c pyperf-run $here -l json -r -F -d 'Also all functions as JSON'
 complete -c pyperf-run $here -l flamegraph -r -F -d 'Also an interactive flame graph, HTML'
 complete -c pyperf-run $here -l collapsed -r -F -d 'Also folded stacks'
 complete -c pyperf-run $here -l archive -r -F -d 'Also all that another machine needs, .tar.bz2'

@@ -10,6 +10,7 @@ NARROWEST = 8  # of names, and of paths
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BOLD, DIM, RED, YELLOW, PLAIN = "\033[1m", "\033[2m", "\033[31m", "\033[33m", "\033[0m"
 HOT, WARM = 0.20, 0.05
+LITTLE = 0.01  # of the time that has elapsed
 
 
 class Style:
@@ -22,7 +23,7 @@ class Style:
 
 def report(totals, style):
     """The lines of all tables, and the advice."""
-    lines = []
+    lines = wrapped(elapsed(totals), style.width)
     for event in totals.events:
         lines += wrapped(summary(event, totals.whole(event)), style.width) + [""]
         lines += table(event, style) + [""]
@@ -33,6 +34,22 @@ def report(totals, style):
 def wrapped(text, width):
     width = max(width, 1)
     return textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False)
+
+
+def elapsed(totals):
+    """In one line, what was waited included: a program that waits is not in the samples."""
+    whole, cpu = totals.times.elapsed, totals.cpu_seconds()
+    if whole is None:
+        return ""
+    parts = ["%.1f s elapsed" % whole]
+    if cpu is not None:
+        parts.append("%.1f s of CPU time" % cpu)
+        waited = whole - cpu
+        if waited >= max(LITTLE * whole, 0.05):
+            # Of threads that do not wait at the same time only the least is known.
+            least = "" if totals.threads() == 1 else "at least "
+            parts.append("waited %s%.1f s (%.0f %%)" % (least, waited, 100 * waited / whole))
+    return ", ".join(parts)
 
 
 def summary(event, whole):
@@ -65,7 +82,7 @@ def table(event, style):
     for row, texts in zip(rows, cells):
         texts = aligned(texts, widths)
         texts[-3] = style.paint(heat(event.share(row.own)), texts[-3])
-        texts.append(from_right(row.name or NO_PYTHON, name_width).ljust(name_width))
+        texts.append(from_right(title(row), name_width).ljust(name_width))
         if row.file:
             texts.append(style.paint(DIM, from_left(row.file, file_width)))
         lines.append(GAP.join(texts).rstrip())
@@ -74,6 +91,10 @@ def table(event, style):
         left = counted(len(functions) - len(shown), "more function")
         lines.append("and %s, %.1f %% own" % (left, 100 * rest))
     return lines
+
+
+def title(row):
+    return NO_PYTHON if row.name is None else row.name
 
 
 def numbers(event, row):
@@ -90,7 +111,7 @@ def aligned(texts, widths):
 def split_width(rows, width):
     """For names and for paths: paths give way first, down to half."""
     width = max(width - len(GAP), 2 * NARROWEST)
-    longest = max((len(row.name or NO_PYTHON) for row in rows), default=0)
+    longest = max((len(title(row)) for row in rows), default=0)
     longest = max(longest, len("function"))
     file = max((len(row.file or "") for row in rows), default=0)
     name_width = min(longest, max(width - file, width // 2))

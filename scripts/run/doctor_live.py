@@ -3,9 +3,9 @@
 import collections
 import json
 import os
-import re
 
 import doctor_tools
+import perf_script
 
 SECONDS = 2
 DEPTH = 10
@@ -54,9 +54,6 @@ shift 3
 setarch "$(uname -m)" true 2>/dev/null && exec setarch "$(uname -m)" "$@"
 exec "$@"
 """
-
-HEADER = re.compile(r"^\s*(-?\d+)\s+(\d+\.\d+):")
-FRAME = re.compile(r"^\s+[0-9a-f]+ (.*?) \((.*)\)$")
 
 
 def expected_names(program, innermost):
@@ -110,13 +107,13 @@ class Live:
 
     def read(self, data, pid):
         """The Python functions of each sample while the program was busy, as tuples."""
-        words = [self.perf.path, "script", "-i", data, "-F", "pid,time,ip,sym,dso"]
-        # Without --no-inline perf asks addr2line about each frame; before 4.15 it does not know it.
-        for more in (["--max-stack", "1024", "--no-inline"], []):
+        words = [self.perf.path, "script", "-i", data, "-F", perf_script.FIELDS]
+        for more in (perf_script.WHOLE_STACKS, []):  # perf before 4.15 knows no --no-inline
             done = self.place.run(words + more)
             if done.status == 0:
                 break
-        stacks = collapse(done.out, pid)
+        samples = [one for one in perf_script.parse(done.out.split("\n")) if one.pid == pid]
+        stacks = [tuple(one.python) for one in sorted(samples, key=lambda one: one.time)]
         busy = "busy:%s" % self.program
         hot = [number for number, one in enumerate(stacks) if one[:1] == (busy,)]
         # One that breaks off below the first trampoline is not seen as one of busy().
@@ -181,7 +178,8 @@ class Live:
 
     def judge_walk(self, result, names):
         wanted = expected_names(self.program, "walk")
-        chain = [name[4:] for name in names if name.startswith("py::")]
+        prefix = perf_script.PYTHON
+        chain = [name[len(prefix) :] for name in names if name.startswith(prefix)]
         if chain == wanted and result > 0:
             text = "complete: libunwind sees all %d functions, of %d frames"
             self.findings.ok("stack from within", text % (len(wanted), result))
@@ -200,21 +198,6 @@ class Live:
         return "see hook, above" if not self.python.hooked else "please report it, with this line"
 
 
-def collapse(shown, pid):
-    samples, mine = [], False
-    for line in shown.splitlines():
-        header = HEADER.match(line)
-        if header:
-            mine = int(header.group(1)) == pid
-            if mine:
-                samples.append((float(header.group(2)), []))
-            continue
-        frame = FRAME.match(line)
-        if frame and mine and frame.group(1).startswith("py::"):
-            samples[-1][1].append(frame.group(1)[4:])
-    return [tuple(names) for _, names in sorted(samples, key=lambda one: one[0])]
-
-
 def describe(chain, wanted):
     """What is wrong with a stack."""
     if not chain:
@@ -231,4 +214,4 @@ def describe(chain, wanted):
 
 
 def short(name):
-    return name.split(":")[0]
+    return perf_script.python_function(perf_script.PYTHON + name)[0]

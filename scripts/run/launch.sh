@@ -31,6 +31,8 @@ exec 2>/dev/null
     # shellcheck disable=SC2086  # a command with its arguments
     exec $own_addresses "$@"
 )
-echo $? >"$dir/status"
+status=$?
+times >"$dir/times"
+echo $status >"$dir/status"
 : <>"$dir/canary"
 exit 0

@@ -348,6 +348,8 @@ finish() {
 show_profile() {
     trap : INT QUIT
     trap 'remove_unused; [ -n "$kept" ] || rm -rf "$dir"; exit 143' TERM HUP
+    # The second line is that of the shell's children.
+    used=$(sed -n 2p "$dir/times")
     answer "$output" stderr
     if [ -n "$archive" ]; then
         "$parts/archive.sh" "$output" "$dir/debug" "$archive"

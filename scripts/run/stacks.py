@@ -1,4 +1,4 @@
-"""Samples out of a perf.data, one after the other, as perf script prints them."""
+"""Samples and tasks out of a perf.data, one after the other, and what its header says of them."""
 
 import io
 import os
@@ -6,118 +6,15 @@ import re
 import subprocess
 import tempfile
 
-FIELDS = "comm,pid,tid,time,period,event,ip,sym,dso"
-# Beyond the 127 frames that perf script shows by default.
-MAX_STACK = "1024"
+import perf_script
+
 # perf record's own limit: the size travels in 16 bits, and is a multiple of 8 (perf_event_open(2)).
 LARGEST_COPY = 65528
-
-# A name set with prctl may look like the fields that follow it: the last that fit are meant.
-HEADER = re.compile(r"(.*)\s(-?\d+)/(-?\d+)\s+(\d+\.\d+):\s+(\d+)\s+(\S+):[ \t]*(.*)$")
-FRAME = re.compile(r"\s*([0-9a-f]+) (.* \(.*\))$")
-PYTHON = "py::"
-# Qualified names have no colons, files may: "<string:1>".
-PLACE = re.compile(r"(.*):([/<].*)$")
-UNKNOWN = "[unknown]"
-# perf's mark where a stack goes on beyond what was copied of it.
-NOWHERE = "f" * 16
-
-# Where processes and threads begin: in the C library, in the kernel, and, because a stripped libc
-# has no names for its own part, in CPython (thread_pthread.h, _threadmodule.c).
-BEGINNING = re.compile(
-    r"(_start|__libc_start_\w+|(__GI_)?_*clone3?|start_thread|_dl_start\w*|ret_from_fork\w*"
-    r"|pythread_wrapper|t_bootstrap)(@.*)?$"
-)
-INTERPRETER = re.compile(r"python[^/]*$")
-LOADER = re.compile(r"(^|/)ld(-[^/]*)?\.so[^/]*$")
-LIBC = re.compile(r"(^|/)libc[.-][^/]*$")
-IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
-CACHED_LINES = 50000  # some 500 bytes each
 NO_STACKS = "none"
 
 
 class Failed(Exception):
     """One line for the user: what happened, why, what to do."""
-
-
-class Frame:
-    __slots__ = (
-        *("function", "symbol", "object", "kernel", "beginning", "interpreter", "loader"),
-        "nameless",
-    )
-
-    def __init__(self, address, symbol, holder):
-        self.function = python_function(symbol)  # (qualified name, file), None for C
-        self.symbol, self.object = symbol, holder
-        upper = address.startswith("ffff") and len(address) == len(NOWHERE)
-        self.kernel = upper and address != NOWHERE and holder != "[vsyscall]"
-        self.beginning = bool(BEGINNING.match(symbol))
-        self.interpreter = self.function is not None or bool(INTERPRETER.search(holder))
-        self.loader = bool(LOADER.search(holder))
-        # One of our trampolines without the image that has its name.
-        self.nameless = symbol == UNKNOWN and bool(IMAGE.search(holder))
-
-
-class Sample:
-    __slots__ = ("comm", "pid", "time", "period", "event", "frames")
-
-    def __init__(self, fields):
-        comm, pid, _, time, period, self.event = fields
-        self.comm, self.pid, self.time = comm.strip(), int(pid), float(time)
-        self.period = int(period)
-        self.frames = []  # from the innermost outwards
-
-
-def python_function(symbol):
-    if not symbol.startswith(PYTHON):
-        return None
-    text = symbol[len(PYTHON) :]
-    place = PLACE.match(text)
-    if place:
-        return place.groups()
-    name, _, file = text.rpartition(":")
-    return (name, file) if name else (text, "")
-
-
-def parse_frame(line):
-    match = FRAME.match(line)
-    if not match:
-        return None
-    address, text = match.groups()
-    # Symbols and paths may have blanks and parentheses in them: "py::f:/a (b)/c.py (/tmp/x.so)",
-    # "f (/usr/lib/libx.so (deleted))".
-    at = max(text.rfind(" (/"), text.rfind(" (["))
-    if at < 0:
-        at = text.rfind(" (")
-    return Frame(address, text[:at], text[at + 2 : -1])
-
-
-def parse(lines):
-    """Samples from perf script's lines: a header, its frames, an empty line; or, from a profile
-    without stacks, all in the header's line."""
-    frames, sample = {}, None
-    for line in lines:
-        if sample is not None:
-            if line not in frames:
-                if len(frames) >= CACHED_LINES:
-                    frames.clear()
-                frames[line] = parse_frame(line)
-            frame = frames[line]
-            if frame is not None:
-                sample.frames.append(frame)
-                continue
-            yield sample
-            sample = None
-        header = HEADER.match(line)
-        if header:
-            sample = Sample(header.groups()[:-1])
-            only = parse_frame(header.group(7))
-            if only is not None:
-                sample.frames.append(only)
-                yield sample
-                sample = None
-    if sample is not None:
-        yield sample
 
 
 class Recording:
@@ -181,7 +78,7 @@ def output(words):
 
 
 def recording(path):
-    """The header; of a profile that cannot be read, samples() says why."""
+    """The header; of a profile that cannot be read, records() says why."""
     return Recording(path, output(["report", "--header-only", "-i", path]))
 
 
@@ -191,14 +88,15 @@ def build_ids(path):
     return {name: number for number, _, name in (line.partition(" ") for line in lines)}
 
 
-def samples(path):
-    """All samples in perf's order. Raises Failed, possibly after some samples."""
-    words = ["script", "-i", path, "--no-inline", "--max-stack", MAX_STACK, "-F", FIELDS]
+def records(path):
+    """All samples and tasks in perf's order. Raises Failed, possibly after some of them."""
+    words = ["script", "-i", path, "--show-task-events"] + perf_script.WHOLE_STACKS
+    words += ["-F", perf_script.FIELDS]
     with tempfile.TemporaryFile() as errors:
         child = perf(words, stdout=subprocess.PIPE, stderr=errors)
         try:
             with io.TextIOWrapper(child.stdout, "utf-8", "backslashreplace", newline="\n") as lines:
-                yield from parse(lines)
+                yield from perf_script.parse(lines)
             status = child.wait()
         except BaseException:
             end(child)

@@ -51,9 +51,10 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="table.py", description=__doc__)
     parser.add_argument("--data", default="perf.data", metavar="PATH", help="the profile")
     parser.add_argument("--top", type=natural, default=20, metavar="N", help="rows; 0 for all")
-    parser.add_argument("--json", action="store_true", help="all functions, as JSON")
+    parser.add_argument("--json", metavar="FILE", help="also all functions as JSON; - for them alone")
     parser.add_argument("--collapsed", metavar="FILE", help="also folded stacks")
     parser.add_argument("--stack-size", type=stack_size, metavar="N", help="that were copied")
+    parser.add_argument("--used", type=cpu_time, metavar="TIMES", help="of the program: 1m0.5s 0m0.2s")
     parser.add_argument("--width", type=natural, metavar="N", help="columns of the table")
     parser.add_argument("--colour", action="store_true")
     parser.add_argument("--progress", action="store_true", help="a bar on stderr while reading")
@@ -66,6 +67,12 @@ def natural(text):
     if number < 0:
         raise ValueError
     return number
+
+
+def cpu_time(text):
+    """Seconds, of what the shell's "times" prints in a line: in user code and in the kernel."""
+    pairs = [word.rstrip("s").replace(",", ".").split("m") for word in text.split()]
+    return sum(60 * int(minutes) + float(seconds) for minutes, seconds in pairs)
 
 
 def stack_size(text):
@@ -82,9 +89,9 @@ def run(arguments):
     recording = stacks.recording(arguments.data)
     if arguments.stack_size:
         recording.mode, recording.stack_size = "dwarf", arguments.stack_size
-    found = totals.Totals(recording, fold=bool(arguments.collapsed))
+    found = totals.Totals(recording, arguments.used, fold=bool(arguments.collapsed))
     bar = Bar(recording, os.path.getsize(arguments.data)) if arguments.progress else None
-    failure = add_samples(found, arguments.data, bar)
+    failure = add_records(found, arguments.data, bar)
     if not found.events:
         raise failure or stacks.Failed(
             "%s has no samples: the program used too little CPU time, or the event did not"
@@ -92,19 +99,22 @@ def run(arguments):
         )
     if arguments.collapsed:
         write(arguments.collapsed, folded_lines(found, arguments.collapsed))
-    write(arguments.out, report(found, arguments))
+    if arguments.json:
+        write(arguments.json, [json.dumps(as_object(found, arguments.data), indent=2)])
+    if arguments.json != "-":
+        write(arguments.out, table(found, arguments))
     if failure:
         raise failure
     return 0
 
 
-def add_samples(found, path, bar):
+def add_records(found, path, bar):
     """Returns what kept perf from reading to the end: what came before is still worth showing."""
     try:
-        for sample in stacks.samples(path):
-            found.add(sample)
+        for record in stacks.records(path):
+            found.add(record)
             if bar:
-                bar.at(sample.time)
+                bar.at(record.time)
     except stacks.Failed as why:
         return why
     finally:
@@ -146,10 +156,7 @@ class Bar:
 # what is written
 
 
-def report(found, arguments):
-    if arguments.json:
-        profile = as_object(found, arguments.data)
-        return [json.dumps(profile, indent=2)]
+def table(found, arguments):
     width = arguments.width or terminal_width(arguments.out)
     return columns.report(found, columns.Style(width, arguments.top, arguments.colour))
 
@@ -163,6 +170,8 @@ def terminal_width(out):
 def as_object(found, path):
     return {
         "profile": path,
+        "elapsed_seconds": found.times.elapsed,
+        "cpu_seconds": found.cpu_seconds(),
         "events": [event_object(found, event) for event in found.events],
         "advice": found.advice(),
     }
@@ -171,6 +180,7 @@ def as_object(found, path):
 def event_object(found, event):
     return {
         "event": event.name,
+        "unit": "count" if event.seconds(0) is None else "ns",
         "samples": event.samples,
         "seconds": event.seconds(event.weight),
         "processes": len(event.pids),

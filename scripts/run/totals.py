@@ -3,6 +3,7 @@
 import collections
 import os
 
+import perf_script
 import stacks
 
 WHOLE_ENOUGH = 0.99
@@ -25,15 +26,19 @@ class Function:
 class Process:
     """The stacks of one process while it has one name: exec changes the name."""
 
-    __slots__ = ("samples", "whole", "broken_frames", "longest", "longest_count", "ends")
+    __slots__ = ("threads", "samples", "whole", "broken_frames", "longest", "longest_count", "ends")
 
     def __init__(self):
         self.samples = self.whole = self.broken_frames = 0
         self.longest = self.longest_count = 0
         self.ends = collections.Counter()
+        self.threads = set()  # two of them, where there are more
 
-    def add(self, frames):
+    def add(self, sample):
+        frames = sample.frames
         self.samples += 1
+        if len(self.threads) < 2:
+            self.threads.add(sample.tid)
         if is_whole(frames):
             self.whole += 1
             return
@@ -42,8 +47,8 @@ class Process:
         if length > self.longest:
             self.longest, self.longest_count = length, 0
         self.longest_count += length == self.longest
-        known = (frame.object for frame in reversed(frames) if frame.object != stacks.UNKNOWN)
-        self.ends[next(known, stacks.UNKNOWN)] += 1
+        known = (frame.object for frame in reversed(frames) if frame.object != perf_script.UNKNOWN)
+        self.ends[next(known, perf_script.UNKNOWN)] += 1
 
 
 def is_whole(frames):
@@ -60,7 +65,7 @@ def is_whole(frames):
 def begins_thread(frames):
     """Whether the stack is whole where neither libc nor the interpreter has a name for its part: a
     thread's first Python function, and at the end start_thread and clone."""
-    if not all(stacks.LIBC.search(one.object) and one.symbol == stacks.UNKNOWN for one in frames[-2:]):
+    if not all(perf_script.LIBC.search(one.object) and one.symbol == perf_script.UNKNOWN for one in frames[-2:]):
         return False
     outermost = next((one.function for one in reversed(frames) if one.function), ("", ""))
     return outermost[0] == "Thread._bootstrap" and outermost[1].endswith("/threading.py")
@@ -92,7 +97,7 @@ class Event:
         owner.own += sample.period
         owner.samples += 1
         if sample.frames:
-            self.processes[sample.pid, sample.comm].add(sample.frames)
+            self.processes[sample.pid, sample.comm].add(sample)
         if self.folded is not None:
             self.folded[folded(sample)] += 1
 
@@ -122,14 +127,39 @@ class Event:
         )
 
 
+class Times:
+    """Between the first thing that is known of a recording and the last."""
+
+    def __init__(self):
+        self.first, self.last = None, 0.0
+
+    def add(self, time):
+        if self.first is None and time > 0:
+            self.first = time
+        self.last = max(self.last, time)
+
+    @property
+    def elapsed(self):
+        """In seconds; None where there was one moment at the most."""
+        return round(self.last - self.first, 6) if self.first and self.last > self.first else None
+
+
 class Totals:
-    def __init__(self, recording, fold=False):
-        self.recording, self.fold = recording, fold
+    """used: the CPU time of the program in seconds, where it was measured."""
+
+    def __init__(self, recording, used=None, fold=False):
+        self.recording, self.used, self.fold = recording, used, fold
+        self.times = Times()
         self.by_name = {}
         self.python = set()  # (pid, comm) of processes in which an interpreter was seen
         self.nameless = None  # an image whose names are not to be had
 
-    def add(self, sample):
+    def add(self, record):
+        self.times.add(record.time)
+        if isinstance(record, perf_script.Sample):
+            self.add_sample(record)
+
+    def add_sample(self, sample):
         event = self.by_name.get(sample.event)
         if event is None:
             event = self.by_name[sample.event] = Event(sample.event, self.fold)
@@ -140,6 +170,18 @@ class Totals:
         if self.nameless is None:
             missing = (frame.object for frame in sample.frames if frame.nameless)
             self.nameless = next(missing, None)
+
+    def cpu_seconds(self):
+        """None where neither was the program's time measured nor are samples those of a time. What
+        perf attaches to, or sees besides, is no time of the program."""
+        sampled = [event.seconds(event.weight) for event in self.events]
+        known = [one for one in sampled + [self.used] if one is not None]
+        return max(known, default=None)
+
+    def threads(self):
+        """How many of interpreters were seen; those beyond the second are not counted."""
+        seen = [self.interpreters(event) for event in self.events]
+        return max((sum(len(one.threads) for one in processes) for processes in seen), default=0)
 
     def interpreters(self, event):
         """Where stacks are counted: other programs' say nothing of Python functions."""
@@ -282,6 +324,6 @@ def folded(sample):
 
 def label(frame):
     name = frame.symbol
-    if name == stacks.UNKNOWN and not frame.object.startswith("["):
+    if name == perf_script.UNKNOWN and not frame.object.startswith("["):
         name = "[%s]" % os.path.basename(frame.object)
     return name + "_[k]" if frame.kernel else name

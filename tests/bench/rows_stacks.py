@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 
+import perf
 from measure import HERE, ON, Failed, Table
 
 DEPTHS = (10, 30, 100)
@@ -18,17 +19,9 @@ def default_copy():
         return int(re.search(r"call_graph=dwarf,\$\{stack_size:-(\d+)\}", file.read()).group(1))
 
 
-def stacks(text, start, end):
-    """The symbols of each sample of perf script that was taken between the two times."""
-    for sample in text.split("\n\n"):
-        lines = [line.strip() for line in sample.split("\n") if line.strip()]
-        if lines and start <= float(lines[0].rstrip(":")) <= end:
-            yield [line.split(" ", 1)[-1] for line in lines[1:]]
-
-
-def is_complete(symbols, depth):
-    found = sum(symbol.startswith("py::down:") for symbol in symbols)
-    return found == depth and any(symbol.startswith("py::<module>:") for symbol in symbols)
+def is_complete(sample, depth):
+    names = [frame.function[0] for frame in sample.frames if frame.function]
+    return names.count("down") == depth and "<module>" in names
 
 
 def measure(bench, one, depth, copy):
@@ -43,15 +36,16 @@ def measure(bench, one, depth, copy):
     said = re.search(r"^(\d+) ([\d.]+) ([\d.]+)$", out, re.M)
     if said is None:
         raise Failed("perf record: " + out[-300:])
-    script = ["perf", "script", "-i", data, "--no-inline"] + MAX_STACK + ["-F", "time,ip,sym"]
+    script = ["perf", "script", "-i", data, "--no-inline"] + MAX_STACK + perf.FIELDS
     text = subprocess.run(
         script, env=bench.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ).stdout.decode("utf-8", "replace")
     size = os.path.getsize(data) / 1e6
     os.unlink(data)
     bench.tidy(int(said.group(1)))
-    every = list(stacks(text, float(said.group(2)), float(said.group(3))))
-    return len(every), sum(is_complete(symbols, depth) for symbols in every), size
+    start, end = float(said.group(2)), float(said.group(3))
+    every = [one for one in perf.samples(text) if start <= one.time <= end]
+    return len(every), sum(is_complete(one, depth) for one in every), size
 
 
 def rows(bench):

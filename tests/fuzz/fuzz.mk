@@ -4,8 +4,8 @@ FUZZ_SECONDS ?= 60
 fuzzers      := elf_lookup detour_prepare names
 fuzz_flags   := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
                 -D_GNU_SOURCE -I. -Itrampoline/arch/$(ARCH) -Itrampoline/arch/$(ARCH)/plan
-names_sources := $(base_sources) jitdump/perf_map.c $(patsubst %,preload/cpython/%.c, \
-                 names layout python interned code_values code_table)
+names_sources := $(base_sources) jitdump/perf_map.c preload/profile/trampolines.c \
+                 $(patsubst %,preload/cpython/%.c,names layout python qualnames code_values code_table)
 
 .PHONY: fuzz $(addprefix fuzz-,$(fuzzers))
 fuzz:
@@ -27,9 +27,9 @@ $(O)/fuzz/seeds-elf_lookup/made: | $(unit_fixtures)
 	    touch $@
 
 $(O)/fuzz/elf_lookup $(O)/fuzz/detour_prepare: $(plan_sources)
-$(O)/fuzz/names: $(names_sources) preload/profile/functions.c
+$(O)/fuzz/names: $(names_sources)
 
 $(O)/fuzz/%: tests/fuzz/fuzz_%.c
 	$(call say,FUZZER,$@)
 	@mkdir -p $(@D)
-	$(Q)clang $(fuzz_flags) -o $@ $(filter-out preload/profile/functions.c,$^) $(plan_libraries)
+	$(Q)clang $(fuzz_flags) -o $@ $^ $(plan_libraries)

@@ -2,8 +2,8 @@
  * the names that are registered for them, and the lines of the map, must be fit for perf: one line
  * each, valid UTF-8 without control characters, no longer than is said.
  *
- * The interpreter is made of the few objects below; functions.c, names.c and perf_map.c are real.
- */
+ * The interpreter is made of the few objects below; trampolines.c, qualnames.c, names.c, interned.c
+ * and perf_map.c are real. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +11,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "preload/profile/functions.c"
+#include "preload/cpython/interned.c"
 
 #include "jitdump/perf_map.h"
+#include "preload/cpython/code_tags.h"
+#include "preload/cpython/code_values.h"
+#include "preload/cpython/names.h"
+#include "preload/cpython/python.h"
+#include "preload/cpython/qualnames.h"
+#include "preload/profile/outputs.h"
+#include "preload/profile/registry.h"
+#include "preload/profile/trampolines.h"
 
 /* A fuzzer has nothing to survive for. */
 #define REQUIRE(condition)                                                                         \
@@ -22,7 +30,7 @@
             abort();                                                                               \
     } while (0)
 
-enum { SLOT = 0x7f0010000000, MAP_INPUTS = 1000, LONGEST = 20000 };
+enum { TRAMPOLINE = 0x7f0010000000, MAP_INPUTS = 1000, LONGEST = 20000 };
 
 struct hook_state hook_state;
 static struct perf_map map;
@@ -63,34 +71,56 @@ static void check_line(uintptr_t address, const char *name, size_t length)
     REQUIRE(memcmp(line + numbers, name, length) == 0 && line[size - 1] == '\n');
 }
 
-uint32_t registry_add(const char *name, size_t length, uint32_t line)
+/* The registry: functions are remembered, and looked at as they come. */
+static struct registry_function functions[2 * MAP_INPUTS];
+
+static void put_name(struct name *name, const struct registry_function *function)
 {
-    (void)line;
-    REQUIRE(length <= NAME_LIMIT && length > 4 && memcmp(name, "py::", 4) == 0);
-    for (size_t i = 0; i < length;) {
-        size_t n = character_at((const unsigned char *)name + i, length - i);
+    const char *qualname = interned(function->qualname), *file = interned(function->file);
+    name_clear(name);
+    name_put_bytes(name, "py::", 4);
+    name_put_bytes(name, qualname, strlen(qualname));
+    name_put_bytes(name, ":", 1);
+    name_put_bytes(name, file, strlen(file));
+}
+
+uint32_t registry_add(enum profile_mode mode, const struct registry_function *function,
+                      struct failure *why)
+{
+    static struct name name;
+    (void)mode, (void)why;
+    put_name(&name, function);
+    REQUIRE(name.length <= NAME_LIMIT && name.length > 4);
+    for (size_t i = 0; i < name.length;) {
+        size_t n = character_at((const unsigned char *)name.text + i, name.length - i);
         REQUIRE(n != 0);
         i += n;
     }
-    check_line(SLOT + registered * 16, name, length);
+    check_line(TRAMPOLINE + registered * 16, name.text, name.length);
+    functions[registered] = *function;
     return registered++;
 }
 
 uintptr_t registry_address(uint32_t id)
 {
-    return SLOT + id * 16;
+    return TRAMPOLINE + id * 16;
 }
 
 uint32_t registry_at(uintptr_t address)
 {
-    (void)address;
-    return REGISTRY_NONE;
+    uintptr_t id = (address - TRAMPOLINE) / 16;
+    return id < registered ? (uint32_t)id : REGISTRY_NONE;
 }
 
-const char *registry_name(uint32_t id)
+const struct registry_function *registry_function(uint32_t id)
 {
-    (void)id;
-    abort();
+    REQUIRE(id < registered);
+    return &functions[id];
+}
+
+void outputs_update(enum profile_mode mode)
+{
+    (void)mode;
 }
 
 /* The interpreter. */
@@ -98,7 +128,7 @@ const char *registry_name(uint32_t id)
 static char code_type, string_type, tuple_type;
 
 /* A string: compact ASCII, or characters that the interpreter is asked for. */
-struct string {
+struct text {
     char header[48]; /* unicode_ascii_data is never more */
     char ascii[LONGEST + 1];
     size_t length;
@@ -116,7 +146,7 @@ struct code {
     struct extra extra;
 };
 
-static struct string strings[6];
+static struct text texts[6];
 static struct code outer, inner;
 static struct {
     char fields[64];
@@ -130,12 +160,12 @@ static void put_pointer(void *object, size_t offset, const void *value)
 
 static ssize_t get_length(python_object *string)
 {
-    return (ssize_t)((struct string *)string)->length;
+    return (ssize_t)((struct text *)string)->length;
 }
 
 static uint32_t read_character(python_object *string, ssize_t index)
 {
-    struct string *from = (struct string *)string;
+    struct text *from = (struct text *)string;
     REQUIRE(index >= 0 && (size_t)index < from->length);
     return from->characters[index];
 }
@@ -205,7 +235,7 @@ static uint32_t take(struct input *input, size_t count)
 }
 
 /* Its kind, how often its characters come again, and how many they are. */
-static void take_string(struct input *input, struct string *string, const struct layout *layout)
+static void take_string(struct input *input, struct text *string, const struct layout *layout)
 {
     unsigned kind = take(input, 1) % 8;
     size_t times = 1 + take(input, 2) % 1024, count = take(input, 1) % 64, width = kind % 4 + 1;
@@ -227,7 +257,7 @@ static void take_string(struct input *input, struct string *string, const struct
         ascii[string->length] = '\0';
 }
 
-static void take_code(struct input *input, struct code *code, struct string *names,
+static void take_code(struct input *input, struct code *code, struct text *names,
                       const struct layout *layout)
 {
     int32_t flags = (int32_t)take(input, 1), line = (int32_t)take(input, 4);
@@ -244,12 +274,16 @@ static void take_code(struct input *input, struct code *code, struct string *nam
     memcpy(code->fields + layout->code_firstlineno, &line, sizeof line);
 }
 
-/* A new map now and then, or it would fill the disk. */
-static void begin_map(void)
+/* A new map and no strings now and then, or they would fill the disk and the memory. */
+static void begin_anew(void)
 {
     static unsigned inputs;
     if (inputs++ % MAP_INPUTS != 0)
         return;
+    while (strings.block_count > 0)
+        munmap(strings.blocks[--strings.block_count], BLOCK_SIZE);
+    strings.end = BLOCK_SIZE;
+    id_table_clear(&strings.table);
     unlink(map.path);
     perf_map_abandon(&map);
     REQUIRE(perf_map_open(&map, folder, getpid()) == 0);
@@ -271,6 +305,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
+/* As profile.c does. */
+static void give_trampoline(python_object *code)
+{
+    uintptr_t address = trampolines_find(PROFILE_MAP, code, code_values_get(code));
+    REQUIRE(address != 0 && address != UINTPTR_MAX);
+    code_values_set(code, HOOK_TAG(CODE_TAG_TRAMPOLINES) | address);
+    const char *qualname = trampolines_qualname(address);
+    qualnames_note(code, qualname, strlen(qualname));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -289,15 +333,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
     struct input input = {data, size};
     python.layout = layout_find(3, 6 + take(&input, 1) % 7);
-    begin_map();
-    functions_start();
-    functions_use(REGISTRY_MAP, true);
+    begin_anew();
     constants.has_inner = true;
-    take_code(&input, &outer, &strings[0], python.layout);
-    take_code(&input, &inner, &strings[3], python.layout);
+    take_code(&input, &outer, &texts[0], python.layout);
+    take_code(&input, &inner, &texts[3], python.layout);
     unsigned before = registered;
-    functions_trampoline((python_object *)&outer, 0);
-    functions_trampoline((python_object *)&inner, 0);
+    if (take(&input, 1) % 4 == 0)
+        qualnames_see((python_object *)&outer);
+    give_trampoline((python_object *)&outer);
+    give_trampoline((python_object *)&inner);
     REQUIRE(registered == before + 2);
     return 0;
 }

@@ -166,10 +166,10 @@ def jitdump_stacks(bench):
     samples = [one for one in perf.script(bench, data) if one.pid == expected.pid]
     cases_stacks.look_at_stacks(bench, expected, samples)
     objects = collections.Counter(
-        re.sub(r"-\d+", "-N", os.path.basename(dso))
+        re.sub(r"-\d+", "-N", os.path.basename(frame.object))
         for one in samples
-        for symbol, dso in one.frames
-        if symbol.startswith(perf.PYTHON)
+        for frame in one.frames
+        if frame.function
     )
     inside, whole = objects["jitted-N-N.so"], sum(objects.values())
     got = "%s; %s" % (perf.share(inside, whole), dict(objects))

@@ -30,7 +30,7 @@ def run_table(bench, data, *options):
 
 def totals(bench, data):
     """The only event, its functions of shares.py by name, and the advice."""
-    done = run_table(bench, data, "--json")
+    done = run_table(bench, data, "--json=-")
     bench.equal("table.py", (0, ""), (done.status, done.err))
     profile = json.loads(done.out)
     (event,) = profile["events"]

@@ -96,9 +96,6 @@ class Bench:
     def program(self, name):
         if self.version != interpreters.PYTHON_2 or not name.endswith(".py"):
             return os.path.join(PROGRAMS, name)
-        older = os.path.join(PROGRAMS, "python_2", name)
-        if os.path.exists(older):
-            return older
         with open(os.path.join(PROGRAMS, name), encoding="utf-8") as program:
             os.makedirs(os.path.join(self.folder, "programs"), exist_ok=True)
             return self.write(os.path.join("programs", name), program.read())

@@ -3,32 +3,17 @@
 import os
 import re
 import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.append(os.path.join(HERE, "..", "..", "scripts", "run"))
+
+import perf_script
 
 FREQUENCY = "499"
 LARGEST = "65528"  # bytes of stack that perf takes with a sample
-# A process with its time, then a line a frame, from the innermost outwards.
-HEADER = re.compile(r"^\s*(-?\d+)/(-?\d+)\s+(\d+\.\d+):")
-FRAME = re.compile(r"^\s+([0-9a-f]+) (.*?) \((.*)\)$")
 KERNEL = "[kernel.kallsyms]"
-PYTHON = "py::"
-
-
-class Sample:
-    def __init__(self, pid, tid, time):
-        self.pid, self.tid, self.time = pid, tid, time
-        self.frames = []  # (symbol, object) from the innermost outwards
-
-    @property
-    def python(self):
-        """Names of the Python functions, without py::, from the innermost outwards."""
-        return [symbol[len(PYTHON) :] for symbol, _ in self.frames if symbol.startswith(PYTHON)]
-
-    def above(self):
-        """The frames that the innermost Python function has called."""
-        for number, (symbol, _) in enumerate(self.frames):
-            if symbol.startswith(PYTHON):
-                return self.frames[:number]
-        return []
+FIELDS = ["-F", perf_script.FIELDS]
 
 
 def call_graph(bench):
@@ -65,7 +50,7 @@ def record(bench, command, options=(), **environment):
 
 def script(bench, data, options=()):
     """All samples, in order of time."""
-    words = [bench.perf, "script", "-i", data, "-F", "pid,tid,time,ip,sym,dso"] + list(options)
+    words = [bench.perf, "script", "-i", data] + FIELDS + list(options)
     shown = subprocess.run(
         words,
         stdout=subprocess.PIPE,
@@ -76,20 +61,12 @@ def script(bench, data, options=()):
         errors="backslashreplace",
         timeout=300,
     ).stdout
-    return sorted(parse(shown), key=lambda sample: sample.time)
+    return sorted(samples(shown), key=lambda sample: sample.time)
 
 
-def parse(shown):
-    samples = []
-    for line in shown.splitlines():
-        header = HEADER.match(line)
-        if header:
-            samples.append(Sample(int(header[1]), int(header[2]), float(header[3])))
-            continue
-        frame = FRAME.match(line)
-        if frame and samples:
-            samples[-1].frames.append((frame[2], frame[3]))
-    return samples
+def samples(shown):
+    """Those that perf script has shown, with FIELDS."""
+    return list(perf_script.parse(shown.split("\n")))
 
 
 def share(part, whole):

@@ -21,6 +21,7 @@ import time
 sys.dont_write_bytecode = True
 
 import harness
+import perf
 from pyperf_run_programs import COPIES, DISPOSITIONS, HANDLER, HOT
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -56,8 +57,8 @@ class Bench:
         shutil.rmtree(self.work)
         os.mkdir(self.work)
 
-    def perf_script(self, *options):
-        return self.run(["perf", "script", "--fields", "pid,ip,sym"] + list(options)).stdout
+    def samples(self, *options):
+        return perf.samples(self.run(["perf", "script"] + perf.FIELDS + list(options)).stdout)
 
     def run(self, command, **more):
         more.setdefault("env", self.environment)
@@ -259,15 +260,19 @@ def profile(bench):
     maps = ["/tmp/perf-%s.map" % pid for pid in pids]
     bench.check("maps are gone", [], [path for path in maps if os.path.exists(path)])
     bench.check("private directory is gone", [], os.listdir(bench.temporary))
-    shown = bench.perf_script()
+    samples = bench.samples()
     for pid, who in zip(pids, ("parent", "child")):
-        stacks = [part for part in shown.split("\n\n") if part.split()[:1] == [pid]]
-        named = [stack for stack in stacks if "py::hot:" + script in stack]
+        stacks = [one for one in samples if one.pid == int(pid)]
+        named = [one for one in stacks if "hot:" + script in one.python]
         bench.check("names after all is gone, " + who, True, len(named) >= len(stacks) / 2 > 5)
     other = os.path.join(bench.folder, "other.data")
     done = bench.run([RUN, "-q", "-o", other, "-F", "99", "--", bench.interpreter, script, "alone"])
     bench.check("-o", (0, True), (done.returncode, os.path.exists(other)))
-    bench.check("-o: names", True, "py::hot:" + script in bench.perf_script("-i", other))
+    bench.check("-o: names", True, "hot:" + script in names(bench.samples("-i", other)))
+
+
+def names(samples):
+    return {name for one in samples for name in one.python}
 
 
 def libc_frames(bench):
@@ -277,10 +282,10 @@ def libc_frames(bench):
         return  # a libc that is stripped, so that no function of it has a name
     for number in range(4):
         bench.run(bench.command("-c", COPIES))
-        shown = bench.perf_script("--no-inline")
-        copying = re.compile(r"\s*\d+ *\n\s+\w+ \w*mem")
-        stacks = [part for part in shown.split("\n\n") if copying.match(part)]
-        whole = [stack for stack in stacks if "py::<module>" in stack]
+        samples = bench.samples("--no-inline")
+        copying = re.compile(r"\w*mem")
+        stacks = [one for one in samples if one.frames and copying.match(one.frames[0].symbol)]
+        whole = [one for one in stacks if any("<module>:" in name for name in one.python)]
         got = "%d of %d" % (len(whole), len(stacks))
         good = len(whole) >= 0.9 * len(stacks) > 20  # not all of them, or before <module>
         bench.tally.report("stacks in memcpy, run %d" % number, "90 % of 23 or more", good, got)
@@ -300,7 +305,7 @@ def answers(bench):
     done = bench.run([RUN, "--report=perf.data"])
     bench.check("--report: status, stderr", (0, ""), (done.returncode, done.stderr))
     bench.check("--report: hot() on stdout", True, bool(re.search(row, done.stdout)))
-    done = bench.run([RUN, "--report", "perf.data", "--json"])
+    done = bench.run([RUN, "--report", "perf.data", "--json=-"])
     names = [one["name"] for one in json.loads(done.stdout)["events"][0]["functions"]]
     bench.check("--json", True, "hot" in names)
     done = bench.run([RUN, "--report", "no.data"])
@@ -404,7 +409,7 @@ def ordinary_user(bench):
         with open(paranoid, "w") as file:
             file.write(before)
     bench.check("ordinary user: status and stderr", (0, ""), (done.returncode, done.stderr))
-    bench.check("ordinary user: names", True, "py::hot:" in bench.perf_script("-f"))
+    bench.check("ordinary user: names", True, "hot:<string>" in names(bench.samples("-f")))
 
 
 def odd_places(bench):

@@ -1,4 +1,4 @@
-"""A perf that prints what a test has written down, and runs of table.py with it."""
+"""A perf that prints what a test has written down, and runs of table.py and pyperf-run with it."""
 
 import json
 import os
@@ -6,15 +6,28 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
+
+import harness
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 TABLE = os.path.join(ROOT, "scripts", "run", "table.py")
+RUN = os.path.join(ROOT, "scripts", "pyperf-run")
 TIMEOUT = 60
 
 FAKE = """#!/bin/sh
 echo "$LC_ALL $*" >>"$CANNED/commands"
+[ "$1" != --buildid-dir ] || shift 2
 case $1 in
+record)
+    [ "$2" != -h ] || exit
+    while [ "$1" != -- ]; do
+        [ "$1" != -o ] || cp "$CANNED/perf.data" "$2" || exit 255
+        shift
+    done
+    shift
+    "$@" ;;
 report) cat "$CANNED/header" ;;
 buildid-list) cat "$CANNED/ids.${3##*/}" ;;
 script)
@@ -35,6 +48,10 @@ START = ["__libc_start_main@@GLIBC_2.34 (/usr/lib/libc.so.6)", "_start (/opt/bin
 PAGE_FAULT = "ffffffff821f51c6 exc_page_fault ([kernel.kallsyms])"
 
 
+with open("/proc/self/maps") as maps:
+    LIBC = next(line.split()[-1] for line in maps if "/libc.so.6" in line or "/libc-2" in line)
+
+
 def py(name, file="/srv/app.py"):
     return "py::%s:%s (/tmp/my images/pyperf-7-CE1wJv.so)" % (name, file)
 
@@ -46,13 +63,20 @@ def header(size=65528, events=("cpu-clock:ppp",), kind=DWARF, command="perf reco
     return lines + "# time of first sample : 10.000000\n# time of last sample : 20.000000\n"
 
 
-def sample(frames, comm="python3", pid=7, period=1000000, event="cpu-clock:ppp", time=10.5):
+def sample(frames, comm="python3", pid=7, period=1000000, event="cpu-clock:ppp", time=10.5, tid=None):
     """As perf script prints it; a frame is "[address] symbol (object)"."""
-    lines = ["%s  %d/%d  %f:    %d %s: " % (comm, pid, pid, time, period, event)]
+    lines = ["%s  %d/%d  %f:    %d %s: " % (comm, pid, tid or pid, time, period, event)]
     for frame in frames:
         has_address = frame.split(" ")[0].startswith("ffffffff")
         lines.append("\t" + (frame if has_address else "%16x %s" % (0x1469E8, frame)))
     return "\n".join(lines) + "\n\n"
+
+
+def task(what, time, comm="python3", pid=7, tid=7):
+    """What perf script --show-task-events prints beside samples."""
+    told = {"exec": "COMM exec: %s:%d/%d" % (comm, pid, tid)}
+    told["fork"], told["exit"] = "FORK(%d:%d):(7:7)" % (pid, tid), "EXIT(%d:%d):(7:7)" % (pid, tid)
+    return "%s  %d/%d  %f: PERF_RECORD_%s\n" % (comm, pid, tid, time, told[what])
 
 
 class Seen:
@@ -119,7 +143,59 @@ class Canned:
         out, err = child.communicate(timeout=TIMEOUT)
         return Seen(child.returncode, (out or b"").decode(), (err or b"").decode())
 
+    def pyperf_run(self, *words, pass_fds=(), **more):
+        """What is preloaded is the libc that is there anyway."""
+        environment = dict(
+            os.environ,
+            PATH=self.path("bin") + ":" + os.environ["PATH"],
+            CANNED=self.folder,
+            TMPDIR=self.folder,
+            PYPERF_LIBRARY=LIBC,
+            LC_ALL="C.UTF-8",
+            **more
+        )
+        os.makedirs(self.path("work"), exist_ok=True)
+        done = subprocess.run(
+            [RUN] + list(words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd=self.path("work"),
+            timeout=TIMEOUT,
+            pass_fds=pass_fds,
+        )
+        return Seen(done.returncode, done.stdout.decode(), done.stderr.decode())
+
 
 def table(text, *options, **more):
     with Canned(text, **more) as canned:
         return canned.run(*options)
+
+
+# cases
+
+
+class Look:
+    def __init__(self, name, tally):
+        self.name, self.tally = name, tally
+
+    def equal(self, what, expected, got):
+        self.that(what, repr(expected), expected == got, repr(got))
+
+    def that(self, what, expected, good, got):
+        self.tally.report("%s: %s" % (self.name, what), expected, good, got)
+
+
+def main(label, cases):
+    """Runs all of them; the exit status."""
+    tally = harness.Tally(label)
+    for function in cases:
+        look = Look(function.__name__.replace("_", " "), tally)
+        try:
+            function(look)
+        except Exception:  # whatever it is, the next case is to be run
+            where = " | ".join(traceback.format_exc().strip().split("\n")[-5:])
+            look.that("runs", "to its end", False, where)
+    print(tally.closing())
+    return 1 if tally.failed else 0

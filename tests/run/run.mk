@@ -1,4 +1,4 @@
-# make check-run          the parts of pyperf-run: table, flame graph in a browser, archive on a
+# make check-run          the parts of pyperf-run: options, table, flame graph in a browser, archive on a
 #                         machine that has nothing else, pyperf-inspect, completions; and
 #                         fetch-interpreters without a network, set-loader
 
@@ -8,7 +8,7 @@ check-run: all flamegraph-template
 	$(Q)failed=; \
 	CC='$(CC)' $(PYTHON) tests/run/test_inspect.py $(O)/pyperf-inspect || failed=1; \
 	CC='$(CC)' $(PYTHON) tests/run/test_set_loader.py || failed=1; \
-	for test in completions table fetch_interpreters; do \
+	for test in completions options table fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
 	for test in flamegraph archive; do \

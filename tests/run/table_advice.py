@@ -19,7 +19,7 @@ def cut(depth):
 
 
 def look_for(look, what, parts, text, head, *options):
-    advice = table(text, "--json", *options, head=head).advice or "none"
+    advice = table(text, "--json=-", *options, head=head).advice or "none"
     look.that(what, " and ".join(parts), all(part in advice for part in parts), advice)
 
 
@@ -51,25 +51,25 @@ def other_file(look):
             canned.write("ids.perf.data", "c0de /lib/libc.so.6\nc0ffee /usr/bin/python3.9\n")
             if here:
                 canned.write("ids.python3.9", here)
-            advice = canned.run("--json").advice or "none"
+            advice = canned.run("--json=-").advice or "none"
         look.that(what, " and ".join(parts), all(part in advice for part in parts), advice)
     in_kernel = WHOLE + sample([PAGE_FAULT, CUT]) + sample([EVALUATOR, py("f")] + START)
     with Canned(in_kernel) as canned:
         canned.write("ids.perf.data", "c0ffee [kernel.kallsyms]\n")
-        advice = canned.run("--json").advice or "none"
+        advice = canned.run("--json=-").advice or "none"
     look.that("no file at all", "nothing of build ids", "build id" not in advice, advice)
 
 
 @case
 def from_which_share_on(look):
-    enough = table(WHOLE * 99 + cut(30), "--json", head=header(8192))
+    enough = table(WHOLE * 99 + cut(30), "--json=-", head=header(8192))
     look.equal("99 %", (0.99, None), (enough.event["complete"], enough.advice))
     less = table(WHOLE * 98 + cut(30), head=header(8192))
     look.that("98.99 %: heading", "98.9 % complete", "98.9 % of" in less.lines[0], less.lines[0])
     # A sentence may go over several lines.
     last = " ".join(less.lines[-3:])
     look.that("98.99 %: last line", "--stack-size 16384.", last.endswith("size 16384."), last)
-    look.equal("nothing at 100 %", None, table(WHOLE, "--json").advice)
+    look.equal("nothing at 100 %", None, table(WHOLE, "--json=-").advice)
 
 
 @case

@@ -1,8 +1,9 @@
 """How the table looks."""
 
+import json
 import re
 
-from canned import CUT, EVALUATOR, START, header, py, sample, table
+from canned import CUT, EVALUATOR, START, header, py, sample, table, task
 
 CASES = []
 COLOUR = re.compile(r"\033\[\d+m")
@@ -47,6 +48,35 @@ own %  total %  samples  function  file
     look.equal("no seconds", expected, counted.out)
     thousands = table(sample([py("f")] + START) * 1234).lines[0]
     look.that("1,234 samples", "with a comma", thousands.startswith("1,234 samples"), thousands)
+
+
+@case
+def elapsed(look):
+    """What a program waits for is no time of the CPU."""
+    second = sample([EVALUATOR, py("f")] + START, period=1000000000)
+    run = task("exec", 10) + second + task("exit", 14.02)
+    other = sample([EVALUATOR, py("f")] + START, tid=8, period=0)
+    two = task("exec", 10) + task("fork", 10.1, tid=8) + second + other + task("exit", 14.02)
+    unknown = task("exec", 0) + second
+    late = second + sample([EVALUATOR, py("f")] + START, period=1000000000, time=13.5)
+    for what, text, options, line in (
+        ("one thread", run, (), "4.0 s elapsed, 1.0 s of CPU time, waited 3.0 s (75 %)"),
+        ("used", run, ("--used", "0m1.4s 0m0.11s"), "4.0 s elapsed, 1.5 s of CPU time, waited 2.5 s (62 %)"),
+        ("used by nobody", run, ("--used", "0m0.000000s 0m0.000000s"), "4.0 s elapsed, 1.0 s of CPU time, waited 3.0 s (75 %)"),
+        ("two threads", two, (), "4.0 s elapsed, 1.0 s of CPU time, waited at least 3.0 s (75 %)"),
+        ("busy", task("exec", 10) + second * 5 + task("exit", 14), (), "4.0 s elapsed, 5.0 s of CPU time"),
+        ("samples alone", late, (), "3.0 s elapsed, 2.0 s of CPU time, waited 1.0 s (33 %)"),
+        ("one sample alone", unknown, (), "1 sample of cpu-clock, 1.0 s, 1 process, 100.0 % of stacks complete"),
+    ):
+        look.equal(what, line, table(text, *options).lines[0])
+        look.equal("%s: functions" % what, 1, sum("/srv/app.py" in one for one in table(text).lines))
+    counted = run.replace("cpu-clock:ppp", "cycles")
+    head = header(events=("cycles",))
+    look.equal("cycles", "4.0 s elapsed", table(counted, head=head).lines[0])
+    line = "4.0 s elapsed, 2.0 s of CPU time, waited 2.0 s (50 %)"
+    look.equal("cycles, used", line, table(counted, "--used", "0m1,5s 0m0,5s", head=head).lines[0])
+    told = json.loads(table(run, "--used", "1m0.5s 0m1.0s", "--json=-").out)
+    look.equal("JSON", (4.02, 61.5), (told["elapsed_seconds"], told["cpu_seconds"]))
 
 
 @case

@@ -29,7 +29,7 @@ def what_perf_is_asked_for(look):
         asked = canned.read("commands").splitlines()
         expected = [
             "C report --header-only -i %s" % canned.data,
-            "C script -i %s --no-inline --max-stack 1024"
+            "C script -i %s --show-task-events --no-inline --max-stack 1024"
             " -F comm,pid,tid,time,period,event,ip,sym,dso" % canned.data,
         ]
     look.equal("commands", expected, asked)
@@ -68,12 +68,12 @@ def files(look):
         canned.run("--out", canned.path("table"))
         look.equal("--out FILE", shown, canned.read("table"))
         os.symlink("table", canned.path("link"))
-        canned.run("--json", "--out", canned.path("link"))
+        canned.run("--json", canned.path("link"))
         look.equal("through a link", "{", canned.read("table")[0])
         with open(canned.write("log", "before\n"), "ab") as log:
             canned.run("--out", "/dev/stderr", stderr=log)
         look.equal("/dev/stderr is a file", "before\n" + shown, canned.read("log"))
-        for option in ("--out", "--collapsed"):
+        for option in ("--out", "--collapsed", "--json"):
             seen = canned.run(option, canned.path("none/file"))
             good = seen.status == 1 and seen.err.count("\n") == 1 and "none" in seen.err
             look.that("%s in no folder" % option, "status 1, a line", good, repr(seen.err))
@@ -136,7 +136,7 @@ def closed_pipe(look):
     reader, writer = os.pipe()
     os.close(reader)
     with Canned(TEXT) as canned:
-        for option in ("--colour", "--json"):
+        for option in ("--colour", "--json=-"):
             seen = canned.run(option, stdout=writer)
             look.equal(option, (0, ""), (seen.status, seen.err))
     os.close(writer)

@@ -84,13 +84,10 @@ def pack(bench, data, debug):
     return archive
 
 
-def read_here(bench, data, debug):
+def read_here(bench, data, debug, more=()):
     environment = bench.environment(preload=False, support=None, images=False)
-    return bench.run(
-        ["perf", "--buildid-dir", debug, "script", "-i", data, "--no-inline"]
-        + ["--max-stack", "1024"],
-        environment,
-    ).out
+    words = ["perf", "--buildid-dir", debug, "script", "-i", data, "--no-inline"]
+    return bench.run(words + ["--max-stack", "1024"] + list(more), environment).out
 
 
 def summary(shown):
@@ -157,8 +154,8 @@ def archive_without_build_ids(bench):
     elsewhere = Elsewhere(bench)
     text = elsewhere.unpack(archive)
     # Names from files of debugging symbols, such as libc's own, are not found with --symfs.
-    here = [frames(sample) for sample in perf.parse(with_ids(read_here(bench, data, debug)))]
-    there = [frames(s) for s in perf.parse(with_ids(elsewhere.read(text, "script")))]
+    here = frames(read_here(bench, data, debug, perf.FIELDS))
+    there = frames(elsewhere.read(text, "script", perf.FIELDS))
     python_frames = sum(len(one[1]) for one in here)
     bench.that(
         "frames and Python names of each sample",
@@ -168,13 +165,8 @@ def archive_without_build_ids(bench):
     )
 
 
-def with_ids(shown):
-    """perf.parse wants headers of the form pid/tid."""
-    return re.sub(r"(?m)^\S.*?\s(\d+)\s+(\d+\.\d+):.*$", r"\1/\1 \2:", shown)
-
-
-def frames(sample):
-    return len(sample.frames), sample.python
+def frames(shown):
+    return [(len(sample.frames), sample.python) for sample in perf.samples(shown)]
 
 
 def without_build_id(bench):

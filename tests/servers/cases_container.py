@@ -34,7 +34,7 @@ def record(bench, pid, seconds, *options, name="perf.data"):
 
 
 def table(bench, data):
-    profile = json.loads(pyperf_run(bench, "--report", data, "--json").out)
+    profile = json.loads(pyperf_run(bench, "--report", data, "--json=-").out)
     (event,) = profile["events"]
     names = sorted(one["name"] for one in event["functions"] if one["file"] == FILE)
     return event, names, profile["advice"]
@@ -96,9 +96,9 @@ def container_gone(bench):
 
 def archived(bench, folder):
     words = ["perf", "--buildid-dir", os.path.join(folder, "debug"), "script", "--no-inline"]
-    words += ["-i", os.path.join(folder, "perf.data"), "-F", "pid,tid,time,ip,sym,dso"]
+    words += ["-i", os.path.join(folder, "perf.data")] + perf.FIELDS
     environment = bench.environment(preload=False, support=None, images=False)
-    return perf.parse(bench.run(words, environment).out)
+    return perf.samples(bench.run(words, environment).out)
 
 
 @case(CASES)

@@ -53,7 +53,7 @@ def cron_nightly(bench):
         wait_for_end(machine, "pyperf-run")
     finally:
         run(machine.enter("crontab", "-r"))
-    report = run(machine.enter("pyperf-run", "--report", DATA, "--json"))
+    report = run(machine.enter("pyperf-run", "--report", DATA, "--json=-"))
     (event,) = json.loads(report)["events"]
     names = {one["name"] for one in event["functions"] if one["file"].startswith("/srv/")}
     bench.equal("names", {"main", "<module>"} | set(orders.CHAIN[:-1]), names)

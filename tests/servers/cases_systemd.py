@@ -26,9 +26,9 @@ def names_inside(bench, data):
     """Of shop's functions, by a perf that sees the files of systemd's namespace."""
     shutil.copy(data, bench.machine.inside("srv/perf.data"))
     words = ["perf", "script", "--no-inline", "-i", "/srv/perf.data"]
-    words = bench.machine.enter(*words, "-F", "pid,tid,time,ip,sym,dso")
+    words = bench.machine.enter(*words, *perf.FIELDS)
     environment = bench.environment(preload=False, support=None, images=False)
-    samples = perf.parse(bench.run(words, environment).out)
+    samples = perf.samples(bench.run(words, environment).out)
     bench.that("samples", "100 or more", len(samples) >= 100, str(len(samples)))
     return {name for one in samples for name in one.python if name.endswith(":" + FILE)}
 

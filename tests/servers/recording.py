@@ -72,7 +72,7 @@ def look_at_stacks(bench, what, samples, path, chain, beneath, at_least=100):
 
 def look_at_evaluator(bench, samples):
     """A stack that breaks off below the first trampoline has no name to be found by."""
-    inside = [one for one in samples if any(EVALUATOR in symbol for symbol, _ in one.frames)]
+    inside = [one for one in samples if any(EVALUATOR in frame.symbol for frame in one.frames)]
     named = [one for one in inside if one.python]
     bench.that(
         "stacks through the evaluator with a Python function",

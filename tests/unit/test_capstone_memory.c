@@ -3,9 +3,9 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "capstone_memory.h"
 #include "support/support.h"
 #include "trampoline/detour.h"
-#include "trampoline/plan/capstone_memory.h"
 
 /* push %r15; push %r14; push %r13; ret */
 static const uint8_t code[] = {0x41, 0x57, 0x41, 0x56, 0x41, 0x55, 0xc3};

@@ -55,12 +55,24 @@ END_TEST
 static const struct typo {
     const char *value, *said;
 } typos[] = {
-    {"detuor:1", "no module \"detuor\""}, {"detour", "no level"},         {"detour:", "no level"},
-    {"detour:0", "no level"},             {"detour:4", "no level"},       {"detour:11", "no level"},
-    {"detour:x", "no level"},             {"detour=1", "no module"},      {"1", "no module"},
-    {"detour:1,", "no module \"\""},      {",detour:1", "no module \"\""}, {"Detour:1", "no module"},
-    {"detour:1 ", "no level"},            {"detours:1", "no module"},     {"al:1", "no module"},
-    {":1", "no module \"\""},             {"file=", "cannot write"},      {"detour:1,File=x", "no module"},
+    {"detuor:1", "no module \"detuor\""},
+    {"detour", "no level"},
+    {"detour:", "no level"},
+    {"detour:0", "no level"},
+    {"detour:4", "no level"},
+    {"detour:11", "no level"},
+    {"detour:x", "no level"},
+    {"detour=1", "no module"},
+    {"1", "no module"},
+    {"detour:1,", "no module \"\""},
+    {",detour:1", "no module \"\""},
+    {"Detour:1", "no module"},
+    {"detour:1 ", "no level"},
+    {"detours:1", "no module"},
+    {"al:1", "no module"},
+    {":1", "no module \"\""},
+    {"file=", "cannot write"},
+    {"detour:1,File=x", "no module"},
 };
 
 /* In words that name what there is, and then nothing is logged. */
@@ -68,7 +80,8 @@ START_TEST(says_what_is_wrong)
 {
     for (size_t i = 0; i < LENGTH_OF(typos); i++) {
         ck_assert_msg(!start(typos[i].value), "%s", typos[i].value);
-        ck_assert_msg(strstr(complaint, typos[i].said) != NULL, "%s: %s", typos[i].value, complaint);
+        ck_assert_msg(strstr(complaint, typos[i].said) != NULL, "%s: %s", typos[i].value,
+                      complaint);
         ck_assert_ptr_null(strchr(complaint, '\n'));
         ck_assert_int_eq(levels_set(), 0);
     }
@@ -130,8 +143,9 @@ START_TEST(refuses_what_is_no_file)
     ck_assert_int_eq(symlink(in_folder("precious"), in_folder("link")), 0);
     ck_assert_int_eq(link(in_folder("precious"), in_folder("second")), 0);
     ck_assert_int_eq(mkfifo(in_folder("fifo"), 0600), 0);
-    const char *const refused[] = {in_folder("link"), in_folder("second"), in_folder("fifo"), folder,
-                                   "/dev/null", in_folder("no/such")};
+    const char *const refused[] = {in_folder("link"), in_folder("second"),
+                                   in_folder("fifo"), folder,
+                                   "/dev/null",       in_folder("no/such")};
     for (size_t i = 0; i < LENGTH_OF(refused); i++) {
         int before = count_descriptors();
         ck_assert_msg(!start(setting(refused[i])), "%s", refused[i]);
@@ -167,10 +181,11 @@ START_TEST(shows_bytes)
     char expected[256];
     ck_assert(start(setting(in_folder("log"))));
     debug_bytes(DEBUG_detour, 3, "original", 0x401000, bytes, sizeof bytes);
-    snprintf(expected, sizeof expected,
-             "libpyperf: %d detour:3 original 0x401000: 55 48 89 e5 00 00 00 00 00 00 00 00 00 00 00 "
-             "00\nlibpyperf: %d detour:3 original 0x401010: 00 ff\n",
-             getpid(), getpid());
+    snprintf(
+        expected, sizeof expected,
+        "libpyperf: %d detour:3 original 0x401000: 55 48 89 e5 00 00 00 00 00 00 00 00 00 00 00 "
+        "00\nlibpyperf: %d detour:3 original 0x401010: 00 ff\n",
+        getpid(), getpid());
     ck_assert_str_eq(read_file(in_folder("log"), NULL), expected);
 }
 END_TEST
@@ -188,8 +203,14 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {is_off,          takes_modules_and_levels, says_what_is_wrong,
-                                  writes_to_a_file, finds_the_file_again,    refuses_what_is_no_file,
-                                  cuts_long_lines, shows_bytes,              writes_to_stderr};
+    const TTest *const tests[] = {is_off,
+                                  takes_modules_and_levels,
+                                  says_what_is_wrong,
+                                  writes_to_a_file,
+                                  finds_the_file_again,
+                                  refuses_what_is_no_file,
+                                  cuts_long_lines,
+                                  shows_bytes,
+                                  writes_to_stderr};
     return run_suite("debug", tests, LENGTH_OF(tests));
 }

@@ -350,6 +350,24 @@ static void under_mdwe_without_proc(void)
     child_check(target(1) == 2, "%ld", target(1));
 }
 
+/* The text could be made writable and would then never be executable again. */
+static void without_execmod_and_proc(void)
+{
+    maps = open_maps();
+    child_deny_execmod();
+    child_forbid_open();
+    check_refused(target_plan());
+    check_refused(crossing_plan());
+    child_check(target(1) == 2, "%ld", target(1));
+}
+
+static void without_execmod(void)
+{
+    maps = open_maps();
+    child_deny_execmod();
+    check_both_ways(target_plan(), target, true);
+}
+
 static void with_threads(void)
 {
     maps = open_maps();
@@ -368,6 +386,13 @@ START_TEST(works_under_mdwe)
 {
     assert_in_child(under_mdwe);
     assert_in_child(under_mdwe_without_proc);
+}
+END_TEST
+
+START_TEST(works_without_execmod)
+{
+    assert_in_child(without_execmod);
+    assert_in_child(without_execmod_and_proc);
 }
 END_TEST
 
@@ -391,6 +416,7 @@ int main(void)
         patches_mapped_pages,
         works_without_proc_mem,
         works_under_mdwe,
+        works_without_execmod,
         works_with_threads,
     };
     return run_suite("detour_commit", tests, LENGTH_OF(tests));

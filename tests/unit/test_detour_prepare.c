@@ -1,6 +1,7 @@
 /* test_detour_prepare.c - plans detours of the functions in tests/unit/detour/: which are refused
  * and why, what the others look like relocated, and that they do there what they did at their
  * place. */
+#include <capstone/capstone.h>
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -152,6 +153,22 @@ static const struct refusal {
 };
 #define REFUSALS (sizeof refusals / sizeof refusals[0])
 
+/* What capstone 5 writes otherwise than capstone 4. */
+static const char *as_capstone_writes(const char *what)
+{
+    static const char *const changed[][2] = {
+        {"0x7f0010000000: lcall [rax]", "0x7f0010000000: call ptr [rax]"},
+        {"0x7f0010000000: ljmp [rax]", "0x7f0010000000: jmp ptr [rax]"},
+        {"0x7f0010000000: ud2b", "0x7f0010000000: ud1"},
+        {"0x7f0010000000: xchg rax, rsp", "0x7f0010000000: xchg rsp, rax"},
+        {"0x7f0010000000: je 0x7f0010000105", "0x7f0010000000: je 0x7f0010000107"},
+    };
+    for (size_t i = 0; i < sizeof changed / sizeof changed[0] && CS_API_MAJOR >= 5; i++)
+        if (strcmp(what, changed[i][0]) == 0)
+            return changed[i][1];
+    return what;
+}
+
 START_TEST(refused)
 {
     const struct refusal *expected = &refusals[_i];
@@ -164,7 +181,7 @@ START_TEST(refused)
                   expected->name, hex(plan.relocated, plan.relocated_length));
     ck_assert_int_eq(errno, EXDEV);
     ck_assert_msg(why.code == expected->code, "%s: %s", expected->name, failure_message(why.code));
-    ck_assert_str_eq(why.what, expected->what);
+    ck_assert_str_eq(why.what, as_capstone_writes(expected->what));
     ck_assert_int_eq(why.sys_errno, 0);
     ck_assert_mem_eq(&plan, &before, sizeof plan);
 }

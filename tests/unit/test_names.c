@@ -250,17 +250,35 @@ START_TEST(bytes_that_may_be_utf8)
 }
 END_TEST
 
+/* Eight characters are looked at together: each one, at each place of a text of each length. */
+START_TEST(ascii_at_each_place)
+{
+    enum { LONGEST = 20 };
+    static struct name expected;
+    char text[LONGEST];
+    for (size_t length = 1; length <= LONGEST; length++)
+        for (size_t at = 0; at < length; at++)
+            for (int c = 0; c <= 0x7f; c++) {
+                memset(text, at % 2 == 0 ? ' ' : '~', length);
+                text[at] = (char)c;
+                start();
+                name_clear(&expected);
+                name_put_ascii(&name, text, length);
+                for (size_t i = 0; i < length; i++)
+                    name_put_character(&expected, (unsigned char)text[i]);
+                if (name.length != expected.length ||
+                    memcmp(name.text, expected.text, name.length) != 0)
+                    ck_abort_msg("%02x at %zu of %zu: %s", c, at, length, text_of(&name));
+            }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
-        bytes_that_may_be_utf8,
-        puts_characters,
-        never_a_control_character,
-        cuts_at_its_limit,
-        knows_scopes,
-        cuts_characters_whole,
-        joins_enclosing_names,
-        takes_nothing_after_the_cut,
+        ascii_at_each_place,       bytes_that_may_be_utf8, puts_characters,
+        never_a_control_character, cuts_at_its_limit,      knows_scopes,
+        cuts_characters_whole,     joins_enclosing_names,  takes_nothing_after_the_cut,
     };
     return run_suite("names", tests, LENGTH_OF(tests));
 }

@@ -3,8 +3,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "preload/process/report.h"
 #include "support/support.h"
+#include "trampoline/base/report.h"
 
 static int receiver;
 

@@ -2,8 +2,9 @@
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
 supported := capstone_memory code_memory code_table debug plan_library detour_commit detour_place failure \
-    hook image image_exceptions image_file image_hostile image_unwind jitdump layout line names \
-    near_memory perf_map perf_map_hostile probe registry report switches interned toggle
+    hook id_table image image_exceptions image_file image_hostile image_unwind interned jitdump layout \
+    line names near_memory outputs outputs_shared perf_map perf_map_hostile probe registry \
+    registry_failures report switches toggle
 supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
 
 $(supported_tests): $(support_objects)
@@ -33,5 +34,10 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ $(plan_libraries) -lcheck -lsubunit -lm -lrt \
 	    -lpthread
 
-# These two go to /tmp, where perf looks for them; the test sends them elsewhere.
-$(O)/tests/test_registry: LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open
+# The map and the jitdump go to /tmp, where perf looks for them; these tests send them elsewhere, and
+# have a clock of their own.
+profile_objects := $(call object,$(wildcard tests/unit/profile/*.c))
+profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs outputs_shared)
+$(profile_tests): $(profile_objects)
+$(profile_tests): LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
+-include $(patsubst %.o,%.d,$(profile_objects))

@@ -30,7 +30,8 @@ static bool set_level(const char *item, size_t length, char *complaint, size_t s
 {
     const char *colon = memchr(item, ':', length);
     size_t name_length = colon == NULL ? length : (size_t)(colon - item);
-    bool found = false, all = strncmp(item, ALL_NAMES, name_length) == 0 && ALL_NAMES[name_length] == '\0';
+    bool found = false,
+         all = strncmp(item, ALL_NAMES, name_length) == 0 && ALL_NAMES[name_length] == '\0';
     int level = colon != NULL && length == name_length + 2 ? colon[1] - '0' : 0;
     for (int i = 0; i < DEBUG_MODULE_COUNT; i++)
         if (all || (strncmp(item, names[i], name_length) == 0 && names[i][name_length] == '\0')) {
@@ -38,20 +39,20 @@ static bool set_level(const char *item, size_t length, char *complaint, size_t s
             debug_state.level[i] = (uint8_t)level;
         }
     if (!found)
-        snprintf(complaint, size, "there is no module \"%.*s\"; there are %s", (int)name_length, item,
-                 known);
+        snprintf(complaint, size, "there is no module \"%.*s\"; there are %s", (int)name_length,
+                 item, known);
     else if (level < 1 || level > LEVELS)
-        snprintf(complaint, size, "\"%.*s\" has no level; write %.*s:1, :2 or :3", (int)length, item,
-                 (int)name_length, item);
+        snprintf(complaint, size, "\"%.*s\" has no level; write %.*s:1, :2 or :3", (int)length,
+                 item, (int)name_length, item);
     return found && level >= 1 && level <= LEVELS;
 }
 
 static int open_log(void)
 {
     struct stat status;
-    int fd = open(debug_state.path,
-                  O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                  0600);
+    int fd =
+        open(debug_state.path,
+             O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
     /* Nothing but a file, and none that has a second name elsewhere. */
     if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1)) {
         close(fd);
@@ -115,8 +116,8 @@ void debug_line(enum debug_module module, int level, const char *format, ...)
     char line[LINE_SIZE];
     va_list arguments;
     va_start(arguments, format);
-    int prefix = snprintf(line, sizeof line, "libpyperf: %d %s:%d ", (int)getpid(), names[module],
-                          level);
+    int prefix =
+        snprintf(line, sizeof line, "libpyperf: %d %s:%d ", (int)getpid(), names[module], level);
     vsnprintf(line + prefix, sizeof line - (size_t)prefix - 1, format, arguments);
     va_end(arguments);
     size_t length = strlen(line);
@@ -139,7 +140,8 @@ void debug_bytes(enum debug_module module, int level, const char *what, uintptr_
     for (size_t done = 0; done < length; done += BYTES_PER_LINE) {
         char text[3 * BYTES_PER_LINE + 1] = "";
         for (size_t i = 0; i < BYTES_PER_LINE && done + i < length; i++)
-            snprintf(text + 3 * i, sizeof text - 3 * i, " %02x", ((const uint8_t *)bytes)[done + i]);
+            snprintf(text + 3 * i, sizeof text - 3 * i, " %02x",
+                     ((const uint8_t *)bytes)[done + i]);
         debug_line(module, level, "%s %#lx:%s", what, (unsigned long)(address + done), text);
     }
 }

@@ -3,13 +3,14 @@ With an argument it then sleeps."""
 import functools
 import sys
 import time
+import types
 
 
 def never_called():
     return lambda: None
 
 
-class Tool:
+class Tool(object):
     def method(self):
         return 1
 
@@ -79,8 +80,10 @@ def wrapped():
     return [one for one in {two for two in (1, 2)}] + list({one: 1 for one in (1,)})
 
 
-async def coroutine():
-    return 1
+IS_3 = sys.version_info >= (3,)
+if IS_3:
+    made = compile("async def coroutine(): return 1", __file__, "exec")
+    coroutine = types.FunctionType(made.co_consts[0], globals())
 
 
 def with_default(default=(lambda: 1)()):
@@ -94,10 +97,11 @@ def run():
     outer()()().method()()
     list(generate()), list(one for one in (1,))
     closure(1)(), shared_name()(), wrapped()
-    try:
-        coroutine().send(None)
-    except StopIteration:
-        pass
+    if IS_3:
+        try:
+            coroutine().send(None)
+        except StopIteration:
+            pass
     (lambda: (lambda: 1)())()
     with_default()
     return 1
@@ -113,7 +117,10 @@ generate run.<locals>.<genexpr> closure closure.<locals>.get shared_name
 shared_name.<locals>.twice wrap.<locals>.wrapper wrapped wrapped.<locals>.<setcomp>
 wrapped.<locals>.<listcomp> wrapped.<locals>.<dictcomp> coroutine
 run.<locals>.<lambda> run.<locals>.<lambda>.<locals>.<lambda> with_default"""
-INLINED = () if sys.version_info < (3, 12) else ("listcomp>", "setcomp>", "dictcomp>")  # PEP 709
+# Without a frame of their own: PEP 709, and lists in 2.7.
+INLINED = ("listcomp>", "setcomp>", "dictcomp>") if sys.version_info >= (3, 12) else ()
+if not IS_3:
+    INLINED = ("listcomp>", "coroutine")
 called = NAMES.split()
 for name in NAMES.split():
     if name.endswith(INLINED):

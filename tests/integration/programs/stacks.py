@@ -30,7 +30,7 @@ def hot(*_):
     return total
 
 
-class Worker:
+class Worker(object):
     def __init__(self, busy=False):
         if busy:
             hot()
@@ -56,8 +56,8 @@ class Worker:
     def __lt__(self, other):
         return hot() < 0
 
-    class Part:
-        class Detail:
+    class Part(object):
+        class Detail(object):
             def look(self):
                 return hot()
 
@@ -110,19 +110,10 @@ def numbers():
     yield hot()
 
 
-def delegating():
-    yield from numbers()
-
-
 @path("hot", "numbers", "generator")
 def generator():
     for _ in numbers():
         pass
-
-
-@path("hot", "numbers", "delegating", "delegating_generator")
-def delegating_generator():
-    list(delegating())
 
 
 @path("hot", "generator_expression.<locals>.<genexpr>", "generator_expression")
@@ -130,37 +121,26 @@ def generator_expression():
     sum(hot() for _ in range(2))
 
 
-# From 3.12 on a comprehension has no frame of its own (PEP 709).
-COMPREHENSION = ["list_comprehension.<locals>.<listcomp>"] * (sys.version_info < (3, 12))
+# A comprehension has a frame of its own up to 3.11 (PEP 709), that of a list from 3.0 on.
+SET = ["set_comprehension.<locals>.<setcomp>"] * (sys.version_info < (3, 12))
+LIST = ["list_comprehension.<locals>.<listcomp>"] * ((3,) < sys.version_info < (3, 12))
 
 
-@path("hot", *COMPREHENSION, "list_comprehension")
+@path("hot", *(LIST + ["list_comprehension"]))
 def list_comprehension():
     [hot() for _ in range(2)]
 
 
-async def inner_coroutine():
-    return hot()
-
-
-async def outer_coroutine():
-    return await inner_coroutine()
-
-
-@path("hot", "inner_coroutine", "outer_coroutine", "coroutine")
-def coroutine():
-    try:
-        outer_coroutine().send(None)
-    except StopIteration:
-        pass
+@path("hot", *(SET + ["set_comprehension"]))
+def set_comprehension():
+    {hot() for _ in range(2)}
 
 
 def make_counter():
-    count = 0
+    count = [0]
 
     def counter():
-        nonlocal count
-        count += hot()
+        count[0] += hot()
 
     return counter
 
@@ -222,14 +202,64 @@ def recurse(depth):
     return recurse(depth - 1) if depth > 1 else hot()
 
 
-@path("hot", *["recurse"] * 10 + ["recursion"])
+@path("hot", *(["recurse"] * 10 + ["recursion"]))
 def recursion():
     recurse(10)
 
 
+# What only one of the two languages can say.
+PYTHON_3 = """
+def delegating():
+    yield from numbers()
+
+
+@path("hot", "numbers", "delegating", "delegating_generator")
+def delegating_generator():
+    list(delegating())
+
+
+async def inner_coroutine():
+    return hot()
+
+
+async def outer_coroutine():
+    return await inner_coroutine()
+
+
+@path("hot", "inner_coroutine", "outer_coroutine", "coroutine")
+def coroutine():
+    try:
+        outer_coroutine().send(None)
+    except StopIteration:
+        pass
+"""
+PYTHON_2 = """
+class Old:
+    def look(self):
+        return hot()
+
+
+@path("hot", "Old.look", "classic_class")
+def classic_class():
+    Old().look()
+
+
+@path("hot", "unoptimized.<locals>.enclosed", "unoptimized")
+def unoptimized():
+    exec "number = 1"
+
+    def enclosed(call=hot):
+        return call()
+
+    enclosed()
+"""
+IS_3 = sys.version_info >= (3,)
+exec(compile(PYTHON_3 if IS_3 else PYTHON_2, __file__, "exec"))
+
+BOOTSTRAP = "Thread._bootstrap" if IS_3 else "Thread.__bootstrap"
 THREAD = [
-    (name, threading.__file__)
-    for name in ("Thread.run", "Thread._bootstrap_inner", "Thread._bootstrap")
+    (name, threading.Thread.run.__code__.co_filename)
+    for name in ("Thread.run", BOOTSTRAP + "_inner", BOOTSTRAP)
 ]
 
 

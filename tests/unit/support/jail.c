@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -49,4 +50,36 @@ void child_deny_write_execute(void)
     child_skip_under_valgrind();
     if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
         child_skip("PR_SET_MDWE", errno);
+}
+
+/* The linker's names for where this program begins and ends. */
+extern const char __executable_start[], _end[];
+
+/* seccomp sees addresses and not what is mapped there, so it is all of this program's mappings, and no
+ * other memory, that stays as it is. */
+void child_deny_execmod(void)
+{
+    child_skip_under_valgrind();
+    uint64_t start = (uintptr_t)__executable_start, end = (uintptr_t)_end;
+    if (start >> 32 != (end - 1) >> 32)
+        child_skip("seccomp, for a program across a multiple of 4 GiB", 0);
+    const size_t address = offsetof(struct seccomp_data, args[0]),
+                 protection = offsetof(struct seccomp_data, args[2]);
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 8),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, protection),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 6),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, address + 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(start >> 32), 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, address),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)start, 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)(end - 1), 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {LENGTH_OF(filter), filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        child_skip("seccomp", errno);
 }

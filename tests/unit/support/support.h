@@ -80,4 +80,8 @@ void child_forbid_open(void);
 /* In a child: no memory becomes executable from now on. */
 void child_deny_write_execute(void);
 
+/* In a child: no page of this program's file becomes executable from now on, as where SELinux
+ * denies execmod; other memory still does. */
+void child_deny_execmod(void);
+
 #endif

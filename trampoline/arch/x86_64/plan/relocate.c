@@ -20,7 +20,7 @@
  * that does not stand in the instruction, because whoever unwinds from the relocated code must be
  * told in advance where the return address is.
  *
- * Capstone 4.0.2 reads the instructions; where being wrong would crash the program, the raw bytes
+ * Capstone (4.0.2 or 5) reads the instructions; where being wrong would crash the program, the raw bytes
  * are asked as well and have to agree. */
 #include "relocate.h"
 
@@ -28,7 +28,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "trampoline/plan/capstone_memory.h"
+#include "capstone_memory.h"
 
 enum {
     MAX_INSTRUCTION = 15, /* Intel SDM vol. 2A, 2.3.11 */
@@ -38,9 +38,12 @@ enum {
     JMP_REL8 = 0xeb,
     JMP_REL32 = 0xe9,
     CALL_REL32 = 0xe8,
-    JCC_REL8 = 0x70,       /* + condition */
-    ESCAPE = 0x0f,         /* first byte of all two-byte opcodes */
-    JCC_REL32 = 0x80,      /* + condition, behind ESCAPE */
+    JCC_REL8 = 0x70,  /* + condition */
+    ESCAPE = 0x0f,    /* first byte of all two-byte opcodes */
+    JCC_REL32 = 0x80, /* + condition, behind ESCAPE */
+    UD0 = 0xff,       /* behind ESCAPE */
+    UD1 = 0xb9,
+    UD2 = 0x0b,
     XBEGIN_REL32 = 0xf8c7, /* C7 F8, as read from memory */
     CONDITION = 0x0f,
 
@@ -210,6 +213,13 @@ static int64_t stack_growth(const cs_insn *instruction)
     return 0;
 }
 
+/* ud0, ud1 and ud2, by their opcodes: capstone 4 calls the second one UD2B, capstone 5 UD1. */
+static bool is_undefined(const cs_insn *instruction)
+{
+    const uint8_t *opcode = instruction->detail->x86.opcode;
+    return opcode[0] == ESCAPE && (opcode[1] == UD0 || opcode[1] == UD1 || opcode[1] == UD2);
+}
+
 static bool can_move(const cs_insn *instruction)
 {
     static const uint8_t staying[] = {X86_GRP_CALL, X86_GRP_RET, X86_GRP_INT, X86_GRP_IRET,
@@ -217,13 +227,8 @@ static bool can_move(const cs_insn *instruction)
     for (size_t i = 0; i < sizeof staying; i++)
         if (in_group(instruction, staying[i]))
             return false;
-    switch (instruction->id) { /* in none of the groups */
-    case X86_INS_UD0:
-    case X86_INS_UD2:
-    case X86_INS_UD2B:
-    case X86_INS_ENTER:
+    if (is_undefined(instruction) || instruction->id == X86_INS_ENTER) /* in none of the groups */
         return false;
-    }
     if (in_group(instruction, X86_GRP_JUMP) || in_group(instruction, X86_GRP_BRANCH_RELATIVE))
         return is_plain_branch(instruction);
     return rip_operand_agrees(instruction) && stack_growth(instruction) != GROWTH_UNKNOWN;

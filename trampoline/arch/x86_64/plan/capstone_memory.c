@@ -1,4 +1,4 @@
-#include "trampoline/plan/capstone_memory.h"
+#include "capstone_memory.h"
 
 #include <capstone/capstone.h>
 #include <stddef.h>

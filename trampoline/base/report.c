@@ -1,4 +1,4 @@
-#include "preload/process/report.h"
+#include "trampoline/base/report.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""scripts/pyperf-run's options: what perf is told, and what is refused. A line for each thing looked
+at; the exit status is 1 when one of them was not as expected. No perf is needed."""
+
+import json
+import os
+import sys
+
+sys.dont_write_bytecode = True
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+
+from canned import EVALUATOR, START, Canned, header, main, py, sample
+
+CASES = []
+TEXT = sample([EVALUATOR, py("f")] + START)
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def recorded_with(canned, *options):
+    """The words of perf record, and what pyperf-run was seen to do."""
+    canned.write("commands", "")
+    seen = canned.pyperf_run(*options, "true")
+    lines = [line.split() for line in canned.read("commands").splitlines() if " record -o " in line]
+    return (lines[0] if lines else []), seen
+
+
+def value_of(words, option):
+    return words[words.index(option) + 1] if option in words else None
+
+
+@case
+def numbers(look):
+    """Decimal, with as many zeros in front as anybody likes."""
+    with Canned(TEXT) as canned:
+        for options, name, expected in (
+            (["--stack-size", "8192"], "--call-graph", "dwarf,8192"),
+            (["--stack-size", "08192"], "--call-graph", "dwarf,8192"),
+            (["--stack-size=010000"], "--call-graph", "dwarf,10000"),
+            (["--stack-size", "0000065528"], "--call-graph", "dwarf,65528"),
+            (["--stack-size", "8190"], "--call-graph", "dwarf,8192"),
+            (["--stack-size", "1"], "--call-graph", "dwarf,8"),
+            (["--call-graph", "dwarf,08192"], "--call-graph", "dwarf,8192"),
+            (["--call-graph=dwarf,8192"], "--call-graph", "dwarf,8192"),
+            (["-F", "0199"], "-F", "199"),
+            (["-F09"], "-F", "9"),
+            (["--freq=max"], "-F", "max"),
+        ):
+            words, seen = recorded_with(canned, *options)
+            got = (seen.status, value_of(words, name))
+            look.equal(" ".join(options), (0, expected), got)
+        two = TEXT + sample([EVALUATOR, py("g")] + START)
+        canned.write("text", two)
+        for number, rows in (("1", 1), ("01", 1), ("08", 2), ("0", 2), ("00", 2)):
+            seen = canned.pyperf_run("--top", number, "true")
+            got = sum("/srv/app.py" in line for line in seen.err.splitlines())
+            look.equal("--top %s: rows" % number, rows, got)
+
+
+@case
+def no_numbers(look):
+    with Canned(TEXT) as canned:
+        for option, values in (
+            ("--stack-size", ("0", "000", "-8", "+8", "8k", "0x2000", "65529", "9" * 20, "8 ", "1e3")),
+            ("--call-graph", ("dwarf,", "dwarf,x", "dwarf,0", "dwarf,65536", "dwarf,0x20", "dwarf,8,8")),
+            ("--call-graph", ("frames", "dwarf 8192", "FP")),
+            ("--freq", ("0", "00", "-1", "often", "1.5", "1 2", "0x10")),
+            ("--top", ("-1", "all", "1.5", "0x1", " 1")),
+        ):
+            for value in values:
+                words, seen = recorded_with(canned, option, value)
+                got = (seen.status, seen.out, seen.err.count("\n"), words)
+                look.equal("%s %r: status, stdout, lines, perf" % (option, value), (2, "", 1, []), got)
+                said = "pyperf-run: %s %s: " % (option, value)
+                look.that("%s %r: says" % (option, value), said, seen.err.startswith(said), repr(seen.err))
+
+
+@case
+def json_of_its_own(look):
+    """Whole, and nothing else where it goes, whatever the program prints."""
+    noise = ["sh", "-c", "echo out; echo '{' >&2; exit 3"]
+    with Canned(TEXT) as canned:
+        out = canned.path("work/out.json")
+        for options in (["--json", "out.json"], ["-q", "--json=out.json"]):
+            seen = canned.pyperf_run(*options, *noise)
+            what = " ".join(options)
+            with open(out) as file:
+                look.equal(what, ["f"], [one["name"] for one in event(file)["functions"]])
+            look.equal("%s: the program's" % what, (3, "out\n"), (seen.status, seen.out))
+            table = "/srv/app.py" in seen.err
+            look.equal("%s: a table on stderr" % what, "-q" not in options, table)
+            os.unlink(out)
+        for path in ("/dev/fd/%d", "/proc/self/fd/%d"):
+            with open(out, "w+") as file:
+                canned.pyperf_run("--json", path % file.fileno(), *noise, pass_fds=[file.fileno()])
+                file.seek(0)
+                look.equal(path, ["f"], [one["name"] for one in event(file)["functions"]])
+        seen = canned.pyperf_run("--report", canned.data, "--json", "-")
+        look.equal("--report --json -", "f", seen.event["functions"][0]["name"])
+        for where, status, said in (
+            ("-", 2, "belongs to the program"),
+            ("none/out.json", 1, "none/out.json: there is no such directory"),
+            (".", 1, ".: is a directory"),
+        ):
+            words, seen = recorded_with(canned, "--json", where)
+            got = (seen.status, seen.err.count("\n"), words)
+            look.equal("--json %s: status, lines, perf" % where, (status, 1, []), got)
+            look.that("--json %s: says" % where, said, said in seen.err, repr(seen.err))
+
+
+@case
+def time_used(look):
+    """Of the program and those that it has waited for."""
+    busy = "import time\nwhile time.process_time() < %s: pass"
+    half, quarter = (["-c", busy % seconds] for seconds in (0.5, 0.25))
+    children = "import subprocess, sys; subprocess.run([sys.executable] + %r)" % quarter
+    with Canned(TEXT) as canned:
+        for what, words, seconds in (
+            ("busy", half, 0.5),
+            ("a child", ["-c", children], 0.25),
+            ("waiting", ["-c", "import time; time.sleep(0.5)"], 0),
+        ):
+            canned.pyperf_run("-q", "--json", "out.json", "--", sys.executable, *words)
+            with open(canned.path("work/out.json")) as file:
+                used = json.load(file)["cpu_seconds"]
+            look.that(what, "%s s and some" % seconds, seconds <= used < seconds + 0.2, str(used))
+
+
+@case
+def units_in_json(look):
+    events = ("cpu-clock:ppp", "task-clock", "page-faults", "cycles")
+    text = "".join(sample([py("f")] + START, event=name, period=1500000) for name in events)
+    with Canned(text, header(events=events)) as canned:
+        seen = canned.pyperf_run("--report", canned.data, "--json=-")
+        got = [(one["unit"], one["functions"][0]["own"]) for one in json.loads(seen.out)["events"]]
+    times = [("ns", 1500000)] * 2
+    look.equal("units", times + [("count", 1500000)] * 2, got)
+
+
+def event(file):
+    return json.load(file)["events"][0]
+
+
+if __name__ == "__main__":
+    sys.exit(main("options", CASES))

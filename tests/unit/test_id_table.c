@@ -1,0 +1,185 @@
+/* test_id_table.c - numbers by what they stand for: here, squares of them. */
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "support/support.h"
+#include "trampoline/base/id_table.h"
+
+enum { MANY = 200000 };
+
+static struct id_table table;
+static int compared; /* calls of is_square */
+
+/* What a test wants the hash to be. */
+static uint32_t (*hash)(uint32_t number);
+
+static uint32_t spread(uint32_t number)
+{
+    return number * 2654435761u;
+}
+
+static uint32_t same(uint32_t number)
+{
+    (void)number;
+    return 0xdeadbeef;
+}
+
+/* The bits above the number's are equal, and the last entry of any table is where the search begins. */
+static uint32_t last(uint32_t number)
+{
+    (void)number;
+    return UINT32_MAX;
+}
+
+static bool is_square(uint32_t number, const void *key)
+{
+    compared++;
+    return (uint64_t)number * number == *(const uint64_t *)key;
+}
+
+static uint32_t *find(uint32_t number)
+{
+    uint64_t key = (uint64_t)number * number;
+    return id_table_find(&table, hash(number), is_square, &key);
+}
+
+static void enter(uint32_t number)
+{
+    if (!id_table_reserve(&table, hash))
+        ck_abort_msg("no room for %u", number);
+    uint32_t *entry = find(number);
+    if (*entry != 0)
+        ck_abort_msg("%u is there", number);
+    id_table_fill(&table, entry, hash(number), number);
+}
+
+static void check(uint32_t from, uint32_t to)
+{
+    for (uint32_t number = from; number < to; number++) {
+        const uint32_t *entry = find(number);
+        if (*entry == 0 || id_table_number(*entry) != number)
+            ck_abort_msg("%u is found as entry %#x", number, *entry);
+    }
+}
+
+START_TEST(finds_what_was_entered)
+{
+    hash = spread;
+    for (uint32_t number = 0; number < MANY; number++)
+        enter(number);
+    ck_assert_uint_eq(table.used, MANY);
+    check(0, MANY);
+    for (uint32_t number = MANY; number < 2 * MANY; number++)
+        if (*find(number) != 0)
+            ck_abort_msg("%u is found", number);
+}
+END_TEST
+
+/* Most that meet in the table are told apart by the hash alone. */
+START_TEST(compares_few)
+{
+    hash = spread;
+    for (uint32_t number = 0; number < MANY; number++)
+        enter(number);
+    compared = 0;
+    check(0, MANY);
+    ck_assert_int_lt(compared, MANY + MANY / 4);
+}
+END_TEST
+
+START_TEST(all_of_one_hash)
+{
+    static uint32_t (*const hashes[])(uint32_t) = {same, last};
+    for (size_t i = 0; i < LENGTH_OF(hashes); i++) {
+        hash = hashes[i];
+        for (uint32_t number = 0; number < 3000; number++)
+            enter(number);
+        check(0, 3000);
+        ck_assert_uint_eq(*find(3000), 0);
+        id_table_clear(&table);
+    }
+}
+END_TEST
+
+START_TEST(first_and_last_number)
+{
+    const uint32_t numbers[] = {0, ID_TABLE_LIMIT - 1};
+    hash = last;
+    for (size_t i = 0; i < LENGTH_OF(numbers); i++)
+        enter(numbers[i]);
+    for (size_t i = 0; i < LENGTH_OF(numbers); i++) {
+        ck_assert_uint_ne(*find(numbers[i]), 0);
+        ck_assert_uint_eq(id_table_number(*find(numbers[i])), numbers[i]);
+    }
+}
+END_TEST
+
+/* A quarter of it stays free, or a search for what is not there would not end. */
+START_TEST(some_stay_free)
+{
+    hash = last;
+    for (uint32_t number = 0; number < 768; number++)
+        enter(number);
+    const struct id_entries *full = table.entries;
+    ck_assert(id_table_reserve(&table, hash));
+    ck_assert_ptr_ne(table.entries, full);
+    check(0, 768);
+}
+END_TEST
+
+START_TEST(cleared)
+{
+    hash = spread;
+    for (uint32_t number = 0; number < 5000; number++)
+        enter(number);
+    const struct id_entries *entries = table.entries;
+    id_table_clear(&table);
+    ck_assert_uint_eq(table.used, 0);
+    for (uint32_t number = 0; number < 5000; number++)
+        ck_assert_uint_eq(*find(number), 0);
+    for (uint32_t number = 0; number < 5000; number++)
+        enter(number);
+    ck_assert_ptr_eq(table.entries, entries);
+    check(0, 5000);
+    struct id_table empty = {NULL, 0};
+    id_table_clear(&empty);
+    ck_assert_ptr_null(empty.entries);
+}
+END_TEST
+
+/* Where there is no memory the table is as it was, and grows when there is some. */
+static void without_memory(void)
+{
+    child_skip_under_valgrind();
+    uint32_t number = 0;
+    hash = spread;
+    while (table.used < 3 * (1u << 18)) /* as full as may be: a megabyte of entries */
+        enter(number++);
+    const struct id_table before = table;
+    struct rlimit old, none = {0, RLIM_INFINITY};
+    getrlimit(RLIMIT_AS, &old);
+    setrlimit(RLIMIT_AS, &none);
+    bool grown = id_table_reserve(&table, hash);
+    int error = errno;
+    setrlimit(RLIMIT_AS, &old);
+    child_check(!grown && error == ENOMEM, "errno is %d", error);
+    child_check(memcmp(&before, &table, sizeof table) == 0, "%u used", table.used);
+    check(0, number);
+    enter(number);
+    check(0, number + 1);
+}
+
+START_TEST(no_memory)
+{
+    assert_in_child(without_memory);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        finds_what_was_entered, compares_few, all_of_one_hash, first_and_last_number,
+        some_stay_free,         cleared,      no_memory};
+    return run_suite("id_table", tests, LENGTH_OF(tests));
+}

@@ -1,0 +1,350 @@
+/* test_outputs.c - map and jitdump are brought up to date from the registry, whatever has happened
+ * to them in the meantime. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "preload/profile/outputs.h"
+#include "profile/files.h"
+
+enum { FUNCTIONS = 400 };
+static uint32_t ids[FUNCTIONS], count;
+
+/* Registers more functions, up to `end`; the files are brought up to date behind each. */
+static void add_until(enum profile_mode mode, uint32_t end)
+{
+    for (; count < end; count++) {
+        ids[count] = add_function(mode, count);
+        if (ids[count] == REGISTRY_NONE)
+            child_failed("no id for function %u: %s", count, failure_message(why_not.code));
+        outputs_update(mode);
+    }
+}
+
+static void check_file(enum profile_mode mode)
+{
+    if (mode == PROFILE_MAP)
+        check_map(getpid(), "", ids, count);
+    else
+        check_dump(getpid(), ids, count);
+}
+
+static const char *path_of(enum profile_mode mode)
+{
+    return in_folder(mode == PROFILE_MAP ? "perf-%d.map" : "jit-%d.dump", (int)getpid());
+}
+
+/* A map that was looked at a moment ago is not looked at. */
+static void wait_a_moment(void)
+{
+    usleep(100);
+}
+
+static void begin(void)
+{
+    catch_reports();
+    start_registry();
+}
+
+/* Each test for both modes, in a child of its own. */
+static enum profile_mode mode;
+static void for_both(void (*body)(void))
+{
+    for (mode = PROFILE_MAP; mode <= PROFILE_JITDUMP; mode++) {
+        assert_in_child(body);
+        clear_folder();
+    }
+}
+
+static void write_each_once(void)
+{
+    int descriptors = count_descriptors();
+    begin();
+    outputs_update(mode);
+    check_file(mode); /* it is there before the first function */
+    for (uint32_t i = 0; i < 50; i++)
+        ids[count++] = add_function(mode, i);
+    outputs_update(mode);
+    outputs_update(mode);
+    check_file(mode);
+    add_until(mode, FUNCTIONS);
+    check_file(mode);
+    outputs_finish();
+    check_file(mode);
+    child_check(maps_opened + dumps_opened == 1, "%d and %d", maps_opened, dumps_opened);
+    child_check(count_descriptors() == descriptors, "%d", count_descriptors());
+    child_check(*reports() == '\0', "%s", reports());
+}
+
+START_TEST(each_once)
+{
+    for_both(write_each_once);
+}
+END_TEST
+
+static void cut(void)
+{
+    begin();
+    add_until(PROFILE_MAP, 3);
+    const char *text = read_file(path_of(PROFILE_MAP), NULL);
+    child_check(strstr(text, "\n\n") != NULL, "%s", text);
+    outputs_finish();
+    text = read_file(path_of(PROFILE_MAP), NULL);
+    child_check(strstr(text, "\n\n") == NULL, "%s", text);
+    check_file(PROFILE_MAP);
+}
+
+START_TEST(cut_at_the_end)
+{
+    assert_in_child(cut);
+}
+END_TEST
+
+/* One EMFILE must not close a file for the life of the process. */
+static void want_descriptors(void)
+{
+    begin();
+    add_until(mode, 10);
+    use_up_descriptors();
+    add_until(mode, 200); /* more than the map has room for */
+    give_descriptors_back();
+    child_check(count_reports() == 1, "%s", reports());
+    child_check(strstr(reports(), "Too many open files") != NULL, "%s", reports());
+    add_until(mode, 201);
+    check_file(mode);
+    add_until(mode, FUNCTIONS);
+    check_file(mode);
+    child_check(count_reports() == 1, "%s", reports());
+}
+
+START_TEST(descriptors_used_up)
+{
+    for_both(want_descriptors);
+}
+END_TEST
+
+static void want_descriptors_at_first(void)
+{
+    begin();
+    add_until(mode, 0);
+    ids[0] = add_function(mode, 0);
+    count = 1;
+    use_up_descriptors();
+    outputs_update(mode);
+    outputs_update(mode);
+    give_descriptors_back();
+    child_check(count_reports() == 1, "%s", reports());
+    outputs_update(mode);
+    check_file(mode);
+    wait_a_moment();
+    use_up_descriptors();
+    add_until(mode, 100);
+    give_descriptors_back();
+    outputs_update(mode);
+    check_file(mode);
+    child_check(count_reports() == 2, "%s", reports()); /* the first failure in a row */
+}
+
+START_TEST(descriptors_used_up_at_first)
+{
+    for_both(want_descriptors_at_first);
+}
+END_TEST
+
+/* Somebody's cleaning: the file is made anew, with all that was in it. */
+static void lose_the_file(void)
+{
+    begin();
+    add_until(mode, 10);
+    for (uint32_t end = 11; end < 15; end++) {
+        child_check(unlink(path_of(mode)) == 0, "%d", errno);
+        wait_a_moment();
+        add_until(mode, end);
+        check_file(mode);
+    }
+    child_check(*reports() == '\0', "%s", reports());
+}
+
+START_TEST(removed)
+{
+    for_both(lose_the_file);
+}
+END_TEST
+
+static void find_another_in_its_place(void)
+{
+    begin();
+    add_until(mode, 10);
+    child_check(rename(path_of(mode), in_folder("moved")) == 0, "%d", errno);
+    if (mode == PROFILE_MAP)
+        write_file(path_of(mode), "1000 10 somebody's\n", 19);
+    else
+        write_file(path_of(mode), "nonsense", 8);
+    wait_a_moment();
+    add_until(mode, 20);
+    if (mode == PROFILE_MAP)
+        check_map(getpid(), "1000 10 somebody's\n", ids, count);
+    else
+        check_file(mode);
+    count = 10; /* and what was moved away is left alone */
+    child_check(rename(in_folder("moved"), path_of(mode)) == 0, "%d", errno);
+    check_file(mode);
+    child_check(*reports() == '\0', "%s", reports());
+}
+
+START_TEST(replaced)
+{
+    for_both(find_another_in_its_place);
+}
+END_TEST
+
+/* What is not ours is not written to; when it is gone, we go on. */
+static void find_a_link_in_its_place(void)
+{
+    struct stat status;
+    begin();
+    add_until(mode, 10);
+    child_check(unlink(path_of(mode)) == 0, "%d", errno);
+    write_file(in_folder("target"), "", 0);
+    child_check(symlink("target", path_of(mode)) == 0, "%d", errno);
+    wait_a_moment();
+    add_until(mode, 200);
+    child_check(stat(in_folder("target"), &status) == 0 && status.st_size == 0, "%d",
+                (int)status.st_size);
+    child_check(count_reports() == 1, "%s", reports());
+    child_check(unlink(path_of(mode)) == 0, "%d", errno);
+    add_until(mode, 201);
+    check_file(mode);
+    child_check(count_reports() == 1, "%s", reports());
+}
+
+START_TEST(replaced_by_a_link)
+{
+    for_both(find_a_link_in_its_place);
+}
+END_TEST
+
+static void find_it_empty(void)
+{
+    begin();
+    add_until(PROFILE_MAP, 10);
+    child_check(truncate(path_of(PROFILE_MAP), 0) == 0, "%d", errno);
+    wait_a_moment();
+    add_until(PROFILE_MAP, 20);
+    check_file(PROFILE_MAP);
+}
+
+START_TEST(truncated)
+{
+    assert_in_child(find_it_empty);
+}
+END_TEST
+
+/* The limit is 6 KiB; without it, what was left out is written. */
+static void want_room(void)
+{
+    struct rlimit limit;
+    child_skip_under_valgrind();
+    begin();
+    for (uint32_t i = 0; i < FUNCTIONS; i++) /* the image is not what is to be limited */
+        ids[i] = add_function(mode, i);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit_file_size(6 << 10);
+    for (int i = 0; i < 100; i++)
+        outputs_update(mode);
+    child_check(setrlimit(RLIMIT_FSIZE, &limit) == 0, "%d", errno);
+    child_check(count_reports() == 1, "%s", reports());
+    outputs_update(mode);
+    count = FUNCTIONS;
+    check_file(mode);
+}
+
+START_TEST(limit_on_file_size)
+{
+    for_both(want_room);
+}
+END_TEST
+
+/* Both files, in turns: each has what belongs to its own mode. */
+static void switch_to_and_fro(void)
+{
+    uint32_t in_map[10], in_dump[10];
+    begin();
+    for (uint32_t i = 0; i < 10; i++) {
+        in_map[i] = add_function(PROFILE_MAP, i);
+        outputs_update(PROFILE_MAP);
+        in_dump[i] = add_function(PROFILE_JITDUMP, i);
+        outputs_update(PROFILE_JITDUMP);
+    }
+    check_map(getpid(), "", in_map, 10);
+    check_dump(getpid(), in_dump, 10);
+}
+
+START_TEST(both_files)
+{
+    assert_in_child(switch_to_and_fro);
+}
+END_TEST
+
+/* The program's own lines (CPython's C API) stand among ours. */
+static void write_for_the_program(void)
+{
+    begin();
+    child_check(outputs_map_open() == 0, "%d", maps_opened);
+    child_check(outputs_map_line(0x1234, 0x56, "other", 5) == 0, "%d", maps_opened);
+    add_until(PROFILE_MAP, 5);
+    check_map(getpid(), "1234 56 other\n", ids, count);
+    write_file(in_folder("another.map"), "99 1 copied\n", 12);
+    child_check(outputs_map_copy(in_folder("another.map")) == 0, "%d", errno);
+    child_check(outputs_map_copy(in_folder("missing.map")) == ENOENT, "%d", errno);
+    add_until(PROFILE_MAP, 6);
+    const char *text = read_file(path_of(PROFILE_MAP), NULL);
+    child_check(strstr(text, "\n99 1 copied\n") != NULL, "%s", text);
+    child_check(maps_opened == 1 && *reports() == '\0', "%s", reports());
+}
+
+START_TEST(lines_of_the_program)
+{
+    assert_in_child(write_for_the_program);
+}
+END_TEST
+
+static void tell_the_program(void)
+{
+    errno = EXFULL;
+    use_up_descriptors();
+    int opened = outputs_map_open(), line = outputs_map_line(1, 1, "x", 1);
+    give_descriptors_back();
+    child_check(opened == EMFILE && line == EMFILE && errno == EXFULL, "%d %d", opened, line);
+    child_check(outputs_map_line(1, 1, "x", 1) == 0 && errno == EXFULL, "%d", errno);
+    check_map(getpid(), "1 1 x\n", NULL, 0);
+}
+
+START_TEST(errors_of_the_program)
+{
+    assert_in_child(tell_the_program);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        each_once,
+        cut_at_the_end,
+        descriptors_used_up,
+        descriptors_used_up_at_first,
+        removed,
+        replaced,
+        replaced_by_a_link,
+        truncated,
+        limit_on_file_size,
+        both_files,
+        lines_of_the_program,
+        errors_of_the_program,
+    };
+    return run_suite("outputs", tests, LENGTH_OF(tests));
+}

@@ -1,0 +1,322 @@
+/* test_registry_failures.c - functions for which there is no image, or none with a file, or no room:
+ * what is said, what is tried again and when, and that a child does not inherit it. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "profile/files.h"
+
+/* A name so long that an image must soon grow for more of them. */
+static const char *long_name(uint32_t number)
+{
+    static char name[15001];
+    memset(name, 'n', sizeof name - 1);
+    snprintf(name, 16, "%010u", number);
+    name[10] = '-';
+    return name;
+}
+
+static uint32_t add_long(uint32_t number)
+{
+    return add_named(PROFILE_MAP, long_name(number), "f.py", 1);
+}
+
+static uint32_t image_of(uint32_t id)
+{
+    return id / IMAGE_TRAMPOLINES;
+}
+
+/* Of a directory that is not there until it is made. */
+static void start_without_directory(void)
+{
+    static char missing[100];
+    snprintf(missing, sizeof missing, "%s/missing", folder);
+    registry_start(missing, plan_to(sum));
+    catch_reports();
+}
+
+static void make_directory(void)
+{
+    ck_assert_int_eq(mkdir(in_folder("missing"), 0700), 0);
+}
+
+START_TEST(goes_on_without_its_file)
+{
+    catch_reports();
+    start_registry();
+    uint32_t first = add_function(PROFILE_MAP, 1), id = first, number = 0;
+    ck_assert_int_eq(remove_files("pyperf-*.so"), 1);
+    while (image_of(id) == image_of(first) && number < 1000)
+        id = add_long(number++);
+    ck_assert_uint_ne(id, REGISTRY_NONE);
+    ck_assert_int_eq(count_files("pyperf-*.so"), 1); /* another one */
+    ck_assert_uint_eq(add_function(PROFILE_MAP, 1), first);
+    ck_assert_str_eq(reports(), "");
+    uint32_t seen = 1;
+    for (id = first; (id = registry_next(PROFILE_MAP, id)) != REGISTRY_NONE; seen++)
+        ck_assert_uint_eq(add_long(seen - 1), id);
+    ck_assert_uint_eq(seen, number + 1);
+}
+END_TEST
+
+/* All images of a process, each left behind as soon as it needs its file. */
+static uint32_t fill_all(uint32_t *ids, uint32_t limit)
+{
+    uint32_t count = 0;
+    while (count < limit && (ids[count] = add_long(count)) != REGISTRY_NONE) {
+        remove_files("pyperf-*.so");
+        count++;
+    }
+    return count;
+}
+
+START_TEST(says_once_when_all_is_full)
+{
+    enum { LIMIT = 64 * 300 };
+    static uint32_t ids[LIMIT];
+    if (skip_under_valgrind())
+        return;
+    catch_reports();
+    start_registry();
+    uint32_t count = fill_all(ids, LIMIT);
+    ck_assert_uint_lt(count, LIMIT);
+    ck_assert_uint_eq(image_of(ids[count - 1]), REGISTRY_IMAGES - 1);
+    for (uint32_t i = 0; i < 5; i++) {
+        ck_assert_uint_eq(add_long(LIMIT + i), REGISTRY_NONE);
+        ck_assert_int_eq(why_not.code, FAILURE_FULL);
+        let_seconds_pass(i);
+    }
+    for (uint32_t i = 0; i < count; i += 7)
+        ck_assert_uint_eq(add_long(i), ids[i]); /* compiled anew */
+    ck_assert_str_eq(
+        reports(),
+        "libpyperf: further functions have no names: there is no room for more functions: 64 "
+        "images are full\n");
+    ck_assert_uint_eq(registry_at((uintptr_t)sum), REGISTRY_NONE);
+    bool made;
+    ck_assert(!registry_prepare(PROFILE_JITDUMP, &made, &why_not));
+    ck_assert_int_eq(why_not.code, FAILURE_FULL);
+}
+END_TEST
+
+/* FAILURE_FULL is for ever, so it must not be said of a mode that has room. */
+START_TEST(full_is_of_a_mode)
+{
+    enum { LIMIT = 64 * 300 };
+    static uint32_t ids[LIMIT];
+    if (skip_under_valgrind())
+        return;
+    catch_reports();
+    start_registry();
+    uint32_t in_dump = add_function(PROFILE_JITDUMP, 1);
+    ck_assert_uint_lt(fill_all(ids, LIMIT), LIMIT);
+    ck_assert_uint_eq(add_long(LIMIT), REGISTRY_NONE);
+    ck_assert_uint_eq(add_function(PROFILE_JITDUMP, 2), in_dump + 1);
+    ck_assert_uint_eq(add_long(LIMIT), REGISTRY_NONE);
+    ck_assert_int_eq(why_not.code, FAILURE_FULL);
+    ck_assert_uint_eq(add_function(PROFILE_JITDUMP, 3), in_dump + 2);
+    ck_assert_int_eq(count_reports(), 1);
+}
+END_TEST
+
+START_TEST(anonymous_images)
+{
+    if (skip_under_valgrind())
+        return;
+    start_without_directory();
+    uint32_t before = REGISTRY_NONE;
+    for (uint32_t i = 0; i < IMAGE_TRAMPOLINES + 100; i++) {
+        uint32_t id = add_function(PROFILE_MAP, i);
+        if (id == REGISTRY_NONE || registry_next(PROFILE_MAP, before) != id)
+            ck_abort_msg("function %u is id %u", i, id);
+        before = id;
+    }
+    ck_assert_uint_ne(add_function(PROFILE_JITDUMP, 1), REGISTRY_NONE);
+    ck_assert_ptr_nonnull(strstr(reports(), "No such file or directory\n"));
+    ck_assert_int_eq(count_reports(), 1); /* for three images */
+}
+END_TEST
+
+START_TEST(returns_to_files)
+{
+    uint32_t ids[4];
+    start_without_directory();
+    ids[0] = add_function(PROFILE_MAP, 0);
+    make_directory();
+    ids[1] = add_function(PROFILE_MAP, 1); /* not tried for each new function */
+    ck_assert_int_eq(count_files("missing/*"), 0);
+    ck_assert_uint_eq(image_of(ids[1]), image_of(ids[0]));
+    let_seconds_pass(3);
+    ids[2] = add_function(PROFILE_MAP, 2);
+    ids[3] = add_function(PROFILE_MAP, 3);
+    ck_assert_int_eq(count_files("missing/pyperf-*.so"), 1);
+    ck_assert_uint_ne(image_of(ids[2]), image_of(ids[0]));
+    for (uint32_t i = 0; i < 4; i++) {
+        ck_assert_uint_eq(add_function(PROFILE_MAP, i), ids[i]);
+        ck_assert_uint_eq(registry_next(PROFILE_MAP, i == 0 ? REGISTRY_NONE : ids[i - 1]), ids[i]);
+    }
+    ck_assert_int_eq(count_reports(), 1);
+}
+END_TEST
+
+/* A process may be without the directory for long, and is then not slow for it. */
+START_TEST(does_not_fill_all_images_with_attempts)
+{
+    start_without_directory();
+    for (uint32_t i = 0; i < 300; i++) {
+        ck_assert_uint_ne(add_function(PROFILE_MAP, i), REGISTRY_NONE);
+        let_seconds_pass(3);
+    }
+    make_directory();
+    let_seconds_pass(3);
+    uint32_t id = add_function(PROFILE_MAP, 1000);
+    ck_assert_uint_ne(id, REGISTRY_NONE);
+    ck_assert_uint_eq(image_of(id), 1);
+    ck_assert_int_eq(count_reports(), 1);
+}
+END_TEST
+
+/* An image cannot be opened to grow; when it can, it is the same one that does. */
+static void without_descriptors(void)
+{
+    catch_reports();
+    start_registry();
+    uint32_t first = add_function(PROFILE_MAP, 0), id, number = 0;
+    use_up_descriptors();
+    while ((id = add_long(number)) != REGISTRY_NONE && number < 1000)
+        number++;
+    enum failure_code code = why_not.code;
+    uint32_t again = add_long(number);
+    give_descriptors_back();
+    child_check(id == REGISTRY_NONE && again == REGISTRY_NONE, "%u functions", number);
+    child_check(code != FAILURE_FULL && code != FAILURE_NONE, "%s", failure_message(code));
+    child_check(add_long(number) == REGISTRY_NONE, "%s", "tried for each new function");
+    child_check(add_function(PROFILE_MAP, 0) == first, "%s", "what was there is not found");
+    let_seconds_pass(3);
+    id = add_long(number);
+    child_check(id == first + number + 1, "%u after %u and %u", id, first, number);
+    child_check(count_files("pyperf-*.so") == 1, "%d", count_files("pyperf-*.so"));
+    child_check(count_reports() == 1, "%s", reports());
+    use_up_descriptors();
+    while ((id = add_long(++number)) != REGISTRY_NONE && number < 1000)
+        ;
+    give_descriptors_back();
+    child_check(id == REGISTRY_NONE && count_reports() == 2, "%s", reports()); /* another outage */
+}
+
+START_TEST(descriptors_used_up)
+{
+    assert_in_child(without_descriptors);
+}
+END_TEST
+
+/* What is left of a limited address space is the program's. */
+static void limit_address_space(rlim_t more)
+{
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    child_check(fscanf(file, "%zu", &pages) == 1, "%d", errno);
+    fclose(file);
+    struct rlimit limit = {more == RLIM_INFINITY ? more : pages * 4096 + more, RLIM_INFINITY};
+    child_check(setrlimit(RLIMIT_AS, &limit) == 0, "%d", errno);
+}
+
+static void with_little_space(void)
+{
+    bool made;
+    child_skip_under_valgrind();
+    catch_reports();
+    start_registry();
+    limit_address_space(64 << 20);
+    for (int mode = PROFILE_MAP; mode <= PROFILE_JITDUMP; mode++) {
+        child_check(!registry_prepare(mode, &made, &why_not), "%s", "it is used");
+        child_check(why_not.code == FAILURE_MEMORY, "%s", failure_message(why_not.code));
+        child_check(strstr(why_not.what, "address space") != NULL, "%s", why_not.what);
+    }
+    child_check(count_files("pyperf-*") == 0, "%s", "a file is left");
+    limit_address_space(RLIM_INFINITY);
+    child_check(registry_prepare(PROFILE_JITDUMP, &made, &why_not) && made, "%s", why_not.what);
+    child_check(add_function(PROFILE_MAP, 1) != REGISTRY_NONE, "%s", why_not.what);
+    child_check(*reports() == '\0', "%s", reports());
+}
+
+START_TEST(leaves_address_space)
+{
+    assert_in_child(with_little_space);
+}
+END_TEST
+
+/* A new function that gets no image: a second later it does. */
+static void with_little_space_for_a_function(void)
+{
+    child_skip_under_valgrind();
+    catch_reports();
+    start_registry();
+    limit_address_space(64 << 20);
+    for (uint32_t i = 0; i < 3; i++)
+        child_check(add_function(PROFILE_MAP, i) == REGISTRY_NONE, "%s", "it has space");
+    child_check(why_not.code == FAILURE_MEMORY, "%s", failure_message(why_not.code));
+    limit_address_space(RLIM_INFINITY);
+    let_seconds_pass(3);
+    child_check(add_function(PROFILE_MAP, 1) != REGISTRY_NONE, "%s", why_not.what);
+    child_check(count_reports() == 1, "%s", reports());
+    child_check(strstr(reports(), "the functions of this process have no names") != NULL, "%s",
+                reports());
+}
+
+START_TEST(is_tried_again)
+{
+    assert_in_child(with_little_space_for_a_function);
+}
+END_TEST
+
+static void tries_at_once(void)
+{
+    registry_forked();
+    child_check(add_function(PROFILE_MAP, 1) != REGISTRY_NONE, "%s", why_not.what);
+    child_check(count_files("missing/*") == 1, "%s", "no file");
+}
+
+START_TEST(child_does_not_inherit_it)
+{
+    start_without_directory();
+    ck_assert_uint_ne(add_function(PROFILE_MAP, 0), REGISTRY_NONE);
+    make_directory();
+    assert_in_child(tries_at_once);
+    ck_assert_int_eq(remove_files("missing/*"), 1);
+}
+END_TEST
+
+static void child_of_one_in_want(void)
+{
+    child_skip_under_valgrind();
+    start_without_directory();
+    make_directory();
+    limit_address_space(64 << 20);
+    child_check(add_function(PROFILE_MAP, 0) == REGISTRY_NONE, "%s", "it has space");
+    limit_address_space(RLIM_INFINITY);
+    child_check(add_function(PROFILE_MAP, 0) == REGISTRY_NONE, "%s", "tried at once");
+    tries_at_once();
+}
+
+START_TEST(child_of_a_full_one)
+{
+    assert_in_child(child_of_one_in_want);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        goes_on_without_its_file, says_once_when_all_is_full,
+        full_is_of_a_mode,        anonymous_images,
+        returns_to_files,         does_not_fill_all_images_with_attempts,
+        descriptors_used_up,      leaves_address_space,
+        is_tried_again,           child_does_not_inherit_it,
+        child_of_a_full_one,
+    };
+    return run_suite("registry_failures", tests, LENGTH_OF(tests));
+}
