@@ -3,8 +3,8 @@
 #include <capstone/capstone.h>
 #include <stdio.h>
 
+#include "capstone_memory.h"
 #include "trampoline/base/debug.h"
-#include "trampoline/plan/capstone_memory.h"
 
 static void log_instruction(const char *what, const cs_insn *instruction)
 {
