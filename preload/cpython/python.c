@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "trampoline/base/debug.h"
 #include "trampoline/plan/elf_lookup.h"
 
 /* Resolved by the loader, to NULL where no object of the program defines it: the cheapest way to
@@ -220,6 +221,8 @@ bool python_find(elf_lookup_function lookup, struct failure *why)
     } else {
         memcpy(real_path, path, sizeof real_path);
     }
+    debug_log(python, 1, "Python %.*s in %s, loaded at %#lx", (int)strcspn(get_version(), " "),
+              get_version(), real_path, (unsigned long)object.bias);
 
     struct elf_symbol symbols[SYMBOL_COUNT] = {
 #define X(result, symbol, arguments) [SYMBOL_##symbol] = {.name = #symbol},

@@ -30,6 +30,7 @@ sys.dont_write_bytecode = True
 import cases_children
 import cases_confined
 import cases_conformance
+import cases_debug
 import cases_doctor
 import cases_dropped
 import cases_effects
@@ -96,6 +97,7 @@ MODULES = (
     cases_confined,
     cases_faults,
     cases_native,
+    cases_debug,
     cases_conformance,
 )
 # Of those that are not thorough (interpreters.py).

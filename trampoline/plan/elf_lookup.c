@@ -14,6 +14,7 @@
  *
  * and it ends where the last name is found. */
 #include "trampoline/plan/elf_lookup.h"
+#include "trampoline/base/debug.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -257,6 +258,7 @@ static bool open_elf(const char *path, struct elf_file *file, struct failure *wh
 {
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. It means nothing to a regular file. */
     file->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    debug_log(python, 2, "symbols: %s%s", path, file->descriptor < 0 ? " cannot be opened" : "");
     if (file->descriptor < 0)
         return failure_set(why, FAILURE_FILE, errno, "%s", path);
 
@@ -454,6 +456,7 @@ static bool lookup(const char *path, struct search *search, struct elf_symbol *s
         search->image = file.elf;
         for (size_t i = 0; search->missing > 0 && i < sizeof sources / sizeof sources[0]; i++)
             sources[i](search);
+        debug_log(python, 2, "symbols: %zu missing", search->missing);
         free(search->wanted);
     } else {
         failure_set(why, FAILURE_MEMORY, ENOMEM, "%s", path);
