@@ -24,7 +24,6 @@
 #include "trampoline/detour.h"
 #include "trampoline/hook.h"
 #include "trampoline/near_memory.h"
-#include "trampoline/plan/elf_lookup.h"
 
 #define NOT_PROFILING "not profiling"
 
@@ -156,14 +155,14 @@ static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struc
  * 0 when it cannot be done. */
 static uintptr_t plan(void *companion, struct failure *why)
 {
-    elf_lookup_function lookup = (elf_lookup_function)dlsym(companion, "elf_lookup");
+    python_files_function files = (python_files_function)dlsym(companion, "elf_files_lookup");
     __typeof__(&detour_prepare) prepare =
         (__typeof__(&detour_prepare))dlsym(companion, "detour_prepare");
     __typeof__(&detour_prepare_replacement) prepare_replacement =
         (__typeof__(&detour_prepare_replacement))dlsym(companion, "detour_prepare_replacement");
-    if (lookup == NULL || prepare == NULL || prepare_replacement == NULL)
+    if (files == NULL || prepare == NULL || prepare_replacement == NULL)
         return failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
-    if (!python_find(lookup, why))
+    if (!python_find(files, why))
         return 0;
     session.page = near_memory_reserve(python.evaluator, DETOUR_PAGE_SIZE, why);
     if (session.page == 0)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 
 import perf
 from harness import case
@@ -10,6 +11,7 @@ from outcome import compile_program, configuration, result_of, shared_library
 
 CASES = []
 SWITCHES = (({}, OFF), ({"support": "1"}, MAP), ({"PYTHON_PERF_JIT_SUPPORT": "1"}, JITDUMP))
+SYMBOL_TABLES = (2, 11)  # elf.h: SHT_SYMTAB, SHT_DYNSYM
 SCRIPT = """
 import os, sys, time
 def hot():
@@ -49,6 +51,43 @@ def late_switches(bench):
             expected = expected.replace("%d False" % done.pid, "%d %s" % (done.pid, outcome != OFF))
             what = "%s %s" % (how, switches or "no switch")
             bench.equal("%s: status, output" % what, (0, expected, ""), done.seen)
+            bench.equal("%s: left in /tmp" % what, outcome, result_of(bench, done.pid))
+
+
+def with_other_symbols(path, copy):
+    """A library of the same names at other addresses, as the next version's is."""
+    with open(path, "rb") as file:
+        image = bytearray(file.read())
+    (start,) = struct.unpack_from("<Q", image, 0x28)
+    size, count, _ = struct.unpack_from("<HHH", image, 0x3A)
+    for at in range(start, start + size * count, size):
+        _, kind, _, _, offset, length, _, _, _, entry = struct.unpack_from("<IIQQQQIIQQ", image, at)
+        for symbol in range(offset, offset + length, entry) if kind in SYMBOL_TABLES else ():
+            (value,) = struct.unpack_from("<Q", image, symbol + 8)
+            struct.pack_into("<Q", image, symbol + 8, value + 48 if value else 0)
+    with open(copy, "wb") as file:
+        file.write(image)
+    return copy
+
+
+@case(CASES)
+def late_replaced(bench):
+    """Between dlopen and Py_Initialize an upgrade replaces libpython, or removes it: what counts is
+    what is mapped."""
+    program, library, variables = build(bench)
+    script = bench.write("inside.py", SCRIPT)
+    copy = os.path.join(bench.folder, "libpython-of-the-case.so")
+    another = os.path.join(bench.folder, "another.so")
+    for how in ("replaced", "removed"):
+        for switches, outcome in SWITCHES:
+            shutil.copy(library, copy)
+            with_other_symbols(library, another)
+            environment = bench.environment(**dict(variables, **switches))
+            done = bench.run([program, how, copy, script, another], environment)
+            expected = (0, ["none C.UTF-8", "%d %s" % (done.pid, outcome != OFF)], "")
+            what = "%s, %s" % (how, switches or "no switch")
+            seen = (done.status, done.out.splitlines()[:2], done.err)
+            bench.equal("%s: status, output" % what, expected, seen)
             bench.equal("%s: left in /tmp" % what, outcome, result_of(bench, done.pid))
 
 

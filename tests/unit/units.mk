@@ -1,9 +1,9 @@
 # What the unit tests of single sources share, and the assembly that watches registers for them.
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
-supported := capstone_memory code_memory code_table plan_library detour_commit detour_place failure \
-    hook image image_exceptions image_file image_hostile image_unwind jitdump layout names \
-    near_memory perf_map perf_map_hostile registry report switches interned toggle
+supported := capstone_memory code_memory code_table detour_commit detour_place elf_files failure hook \
+    image image_exceptions image_file image_hostile image_unwind interned jitdump layout mapping \
+    names near_memory perf_map perf_map_hostile plan_library registry report switches toggle
 supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
 
 $(supported_tests): $(support_objects)

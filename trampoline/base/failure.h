@@ -15,6 +15,7 @@
 #define FAILURE_LIST(X)                                                                            \
     X(FAILURE_NONE, "no failure")                                                                  \
     X(FAILURE_FILE, "cannot read the interpreter's file")                                          \
+    X(FAILURE_FILE_CHANGED, "the interpreter's file was replaced or removed after it was loaded")  \
     X(FAILURE_NOT_ELF, "the interpreter's file is not an ELF file that can be read")               \
     X(FAILURE_NO_SYMBOL, "the interpreter has no such symbol, nor a debug file that has it")       \
     X(FAILURE_VERSION, "this version of Python is not known")                                      \

@@ -1,7 +1,9 @@
-/* A program that loads libpython long after its start: late HOW LIBPYTHON SCRIPT. HOW is
+/* A program that loads libpython long after its start: late HOW LIBPYTHON SCRIPT [ANOTHER]. HOW is
  *   local, global   loaded so, and started
  *   again           loaded and unloaded first; the locale is asked for meanwhile
  *   never           loaded, and not started
+ *   replaced        loaded, and the file ANOTHER moved to its place, before it is started
+ *   removed         loaded, and its file removed, before it is started
  * It prints whether a search for Py_Initialize finds one before, and whether the program's own
  * locale was set. */
 #define _GNU_SOURCE
@@ -28,7 +30,7 @@ static int start_and_run(void *python, const char *path)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4)
+    if (argc < 4)
         return 2;
     const char *how = argv[1];
     int flags = RTLD_NOW | (strcmp(how, "global") == 0 ? RTLD_GLOBAL : RTLD_LOCAL);
@@ -45,6 +47,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", dlerror());
         return 3;
     }
+    if (strcmp(how, "replaced") == 0 && (argc < 5 || rename(argv[4], argv[2]) != 0))
+        return 4;
+    if (strcmp(how, "removed") == 0 && remove(argv[2]) != 0)
+        return 4;
     dlopen("no such library", RTLD_LAZY);
     setlocale(LC_COLLATE, "C");
     if (dlerror() == NULL)
