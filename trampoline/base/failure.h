@@ -22,6 +22,9 @@
     X(FAILURE_LAYOUT, "the interpreter's objects are not laid out as this version's should be")    \
     X(FAILURE_FREE_THREADED, "free-threaded interpreters are not supported")                       \
     X(FAILURE_PLAN_LIBRARY, "cannot load libpyperf-plan.so, which should lie beside libpyperf.so") \
+    X(FAILURE_PLAN_VERSION,                                                                        \
+      "libpyperf-plan.so is of another build than libpyperf.so: install both "                     \
+      "together, and restart the program")                                                         \
     X(FAILURE_TOO_SHORT, "the function is shorter than a jump")                                    \
     X(FAILURE_DECODE, "an instruction at the function's entry cannot be decoded")                  \
     X(FAILURE_INSTRUCTION, "an instruction at the function's entry cannot run elsewhere")          \

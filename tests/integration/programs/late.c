@@ -1,16 +1,19 @@
-/* A program that loads libpython long after its start: late HOW LIBPYTHON SCRIPT [ANOTHER]. HOW is
+/* A program that loads libpython long after its start: late HOW LIBPYTHON SCRIPT [FROM TO]... HOW is
  *   local, global   loaded so, and started
  *   again           loaded and unloaded first; the locale is asked for meanwhile
  *   never           loaded, and not started
- *   replaced        loaded, and the file ANOTHER moved to its place, before it is started
- *   removed         loaded, and its file removed, before it is started
+ *   changed         loaded; then FROM moved to TO, or removed when that is empty, and so on, as an
+ *                   upgrade does it; then started
+ *   elsewhere       loaded; then the current directory becomes FROM; then started
  * It prints whether a search for Py_Initialize finds one before, and whether the program's own
  * locale was set. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <locale.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int start_and_run(void *python, const char *path)
 {
@@ -26,6 +29,16 @@ static int start_and_run(void *python, const char *path)
     fclose(file);
     finalize();
     return status;
+}
+
+static bool change(const char *how, char **words)
+{
+    if (strcmp(how, "elsewhere") == 0)
+        return chdir(words[0]) == 0;
+    for (; words[0] != NULL; words += 2)
+        if ((*words[1] == '\0' ? remove(words[0]) : rename(words[0], words[1])) != 0)
+            return false;
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -47,9 +60,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", dlerror());
         return 3;
     }
-    if (strcmp(how, "replaced") == 0 && (argc < 5 || rename(argv[4], argv[2]) != 0))
-        return 4;
-    if (strcmp(how, "removed") == 0 && remove(argv[2]) != 0)
+    if (!change(how, argv + 4))
         return 4;
     dlopen("no such library", RTLD_LAZY);
     setlocale(LC_COLLATE, "C");
