@@ -59,10 +59,16 @@ core_objects := $(call object,$(core_sources))
 $(filter-out $(core_objects),$(plan_objects)): flags += -fvisibility=default
 test_objects := $(sort $(filter-out %/process/main.c.o,$(plan_objects) $(core_objects)))
 
+# Which build it is: version.h. The file changes when what it says does.
+build_string := $(VERSION)-$(shell find trampoline preload jitdump -name '*.[chS]' | LC_ALL=C sort | \
+                xargs cat | sha256sum | cut -c1-12)
+version_object := $(call object,trampoline/base/version.c)
+$(version_object): flags += -DPYPERF_VERSION='"$(build_string)"'
+
 unit_sources := $(wildcard tests/unit/test_*.c)
 unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
 
-.PHONY: all flamegraph-template interpreters check check-unit check-integration bench install uninstall clean \
+.PHONY: FORCE all flamegraph-template interpreters check check-unit check-integration bench install uninstall clean \
         format help
 .DELETE_ON_ERROR:
 
@@ -105,6 +111,11 @@ $(O)/obj/%.S.o: %.S
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(arch_flags) -I. -fPIC -MMD -MP -c -o $@ $<
+
+$(version_object): $(O)/build-string
+$(O)/build-string: FORCE
+	@mkdir -p $(@D)
+	@echo '$(build_string)' | cmp -s - $@ || echo '$(build_string)' >$@
 
 # One line a missing library, with the Debian package that brings it.
 $(O)/libraries-found:

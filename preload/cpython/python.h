@@ -1,7 +1,7 @@
 /* python.h - the interpreter of this process: its layout and the part of its C API that is used.
  *
  * CPython's headers are not used: one build of libpyperf serves all versions. The functions are
- * found by elf_lookup, never linked against. Objects are opaque. */
+ * found by their names, never linked against. Objects are opaque. */
 #ifndef PYPERF_PYTHON_H
 #define PYPERF_PYTHON_H
 
@@ -12,6 +12,8 @@
 #include <wchar.h>
 
 #include "preload/cpython/layout.h"
+#include "trampoline/base/elf_object.h"
+#include "trampoline/base/elf_symbol.h"
 
 typedef struct python_object python_object;
 typedef void *(*python_evaluator)(void);
@@ -181,11 +183,12 @@ bool python_is_here(void);
  * be another one, and our jump would be gone. */
 bool python_arrives(const void *caller);
 
-/* Finds it and fills `python`. `lookup` is elf_lookup, which is not part of libpyperf.so. */
-struct elf_symbol;
-typedef bool (*elf_lookup_function)(const char *path, const char *real_path, const char *debug_root,
-                                    struct elf_symbol *symbols, size_t count, struct failure *why);
-bool python_find(elf_lookup_function lookup, struct failure *why);
+/* Finds it and fills `python`, from what is in memory; `files` is elf_files_lookup, or leads to it:
+ * it is not part of libpyperf.so, and called only for what is not there. */
+typedef bool (*python_files_function)(const struct elf_object *object, const char *debug_root,
+                                      struct elf_symbol *symbols, size_t count,
+                                      struct failure *why);
+bool python_find(python_files_function files, struct failure *why);
 
 /* The row for the interpreter's own version and build, NULL with `why` when it is not known. */
 const struct layout *python_layout(struct failure *why);

@@ -27,7 +27,6 @@
 #include "trampoline/hook.h"
 #include "trampoline/image_cleanup.h"
 #include "trampoline/near_memory.h"
-#include "trampoline/plan/elf_lookup.h"
 
 #define NOT_PROFILING "not profiling"
 
@@ -170,17 +169,17 @@ static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struc
  * 0 when it cannot be done. */
 static uintptr_t plan(void *companion, struct failure *why)
 {
-    elf_lookup_function lookup = (elf_lookup_function)dlsym(companion, "elf_lookup");
+    python_files_function files = (python_files_function)dlsym(companion, "elf_files_lookup");
     __typeof__(&detour_prepare) prepare =
         (__typeof__(&detour_prepare))dlsym(companion, "detour_prepare");
     __typeof__(&detour_prepare_replacement) prepare_replacement =
         (__typeof__(&detour_prepare_replacement))dlsym(companion, "detour_prepare_replacement");
-    if (lookup == NULL || prepare == NULL || prepare_replacement == NULL)
+    if (files == NULL || prepare == NULL || prepare_replacement == NULL)
         return failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
     struct debug_state *its_debug_state = (struct debug_state *)dlsym(companion, "debug_state");
     if (its_debug_state != NULL)
         *its_debug_state = debug_state;
-    if (!python_find(lookup, why))
+    if (!python_find(files, why))
         return 0;
     debug_log(python, 1, "evaluator at %#lx, %zu bytes", (unsigned long)python.evaluator,
               python.evaluator_size);

@@ -15,8 +15,8 @@
 
 #include "trampoline/base/failure.h"
 
-/* The handle of libpyperf-plan.so, which lies beside this library; NULL with `why` when it cannot
- * be loaded. Changes errno. */
+/* The handle of the libpyperf-plan.so that lies beside the file which this library was mapped from
+ * and is of the same build; NULL with `why` when there is none that can be loaded. Changes errno. */
 void *plan_library_load(struct failure *why);
 
 /* Takes it away with all that came with it. The addresses are not kept where RLIMIT_AS limits them,

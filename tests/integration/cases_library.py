@@ -36,6 +36,20 @@ def exported_symbols(bench):
 
 
 @case(CASES, harness.LIBRARY)
+def version(bench):
+    """pyperf-run's, and which build: one for both libraries."""
+    top = os.path.dirname(os.path.dirname(harness.HERE))
+    run = output(os.path.join(top, "scripts", "pyperf-run"), "--version").split()[-1]
+    found = []
+    for name in ("libpyperf.so", "libpyperf-plan.so"):
+        with open(os.path.join(bench.build, name), "rb") as file:
+            found += re.findall(rb"\0libpyperf (\d[!-~]*)\0", file.read())
+    pattern = re.escape(run) + "-[0-9a-f]{12}$"
+    good = len(found) == 2 and found[0] == found[1] and re.match(pattern, found[0].decode())
+    bench.that("strings of both", "twice %s" % pattern, good, repr(found))
+
+
+@case(CASES, harness.LIBRARY)
 def segments(bench):
     shown = output("readelf", "-lW", bench.library)
     rights = re.findall(r"^\s+(LOAD|GNU_STACK)\s(?:\s*0x\w+){5}\s+([RWE ]{3})", shown, re.M)

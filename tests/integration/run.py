@@ -46,6 +46,7 @@ import cases_layout
 import cases_library
 import cases_lives
 import cases_locked
+import cases_main_program
 import cases_map
 import cases_native
 import cases_pyperf_run
@@ -70,6 +71,7 @@ MODULES = (
     cases_stacks,
     cases_layout,
     cases_late,
+    cases_main_program,
     cases_map,
     cases_fork,
     cases_effects,

@@ -1,14 +1,7 @@
 # What the unit tests of single sources share, and the assembly that watches registers for them.
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
-supported := call_frame capstone_memory code_memory code_table control_flow copy_on_write debug \
-    detour_commit detour_place failure file_tail hook id_table image image_cleanup image_exceptions \
-    image_file image_hostile image_unwind interned jitdump layout line names near_memory outputs \
-    outputs_shared own_file perf_map perf_map_hostile plan_library probe process_identity registry \
-    registry_failures report switches toggle
-supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
-
-$(supported_tests): $(support_objects)
+$(unit_tests): $(support_objects)
 -include $(patsubst %.o,%.d,$(support_objects))
 
 # Kept, as all other objects are.
