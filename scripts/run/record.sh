@@ -32,6 +32,7 @@ record() {
     make_images
     preload=$(preloadable "$library")${LD_PRELOAD:+:$LD_PRELOAD}
     choose_call_graph
+    choose_frequency
     choose_build_ids
     choose_addresses
     start_canary
@@ -208,8 +209,7 @@ catch_signals() {
 }
 
 # 65528 is the largest stack copy that perf takes. Frames that do not fit are missing from the
-# profile: perf's own 8192 hold about 13 Python calls, this more than 100. At 199 samples a second
-# that is 13 MB/s for each busy CPU, which a disk can write; 199 is no divisor of the usual timers.
+# profile: perf's own 8192 hold about 13 Python calls, this more than 100.
 # perf's build-id cache would get a copy of every library, for ever: see choose_build_ids. An
 # archive needs a cache of its own, with all images, not only those with a sample.
 # What the user gave comes later and wins. -o must be named: with a pipe for stdout, and no name,

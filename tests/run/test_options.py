@@ -63,6 +63,21 @@ def numbers(look):
 
 
 @case
+def frequencies(look):
+    """Where samples are small there are more of them."""
+    with Canned(TEXT) as canned:
+        for options, expected in (
+            ([], "199"),
+            (["--call-graph", "fp"], "499"),
+            (["--call-graph", "dwarf"], "199"),
+            (["--call-graph", "fp", "-F", "99"], "99"),
+            (["-c", "1000", "--"], None),
+        ):
+            words, _ = recorded_with(canned, *options)
+            look.equal(" ".join(options) or "no option", expected, value_of(words, "-F"))
+
+
+@case
 def no_numbers(look):
     with Canned(TEXT) as canned:
         for option, values in (
