@@ -111,7 +111,7 @@ explain() {
     *) quoted=$name ;;
     esac
     # perf shows 127 frames of a stack if not told otherwise.
-    options='--max-stack 1024 --no-inline'
+    options='--max-stack 4096 --no-inline'
     [ ! -d "$top/files" ] || options="$options --symfs $quoted/files"
     [ ! -e "$top/kallsyms" ] || options="$options --kallsyms $quoted/kallsyms"
     version=$(perf --version)

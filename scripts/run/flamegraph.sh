@@ -69,7 +69,7 @@ draw() {
         unset PYTHONHOME PYTHONSTARTUP
         export PYTHONPATH="$dir" PYTHONDONTWRITEBYTECODE=1
         cd "$dir"
-        perf script -i perf.data --no-inline --max-stack 1024 -s "$script" -- \
+        perf script -i perf.data --no-inline --max-stack 4096 -s "$script" -- \
             --template "$template" -o drawn.html
     ) >"$dir/log" 2>&1 </dev/null || [ ! -s "$dir/drawn.html" ]; then
         fail "perf made no flame graph: $(tail -n 1 "$dir/log"); $other_way"

@@ -354,7 +354,8 @@ show_profile() {
     if [ -n "$archive" ]; then
         "$parts/archive.sh" "$output" "$dir/debug" "$archive"
     fi
-    [ -n "$quiet" ] || [ ! -t 2 ] || say "the profile is $output: perf report -i $output"
+    [ -n "$quiet" ] || [ ! -t 2 ] || say "the profile is $output:" \
+        "perf report -i $output --no-inline --max-stack 4096"
 }
 
 # Images of a program that was not Python, and those that could not be kept beside the profile.

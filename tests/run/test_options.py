@@ -4,6 +4,7 @@ at; the exit status is 1 when one of them was not as expected. No perf is needed
 
 import json
 import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
@@ -11,7 +12,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
-from canned import EVALUATOR, START, Canned, header, main, py, sample
+from canned import EVALUATOR, ROOT, START, Canned, header, main, py, sample
 
 CASES = []
 TEXT = sample([EVALUATOR, py("f")] + START)
@@ -155,6 +156,31 @@ def units_in_json(look):
         got = [(one["unit"], one["functions"][0]["own"]) for one in json.loads(seen.out)["events"]]
     times = [("ns", 1500000)] * 2
     look.equal("units", times + [("count", 1500000)] * 2, got)
+
+
+COMMAND = re.compile(r"\bperf (?:--\S+ \S+ )?(?:report|script)(?: -.*|$)")
+# Not of stacks: how far a profile was read, what was mapped, a header.
+OTHER = re.compile(r"--header-only|--show-mmap-events|-g none|--inject")
+
+
+@case
+def commands_for_whole_stacks(look):
+    """Whatever command a user is told shows more than the 127 frames that are perf's own limit."""
+    files = ["README.md", "scripts/demo", "scripts/pyperf-run"]
+    for folder in ("docs", "docs/man", "scripts/run"):
+        files += [os.path.join(folder, name) for name in os.listdir(os.path.join(ROOT, folder))]
+    seen = 0
+    for name in files:
+        if not name.endswith((".md", ".scd", ".sh", ".py", "demo", "pyperf-run")):
+            continue
+        with open(os.path.join(ROOT, name), encoding="utf-8") as text:
+            lines = [line for line in text.read().replace("\\\n", "").split("\n") if COMMAND.search(line)]
+        for line in lines:
+            seen += 1
+            # archive.sh has its options in a variable.
+            good = "--max-stack 4096" in line or "$options" in line or OTHER.search(line)
+            look.that("%s: %s" % (name, line.strip()), "--max-stack 4096", good, line)
+    look.that("commands", "8 or more", seen >= 8, str(seen))
 
 
 def event(file):
