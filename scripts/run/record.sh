@@ -19,12 +19,15 @@
 
 # shellcheck source=scripts/run/choices.sh
 . "$parts/choices.sh"
+# shellcheck source=scripts/run/attach.sh
+. "$parts/attach.sh"
 
 # $@: options of perf record, as many as perf_words says; then the program.
 record() {
     check_program "$perf_words" "$@"
     command -v perf >/dev/null || fail 1 'perf is not installed: apt-get install linux-perf'
     find_library
+    check_attached "$@"
     find_python "$interpreter"
     spare_descriptors
     sort_signals

@@ -282,8 +282,8 @@ class Totals:
         if not self.python:
             return "No Python interpreter was seen: is the program one in Python?"
         return (
-            "An interpreter was seen, but no Python function: libpyperf was not in it, or declined;"
-            " its line on stderr says why, and so does pyperf-run --doctor."
+            "An interpreter was seen, but no Python function: libpyperf was not in it, was switched"
+            " off, or declined; its line on stderr says why, and so does pyperf-run --doctor."
         )
 
 

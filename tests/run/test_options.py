@@ -5,6 +5,7 @@ at; the exit status is 1 when one of them was not as expected. No perf is needed
 import json
 import os
 import re
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -12,7 +13,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
-from canned import EVALUATOR, ROOT, START, Canned, header, main, py, sample
+from canned import EVALUATOR, ROOT, RUN, START, Canned, header, main, py, sample
 
 CASES = []
 TEXT = sample([EVALUATOR, py("f")] + START)
@@ -156,6 +157,89 @@ def units_in_json(look):
         got = [(one["unit"], one["functions"][0]["own"]) for one in json.loads(seen.out)["events"]]
     times = [("ns", 1500000)] * 2
     look.equal("units", times + [("count", 1500000)] * 2, got)
+
+
+MAPPER = """
+import mmap, os, sys
+kept = []
+for path in sys.argv[1:]:
+    path = path % os.getpid() if "%d" in path else path
+    with open(path, "wb+") as file:
+        file.truncate(4096)
+        kept.append(mmap.mmap(file.fileno(), 4096))
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+class Process:
+    """One that has files of these names mapped, as if they were libpyperf and its images."""
+
+    def __init__(self, *names, **variables):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", MAPPER] + list(names),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=dict(os.environ, **variables),
+        )
+        self.process.stdout.readline()
+        self.pid = str(self.process.pid)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
+
+
+@case
+def attached(look):
+    """What -p can show is said before it records for an hour."""
+    with Canned(TEXT) as canned:
+        library, image = canned.path("libpyperf.so"), canned.path("pyperf-%d-abc123.so")
+        signal = {"PYPERF_TOGGLE_SIGNAL": "RTMIN+3"}
+        for what, names, variables, said in (
+            ("without libpyperf", [], {}, "libpyperf is not in process %s"),
+            ("switched off", [library], {}, "switched off in process %s: start it with PYTHONPERFSUPPORT=1"),
+            ("switched off, signal", [library], signal, "switched off in process %s: kill -s RTMIN+3 %s"),
+            ("on", [library, image], {}, None),
+        ):
+            with Process(*names, **variables) as process:
+                for option in (["-p", process.pid], ["-p" + process.pid], ["--pid=" + process.pid]):
+                    words, seen = recorded_with(canned, "-q", *option, "--")
+                    lines = [] if said is None else [said.replace("%s", process.pid)]
+                    got = seen.err.splitlines()
+                    good = len(got) == len(lines) and all(a in b for a, b in zip(lines, got))
+                    look.that("%s, %s" % (what, option[0][:5]), repr(lines), good and words, repr(got))
+        with Process() as one, Process(library) as other:
+            _, seen = recorded_with(canned, "-q", "--pid", one.pid + "," + other.pid, "--")
+            look.equal("two: lines", 2, seen.err.count("\n"))
+        for value in (one.pid, "x", "0", ","):
+            words, seen = recorded_with(canned, "-p", value, "--")
+            got = (seen.status, seen.err, words)
+            expected = "pyperf-run: -p %s: there is no such process\n" % value
+            look.equal("-p %s" % value, (1, expected, []), got)
+
+
+@case
+def attached_to_others(look):
+    """perf's own advice, to lower perf_event_paranoid, would not help."""
+    with Canned(TEXT) as canned:
+        if os.getuid() != 0:
+            pid, prefix = "1", []
+        else:
+            pid, prefix = str(os.getpid()), ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+            os.chmod(canned.folder, 0o777)
+            os.makedirs(canned.path("work"))
+            os.chmod(canned.path("work"), 0o777)
+            os.chmod(canned.write("commands", ""), 0o666)
+            if subprocess.run(prefix + ["test", "-x", RUN]).returncode:
+                look.skip("nobody may not read this checkout")
+                return
+        seen = canned.pyperf_run("-p", pid, "--", "true", prefix=prefix)
+        look.equal("status, lines", (1, 1), (seen.status, seen.err.count("\n")))
+        good = "belongs to root" in seen.err and "sudo" in seen.err and "paranoid" not in seen.err
+        look.that("says", "belongs to root, sudo", good, repr(seen.err))
 
 
 COMMAND = re.compile(r"\bperf (?:--\S+ \S+ )?(?:report|script)(?: -.*|$)")
