@@ -152,8 +152,8 @@ class Canned:
             TMPDIR=self.folder,
             PYPERF_LIBRARY=LIBC,
             LC_ALL="C.UTF-8",
-            **more
         )
+        environment.update(more)
         os.makedirs(self.path("work"), exist_ok=True)
         done = subprocess.run(
             list(prefix) + [RUN] + list(words),
