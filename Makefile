@@ -120,18 +120,18 @@ $(O)/libraries-found:
 
 flamegraph-template: $(O)/flamegraph.html
 
-$(O)/flamegraph.html: scripts/fetch-template
+$(O)/flamegraph.html: scripts/dev/fetch-template
 	$(call say,FETCH,$@)
-	$(Q)scripts/fetch-template $(O)
+	$(Q)scripts/dev/fetch-template $(O)
 
 # Where tests/integration/interpreters.py looks for them, whatever O is.
 interpreters:
-	$(Q)scripts/fetch-interpreters build/interpreters
+	$(Q)scripts/dev/fetch-interpreters build/interpreters
 
 # tests
 
 include tests/tests.mk
-include scripts/package.mk
+include scripts/dev/package.mk
 
 check: check-unit check-integration check-run check-servers check-cpython-quick
 
@@ -163,7 +163,7 @@ format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
 help:
-	@sed -n 's/^# \(make\)/\1/p' Makefile scripts/package.mk tests/tests.mk tests/*/*.mk
+	@sed -n 's/^# \(make\)/\1/p' Makefile scripts/dev/package.mk tests/tests.mk tests/*/*.mk
 	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SAN=address,undefined,'
 	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
 

@@ -17,10 +17,10 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r CHAN
 man: $(pages)
 
 # To a terminal "-" is a hyphen, which nobody can copy into a command line, unless it says "\-".
-$(O)/man/%: docs/man/%.scd README.md scripts/man.awk Makefile | $(O)/scdoc-found
+$(O)/man/%: docs/man/%.scd README.md scripts/dev/man.awk Makefile | $(O)/scdoc-found
 	$(call say,MAN,$@)
 	@mkdir -p $(@D)
-	$(Q)awk -v version=$(VERSION) -f scripts/man.awk README.md $< >$@.scd
+	$(Q)awk -v version=$(VERSION) -f scripts/dev/man.awk README.md $< >$@.scd
 	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scdoc <$@.scd >$@.roff
 	$(Q)sed '/^[.]/b; /^\\h/b; s/\\-/-/g; s/-/\\-/g' $@.roff >$@ && rm $@.scd $@.roff
 
@@ -58,4 +58,4 @@ deb: all man flamegraph-template
 	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(abspath $(O))/deb prefix=/usr \
 	    libdir=/usr/lib/$$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || \
 	        echo $(ARCH)-linux-gnu) zshdir=/usr/share/zsh/vendor-completions >/dev/null
-	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scripts/make-deb $(VERSION) $(O)/deb $(O)
+	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scripts/dev/make-deb $(VERSION) $(O)/deb $(O)
