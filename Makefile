@@ -146,10 +146,11 @@ $(O)/tests/test_%: $(O)/obj/tests/unit/test_%.c.o $(test_objects) | $(unit_fixtu
 	    -lcheck -lsubunit -lm -lrt -lunwind -lpthread
 
 install: all install-extras
-	install -d $(DESTDIR)$(libdir) $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)
+	install -d $(DESTDIR)$(libdir) $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)/docs
 	install -m 755 $(O)/libpyperf.so $(O)/libpyperf-plan.so $(DESTDIR)$(libdir)
 	install -m 755 scripts/pyperf-run $(DESTDIR)$(bindir)
-	install -m 644 README.md LICENSE $(DESTDIR)$(docdir)
+	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(docdir)
+	install -m 644 docs/*.md docs/*.svg $(DESTDIR)$(docdir)/docs
 
 uninstall: uninstall-extras
 	rm -f $(DESTDIR)$(libdir)/libpyperf.so $(DESTDIR)$(libdir)/libpyperf-plan.so
@@ -163,7 +164,8 @@ format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
 help:
-	@sed -n 's/^# \(make\)/\1/p' Makefile scripts/dev/package.mk tests/tests.mk tests/*/*.mk
+	@awk '/^# make / { entry = 1 } !/^#( make |       )/ { entry = 0 } entry { print substr($$0, 3) }' \
+	    Makefile scripts/dev/package.mk tests/tests.mk tests/*/*.mk
 	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SAN=address,undefined,'
 	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
 

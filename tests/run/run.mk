@@ -1,6 +1,6 @@
 # make check-run          the parts of pyperf-run: table, flame graph in a browser, archive on a
 #                         machine that has nothing else, pyperf-inspect, completions; and
-#                         fetch-interpreters without a network
+#                         fetch-interpreters without a network, make help, make deb
 
 .PHONY: check-run
 
@@ -10,6 +10,6 @@ check-run: all flamegraph-template
 	for test in completions table fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
-	for test in flamegraph archive; do \
+	for test in flamegraph archive package; do \
 	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
 	done; [ -z "$$failed" ]
