@@ -61,6 +61,14 @@ static bool holds_int(const char *object, size_t offset, int32_t mask, int32_t e
     return read_memory(object + offset, &found, sizeof found) && (found & mask) == expected;
 }
 
+/* Whether the field holds a tuple of nothing. */
+static bool holds_empty_tuple(const char *object, size_t offset)
+{
+    python_object *tuple;
+    return read_memory(object + offset, &tuple, sizeof tuple) &&
+           has_type(tuple, python.PyTuple_Type) && python.PyTuple_Size(tuple) == 0;
+}
+
 /* Which field of the code object is not where the row says; NULL when all are. */
 static const char *misplaced_field(const char *code)
 {
@@ -80,9 +88,9 @@ static const char *misplaced_field(const char *code)
         return NULL; /* what follows is for working it out */
     if (!holds_int(code, row->code_flags, ~CODE_FLAG_NOFREE, 0))
         return "co_flags";
-    if (python.PyTuple_Size(python_field(code, row->code_consts)) != 0)
+    if (!holds_empty_tuple(code, row->code_consts))
         return "co_consts";
-    if (row->code_names != 0 && python.PyTuple_Size(python_field(code, row->code_names)) != 0)
+    if (row->code_names != 0 && !holds_empty_tuple(code, row->code_names))
         return "co_names";
     return NULL;
 }
@@ -130,13 +138,14 @@ static bool extra_is_in_place(python_object *code)
         return false;
     const void *extra = python_field(code, python.layout->code_extra);
     int64_t size;
-    const uint64_t *values;
+    uint64_t found;
     if (!read_memory(extra, &size, sizeof size) || size <= python.extra_index || size > 255)
         return false;
-    if (python.layout->extras_indirect &&
-        !read_memory((const char *)extra + sizeof size, &values, sizeof values))
+    const void *values = (const char *)extra + sizeof size;
+    if (python.layout->extras_indirect && !read_memory(values, &values, sizeof values))
         return false;
-    return code_values_get(code) == mark;
+    return read_memory((const uint64_t *)values + python.extra_index, &found, sizeof found) &&
+           found == mark && code_values_get(code) == mark;
 }
 
 bool probe_layout(const void *frame, struct failure *why)

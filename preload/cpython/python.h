@@ -121,6 +121,7 @@ struct python_code {
 #define PYTHON_DATA(X)                                                                             \
     X(char, PyCode_Type)                                                                           \
     X(char, PyFunction_Type)                                                                       \
+    X(char, PyTuple_Type)                                                                          \
     X(char, PyUnicode_Type)                                                                        \
     X(python_object *, PyExc_TypeError)                                                            \
     X(python_object *, PyExc_ValueError)                                                           \
