@@ -38,5 +38,15 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 profile_objects := $(call object,$(wildcard tests/unit/profile/*.c))
 profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs outputs_shared)
 $(profile_tests): $(profile_objects)
-$(profile_tests): LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
+profile_wraps := -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
+$(profile_tests): LDFLAGS += $(profile_wraps)
 -include $(patsubst %.o,%.d,$(profile_objects))
+
+# On a small interpreter (interpreter/interpreter.h).
+interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
+interpreted := probe
+interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
+
+$(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
+$(interpreted_tests): LDFLAGS += $(profile_wraps)
+-include $(patsubst %.o,%.d,$(interpreter_objects))
