@@ -44,9 +44,9 @@ $(profile_tests): LDFLAGS += $(profile_wraps)
 
 # On a small interpreter (interpreter/interpreter.h).
 interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
-interpreted := probe code_values qualnames trampolines
+interpreted := probe code_values qualnames profile
 interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
 
 $(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
-$(interpreted_tests): LDFLAGS += $(profile_wraps)
+$(interpreted_tests): LDFLAGS += $(profile_wraps),--wrap=hook_resolve
 -include $(patsubst %.o,%.d,$(interpreter_objects))
