@@ -40,7 +40,7 @@ static void publish(enum profile_mode mode)
 
 static void start_child(void)
 {
-    profile.pid = getpid();
+    __atomic_store_n(&profile.pid, getpid(), __ATOMIC_RELAXED);
     profile.generation++;
     publish(profile.mode);
     frame_evaluator_is_alone();
@@ -60,8 +60,13 @@ static bool lock(long patience)
         end.tv_nsec += patience;
         end.tv_sec += end.tv_nsec / 1000000000;
         end.tv_nsec %= 1000000000;
-        if (pthread_mutex_clocklock(&profile.lock, CLOCK_MONOTONIC, &end) != 0)
-            return false;
+        if (pthread_mutex_clocklock(&profile.lock, CLOCK_MONOTONIC, &end) != 0) {
+            if (__atomic_load_n(&profile.pid, __ATOMIC_RELAXED) == getpid())
+                return false;
+            /* It is that of a thread that is the parent's. */
+            pthread_mutex_init(&profile.lock, NULL);
+            pthread_mutex_lock(&profile.lock);
+        }
     }
     held = true;
     if (profile.pid != getpid()) /* by the system call alone, and no handler has run */

@@ -24,12 +24,15 @@ int __real_clock_gettime(clockid_t clock, struct timespec *time);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
 
 int maps_opened, dumps_opened;
+void (*when_map_opens)(void);
 struct failure why_not;
 static time_t passed;
 
 int __wrap_perf_map_open(struct perf_map *map, const char *directory, pid_t pid)
 {
     maps_opened++;
+    if (when_map_opens != NULL)
+        when_map_opens();
     return strcmp(directory, "/tmp") == 0 ? __real_perf_map_open(map, folder, pid) : ENOTDIR;
 }
 
