@@ -99,8 +99,8 @@ static void adopt_several(void)
     interpreter_leave();
     interpreter_enter(other);
     other->evaluator = (python_evaluator)(uintptr_t)hook_find(1, python.layout->frame_code,
-                                                             python.layout->code_extra, false, true,
-                                                             python.layout->tagged_frames)
+                                                              python.layout->code_extra, false,
+                                                              true, python.layout->tagged_frames)
                            ->fast;
     child_check(registry_at(run_code(code, NULL)) != REGISTRY_NONE, "3.%u", minor);
     interpreter_leave();
@@ -211,7 +211,8 @@ static void go_deep(void)
                 recursion.left);
     child_check(recursion.named > 50, "3.%u: %d named", minor, recursion.named);
     child_check(recursion.inlined > 0, "3.%u: %d inlined", minor, recursion.inlined);
-    child_check(recursion.otherwise == 1, "3.%u: %d ", minor, recursion.otherwise); /* the one between */
+    child_check(recursion.otherwise == 1, "3.%u: %d ", minor,
+                recursion.otherwise); /* the one between */
     size_t profiled = python.layout->profiled_stack;
     size_t expected = profiled == 0 ? STACK / 2 : profiled;
     child_check((size_t)recursion.named * 512 < expected, "3.%u: %d named", minor, recursion.named);
@@ -294,8 +295,13 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        where_each_call_is_one_of_c, adopted, several_interpreters, evaluators_of_others,
-        short_stack, small_stack, ended_deep,
+        where_each_call_is_one_of_c,
+        adopted,
+        several_interpreters,
+        evaluators_of_others,
+        short_stack,
+        small_stack,
+        ended_deep,
     };
     return run_suite("frame_evaluator", tests, LENGTH_OF(tests));
 }
