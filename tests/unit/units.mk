@@ -44,7 +44,8 @@ $(profile_tests): LDFLAGS += $(profile_wraps)
 
 # On a small interpreter (interpreter/interpreter.h).
 interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
-interpreted := probe code_values qualnames profile profile_shared frame_evaluator
+interpreted := probe code_values qualnames profile profile_shared frame_evaluator native_support \
+    native_api sys_functions
 interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
 
 $(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)

@@ -25,15 +25,16 @@ static struct object *all[1 << 17]; /* that live, in no order */
 static size_t live;
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Where stderr goes to a file of the test, that is the place to look. */
 void interpreter_fault(const char *format, ...)
 {
+    char text[256];
     va_list arguments;
     va_start(arguments, format);
-    fputs("interpreter: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputs("\n", stderr);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    abort();
+    fprintf(stderr, "interpreter: %s\n", text);
+    child_failed("interpreter: %s", text);
 }
 
 /* Where a base is kept: behind all that is read of a type. */
