@@ -48,18 +48,29 @@ static long milliseconds(void)
 
 /* interpreters */
 
+/* A sanitizer keeps much on the stack of a thread, of which 3.12 has little profiled. */
+static void start_with_own_locks(void)
+{
+    static struct layout row;
+    start_profile(3, 12, PROFILE_MAP);
+    row = *python.layout;
+    row.profiled_stack = 0;
+    python.layout = &row;
+}
+
 enum { INTERPRETERS = 3, FUNCTIONS = 300 };
 static python_object *codes[INTERPRETERS][FUNCTIONS];
+static struct state *states[INTERPRETERS];
 
 static void *register_functions(void *number)
 {
     intptr_t i = (intptr_t)number;
     char name[32];
     snprintf(name, sizeof name, "in_%d", (int)i);
-    interpreter_enter(interpreter_new(true));
+    interpreter_enter(states[i]);
     for (int j = 0; j < FUNCTIONS; j++) {
         codes[i][j] = numbered(name, j);
-        run(codes[i][j]);
+        run_code(codes[i][j], NULL);
     }
     return interpreter_leave();
 }
@@ -80,8 +91,9 @@ static void run_again(struct state *state, intptr_t i)
 static void switch_among_interpreters(void)
 {
     pthread_t threads[INTERPRETERS];
-    void *states[INTERPRETERS];
-    start_profile(3, 12, PROFILE_MAP);
+    start_with_own_locks();
+    for (int i = 0; i < INTERPRETERS; i++)
+        states[i] = interpreter_new(true);
     for (intptr_t i = 0; i < INTERPRETERS; i++)
         pthread_create(&threads[i], NULL, register_functions, (void *)i);
     for (int i = 0; i < 60; i++) {
@@ -89,10 +101,10 @@ static void switch_among_interpreters(void)
         bool done = profile_switch(i % 2 == 0 ? PROFILE_JITDUMP : PROFILE_MAP, &why);
         child_check(done || why.code == FAILURE_BUSY, "%s: %s", failure_message(why.code),
                     why.what);
-        run(numbered("in_main", i));
+        run_code(numbered("in_main", i), NULL);
     }
     for (int i = 0; i < INTERPRETERS; i++)
-        pthread_join(threads[i], &states[i]);
+        pthread_join(threads[i], NULL);
     for (int i = 0; i < INTERPRETERS; i++)
         run_again(states[i], i);
     switch_to(PROFILE_JITDUMP);
@@ -128,10 +140,10 @@ static void make_semaphores(void)
     sem_init(may_go_on, 0, 0);
 }
 
-static void *register_one(void *name)
+static void *register_one(void *state)
 {
-    interpreter_enter(interpreter_new(true));
-    run(code_named(name));
+    interpreter_enter(state);
+    run_code(code_named("holder"), NULL);
     return interpreter_leave();
 }
 
@@ -143,7 +155,7 @@ static pthread_t start_holder(void)
     remove_files("perf-*.map"); /* so that it is opened anew */
     usleep(100);
     when_map_opens = wait_for_the_test;
-    pthread_create(&thread, NULL, register_one, (void *)"holder");
+    pthread_create(&thread, NULL, register_one, interpreter_new(true));
     sem_wait(opening);
     return thread;
 }
@@ -158,7 +170,7 @@ static void end_holder(pthread_t thread)
 static void do_without_the_lock(void)
 {
     struct failure why = {.code = FAILURE_NONE};
-    start_profile(3, 12, PROFILE_MAP);
+    start_with_own_locks();
     python_object *known = code_named("known"), *new = code_named("new");
     run(known);
     pthread_t thread = start_holder();
@@ -334,7 +346,7 @@ static void have_names_all_the_same(void)
 
 static void clone_while_the_lock_is_held(void)
 {
-    start_profile(3, 12, PROFILE_MAP);
+    start_with_own_locks();
     run(code_named("before"));
     pthread_t thread = start_holder();
     assert_in_raw_child(have_names_all_the_same);
@@ -351,6 +363,10 @@ static void clone_while_the_lock_is_held(void)
 
 START_TEST(lock_of_nobody)
 {
+#ifdef __SANITIZE_THREAD__
+    skip("ThreadSanitizer", "a lock that is made anew is still held to it");
+    return;
+#endif
     assert_in_child(clone_while_the_lock_is_held);
 }
 END_TEST
