@@ -252,7 +252,7 @@ static uintptr_t trampoline(python_object *code)
 {
     uintptr_t address = profile.detour->prologue;
     uint64_t value = code_values_get(code);
-    if (HOOK_TAG(HOOK_TAG_OF(value)) == hook_state.tag) {
+    if (HOOK_TAG(HOOK_TAG_OF(value)) == __atomic_load_n(&hook_state.tag, __ATOMIC_RELAXED)) {
         code_values_show(code, value);
         return HOOK_ADDRESS(value); /* came the slow way for another reason */
     }

@@ -53,6 +53,7 @@ import cases_pyperf_run
 import cases_python_2
 import cases_refusal
 import cases_signals
+import cases_state
 import cases_stacks
 import cases_switches
 import cases_system_calls
@@ -68,6 +69,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 MODULES = (
     cases_library,
+    cases_state,
     cases_stacks,
     cases_layout,
     cases_late,

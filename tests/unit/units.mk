@@ -36,7 +36,8 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 profile_objects := $(call object,$(wildcard tests/unit/profile/*.c))
 profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs outputs_shared)
 $(profile_tests): $(profile_objects)
-$(profile_tests): LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
+profile_wraps := -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
+$(profile_tests): LDFLAGS += $(profile_wraps)
 -include $(patsubst %.o,%.d,$(profile_objects))
 
 # An image as CPUs have it whose FDEs are for few trampolines each and whose pages may be large: this
@@ -53,3 +54,13 @@ check-unit-other-layout:
 	    CFLAGS='$(CFLAGS) $(other_layout)' $(other_layout_tests)
 	$(Q)failed=; for test in $(other_layout_tests); do $(unit_runner) $$test || failed=1; done; \
 	    [ -z "$$failed" ]
+
+# On a small interpreter (interpreter/interpreter.h).
+interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
+interpreted := code_values qualnames profile profile_shared frame_evaluator native_support \
+    native_api sys_functions
+interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
+
+$(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
+$(interpreted_tests): LDFLAGS += $(profile_wraps),--wrap=hook_resolve
+-include $(patsubst %.o,%.d,$(interpreter_objects))
