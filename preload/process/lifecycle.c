@@ -104,9 +104,10 @@ static void decide(const void *frame)
         functions_note(python_frame_code(frame));
         return;
     }
-    int argc;
+    int argc = 0;
     wchar_t **argv;
-    python.Py_GetArgcArgv(&argc, &argv);
+    if (python.Py_GetArgcArgv != NULL)
+        python.Py_GetArgcArgv(&argc, &argv);
     session.embedded = argc == 0;
     session.state = SESSION_DECIDED;
     if (switches == SWITCHES_OFF) {
@@ -155,14 +156,13 @@ static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struc
  * 0 when it cannot be done. */
 static uintptr_t plan(void *companion, struct failure *why)
 {
-    python_files_function files = (python_files_function)dlsym(companion, "elf_files_lookup");
     __typeof__(&detour_prepare) prepare =
         (__typeof__(&detour_prepare))dlsym(companion, "detour_prepare");
     __typeof__(&detour_prepare_replacement) prepare_replacement =
         (__typeof__(&detour_prepare_replacement))dlsym(companion, "detour_prepare_replacement");
-    if (files == NULL || prepare == NULL || prepare_replacement == NULL)
+    if (prepare == NULL || prepare_replacement == NULL)
         return failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
-    if (!python_find(files, why))
+    if (!python_find(plan_library_look_into_files, why))
         return 0;
     session.page = near_memory_reserve(python.evaluator, DETOUR_PAGE_SIZE, why);
     if (session.page == 0)
