@@ -19,18 +19,22 @@ struct python python;
 
 static const char *(*get_version)(void) = Py_GetVersion; /* that of the interpreter, or NULL */
 
-/* Only there in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and in
- * debug builds (Py_REF_DEBUG, from Py_DEBUG). */
+/* PYTHON_TRACES_REFERENCES, PYTHON_COUNTS_REFERENCES */
 extern void _Py_PrintReferences(FILE *) __attribute__((weak));
 extern void _Py_NegativeRefcount(void) __attribute__((weak));
 
 static bool traces_references, counts_references;
 
-#define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
-
 bool python_is_here(void)
 {
     return get_version != NULL;
+}
+
+void python_is_at(uintptr_t version, bool traces, bool counts)
+{
+    get_version = (const char *(*)(void))version;
+    traces_references = traces;
+    counts_references = counts;
 }
 
 bool python_arrives(const void *caller)
@@ -38,16 +42,15 @@ bool python_arrives(const void *caller)
     struct elf_object object, definer;
     char name[PATH_MAX];
     if (!elf_object_at(caller, &object, name) || *name == '\0')
-        return false; /* the main program: it was no Python at the start */
+        return false; /* the main program: static_python.h */
     void *handle = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL)
         return false;
     void *found = dlsym(handle, "Py_GetVersion");
     bool arrives = elf_object_at(found, &definer, NULL) && definer.bias == object.bias;
     if (arrives) {
-        get_version = (const char *(*)(void))found;
-        traces_references = dlsym(handle, "_Py_PrintReferences") != NULL;
-        counts_references = dlsym(handle, "_Py_NegativeRefcount") != NULL;
+        python_is_at((uintptr_t)found, dlsym(handle, PYTHON_TRACES_REFERENCES) != NULL,
+                     dlsym(handle, PYTHON_COUNTS_REFERENCES) != NULL);
         dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
     }
     dlclose(handle);
@@ -207,10 +210,10 @@ bool python_find(python_files_function files, struct failure *why)
     };
     adapt(symbols, python.layout);
     if (elf_mapped_lookup(&object, symbols, SYMBOL_COUNT) > 0 &&
-        !files(&object, SEPARATE_DEBUG_ROOT, symbols, SYMBOL_COUNT, why))
+        !files(&object, PYTHON_DEBUG_ROOT, symbols, SYMBOL_COUNT, why))
         return false;
     for (int i = 0; i < SYMBOL_COUNT; i++)
-        if (symbols[i].address == 0 && symbols[i].name != NULL)
+        if (symbols[i].address == 0 && symbols[i].name != NULL && i != SYMBOL_Py_GetArgcArgv)
             return failure_set(why, FAILURE_NO_SYMBOL, 0, "%s in %.100s", symbols[i].name,
                                *name == '\0' ? "the program" : name);
     take(symbols, object.bias);

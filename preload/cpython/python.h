@@ -18,7 +18,9 @@
 typedef struct python_object python_object;
 typedef void *(*python_evaluator)(void);
 
-/* result, name, arguments. All of them are exported by 2.7 and 3.6 to 3.15. */
+/* result, name, arguments. All of them are exported by 2.7 and 3.6 to 3.15; Py_GetArgcArgv alone may be
+ * NULL, because to 3.7 it is of Modules/main.c, which a program that does not call Py_Main may be
+ * linked without. */
 #define PYTHON_FUNCTIONS(X)                                                                        \
     X(python_object *, PyCode_NewEmpty, (const char *file, const char *name, int line))            \
     X(void, PyErr_Fetch, (python_object * *type, python_object * *value, python_object * *trace))  \
@@ -182,6 +184,18 @@ bool python_is_here(void);
  * Takes the loader's lock. The interpreter is then never unloaded: what was loaded once more would
  * be another one, and our jump would be gone. */
 bool python_arrives(const void *caller);
+
+/* The interpreter whose Py_GetVersion is there is the one of this process, and whether it is built so
+ * that the two functions below exist. */
+void python_is_at(uintptr_t version, bool traces_references, bool counts_references);
+
+/* Only there in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and in
+ * debug builds (Py_REF_DEBUG, from Py_DEBUG). */
+#define PYTHON_TRACES_REFERENCES "_Py_PrintReferences"
+#define PYTHON_COUNTS_REFERENCES "_Py_NegativeRefcount"
+
+/* Of separate debug files: gdb's and Debian's. */
+#define PYTHON_DEBUG_ROOT "/usr/lib/debug"
 
 /* Finds it and fills `python`, from what is in memory; `files` is elf_files_lookup, or leads to it:
  * it is not part of libpyperf.so, and called only for what is not there. */

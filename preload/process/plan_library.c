@@ -17,6 +17,7 @@
 #include "trampoline/base/page.h"
 #include "trampoline/base/version.h"
 #include "trampoline/near_memory.h"
+#include "trampoline/plan/elf_files.h"
 
 enum {
     MOST_OBJECTS = 16, /* the companion and what it brings: libelf, liblzma, libz, libzstd, ... */
@@ -164,4 +165,18 @@ void plan_library_unload(void *companion)
         if (!objects.of[i].still_loaded)
             near_memory_reserve_at(objects.of[i].start, objects.of[i].end - objects.of[i].start);
     }
+}
+
+bool plan_library_look_into_files(const struct elf_object *object, const char *debug_root,
+                                  struct elf_symbol *symbols, size_t count, struct failure *why)
+{
+    void *companion = plan_library_load(why);
+    if (companion == NULL)
+        return false;
+    __typeof__(&elf_files_lookup) lookup =
+        (__typeof__(&elf_files_lookup))dlsym(companion, "elf_files_lookup");
+    bool read = lookup != NULL ? lookup(object, debug_root, symbols, count, why)
+                               : failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
+    plan_library_unload(companion);
+    return read;
 }

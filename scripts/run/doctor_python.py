@@ -47,6 +47,7 @@ REASONS = (
     ("free-threaded", WITH_LOCK),
     ("objects are not laid out", RELEASES + ": debug builds and patched ones have other objects"),
     ("no such symbol", DEBUG_SYMBOLS),
+    ("interpreter inside", "link the program with -rdynamic, or do not strip it"),
     ("replaced or removed", "restart the program"),
     ("cannot be made executable", "lift the ban on executable memory (MDWE, seccomp, SELinux), or "
      "let the process write to /proc/self/mem"),

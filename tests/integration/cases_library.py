@@ -66,6 +66,7 @@ def other_programs(bench):
         ["/bin/true"],
         ["/bin/false"],
         ["/bin/sh", "-c", "echo out; echo err >&2; ls; exit 3"],
+        ["/bin/bash", "-c", "printf 'out %s\\n' ${#LC_ALL}; type printf"],
         ["/bin/ls", "-l", bench.folder + "/file", "/nonexistent"],
         ["/bin/sh", "-c", "kill -9 $$"],
         ["/bin/sh", "-c", "ls -l /proc/self/fd | wc -l; env | grep -v -e LD_PRELOAD -e ^_= | sort"],

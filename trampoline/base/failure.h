@@ -18,6 +18,8 @@
     X(FAILURE_FILE_CHANGED, "the interpreter's file was replaced or removed after it was loaded")  \
     X(FAILURE_NOT_ELF, "the interpreter's file is not an ELF file that can be read")               \
     X(FAILURE_NO_SYMBOL, "the interpreter has no such symbol, nor a debug file that has it")       \
+    X(FAILURE_STRIPPED, "the program has a Python interpreter inside, but no symbols of it: link " \
+                        "it with -rdynamic, do not strip it, or install its debug file")           \
     X(FAILURE_VERSION, "this version of Python is not known")                                      \
     X(FAILURE_LAYOUT, "the interpreter's objects are not laid out as this version's should be")    \
     X(FAILURE_FREE_THREADED, "free-threaded interpreters are not supported")                       \
