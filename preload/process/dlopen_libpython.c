@@ -10,7 +10,7 @@
 #include "preload/cpython/static_python.h"
 #include "preload/process/lifecycle.h"
 #include "preload/process/plan_library.h"
-#include "preload/process/report.h"
+#include "trampoline/base/report.h"
 #include "preload/process/switches.h"
 
 static char *(*next)(int, const char *); /* libc's setlocale */

@@ -9,27 +9,9 @@
 static const char *const names[] = {"activate_stack_trampoline", "deactivate_stack_trampoline",
                                     "is_stack_trampoline_active"};
 
-/* sys, as it is made from a definition: with functions of its own. */
-static char definition[128];
-static struct method_definition own_methods[] = {
-    {"intern", NULL, METH_O, "Intern."},
-    {"deactivate_stack_trampoline", NULL, METH_NOARGS, "Documented by the interpreter."},
-    {NULL, NULL, 0, NULL},
-};
-
-static void define_sys(bool with_copy)
-{
-    const struct method_definition *methods = own_methods;
-    memset(definition, 0, sizeof definition);
-    python_object *sys = PyImport_AddModule("sys"), *copy = with_copy ? PyDict_New() : NULL;
-    memcpy(definition + MODULE_DEF_METHODS, &methods, sizeof methods);
-    memcpy(definition + MODULE_DEF_COPY, &copy, sizeof copy);
-    object_of(sys, MODULE, __func__)->definition = definition;
-}
-
 static const struct method_definition *methods_of_sys(void)
 {
-    return (const struct method_definition *)python_field(definition, MODULE_DEF_METHODS);
+    return (const struct method_definition *)python_field(sys_definition, MODULE_DEF_METHODS);
 }
 
 static const struct method_definition *method_of(python_object *builtin)
@@ -73,7 +55,7 @@ static void be_found(void)
             python_object *copy = PyModule_GetDict(_PyImport_FindExtension("other", "sys"));
             child_check(dictionary_get(copy, names[i]) == builtin, "%s", names[i]);
         } else {
-            python_object *copy = python_field(definition, MODULE_DEF_COPY);
+            python_object *copy = python_field(sys_definition, MODULE_DEF_COPY);
             child_check(dictionary_get(copy, names[i]) == builtin, "%s", names[i]);
         }
     }
@@ -91,7 +73,7 @@ static void be_found(void)
     child_check(strncmp(methods[2].doc, "activate_stack_trampoline($module", 33) == 0, "%s",
                 methods[2].doc);
     child_check(methods[3].name != NULL && methods[4].name == NULL, "%s", "the table's end");
-    child_check(own_methods[1].function == NULL, "%s", "the interpreter's own table was changed");
+    child_check(sys_methods[1].function == NULL, "%s", "the interpreter's own table was changed");
     long before = live_objects();
     child_check(sys_functions_add() && methods_of_sys() == methods, "%s", "once more");
     child_check(live_objects() == before, "%ld", live_objects() - before);

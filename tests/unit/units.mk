@@ -58,9 +58,15 @@ check-unit-other-layout:
 # On a small interpreter (interpreter/interpreter.h).
 interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
 interpreted := code_values qualnames profile profile_shared frame_evaluator native_support \
-    native_api sys_functions
+    native_api sys_functions python lifecycle
 interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
 
 $(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
 $(interpreted_tests): LDFLAGS += $(profile_wraps),--wrap=hook_resolve
 -include $(patsubst %.o,%.d,$(interpreter_objects))
+
+# plan_library.c looks for it beside whoever calls.
+$(O)/tests/test_lifecycle: | $(O)/tests/libpyperf-plan.so
+$(O)/tests/libpyperf-plan.so: $(O)/libpyperf-plan.so
+	@mkdir -p $(@D)
+	@cp $< $@

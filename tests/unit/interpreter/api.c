@@ -376,6 +376,22 @@ int PySys_SetObject(const char *name, python_object *value)
     return 0;
 }
 
+char sys_definition[128];
+struct method_definition sys_methods[3] = {
+    {"intern", NULL, METH_O, "Intern."},
+    {"deactivate_stack_trampoline", NULL, METH_NOARGS, "Documented by the interpreter."},
+};
+
+void define_sys(bool with_copy)
+{
+    const struct method_definition *methods = sys_methods;
+    python_object *sys = PyImport_AddModule("sys"), *copy = with_copy ? PyDict_New() : NULL;
+    memset(sys_definition, 0, sizeof sys_definition);
+    memcpy(sys_definition + MODULE_DEF_METHODS, &methods, sizeof methods);
+    memcpy(sys_definition + MODULE_DEF_COPY, &copy, sizeof copy);
+    object_of(sys, MODULE, __func__)->definition = sys_definition;
+}
+
 /* Modules of 2.7 are copied by name and file; the one that tests have is sys. */
 static python_object *copied;
 

@@ -89,6 +89,12 @@ void interpreter_enter(struct state *state);
 struct state *interpreter_leave(void);
 struct state *interpreter_current(void);
 
+/* Gives the sys module the definition that it is made from, with methods of its own, and the copy of
+ * its dictionary that other interpreters get. */
+void define_sys(bool with_copy);
+extern char sys_definition[128];
+extern struct method_definition sys_methods[3];
+
 /* Objects: new references. Names are UTF-8. */
 python_object *new_string(const char *text);
 python_object *new_characters(const uint32_t *characters, size_t count);
