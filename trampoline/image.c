@@ -19,6 +19,7 @@
 #include "trampoline/base/own_file.h"
 #include "trampoline/code_memory.h"
 #include "trampoline/image_file.h"
+#include "trampoline/loader_lock.h"
 
 enum {
     /* Each region begins with a page, and is doubled until it grows in these steps: some 2,700
@@ -28,7 +29,7 @@ enum {
 
 struct image {
     uintptr_t base;   /* where offset 0 is mapped for execution */
-    void *handle;     /* of dlopen; NULL without a file */
+    void *handle;     /* of dlopen; NULL when it was only mapped */
     uint32_t spacing; /* trampolines from one function to the next */
     uint32_t used;    /* functions */
     bool frozen;      /* belongs to the parent process */
@@ -323,10 +324,23 @@ static int begin_tables(struct image *image, int fd, const struct detour_plan *d
     return error;
 }
 
-/* dlopen rather than mmap: then perf, gdb, dl_iterate_phdr and the unwinders all know it. */
-static bool load(struct image *image, struct failure *why)
+/* Without the loader: perf asks for no more. */
+static bool map_text(struct image *image, int fd, struct failure *why)
+{
+    void *text = mmap(NULL, IMAGE_DYNAMIC_OFFSET, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    if (text == MAP_FAILED)
+        return failure_set(why, FAILURE_IMAGE_LOAD, errno, "%s", image->path);
+    image->base = (uintptr_t)text;
+    return true;
+}
+
+/* dlopen rather than mmap, where it can be called: then gdb, dl_iterate_phdr and the unwinders in
+ * the process know it, too. */
+static bool load(struct image *image, int fd, struct failure *why)
 {
     struct link_map *map;
+    if (!loader_lock_is_usable())
+        return map_text(image, fd, why);
     image->handle = dlopen(image->path, RTLD_NOW | RTLD_LOCAL);
     if (image->handle == NULL || dlinfo(image->handle, RTLD_DI_LINKMAP, &map) != 0)
         return failure_set(why, FAILURE_IMAGE_LOAD, 0, "%s", dlerror());
@@ -342,7 +356,7 @@ static bool fill_file(struct image *image, int fd, const struct detour_plan *det
     image->file = own_file_of(&status);
     if (error == 0)
         error = begin_file(image, fd, detour);
-    if (error == 0 && !load(image, why))
+    if (error == 0 && !load(image, fd, why))
         return false;
     if (error == 0)
         error = begin_tables(image, fd, detour);
@@ -480,6 +494,16 @@ uint32_t image_used(const struct image *image)
 const char *image_path(const struct image *image)
 {
     return is_anonymous(image) ? NULL : image->path;
+}
+
+bool image_is_readable(const struct image *image)
+{
+    int saved = errno;
+    struct stat status;
+    bool is = !is_anonymous(image) && own_file_is_there(&image->file, image->path, &status) &&
+              status.st_uid == geteuid();
+    errno = saved;
+    return is;
 }
 
 void image_freeze(struct image *image)

@@ -79,6 +79,10 @@ int32_t image_trampoline_at(const struct image *image, uintptr_t address);
 /* The path of the file, NULL for an anonymous image. */
 const char *image_path(const struct image *image);
 
+/* Whether the image's file is still there, and this user's: names in it can be read later. False for
+ * an anonymous image. Keeps errno. */
+bool image_is_readable(const struct image *image);
+
 /* In a forked child: the file belongs to the parent. Its trampolines can be run and asked for, and no
  * more are given away. Calls only what is safe in a signal handler. */
 void image_freeze(struct image *image);

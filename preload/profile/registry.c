@@ -13,9 +13,11 @@
 #include "preload/cpython/interned.h"
 #include "preload/cpython/names.h"
 #include "trampoline/base/hash.h"
+#include "trampoline/base/id_list.h"
 #include "trampoline/base/id_table.h"
 #include "trampoline/base/report.h"
 #include "trampoline/image_cleanup.h"
+#include "trampoline/loader_lock.h"
 
 enum {
     NO_IMAGE = UINT8_MAX,
@@ -24,6 +26,7 @@ enum {
 };
 
 _Static_assert((uint64_t)REGISTRY_IMAGES *IMAGE_TRAMPOLINES <= ID_TABLE_LIMIT, "ids do not fit");
+_Static_assert((uint64_t)REGISTRY_IMAGES *IMAGE_TRAMPOLINES <= ID_LIST_LIMIT, "ids do not fit");
 
 /* Something that could not be had. It is tried again, but not for each new function. */
 struct outage {
@@ -38,11 +41,13 @@ static struct registry {
         struct image *image;
         struct registry_function *functions;
         enum profile_mode mode;
+        enum { UNKNOWN, USABLE, UNUSABLE } inherited; /* its trampolines in a forked child */
     } images[REGISTRY_IMAGES];
     uint8_t image_count;
-    uint8_t first;                  /* image of this process: the others are its parent's */
-    uint8_t current[PROFILE_MODES]; /* the image that takes functions, or NO_IMAGE */
-    struct id_table table;
+    uint8_t first;                          /* image of this process: the others are its parent's */
+    uint8_t current[PROFILE_MODES];         /* the image that takes functions, or NO_IMAGE */
+    struct id_table table;                  /* by what they are called */
+    struct id_list used;                    /* in this process, in order of registration */
     struct outage functions[PROFILE_MODES]; /* new ones get no trampoline */
     struct failure cause[PROFILE_MODES];
     struct outage files; /* images are anonymous */
@@ -80,13 +85,10 @@ uint32_t registry_at(uintptr_t address)
 
 uint32_t registry_next(enum profile_mode mode, uint32_t id)
 {
-    uint32_t image = id == REGISTRY_NONE ? registry.first : id / IMAGE_TRAMPOLINES;
-    uint32_t number = id == REGISTRY_NONE ? 0 : id % IMAGE_TRAMPOLINES + 1;
-    for (; image < registry.image_count; image++, number = 0)
-        if (registry.images[image].mode == mode &&
-            number < image_used(registry.images[image].image))
-            return make_id(image, number);
-    return REGISTRY_NONE;
+    do
+        id = id_list_next(&registry.used, id);
+    while (id != REGISTRY_NONE && entry_of(id)->mode != mode);
+    return id;
 }
 
 /* The last name that was put together: a new function's is asked for by its image and its map. */
@@ -192,7 +194,7 @@ static bool enter_image(struct image *image, enum profile_mode mode, struct fail
     if (functions == MAP_FAILED)
         return failure_set(why, FAILURE_MEMORY, errno, "table of functions");
     registry.current[mode] = registry.image_count;
-    registry.images[registry.image_count] = (struct image_entry){image, functions, mode};
+    registry.images[registry.image_count] = (struct image_entry){image, functions, mode, UNKNOWN};
     __atomic_store_n(&registry.image_count, registry.image_count + 1, __ATOMIC_RELEASE);
     return true;
 }
@@ -217,6 +219,7 @@ void registry_start(const char *directory, const struct detour_plan *detour)
 {
     registry.directory = directory;
     registry.detour = detour;
+    loader_lock_find();
 }
 
 bool registry_prepare(enum profile_mode mode, bool *made, struct failure *why)
@@ -317,6 +320,26 @@ static uint32_t append(enum profile_mode mode, const struct registry_function *f
     return REGISTRY_NONE;
 }
 
+/* A trampoline from before a fork does as well as a new one, as long as its image can be read by
+ * whoever can read this process's files. */
+static bool is_usable(uint32_t id)
+{
+    struct image_entry *entry = &registry.images[id / IMAGE_TRAMPOLINES];
+    if (id / IMAGE_TRAMPOLINES >= registry.first)
+        return true;
+    if (entry->inherited == UNKNOWN)
+        entry->inherited = image_is_readable(entry->image) ? USABLE : UNUSABLE;
+    return entry->inherited == USABLE;
+}
+
+static uint32_t use(uint32_t id, struct failure *why)
+{
+    if (id_list_add(&registry.used, id))
+        return id;
+    failure_set(why, FAILURE_MEMORY, errno, "list of functions");
+    return REGISTRY_NONE;
+}
+
 static uint32_t add(enum profile_mode mode, const struct registry_function *function,
                     struct failure *why)
 {
@@ -327,18 +350,18 @@ static uint32_t add(enum profile_mode mode, const struct registry_function *func
         return REGISTRY_NONE;
     }
     uint32_t *entry = id_table_find(&registry.table, value, is, &key);
-    if (*entry != 0)
-        return id_table_number(*entry);
+    if (*entry != 0 && is_usable(id_table_number(*entry)))
+        return use(id_table_number(*entry), why);
     if (is_recent(&registry.functions[mode])) {
         *why = registry.cause[mode];
         return REGISTRY_NONE;
     }
     uint32_t id = append(mode, function, why);
-    if (id != REGISTRY_NONE) {
-        id_table_fill(&registry.table, entry, value, id);
-        registry.functions[mode].now = false;
-    }
-    return id;
+    if (id == REGISTRY_NONE)
+        return id;
+    id_table_fill(&registry.table, entry, value, id);
+    registry.functions[mode].now = false;
+    return use(id, why);
 }
 
 uint32_t registry_add(enum profile_mode mode, const struct registry_function *function,
@@ -348,7 +371,7 @@ uint32_t registry_add(enum profile_mode mode, const struct registry_function *fu
     if (id == REGISTRY_NONE && !is_recent(&registry.functions[mode])) {
         registry.cause[mode] = *why;
         if (begin_outage(&registry.functions[mode]))
-            report_failure(registry.table.used == 0 ? "the functions of this process have no names"
+            report_failure(registry.used.first == 0 ? "the functions of this process have no names"
                                                     : "further functions have no names",
                            why);
     }
@@ -357,11 +380,13 @@ uint32_t registry_add(enum profile_mode mode, const struct registry_function *fu
 
 void registry_forked(void)
 {
-    for (uint32_t i = 0; i < registry.image_count; i++)
+    for (uint32_t i = 0; i < registry.image_count; i++) {
         image_freeze(registry.images[i].image);
+        registry.images[i].inherited = UNKNOWN;
+    }
     memset(registry.current, NO_IMAGE, sizeof registry.current);
     registry.first = registry.image_count;
     memset(registry.functions, 0, sizeof registry.functions);
     registry.files.now = false;
-    id_table_clear(&registry.table);
+    id_list_clear(&registry.used);
 }

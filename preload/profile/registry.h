@@ -7,12 +7,14 @@
  *     id    image | number          images[image]: trampolines of one mode, in an ELF file (image.h)
  *                                   functions[number]: qualified name, file, line
  *
- * An id stays valid for as long as the process lives. In a forked child, ids and trampolines from
- * before the fork can still be asked for their names, but each function is registered anew, in
- * images of the child's own.
+ * An id stays valid for as long as the process lives, and in its forked children. There what the
+ * parent has registered is registered again when it is called: it keeps its trampoline, whose symbol
+ * is in the parent's image. A function that the parent has not called, or whose image the child's
+ * user cannot read (it was removed, or the child has become another user), gets a trampoline of an
+ * image of the child's own. A child that calls nothing new needs none.
  *
  * Names are kept here, in private memory. Images, map and jitdump are written from it and never read
- * back. Memory for a function: a trampoline (16 bytes), 12 bytes here, 5 to 11 of the table, its
+ * back. Memory for a function: a trampoline (16 bytes), 16 bytes here, 5 to 11 of the table, its
  * qualified name and, once a file, the file's.
  *
  * Used under the profile's lock (profile.h), but for registry_address and registry_function of an id

@@ -88,6 +88,65 @@ def fork_stacks(bench):
 
 
 @case(CASES)
+def fork_while_walked(bench):
+    """The child has the loader's lock, which nobody will give back."""
+    done = bench.run_python(bench.program("forks_walked.py"), "20", "0")
+    hung, parent, pids = json.loads(done.out)
+    remember(bench, pids + [parent])
+    bench.equal("children that wait for ever", 0, hung)
+    names = [Map(bench.map_path(pid)).names for pid in pids]
+    named = sum(any(one.startswith("in_child:") for one in those) for those in names)
+    bench.equal("children whose function has a name", 20, named)
+
+
+@case(CASES, needs=("perf",))
+def fork_while_walked_stacks(bench):
+    program = bench.program("forks_walked.py")
+    done, data = perf.record(bench, [bench.python, program, "4", "0.5"])
+    hung, parent, pids = json.loads(done.out)
+    remember(bench, pids + [parent])
+    bench.equal("children that wait for ever", 0, hung)
+    own = [one for one in perf.script(bench, data) if one.pid in pids]
+    chain = ["%s:%s" % (name, program) for name in ("in_child", "main", "<module>")]
+    hot = [one for one in own if chain[0] in one.python]
+    good = [one for one in hot if one.python == chain]
+    enough = len(hot) >= 100 and len(good) >= 0.99 * len(hot)
+    bench.that("stacks", "99 % of 100 or more", enough, "complete " + perf.share(len(good), len(hot)))
+
+
+MANY_CHILDREN = """
+import json, os
+def in_parent_and_children(): pass
+def in_children(): pass
+in_parent_and_children()
+pids = []
+for number in range(40):
+    pid = os.fork()
+    if pid == 0:
+        in_parent_and_children()
+        if number == 39: in_children()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    pids.append(pid)
+print(json.dumps(pids))
+"""
+
+
+@case(CASES)
+def fork_of_many(bench):
+    """A child has an image when it calls something that its parent has not called before."""
+    done = bench.run_python("-c", MANY_CHILDREN)
+    bench.equal("status, stderr", (0, ""), (done.status, done.err))
+    pids = remember(bench, json.loads(done.out))
+    names = [Map(bench.map_path(pid)).of_file("<string>") for pid in pids]
+    named = sum("in_parent_and_children" in those for those in names)
+    bench.equal("children whose function is in their map", 40, named)
+    images = [len(bench.image_paths(pid, bench.images)) for pid in pids]
+    bench.equal("their images", [0] * 39 + [1], images)
+    bench.equal("the last one's own function", True, "in_children" in names[-1])
+
+
+@case(CASES)
 def multiprocessing_fork(bench):
     program = bench.program("pool.py")
     done, plain = bench.run_python(program), bench.plain(program)

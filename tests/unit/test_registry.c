@@ -1,7 +1,9 @@
 /* test_registry.c - the functions of a process: who is the same as whom, in which image, and whose
  * they are after a fork. test_registry_failures.c has what happens when an image cannot be had. */
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -212,7 +214,8 @@ END_TEST
 
 static uint32_t parents[2];
 
-/* In a child: ids and addresses of the parent still have their names, and all else is its own. */
+/* In a child: what the parent has registered is there, and is the child's when it is registered
+ * again; what is new goes into an image of its own. */
 static void live_as_child(void)
 {
     uintptr_t address = registry_address(parents[0]);
@@ -224,16 +227,66 @@ static void live_as_child(void)
                 registry_function(parents[1])->line);
     child_check(registry_at(address) == parents[0], "%u", registry_at(address));
     child_check(registry_next(PROFILE_MAP, REGISTRY_NONE) == REGISTRY_NONE, "%s", "not its own");
-    child_check(count_images(getpid()) == 0, "%s", "an image before the first function");
-    for (uint32_t i = 0; i < LENGTH_OF(ids); i++) {
-        ids[i] = add_function(PROFILE_MAP, i);
-        child_check(ids[i] != parents[0] && ids[i] != parents[1], "%u is the parent's", ids[i]);
-        child_check(add_function(PROFILE_MAP, i) == ids[i], "%s is not the same", name_of(i));
-        child_check(registry_at(registry_address(ids[i])) == ids[i], "%u", ids[i]);
+    for (int again = 0; again < 2; again++) {
+        ids[0] = add_function(PROFILE_MAP, 1);
+        child_check(ids[0] == parents[1], "%u", ids[0]);
+        check_order(PROFILE_MAP, ids, 1);
     }
+    child_check(count_images(getpid()) == 0, "%s", "an image for what the parent has");
+    ids[1] = add_function(PROFILE_MAP, 2);
+    ids[2] = add_function(PROFILE_MAP, 0);
+    child_check(ids[1] != parents[0] && ids[1] != parents[1], "%u is the parent's", ids[1]);
+    child_check(add_function(PROFILE_MAP, 2) == ids[1], "%s", "it is not the same");
+    child_check(registry_at(registry_address(ids[1])) == ids[1], "%u", ids[1]);
+    child_check(ids[2] == parents[0], "%u", ids[2]);
     check_order(PROFILE_MAP, ids, LENGTH_OF(ids));
-    child_check(registry_function(parents[1])->line == 1, "%s", shown_name(parents[1]));
     child_check(count_images(getpid()) == 1, "%s", "no image of its own");
+    child_check(add_function(PROFILE_JITDUMP, 0) != parents[0], "%s", "of another mode");
+}
+
+START_TEST(forked_child_goes_on)
+{
+    start_registry();
+    for (uint32_t i = 0; i < LENGTH_OF(parents); i++)
+        parents[i] = add_function(PROFILE_MAP, i);
+    for (int child = 0; child < 3; child++)
+        assert_in_child(live_as_child);
+    ck_assert_int_eq(count_files("pyperf-*.so"), 1 + 3 * 2);
+    check_order(PROFILE_MAP, parents, LENGTH_OF(parents));
+    ck_assert_uint_eq(add_function(PROFILE_MAP, 0), parents[0]);
+    ck_assert_uint_ne(add_function(PROFILE_MAP, 2), REGISTRY_NONE);
+}
+END_TEST
+
+/* What the parent has is of no use where its image cannot be read: all is registered anew. */
+static void check_starts_anew(void)
+{
+    registry_forked();
+    uint32_t ids[2] = {add_function(PROFILE_MAP, 0), add_function(PROFILE_MAP, 1)};
+    for (uint32_t i = 0; i < 2; i++) {
+        child_check(ids[i] != parents[i] && ids[i] != REGISTRY_NONE, "%u", ids[i]);
+        child_check(add_function(PROFILE_MAP, i) == ids[i], "%s", "it is not the same");
+        child_check(registry_function(parents[i])->line == i, "%u", i);
+    }
+    check_order(PROFILE_MAP, ids, 2);
+    child_check(count_images(getpid()) == 1, "%d images", count_images(getpid()));
+}
+
+static void become_another_user(void)
+{
+    if (chmod(folder, 0777) != 0 || seteuid(12345) != 0)
+        child_skip("seteuid", errno);
+    check_starts_anew();
+}
+
+static void lose_the_image(void)
+{
+    char pattern[100];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/pyperf-%d-*.so", folder, (int)getppid());
+    child_check(glob(pattern, 0, NULL, &found) == 0, "%s", pattern);
+    unlink(found.gl_pathv[0]);
+    check_starts_anew();
 }
 
 START_TEST(forked_child_starts_anew)
@@ -241,31 +294,31 @@ START_TEST(forked_child_starts_anew)
     start_registry();
     for (uint32_t i = 0; i < LENGTH_OF(parents); i++)
         parents[i] = add_function(PROFILE_MAP, i);
-    for (int child = 0; child < 3; child++)
-        assert_in_child(live_as_child);
-    ck_assert_int_eq(count_files("pyperf-*.so"), 4);
+    assert_in_child(become_another_user);
+    assert_in_child(lose_the_image);
     check_order(PROFILE_MAP, parents, LENGTH_OF(parents));
-    ck_assert_uint_eq(add_function(PROFILE_MAP, 0), parents[0]);
-    ck_assert_uint_ne(add_function(PROFILE_MAP, 2), REGISTRY_NONE);
 }
 END_TEST
 
 static void fork_ten_times(void)
 {
-    for (int generation = 0; generation < 10; generation++) {
+    uint32_t before = add_function(PROFILE_MAP, 4711), next = before;
+    for (uint32_t generation = 0; generation < 10; generation++) {
         pid_t pid = fork();
         if (pid != 0) {
             int status;
             child_check(waitpid(pid, &status, 0) == pid && status == 0, "status %#x", status);
             return;
         }
-        uint32_t before = add_function(PROFILE_MAP, 4711);
         registry_forked();
-        uint32_t id = add_function(PROFILE_MAP, 4711);
-        child_check(id != before && id != REGISTRY_NONE, "%u after %u", id, before);
-        child_check(registry_function(before)->line == 4711, "%u", before);
+        child_check(add_function(PROFILE_MAP, 4711) == before, "%u", before);
+        if (generation >=
+            5) /* the last five have a function of their own each, and all before it */
+            next = add_function(PROFILE_MAP, 5000 + generation);
+        for (uint32_t i = 5; i <= generation; i++)
+            child_check(add_function(PROFILE_MAP, 5000 + i) <= next, "%u of %u", i, generation);
     }
-    child_check(count_files("pyperf-*.so") == 11, "%d", count_files("pyperf-*.so"));
+    child_check(count_files("pyperf-*.so") == 6, "%d", count_files("pyperf-*.so"));
 }
 
 START_TEST(generations)
@@ -273,7 +326,7 @@ START_TEST(generations)
     start_registry();
     ck_assert_uint_ne(add_function(PROFILE_MAP, 4711), REGISTRY_NONE);
     assert_in_child(fork_ten_times);
-    ck_assert_int_eq(count_files("pyperf-*.so"), 11);
+    ck_assert_int_eq(count_files("pyperf-*.so"), 6);
 }
 END_TEST
 
@@ -288,6 +341,7 @@ int main(void)
         alike_but_not_the_same,
         each_mode_has_its_own_trampolines,
         discarded,
+        forked_child_goes_on,
         forked_child_starts_anew,
         generations,
     };

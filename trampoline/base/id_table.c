@@ -35,8 +35,8 @@ uint32_t *id_table_find(const struct id_table *table, uint32_t hash,
 
 void id_table_fill(struct id_table *table, uint32_t *entry, uint32_t hash, uint32_t number)
 {
+    table->used += *entry == 0;
     *entry = entry_of(hash, number);
-    table->used++;
 }
 
 static void enter(struct id_entries *entries, uint32_t hash, uint32_t number)

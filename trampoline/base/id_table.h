@@ -36,7 +36,7 @@ static inline uint32_t id_table_number(uint32_t entry)
     return (entry & ((1u << ID_TABLE_BITS) - 1)) - 1;
 }
 
-/* Fills an empty entry that id_table_find has returned. */
+/* Fills an entry that id_table_find has returned, in the place of the number that may stand there. */
 void id_table_fill(struct id_table *table, uint32_t *entry, uint32_t hash, uint32_t number);
 
 /* Makes room for one more entry: a quarter of the table stays free. `hash_of` gives a number's hash

@@ -56,10 +56,15 @@ int own_file_open_again(const struct own_file *file, const char *path, int *fd, 
     return error;
 }
 
+bool own_file_is_there(const struct own_file *file, const char *path, struct stat *status)
+{
+    return lstat(path, status) == 0 && is_same(file, status);
+}
+
 void own_file_remove(const struct own_file *file, const char *path)
 {
     struct stat status;
-    if (lstat(path, &status) == 0 && is_same(file, &status))
+    if (own_file_is_there(file, path, &status))
         unlink(path);
 }
 

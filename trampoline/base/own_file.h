@@ -36,6 +36,9 @@ bool own_file_is_safe(const struct stat *status);
 int own_file_open_again(const struct own_file *file, const char *path, int *fd,
                         struct stat *status);
 
+/* Whether it still has its path, without opening it. */
+bool own_file_is_there(const struct own_file *file, const char *path, struct stat *status);
+
 /* Removes it, if it is still the one that is meant. */
 void own_file_remove(const struct own_file *file, const char *path);
 

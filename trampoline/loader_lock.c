@@ -1,0 +1,84 @@
+#include "trampoline/loader_lock.h"
+
+#include <link.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static struct {
+    pid_t process;               /* in which it was looked for */
+    const pthread_mutex_t *lock; /* NULL: not found */
+} found;
+
+enum { CANDIDATES = 8 };
+
+/* The locks that this thread has while it walks the list: others, too, when it is in a dlopen. */
+struct search {
+    uintptr_t loader; /* where it is loaded */
+    pid_t thread;
+    const pthread_mutex_t *locks[CANDIDATES];
+    size_t count;
+};
+
+/* What is read is not locked: another thread's lock may be seen in the middle of a change, and is
+ * then not ours. */
+static bool is_held_by(const pthread_mutex_t *lock, pid_t thread)
+{
+    return __atomic_load_n(&lock->__data.__lock, __ATOMIC_RELAXED) != 0 &&
+           lock->__data.__count == 1 && lock->__data.__owner == thread &&
+           lock->__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP;
+}
+
+static void search_segment(struct search *search, uintptr_t start, size_t size)
+{
+    const size_t step = _Alignof(pthread_mutex_t);
+    uintptr_t end = start + size;
+    for (uintptr_t at = (start + step - 1) / step * step; at + sizeof(pthread_mutex_t) <= end;
+         at += step) {
+        const pthread_mutex_t *lock = (const pthread_mutex_t *)at;
+        if (search->count < CANDIDATES && is_held_by(lock, search->thread))
+            search->locks[search->count++] = lock;
+    }
+}
+
+/* Called for each object; the loader's data is searched when its turn comes. */
+static int search_object(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct search *search = data;
+    (void)size;
+    if (info->dlpi_addr != search->loader)
+        return 0;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        if (segment->p_type == PT_LOAD && segment->p_flags & PF_W)
+            search_segment(search, info->dlpi_addr + segment->p_vaddr, segment->p_memsz);
+    }
+    return 1;
+}
+
+void loader_lock_find(void)
+{
+    struct search search = {.loader = getauxval(AT_BASE), .thread = (pid_t)syscall(SYS_gettid)};
+    if (found.process != 0)
+        return;
+    found.process = getpid();
+    if (search.loader == 0 || dl_iterate_phdr(search_object, &search) == 0)
+        return;
+    size_t given_back = 0;
+    for (size_t i = 0; i < search.count; i++)
+        if (!is_held_by(search.locks[i], search.thread)) {
+            found.lock = search.locks[i];
+            given_back++;
+        }
+    if (given_back != 1)
+        found.lock = NULL;
+}
+
+bool loader_lock_is_usable(void)
+{
+    if (found.process == 0 || found.process == getpid())
+        return true;
+    return found.lock != NULL && __atomic_load_n(&found.lock->__data.__lock, __ATOMIC_RELAXED) == 0;
+}
