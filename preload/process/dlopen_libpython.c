@@ -10,8 +10,8 @@
 #include "preload/cpython/static_python.h"
 #include "preload/process/lifecycle.h"
 #include "preload/process/plan_library.h"
-#include "trampoline/base/report.h"
 #include "preload/process/switches.h"
+#include "trampoline/base/report.h"
 
 static char *(*next)(int, const char *); /* libc's setlocale */
 static bool looking;

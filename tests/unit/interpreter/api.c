@@ -287,9 +287,10 @@ int PyObject_IsTrue(python_object *object)
 python_object *Py_BuildValue(const char *format, ...)
 {
     enter_api(__func__, true);
-    if (*format != '\0')
+    bool is_tuple = strcmp(format, "()") == 0;
+    if (*format != '\0' && !is_tuple)
         interpreter_fault("%s: %s", __func__, format);
-    return is_to_fail(__func__) ? NULL : none();
+    return is_to_fail(__func__) ? NULL : is_tuple ? new_tuple(0) : none();
 }
 
 /* modules */
