@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -75,19 +74,6 @@ size_t jitdump_extent(const struct jitdump_function *function)
            round_up(function->unwind_size, 16);
 }
 
-static bool may_grow(off_t end)
-{
-    struct rlimit limit; /* beyond it the kernel would send SIGXFSZ */
-    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-           (rlim_t)end <= limit.rlim_cur;
-}
-
-static int open_file(const char *path, int flags)
-{
-    return open(path, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags,
-                0600);
-}
-
 static int begin(struct jitdump *dump, int fd, uint32_t machine)
 {
     struct file_header header = {
@@ -100,11 +86,10 @@ static int begin(struct jitdump *dump, int fd, uint32_t machine)
     };
     if (ftruncate(fd, 0) != 0)
         return errno;
-    if (!may_grow(sizeof header))
-        return EFBIG;
-    ssize_t written = write(fd, &header, sizeof header);
-    if (written != (ssize_t)sizeof header)
-        return written < 0 ? errno : ENOSPC;
+    int error = own_file_write(fd, &header, sizeof header, 0);
+    if (error != 0)
+        return error;
+    dump->size = sizeof header;
     /* Never unmapped and never read: perf record sees the event. */
     void *marker =
         mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
@@ -113,23 +98,22 @@ static int begin(struct jitdump *dump, int fd, uint32_t machine)
 
 int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_t machine)
 {
-    int saved = errno, error = 0;
+    int saved = errno;
     memset(dump, 0, sizeof *dump);
     dump->pid = pid;
-    snprintf(dump->path, sizeof dump->path, "%s/jit-%d.dump", directory, (int)pid);
+    int length = snprintf(dump->path, sizeof dump->path, "%s/jit-%d.dump", directory, (int)pid);
+    if (length >= (int)sizeof dump->path)
+        return ENAMETOOLONG;
     struct stat status;
-    int fd = open_file(dump->path, O_CREAT);
-    if (fd < 0 || fstat(fd, &status) != 0)
-        error = errno;
-    else if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || status.st_nlink != 1)
+    int fd = own_file_open(dump->path, O_CREAT);
+    int error = fd < 0 || fstat(fd, &status) != 0 ? errno : 0;
+    if (error == 0 && !own_file_is_safe(&status))
         error = EPERM;
-    else
-        error = begin(dump, fd, machine);
     if (error == 0) {
-        dump->device = status.st_dev;
-        dump->inode = status.st_ino;
-        dump->open = true;
+        dump->file = own_file_of(&status);
+        error = begin(dump, fd, machine);
     }
+    dump->open = error == 0;
     debug_log(jitdump, 1, "%s: %s", dump->path, error == 0 ? "opened" : strerrordesc_np(error));
     if (fd >= 0)
         close(fd);
@@ -193,18 +177,6 @@ static size_t put_filler(uint8_t *out, size_t size)
     return size;
 }
 
-static int write_whole(int fd, const uint8_t *bytes, size_t length, off_t size)
-{
-    ssize_t written = write(fd, bytes, length);
-    if (written == (ssize_t)length)
-        return 0;
-    int error = written < 0 ? errno : ENOSPC;
-    /* Half a record would hide those behind it. */
-    if (ftruncate(fd, size) != 0)
-        return errno;
-    return error;
-}
-
 /* Whether so many bytes leave room for a filler behind them, or fill the room exactly. */
 static bool fits(size_t length, size_t room)
 {
@@ -214,43 +186,54 @@ static bool fits(size_t length, size_t room)
 /* A process can be killed in the middle of a write, but only between two pages of the file (Linux,
  * mm/filemap.c, generic_perform_write). So records do not cross the end of a page, unless they are
  * longer than one: before they would, a filler takes the rest of it. */
-static int write_records(struct jitdump *dump, int fd, const struct jitdump_function *function)
+static int write_records(const struct jitdump *dump, int fd,
+                         const struct jitdump_function *function, off_t *size)
 {
     static uint8_t buffer[BUFFER_SIZE];
-    struct stat status;
-    if (function->name_length + function->code_size + function->unwind_size > BUFFER_SIZE - 512)
-        return ENAMETOOLONG;
-    if (fstat(fd, &status) != 0)
-        return errno;
-    if (status.st_dev != dump->device || status.st_ino != dump->inode)
-        return ESTALE; /* removed, and somebody else's since */
-    size_t at = (size_t)status.st_size, rest = PAGE - at % PAGE;
+    size_t rest = PAGE - (size_t)*size % PAGE;
     size_t length = put_records(dump, function, buffer);
-    if (!may_grow((off_t)(at + rest + length)))
-        return EFBIG;
     if (!fits(length, rest) && fits(length, PAGE) && rest >= sizeof(struct debug_record)) {
-        int error = write_whole(fd, buffer, put_filler(buffer, rest), (off_t)at);
+        int error = own_file_write(fd, buffer, put_filler(buffer, rest), *size);
         if (error != 0)
             return error;
-        at += rest;
+        *size += (off_t)rest;
         length = put_records(dump, function, buffer);
     }
-    return write_whole(fd, buffer, length, (off_t)at);
+    int error = own_file_write(fd, buffer, length, *size);
+    *size += (off_t)length;
+    return error;
+}
+
+/* All or nothing: half a record would hide those behind it. */
+static int append(struct jitdump *dump, int fd, off_t found,
+                  const struct jitdump_function *function)
+{
+    off_t size = dump->size;
+    if (found != dump->size)
+        return ESTALE; /* records of ours are gone, or somebody else's are there */
+    int error = write_records(dump, fd, function, &size);
+    if (error == 0)
+        dump->size = size;
+    else if (ftruncate(fd, dump->size) != 0)
+        return error; /* and the next append finds that the file is not as it should be */
+    return error;
 }
 
 int jitdump_append(struct jitdump *dump, const struct jitdump_function *function)
 {
     if (!dump->open)
         return 0;
-    int saved = errno;
-    int fd = open_file(dump->path, 0);
-    int error = fd < 0 ? errno : write_records(dump, fd, function);
-    if (fd >= 0)
+    if (function->name_length + function->code_size + function->unwind_size > BUFFER_SIZE - 512)
+        return ENAMETOOLONG;
+    int saved = errno, fd;
+    struct stat status;
+    int error = own_file_open_again(&dump->file, dump->path, &fd, &status);
+    if (error == 0) {
+        error = append(dump, fd, status.st_size, function);
         close(fd);
+    }
     if (error != 0)
         debug_log(jitdump, 1, "%s: %s", dump->path, strerrordesc_np(error));
-    if (error == ENOENT || error == ELOOP) /* removed, or replaced */
-        error = ESTALE;
     if (error == ESTALE)
         dump->open = false;
     if (error == 0)

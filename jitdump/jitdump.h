@@ -13,8 +13,10 @@
  *
  * Both records of a function are one write, done before the function runs for the first time and
  * within one page of the file, so a process that is killed leaves whole records. As with the map
- * (perf_map.h), no descriptor is kept; errors are errno values and nothing is printed; a dump is
- * used by one thread at a time. */
+ * (perf_map.h), no descriptor is kept; errors are errno values and nothing is printed. After any
+ * error but ESTALE the dump can be used as before, and the next function may succeed. ESTALE: the
+ * file was removed, replaced or truncated; the dump is closed, and can be opened anew. A dump is used
+ * by one thread at a time. */
 #ifndef PYPERF_JITDUMP_H
 #define PYPERF_JITDUMP_H
 
@@ -23,11 +25,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "trampoline/base/own_file.h"
+
 struct jitdump {
     bool open;
     char path[64];
-    dev_t device;
-    ino_t inode;
+    struct own_file file;
+    off_t size; /* of all whole records */
     pid_t pid;
     uint64_t functions; /* written so far: the index of the next one */
 };
@@ -59,8 +63,8 @@ size_t jitdump_extent(const struct jitdump_function *function);
  * machine (EM_X86_64). Keeps errno. */
 int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_t machine);
 
-/* Appends the records of one function. After an error the dump is closed. A closed dump takes
- * functions and drops them. Keeps errno. */
+/* Appends the records of one function; after an error nothing of them is in the file. A closed dump
+ * takes functions and drops them. Keeps errno. */
 int jitdump_append(struct jitdump *dump, const struct jitdump_function *function);
 
 /* In a forked child: forgets the dump, whose file belongs to the parent. The marker stays mapped.

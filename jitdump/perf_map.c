@@ -4,32 +4,24 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "trampoline/base/debug.h"
+#include "trampoline/base/process_identity.h"
 
 enum {
-    PAGE = 4096,
-    WINDOW = 64 << 10,
+    STEP = 4096,          /* the file grows by */
     A_MOMENT = 25000,     /* nanoseconds; to look costs some 3000 */
     NUMBERS = 2 * 16 + 2, /* two 64-bit numbers in hexadecimal and their blanks */
 };
 
-static int open_file(const char *path, int flags)
-{
-    return open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags, 0600);
-}
-
-/* Where the last line ends: a predecessor with our pid may have left newlines behind it. */
+/* Where the last line ends: newlines may stand behind it. */
 static off_t end_of_lines(int fd, off_t size)
 {
-    char block[PAGE];
+    char block[STEP];
     while (size > 0) {
-        size_t length = (size_t)(size % PAGE != 0 ? size % PAGE : PAGE);
+        size_t length = (size_t)(size % STEP != 0 ? size % STEP : STEP);
         if (pread(fd, block, length, size - (off_t)length) != (ssize_t)length)
             return size;
         while (length > 0 && block[length - 1] == '\n') {
@@ -42,44 +34,20 @@ static off_t end_of_lines(int fd, off_t size)
     return 0;
 }
 
-static bool has_room(const struct perf_map *map, off_t needed)
+/* Writes newlines from the end of the file to `end`. Those of a write that failed half-way are found
+ * by the next look at the file. */
+static int put_newlines(struct file_tail *tail, int fd, off_t end)
 {
-    return map->window != NULL && map->length + needed <= map->reserved &&
-           map->length + needed <= map->window_start + (off_t)map->window_size;
-}
-
-/* Writes newlines from the end of the file to `end`, and moves the window there. */
-static int reserve(struct perf_map *map, int fd, off_t end)
-{
-    struct rlimit limit; /* beyond it the kernel would send SIGXFSZ */
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-        (rlim_t)end > limit.rlim_cur)
-        return EFBIG;
-    char newlines[PAGE];
+    char newlines[STEP];
+    int error = 0;
     memset(newlines, '\n', sizeof newlines);
-    while (map->reserved < end) {
-        size_t length = (size_t)(end - map->reserved);
-        ssize_t n = pwrite(fd, newlines, length < PAGE ? length : PAGE, map->reserved);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? errno : ENOSPC;
-        map->reserved += n;
+    while (error == 0 && tail->reserved < end) {
+        off_t length = end - tail->reserved < STEP ? end - tail->reserved : STEP;
+        error = own_file_write(fd, newlines, (size_t)length, tail->reserved);
+        if (error == 0)
+            tail->reserved += length;
     }
-    if (map->window != NULL && end <= map->window_start + (off_t)map->window_size)
-        return 0;
-
-    off_t start = map->length & ~(off_t)(PAGE - 1);
-    size_t size = end - start > WINDOW ? (size_t)(end - start) : WINDOW;
-    char *window = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
-    if (window == MAP_FAILED)
-        return errno;
-    if (map->window != NULL)
-        munmap(map->window, map->window_size);
-    map->window = window;
-    map->window_start = start;
-    map->window_size = size;
-    return 0;
+    return error;
 }
 
 static uint64_t now(void)
@@ -89,46 +57,90 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* Looks whether the file is there and whole, and makes room for `needed` bytes where there is none.
- */
-static int look_at_file(struct perf_map *map, off_t needed)
+/* Whether nobody else has written at our end of the lines: in the file, and as far as the window
+ * shows. */
+static bool is_end(const struct perf_map *map, int fd)
+{
+    char byte = '\n';
+    return pread(fd, &byte, 1, map->tail.length) < 0 || byte == '\n';
+}
+
+static bool is_shown_end(const struct perf_map *map)
+{
+    const struct file_tail *tail = &map->tail;
+    off_t at = tail->length - tail->window_start;
+    return tail->window == NULL || tail->length >= tail->reserved ||
+           at >= (off_t)tail->window_size || tail->window[at] == '\n';
+}
+
+/* Makes room for `needed` bytes behind the last line, which may lack its newline. */
+static int make_room(struct perf_map *map, int fd, off_t needed)
+{
+    struct file_tail *tail = &map->tail;
+    if (map->written)
+        return put_newlines(tail, fd, tail->length);
+    if (file_tail_has_room(tail, (size_t)needed))
+        return 0;
+    int error = put_newlines(tail, fd, (tail->length + needed + STEP - 1) / STEP * STEP);
+    return error != 0 ? error : file_tail_show(tail, fd);
+}
+
+/* Opens the file, looks whether it is there and whole, and makes room. */
+static int look_at_file(struct perf_map *map, off_t needed, int *fd)
 {
     struct stat status;
-    int fd = open_file(map->path, 0);
-    if (fd < 0)
-        return errno;
-    int error = 0;
+    struct file_tail *tail = &map->tail;
+    int error = own_file_open_again(&map->file, map->path, fd, &status);
+    if (error == 0 && status.st_size < tail->reserved)
+        error = ESTALE;
+    if (error != 0)
+        return error;
     map->checked_at = now();
-    if (fstat(fd, &status) != 0)
-        error = errno;
-    else if (status.st_dev != map->device || status.st_ino != map->inode ||
-             status.st_size < map->reserved)
-        error = ESTALE; /* somebody else's now, or truncated */
-    else if (!has_room(map, needed))
-        error = reserve(map, fd, (map->length + needed + PAGE - 1) & ~(off_t)(PAGE - 1));
-    debug_log(map, 3, "%s: looked at, %ld bytes", map->path, (long)map->length);
-    close(fd);
-    return error;
+    if (status.st_size > tail->reserved || !is_end(map, *fd)) {
+        off_t end = end_of_lines(*fd, status.st_size);
+        tail->length = end > tail->length ? end : tail->length;
+        tail->reserved = status.st_size;
+    }
+    debug_log(map, 3, "%s: looked at, %ld bytes", map->path, (long)tail->length);
+    return make_room(map, *fd, needed);
+}
+
+/* Whether the file may be written to: 0 or an errno value. */
+static int look_at_new(struct perf_map *map, int fd, struct stat *status)
+{
+    if (fd < 0 || fstat(fd, status) != 0)
+        return errno;
+    map->file = own_file_of(status);
+    return own_file_is_safe(status) ? 0 : EPERM;
+}
+
+/* The file, and when it is one that an earlier process has left, a new one in its place. */
+static int open_own(struct perf_map *map, int *fd, struct stat *status)
+{
+    *fd = own_file_open(map->path, O_CREAT);
+    int error = look_at_new(map, *fd, status);
+    if (error != 0 || status->st_size == 0 || !process_is_younger_than(status->st_mtim.tv_sec))
+        return error;
+    close(*fd);
+    /* Not emptied: to a process that has it mapped, that would be a SIGBUS. */
+    own_file_remove(&map->file, map->path);
+    *fd = own_file_open(map->path, O_CREAT | O_EXCL);
+    return look_at_new(map, *fd, status);
 }
 
 int perf_map_open(struct perf_map *map, const char *directory, pid_t pid)
 {
-    int saved = errno, error = 0;
+    int saved = errno, fd = -1;
+    struct stat status;
     memset(map, 0, sizeof *map);
     int length = snprintf(map->path, sizeof map->path, "%s/perf-%d.map", directory, (int)pid);
     if (length >= (int)sizeof map->path)
         return ENAMETOOLONG;
-    struct stat status;
-    int fd = open_file(map->path, O_CREAT);
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        error = errno;
-    } else if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || status.st_nlink != 1) {
-        error = EPERM;
-    } else {
-        map->device = status.st_dev;
-        map->inode = status.st_ino;
-        map->reserved = status.st_size;
-        map->length = end_of_lines(fd, status.st_size);
+    int error = open_own(map, &fd, &status);
+    if (error == 0) {
+        map->written = own_file_is_copied_on_write(fd);
+        map->tail.length = end_of_lines(fd, status.st_size);
+        map->tail.reserved = status.st_size;
         map->open = true;
     }
     debug_log(map, 1, "%s: %s", map->path, error == 0 ? "opened" : strerrordesc_np(error));
@@ -147,44 +159,85 @@ static size_t put_hex(char *out, uint64_t value)
     return count;
 }
 
+/* Puts two pieces behind the last line, and a newline where the second ends a line. */
+static int put(struct perf_map *map, int fd, const char *first, size_t count, const char *second,
+               size_t length, bool ends)
+{
+    int error = file_tail_put(&map->tail, fd, 0, first, count);
+    if (error == 0)
+        error = file_tail_put(&map->tail, fd, count, second, length);
+    if (error == 0 && ends && map->written) /* else it is there already */
+        error = file_tail_put(&map->tail, fd, count + length, "\n", 1);
+    if (error != 0 && ftruncate(fd, map->tail.length) != 0)
+        return error; /* the next line is written over what is there of this one */
+    return error;
+}
+
+static void close_map(struct perf_map *map)
+{
+    file_tail_drop(&map->tail);
+    map->open = false;
+}
+
+static int append(struct perf_map *map, const char *first, size_t count, const char *second,
+                  size_t length, bool ends)
+{
+    const off_t needed = (off_t)(count + length + ends);
+    int fd = -1, error = 0;
+    if (!file_tail_has_room(&map->tail, (size_t)needed) || now() - map->checked_at > A_MOMENT ||
+        !is_shown_end(map))
+        error = look_at_file(map, needed, &fd);
+    if (error == 0)
+        error = put(map, fd, first, count, second, length, ends);
+    if (error == 0)
+        map->tail.length += needed;
+    if (error == 0 && map->written)
+        map->tail.reserved = map->tail.length;
+    if (fd >= 0)
+        close(fd);
+    if (error == ESTALE)
+        close_map(map);
+    return error;
+}
+
 int perf_map_append(struct perf_map *map, uintptr_t address, size_t size, const char *name,
                     size_t length)
 {
     if (!map->open)
         return 0;
-    int saved = errno, error = 0;
+    int saved = errno;
     char numbers[NUMBERS];
     size_t n = put_hex(numbers, address);
     numbers[n++] = ' ';
     n += put_hex(numbers + n, size);
     numbers[n++] = ' ';
-    off_t needed = (off_t)(n + length + 1);
-    if (!has_room(map, needed) || now() - map->checked_at > A_MOMENT)
-        error = look_at_file(map, needed);
-    if (error == ENOENT || error == ELOOP) /* removed, or replaced */
-        error = ESTALE;
+    int error = append(map, numbers, n, name, length, true);
     if (error != 0)
         debug_log(map, 1, "%s: %s", map->path, strerrordesc_np(error));
-    if (error == ESTALE)
-        perf_map_abandon(map);
-    if (error == 0) {
-        /* The newline is there already. */
-        char *line = map->window + (map->length - map->window_start);
-        memcpy(line, numbers, n);
-        memcpy(line + n, name, length);
-        map->length += needed;
-    }
     errno = saved;
     return error;
 }
 
-static int append_bytes(struct perf_map *map, const char *bytes, size_t length)
+/* Appends `size` bytes of another file. */
+static int copy(struct perf_map *map, int from, off_t size)
 {
-    int error = look_at_file(map, (off_t)length + 1);
-    if (error == 0) {
-        memcpy(map->window + (map->length - map->window_start), bytes, length);
-        map->length += (off_t)length;
+    char block[STEP];
+    off_t at = 0;
+    int error = 0;
+    while (error == 0 && at < size) {
+        ssize_t n = pread(from, block, size - at < STEP ? (size_t)(size - at) : STEP, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            error = n < 0 ? errno : 0;
+            break; /* it has become shorter meanwhile */
+        }
+        error = append(map, block, (size_t)n, "", 0, false);
+        at += error == 0 ? n : 0;
     }
+    /* What comes next is a line of its own, also when this has ended within one. */
+    if (map->open && at > 0 && (pread(from, block, 1, at - 1) != 1 || *block != '\n'))
+        map->tail.length++;
     return error;
 }
 
@@ -192,20 +245,14 @@ int perf_map_copy(struct perf_map *map, const char *path)
 {
     int saved = errno;
     struct stat status;
-    char block[PAGE];
-    off_t at = 0, end = 0;
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     int error = fd < 0 || fstat(fd, &status) != 0 ? errno : 0;
-    if (error == 0 && (!S_ISREG(status.st_mode) || !map->open))
+    if (error == 0 && (!map->open || !S_ISREG(status.st_mode) ||
+                       (status.st_uid != geteuid() && status.st_uid != 0)))
         error = EPERM;
-    if (error == 0)
-        end = end_of_lines(fd, status.st_size);
-    while (error == 0 && at < end) {
-        ssize_t n = pread(fd, block, end - at < PAGE ? (size_t)(end - at) : PAGE, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        error = n < 0 ? errno : n == 0 ? ESTALE : append_bytes(map, block, (size_t)n);
-        at += n;
+    if (error == 0) {
+        off_t end = end_of_lines(fd, status.st_size);
+        error = copy(map, fd, end < status.st_size ? end : status.st_size);
     }
     if (fd >= 0)
         close(fd);
@@ -215,27 +262,23 @@ int perf_map_copy(struct perf_map *map, const char *path)
 
 void perf_map_finish(struct perf_map *map)
 {
-    if (!map->open)
-        return;
-    map->open = false;
-    debug_log(map, 1, "%s: closed at %ld bytes", map->path, (long)map->length);
-    int saved = errno;
+    int saved = errno, fd = -1;
     struct stat status;
-    int fd = open_file(map->path, 0);
-    if (fd >= 0) {
-        /* Never longer: a last line that somebody left without its newline stays so. */
-        if (fstat(fd, &status) == 0 && status.st_dev == map->device &&
-            status.st_ino == map->inode && map->length < status.st_size &&
-            ftruncate(fd, map->length) != 0)
+    if (map->open && own_file_open_again(&map->file, map->path, &fd, &status) == 0) {
+        /* Neither longer, where somebody has left a last line without its newline, nor into lines
+         * that others have written. */
+        off_t end = end_of_lines(fd, status.st_size);
+        if (end < status.st_size && ftruncate(fd, end) != 0)
             errno = saved; /* the empty lines stay, which is harmless */
-        close(fd);
     }
+    if (fd >= 0)
+        close(fd);
+    close_map(map);
     errno = saved;
 }
 
 void perf_map_abandon(struct perf_map *map)
 {
-    if (map->window != NULL)
-        munmap(map->window, map->window_size);
+    file_tail_drop(&map->tail);
     memset(map, 0, sizeof *map);
 }

@@ -4,22 +4,27 @@
  *     START SIZE NAME\n        both numbers hexadecimal without 0x
  * Every line is in the file when perf_map_append returns, so a process that is killed loses none.
  *
- * No descriptor is kept, because descriptors are the program's: a daemon closes all of them and
- * opens its own under the same numbers. Lines are stored through a shared mapping of the file's
- * end instead, and the file is opened by name only when it grows:
+ * No descriptor is kept (own_file.h). Lines are stored through a shared mapping of the file's end
+ * (file_tail.h), and the file is opened by name only when it grows:
  *
  *     ...7f31c0de1010 10 py::main:/srv/app.py\n\n\n\n\n\n\n
  *        ^ window                              ^ length    ^ reserved, a multiple of 4096
  *
  * What is reserved and not used yet holds newlines: empty lines, which perf passes over.
- * perf_map_finish cuts them off; after SIGKILL or _exit up to 4095 of them stay.
+ * perf_map_finish cuts them off; after SIGKILL or _exit up to 4095 of them stay. On a file system
+ * that copies on write nothing is reserved, and each line is written.
  *
  * A store behind the end of a file that somebody has truncated would be a SIGBUS in the program. So
  * before a store the file is looked at again, unless that was a moment ago: a burst of new
  * functions pays for it once.
  *
- * Errors are errno values, 0 for success; nothing is printed. A map is used by one thread at a
- * time. */
+ * Others may append to the same file: an extension through CPython's own functions, and a process of
+ * another container with the same pid and the same /tmp. Their lines are kept, and ours go behind
+ * them.
+ *
+ * Errors are errno values, 0 for success; nothing is printed. After any error but ESTALE the map can
+ * be used as before, and the next line may succeed. ESTALE: the file was removed, replaced or
+ * truncated; the map is closed, and can be opened anew. A map is used by one thread at a time. */
 #ifndef PYPERF_PERF_MAP_H
 #define PYPERF_PERF_MAP_H
 
@@ -28,28 +33,29 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "trampoline/base/file_tail.h"
+#include "trampoline/base/own_file.h"
+
 struct perf_map {
     bool open;
+    bool written; /* with a write for each line: the file system copies on write */
     char path[64];
-    dev_t device;
-    ino_t inode;
-    char *window;       /* mapping of window_size bytes of the file at window_start */
-    off_t window_start; /* bytes, a multiple of the page size */
-    size_t window_size;
+    struct own_file file;
+    struct file_tail tail; /* reserved is the size of the file */
     uint64_t checked_at; /* nanoseconds, CLOCK_MONOTONIC: when the file was last seen to be whole */
-    off_t length;        /* end of the last line */
-    off_t reserved;      /* size of the file */
 };
 
 /* Opens or creates perf-PID.map in `directory` ("/tmp": perf looks nowhere else), mode 0600, and
- * appends to what this process left there before an exec. Never follows a link, never blocks; a
- * file that is not regular, not ours or has other links is EPERM, and is not touched. Keeps errno.
- */
+ * appends to what this process left there before an exec. What was last changed before this process
+ * started is of an earlier process with its pid, and is removed first; a process that still uses it
+ * (in another container) keeps it without a name, and gets ESTALE. Never follows a link, never
+ * blocks; a file that is not regular, not ours or has other links is EPERM, and is not touched.
+ * Keeps errno. */
 int perf_map_open(struct perf_map *map, const char *directory, pid_t pid);
 
-/* Appends one line. `name` is `length` bytes without NUL or newline. After an error (the disk is
- * full, a limit is met, the file is gone) the map is closed as by perf_map_finish. A closed map
- * takes lines and drops them. Keeps errno. */
+/* Appends one line. `name` is `length` bytes without NUL or newline. A line that cannot be appended
+ * (the disk is full, a limit is met, no descriptor is free) is not in the file in part either. A
+ * closed map takes lines and drops them. Keeps errno. */
 int perf_map_append(struct perf_map *map, uintptr_t address, size_t size, const char *name,
                     size_t length);
 

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arch.h"
+
 size_t code_memory_write(uintptr_t address, const void *bytes, size_t length)
 {
     int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
@@ -27,7 +29,10 @@ size_t code_memory_write(uintptr_t address, const void *bytes, size_t length)
     close(fd);
     errno = saved;
     /* A sandbox may have put something else there that only swallows what it is given. */
-    return memcmp((const void *)address, bytes, done) == 0 ? done : 0;
+    if (memcmp((const void *)address, bytes, done) != 0)
+        return 0;
+    arch_synchronise(address, done);
+    return done;
 }
 
 static bool map(uintptr_t address, size_t length, int protection)
@@ -44,5 +49,6 @@ bool code_memory_map(uintptr_t address, const void *bytes, size_t length)
     if (!map(address, length, PROT_READ | PROT_WRITE))
         return false;
     memcpy((void *)address, bytes, length);
+    arch_synchronise(address, length);
     return mprotect((void *)address, length, PROT_READ | PROT_EXEC) == 0;
 }

@@ -17,7 +17,7 @@
  * there now: fewer where what is mapped ends, or cannot be written even that way. */
 size_t code_memory_write(uintptr_t address, const void *bytes, size_t length);
 
-/* Maps anonymous memory that holds `length` bytes (a multiple of the page size) and is readable and
+/* Maps anonymous memory that holds `length` bytes, up to the end of a page, and is readable and
  * executable, in the place of what is mapped at `address`. Where /proc/self/mem is not to be had,
  * it is writable first and then executable, never both. False with errno when that is refused,
  * too; what is mapped at `address` is then of no use. */

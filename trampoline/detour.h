@@ -2,14 +2,15 @@
  *
  *   before                          after
  *   entry: [endbr64]                entry: [endbr64]
- *   site:  push %r15                site:  jmp stub        (5 bytes)
+ *   site:  push %r15                site:  jmp stub        (DETOUR_JUMP_LENGTH bytes)
  *          push %r14                       (rest of a whole instruction, never executed)
  *          push %r13                back:  ...             (untouched)
  *   back:  ...
- *                                   prologue:  push %r15       the displaced instructions, adjusted
- *                                          push %r14       for their new address
- *                                          push %r13
- *                                          jmp back
+ *                                   prologue:  endbr64     for indirect calls
+ *                                              push %r15   the displaced instructions, adjusted
+ *                                              push %r14   for their new address
+ *                                              push %r13
+ *                                              jmp back
  *
  * A caller of the function arrives at `stub`; a call of `prologue` runs the function as it was.
  * Where the hook itself is within reach of the jump, that leads there, and the stub has no callers.
@@ -17,48 +18,43 @@
  *
  * Preparing reads only and does all that can fail for reasons of the code itself. It needs capstone
  * and is therefore part of libpyperf-plan.so, which is unloaded again when the plan is made; the
- * plan is plain data. Placing (detour_place.c), committing and reverting (text_write.c) are part of
+ * plan is plain data. Placing (detour_place.c), committing and reverting (detour_commit.c) are part of
  * libpyperf.so. */
 #ifndef PYPERF_DETOUR_H
 #define PYPERF_DETOUR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch.h"
 #include "trampoline/base/failure.h"
 
 enum {
-    DETOUR_JUMP_LENGTH = 5,    /* jmp rel32, Intel SDM vol. 2A, JMP: E9 cd */
-    DETOUR_MAX_DISPLACED = 20, /* 4 bytes of whole instructions + one of at most 15 (SDM 2.3.11) */
-    DETOUR_MAX_RELOCATED = 64, /* the displaced instructions, lengthened, and the jump back */
-    DETOUR_MAX_UNWIND = 8,
+    DETOUR_JUMP_LENGTH = ARCH_DETOUR_LENGTH,
+    DETOUR_MAX_DISPLACED = ARCH_MAX_DISPLACED,
+    DETOUR_MAX_RELOCATED = ARCH_MAX_RELOCATED, /* with the jump back */
+    DETOUR_MAX_UNWIND = 64,
 };
-
-/* From `offset` bytes into the relocated code on, the CFA is rsp + cfa_offset; and when
- * saved_register is not DETOUR_NO_REGISTER, the caller's value of that register (DWARF number,
- * System V psABI x86-64, figure 3.36) has just been stored at CFA - cfa_offset. */
-struct detour_unwind_row {
-    uint8_t offset;
-    uint8_t saved_register;
-    uint16_t cfa_offset;
-};
-#define DETOUR_NO_REGISTER 0xff
 
 struct detour_plan {
     uintptr_t site;                         /* first byte to be replaced */
-    size_t length;                          /* bytes of whole instructions there, 5..20 */
+    size_t length;                          /* bytes of whole instructions there */
     uint8_t original[DETOUR_MAX_DISPLACED]; /* those bytes as they were */
-    uint8_t jump[DETOUR_JUMP_LENGTH];       /* what the first five of them become */
-    uintptr_t prologue;                     /* where the relocated code is meant to run */
+    uint8_t jump[DETOUR_JUMP_LENGTH];       /* what the first of them become */
+    uintptr_t prologue;                     /* a landing pad, and behind it the relocated code */
     size_t relocated_length;
     uint8_t relocated[DETOUR_MAX_RELOCATED];
-    size_t unwind_count; /* rows, in order of offset; before the first the CFA is rsp + 8 */
-    struct detour_unwind_row unwind[DETOUR_MAX_UNWIND];
+    size_t unwind_length; /* call frame instructions for the relocated code, after those of a CIE */
+    uint8_t unwind[DETOUR_MAX_UNWIND];
+    /* Into the middle of the function only a direct jump may lead (AArch64, where its pages can be
+     * guarded): the image's copy of the instructions goes back by way of the one at `prologue`. */
+    bool needs_direct_jump;
 };
 
 /* Plans a detour of the function whose `size` bytes of code are readable at `code` and run at
- * address `entry` (in a live process the two are the same place). The jump will lead to `stub`, the
- * relocated instructions will run at `prologue`; both addresses are final and nothing is written there.
+ * address `entry` (in a live process the two are the same place). The jump will lead to `stub`, who calls
+ * the function as it was will call `prologue`; both addresses are final and nothing is written there.
  *
  * Refused, with the instruction's address and text in `why`, when an instruction to be displaced
  * cannot be decoded, cannot run elsewhere (calls, returns, loops, anything that moves the stack
@@ -72,13 +68,14 @@ bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uin
 bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size_t size,
                                 uintptr_t entry, uintptr_t target, struct failure *why);
 
-/* Where stubs and prologue stand in the page near the function that near_memory_reserve has reserved.
+/* Where stubs and prologue stand in the memory near the function that near_memory_reserve has reserved:
+ * a page of the smallest size that there is.
  * Stub 0 is that of the detour; there may be others, which lead to replacements. */
 enum {
     DETOUR_PAGE_SIZE = 4096,
     DETOUR_STUB_OFFSET = 0,
     DETOUR_PROLOGUE_OFFSET = 16,
-    DETOUR_OTHER_STUBS_OFFSET = 128,
+    DETOUR_OTHER_STUBS_OFFSET = DETOUR_PROLOGUE_OFFSET + 128,
     DETOUR_STUB_SIZE = 16,
     DETOUR_STUBS = 8,
 };

@@ -114,6 +114,7 @@ static bool write_through_mprotect(uintptr_t address, const uint8_t *bytes, size
         may_become_executable_again(address) && mprotect(first, span, PROT_READ | PROT_WRITE) == 0;
     if (written) {
         memcpy((void *)address, bytes, length);
+        arch_synchronise(address, length);
         written = mprotect(first, span, PROT_READ | PROT_EXEC) == 0;
     }
     int error = errno;

@@ -13,7 +13,7 @@ enum {
 
 _Static_assert((int)DETOUR_STUB_OFFSET + (int)ARCH_JUMP_SIZE <= (int)DETOUR_PROLOGUE_OFFSET,
                "stub");
-_Static_assert((int)DETOUR_PROLOGUE_OFFSET + (int)DETOUR_MAX_RELOCATED <=
+_Static_assert((int)DETOUR_PROLOGUE_OFFSET + ARCH_LANDING_PAD_SIZE + (int)DETOUR_MAX_RELOCATED <=
                    (int)DETOUR_OTHER_STUBS_OFFSET,
                "prologue");
 _Static_assert((int)DETOUR_OTHER_STUBS_OFFSET + DETOUR_STUBS * DETOUR_STUB_SIZE <=
@@ -31,7 +31,9 @@ bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_
         arch_put_jump(bytes + stub, stub, constant);
         memcpy(bytes + constant, &targets[i], sizeof targets[i]);
     }
-    memcpy(bytes + DETOUR_PROLOGUE_OFFSET, plan->relocated, plan->relocated_length);
+    uint8_t *prologue = bytes + DETOUR_PROLOGUE_OFFSET;
+    memcpy(prologue, arch_trampoline, ARCH_LANDING_PAD_SIZE);
+    memcpy(prologue + ARCH_LANDING_PAD_SIZE, plan->relocated, plan->relocated_length);
     bool placed = code_memory_map(page, bytes, sizeof bytes);
     if (!placed)
         failure_set(why, FAILURE_NEAR_MEMORY, errno, "page at %p", (void *)page);

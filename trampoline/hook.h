@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch.h"
 #include "trampoline/hook_variants.h"
 
 /* A code object and what would stand in its co_extra. Its entry is the one whose number is in the
@@ -40,12 +41,13 @@ _Static_assert(offsetof(struct hook_code, code) == 0, "hook.S: compares it");
 _Static_assert(offsetof(struct hook_code, value) == 8, "hook.S: CODE_VALUE");
 _Static_assert(sizeof(struct hook_code) == 1 << HOOK_CODE_SIZE_BITS, "hook.S: the entry's address");
 
-/* The tags. A value in co_extra is HOOK_TAG(n) | address. User addresses have 47 bits (without the
- * 57-bit ones, which the kernel gives only to those who ask). */
-#define HOOK_ADDRESS_BITS 47
+/* The tags. A value in co_extra is HOOK_TAG(n) | address: the bits that no user address has. Tags are
+ * below HOOK_TAGS; the last one is not used, because small negative numbers have it. */
+#define HOOK_ADDRESS_BITS ARCH_ADDRESS_BITS
 #define HOOK_TAG(n)       ((uint64_t)(n) << HOOK_ADDRESS_BITS)
 #define HOOK_ADDRESS(v)   ((v) & (HOOK_TAG(1) - 1))
 #define HOOK_TAG_OF(v)    ((uint32_t)((v) >> HOOK_ADDRESS_BITS))
+#define HOOK_TAGS         ((1 << (64 - HOOK_ADDRESS_BITS)) - 1)
 
 /* Where the hooks that look at the stack pointer do not ask hook_resolve: [floor, floor + size). Empty
  * in a new thread, so that C gets to see each thread once. */

@@ -9,22 +9,27 @@
  *     TEXT     trampoline 0, trampoline 1, ...
  *     DYNAMIC  what dlopen wants       read-write, private
  *     TABLES   section headers,        read-write, shared      the same bytes that perf will read;
- *              .symtab, .strtab                                not part of any segment
+ *              .symtab, .strtab        (windows)               not part of any segment
  *
- * The text of a trampoline never changes. A new function takes the next trampoline and appends its name to
- * .strtab and a symbol to .symtab: first the entry, then the section's size, so that a reader finds
- * a whole table at any moment and a killed process loses nothing. Regions of the file that are not
- * in use yet are holes; blocks are reserved before anything is stored through the mapping, because
- * a store into a hole on a full disk is a SIGBUS in the user's program. No page is ever writable
- * and executable, and no descriptor stays open.
+ * The text of a trampoline never changes. A new function takes the next trampoline and appends its
+ * name to .strtab and a symbol to .symtab: first the entry, then the section's size, so that a reader
+ * finds a whole table at any moment and a killed process loses nothing. Of the tables only the ends
+ * are mapped, which are appended to (file_tail.h). Nobody reads them back: an image is a file for
+ * others.
+ *
+ * Regions of the file that are not in use yet are holes; blocks are reserved in steps that grow with
+ * the image, so that it takes the disk space of what it holds. No page is ever writable and
+ * executable, and no descriptor stays open.
  *
  * The head is the first page: headers, unwind data, and the image's own copy of the evaluator's
  * displaced instructions (detour.h), which all its trampolines call. They are in the file, rather than
  * near the evaluator, so that a stack can be unwound from there as well; when they cannot run just
  * anywhere, a jump to the page near the evaluator stands in their place. No other page of the file
- * is ever mapped below the text: perf takes a file's lowest mapping for its load address.
+ * is ever mapped below the text: perf takes a file's lowest mapping for its load address. The head
+ * also says which process has made the image (image_cleanup.h).
  *
- * Where no such file can be had, an anonymous image has the same trampolines and names, without the file.
+ * Where no such file can be had, an anonymous image has the same trampolines, and no
+ * symbols.
  *
  * Threads: an image is used by one thread at a time (for an interpreter: under its lock). */
 #ifndef PYPERF_IMAGE_H
@@ -56,12 +61,13 @@ struct image *image_create(const char *directory, uint32_t spacing,
 struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan *detour,
                                      struct failure *why);
 
-/* Gives the next trampoline the name, `length` bytes that hold no NUL, and keeps `line` with it. Returns
- * the trampoline's number, or -1 when the image is full or its file can no longer grow; then another
- * image is needed. */
-int32_t image_add(struct image *image, const char *name, size_t length, uint32_t line);
+/* Gives the next trampoline, number image_used(), its symbol: a name of `length` bytes that hold no
+ * NUL. Returns 0 or an errno value, and then nothing has changed:
+ *     ENOBUFS   the image is full, or a parent's: another one is needed
+ *     ESTALE    its file is gone, another one, or no longer this user's: the same
+ *     others    of the moment (a limit, a full disk, no free descriptor): may be tried again
+ * Keeps errno. */
 int image_append(struct image *image, const char *name, size_t length);
-void image_discard(struct image *image);
 
 /* How many trampolines have been given away: numbers 0 and up. */
 uint32_t image_used(const struct image *image);
@@ -70,15 +76,15 @@ uint32_t image_used(const struct image *image);
 uintptr_t image_trampoline(const struct image *image, uint32_t number);
 int32_t image_trampoline_at(const struct image *image, uintptr_t address);
 
-/* The name of a trampoline in use; valid as long as the process lives. */
-const char *image_name(const struct image *image, uint32_t number);
-uint32_t image_line(const struct image *image, uint32_t number);
-
 /* The path of the file, NULL for an anonymous image. */
 const char *image_path(const struct image *image);
 
-/* In a forked child: the tables belong to the parent; they are read, never written again. */
+/* In a forked child: the file belongs to the parent. Its trampolines can be run and asked for, and no
+ * more are given away. Calls only what is safe in a signal handler. */
 void image_freeze(struct image *image);
+
+/* Unmaps an image in which no thread has ever been, and removes its file. Keeps errno. */
+void image_discard(struct image *image);
 
 /* The unwind data of one trampoline, for formats that carry it with the code: .eh_frame, then
  * .eh_frame_hdr, laid out for a text of `text_size` bytes (the trampoline first) that stands, rounded up

@@ -4,24 +4,33 @@
 #include "trampoline/image_file.h"
 
 #include <stdio.h>
+#include <unistd.h>
+
+static const char owner_magic[8] = "pyperf1";
 
 /* .dynsym, .dynstr and .hash are there because dlopen wants them, and hold nothing. */
 enum {
     DYNAMIC_HASH = 0x100,
     DYNAMIC_SYM = 0x120,
     DYNAMIC_STR = 0x140,
-    NOTE_OFFSET = sizeof(Elf64_Ehdr) + 6 * sizeof(Elf64_Phdr),
+    SEGMENTS = 7,
+    /* Aligned to 8 (System V ABI, Linux extensions, 2.1.7); the header's size divides by 8. */
+    PROPERTY_OFFSET = sizeof(Elf64_Ehdr) + SEGMENTS * sizeof(Elf64_Phdr),
+    PROPERTY_SIZE = sizeof(Elf64_Nhdr) + 4 + 16,
+    NOTE_OFFSET = PROPERTY_OFFSET + PROPERTY_SIZE,
     NOTE_SIZE = sizeof(Elf64_Nhdr) + 4 + IMAGE_BUILD_ID_SIZE,
+    OWNER_OFFSET = 0x210, /* which process has made the image: no note, elflint knows them all */
+    OWNER_SIZE = sizeof owner_magic + sizeof(struct process_identity),
     SHSTRTAB_OFFSET = IMAGE_SECTION_COUNT * sizeof(Elf64_Shdr),
 };
 
-_Static_assert((int)NOTE_OFFSET + (int)NOTE_SIZE <= (int)IMAGE_EH_FRAME_HDR_OFFSET,
-               "head: headers");
-_Static_assert((int)IMAGE_EH_FRAME_OFFSET + (int)IMAGE_EH_FRAME_SIZE <= (int)IMAGE_PROLOGUE_OFFSET,
-               "head: unwind data");
-_Static_assert((int)IMAGE_PROLOGUE_OFFSET + DETOUR_MAX_RELOCATED <= (int)IMAGE_CONSTANT,
+_Static_assert((int)NOTE_OFFSET + (int)NOTE_SIZE <= (int)OWNER_OFFSET, "head: note");
+_Static_assert((int)OWNER_OFFSET + (int)OWNER_SIZE <= (int)IMAGE_PROLOGUE_OFFSET, "head: headers");
+_Static_assert(sizeof(struct process_identity) == 40, "read by other versions, too");
+_Static_assert((int)IMAGE_PROLOGUE_OFFSET + DETOUR_MAX_RELOCATED + ARCH_JUMP_SIZE <=
+                   (int)IMAGE_CONSTANT,
                "head: prologue");
-_Static_assert((int)DYNAMIC_STR < (int)IMAGE_DYNAMIC_SIZE, "dynamic page");
+_Static_assert((int)DYNAMIC_STR < (int)IMAGE_DYNAMIC_USED, "dynamic page");
 
 static void put_segments(Elf64_Phdr *segment)
 {
@@ -30,7 +39,7 @@ static void put_segments(Elf64_Phdr *segment)
                               .p_flags = PF_R | PF_X,
                               .p_filesz = IMAGE_DYNAMIC_OFFSET,
                               .p_memsz = IMAGE_DYNAMIC_OFFSET,
-                              .p_align = 4096};
+                              .p_align = ARCH_MAX_PAGE};
     Elf64_Phdr data = {.p_type = PT_LOAD,
                        .p_flags = PF_R | PF_W,
                        .p_offset = IMAGE_DYNAMIC_OFFSET,
@@ -38,7 +47,7 @@ static void put_segments(Elf64_Phdr *segment)
                        .p_paddr = IMAGE_DYNAMIC_OFFSET,
                        .p_filesz = IMAGE_DYNAMIC_SIZE,
                        .p_memsz = IMAGE_DYNAMIC_SIZE,
-                       .p_align = 4096};
+                       .p_align = ARCH_MAX_PAGE};
     *segment++ = data;
     data.p_type = PT_DYNAMIC;
     data.p_filesz = data.p_memsz = DYNAMIC_HASH;
@@ -60,6 +69,14 @@ static void put_segments(Elf64_Phdr *segment)
                               .p_filesz = NOTE_SIZE,
                               .p_memsz = NOTE_SIZE,
                               .p_align = 4};
+    *segment++ = (Elf64_Phdr){.p_type = PT_GNU_PROPERTY,
+                              .p_flags = PF_R,
+                              .p_offset = PROPERTY_OFFSET,
+                              .p_vaddr = PROPERTY_OFFSET,
+                              .p_paddr = PROPERTY_OFFSET,
+                              .p_filesz = PROPERTY_SIZE,
+                              .p_memsz = PROPERTY_SIZE,
+                              .p_align = 8};
     /* Without this one, or with PF_X in it, the loader makes all stacks executable. */
     *segment = (Elf64_Phdr){.p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W, .p_align = 16};
 }
@@ -72,6 +89,31 @@ static void put_note(uint8_t *note, const uint8_t *build_id)
     memcpy(note + sizeof header + 4, build_id, IMAGE_BUILD_ID_SIZE);
 }
 
+static void put_owner(uint8_t *out, const struct process_identity *owner)
+{
+    memcpy(out, owner_magic, sizeof owner_magic);
+    memcpy(out + sizeof owner_magic, owner, sizeof *owner);
+}
+
+bool image_get_owner(const uint8_t *head, struct process_identity *owner)
+{
+    if (memcmp(head, ELFMAG, SELFMAG) != 0 ||
+        memcmp(head + OWNER_OFFSET, owner_magic, sizeof owner_magic) != 0)
+        return false;
+    memcpy(owner, head + OWNER_OFFSET + sizeof owner_magic, sizeof *owner);
+    return true;
+}
+
+/* What the loader of a process with guarded jumps or shadow stacks asks for. */
+static void put_property(uint8_t *note)
+{
+    Elf64_Nhdr header = {.n_namesz = 4, .n_descsz = 16, .n_type = NT_GNU_PROPERTY_TYPE_0};
+    const uint32_t property[] = {ARCH_PROPERTY_TYPE, sizeof(uint32_t), ARCH_PROPERTY, 0};
+    memcpy(note, &header, sizeof header);
+    memcpy(note + sizeof header, "GNU", 4);
+    memcpy(note + sizeof header + 4, property, sizeof property);
+}
+
 size_t image_prologue_size(const struct detour_plan *detour)
 {
     return (detour_is_movable(detour) ? detour->length : 0) + ARCH_JUMP_SIZE;
@@ -80,7 +122,10 @@ size_t image_prologue_size(const struct detour_plan *detour)
 static void put_prologue(uint8_t *head, const struct detour_plan *detour)
 {
     size_t moved = image_prologue_size(detour) - ARCH_JUMP_SIZE;
-    uintptr_t next = moved > 0 ? detour->site + detour->length : detour->prologue;
+    uintptr_t next = detour->prologue;
+    if (moved > 0) /* both have the same bytes in front of the jump back */
+        next = detour->needs_direct_jump ? detour->prologue + ARCH_LANDING_PAD_SIZE + detour->length
+                                         : detour->site + detour->length;
     memcpy(head + IMAGE_PROLOGUE_OFFSET, detour->original, moved);
     arch_put_jump(head + IMAGE_PROLOGUE_OFFSET + moved, IMAGE_PROLOGUE_OFFSET + moved,
                   IMAGE_CONSTANT);
@@ -88,7 +133,8 @@ static void put_prologue(uint8_t *head, const struct detour_plan *detour)
 }
 
 void image_put_head(uint8_t *head, const struct detour_plan *detour,
-                    const uint8_t build_id[IMAGE_BUILD_ID_SIZE])
+                    const uint8_t build_id[IMAGE_BUILD_ID_SIZE],
+                    const struct process_identity *owner)
 {
     Elf64_Ehdr header = {
         .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
@@ -96,17 +142,19 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
         .e_machine = ARCH_ELF_MACHINE,
         .e_version = EV_CURRENT,
         .e_phoff = sizeof(Elf64_Ehdr),
-        .e_shoff = IMAGE_TABLES_OFFSET,
+        .e_shoff = IMAGE_SECTIONS_OFFSET,
         .e_ehsize = sizeof(Elf64_Ehdr),
         .e_phentsize = sizeof(Elf64_Phdr),
-        .e_phnum = 6,
+        .e_phnum = SEGMENTS,
         .e_shentsize = sizeof(Elf64_Shdr),
         .e_shnum = IMAGE_SECTION_COUNT,
         .e_shstrndx = IMAGE_SECTION_SHSTRTAB,
     };
     memcpy(head, &header, sizeof header);
     put_segments((Elf64_Phdr *)(head + sizeof header));
+    put_property(head + PROPERTY_OFFSET);
     put_note(head + NOTE_OFFSET, build_id);
+    put_owner(head + OWNER_OFFSET, owner);
     image_put_unwind(head, detour, image_prologue_size(detour));
     put_prologue(head, detour);
 }
@@ -153,6 +201,10 @@ void image_put_sections(uint8_t *s)
     const int dynamic = IMAGE_DYNAMIC_OFFSET;
     put_section(s, &n, IMAGE_SECTION_NOTE, ".note.gnu.build-id",
                 SECTION(SHT_NOTE, SHF_ALLOC, NOTE_OFFSET, NOTE_SIZE, .sh_addralign = 4));
+    put_section(s, &n, IMAGE_SECTION_OWNER, ".pyperf.owner",
+                SECTION(SHT_PROGBITS, SHF_ALLOC, OWNER_OFFSET, OWNER_SIZE, .sh_addralign = 8));
+    put_section(s, &n, IMAGE_SECTION_PROPERTY, ".note.gnu.property",
+                SECTION(SHT_NOTE, SHF_ALLOC, PROPERTY_OFFSET, PROPERTY_SIZE, .sh_addralign = 8));
     put_section(s, &n, IMAGE_SECTION_EH_FRAME_HDR, ".eh_frame_hdr",
                 SECTION(SHT_PROGBITS, SHF_ALLOC, IMAGE_EH_FRAME_HDR_OFFSET, IMAGE_EH_FRAME_HDR_SIZE,
                         .sh_addralign = 4));
@@ -161,10 +213,10 @@ void image_put_sections(uint8_t *s)
                         .sh_addralign = 8));
     put_section(s, &n, IMAGE_SECTION_PROLOGUE, ".prologue",
                 SECTION(SHT_PROGBITS, code, IMAGE_PROLOGUE_OFFSET,
-                        IMAGE_HEAD_SIZE - IMAGE_PROLOGUE_OFFSET, .sh_addralign = 16));
-    put_section(
-        s, &n, IMAGE_SECTION_TEXT, ".text",
-        SECTION(SHT_PROGBITS, code, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE, .sh_addralign = 16));
+                        IMAGE_CONSTANT + 8 - IMAGE_PROLOGUE_OFFSET, .sh_addralign = 16));
+    put_section(s, &n, IMAGE_SECTION_TEXT, ".text",
+                SECTION(SHT_PROGBITS, code, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE,
+                        .sh_addralign = ARCH_TRAMPOLINE_SIZE));
     put_section(s, &n, IMAGE_SECTION_HASH, ".hash",
                 SECTION(SHT_HASH, SHF_ALLOC, dynamic + DYNAMIC_HASH, 16, .sh_addralign = 8,
                         .sh_link = IMAGE_SECTION_DYNSYM, .sh_entsize = 4));
@@ -186,7 +238,7 @@ void image_put_sections(uint8_t *s)
                 SECTION(SHT_STRTAB, 0, IMAGE_STRTAB_OFFSET, 1, .sh_addralign = 1));
     put_section(
         s, &n, IMAGE_SECTION_SHSTRTAB, ".shstrtab",
-        SECTION(SHT_STRTAB, 0, IMAGE_TABLES_OFFSET + SHSTRTAB_OFFSET, n + 10, .sh_addralign = 1));
+        SECTION(SHT_STRTAB, 0, IMAGE_SECTIONS_OFFSET + SHSTRTAB_OFFSET, n + 10, .sh_addralign = 1));
 }
 
 size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct detour_plan *detour)

@@ -17,20 +17,24 @@
 #include <unistd.h>
 
 #include "arch.h"
+#include "trampoline/base/page.h"
 
 enum {
-    PAGE = 4096,
     /* Not below: vm.mmap_min_addr is 65536 by default (Documentation/admin-guide/sysctl/vm.rst). */
     LOWEST = 65536,
     MAPS_LIMIT = 8 << 20, /* some 80,000 mappings */
 };
 
-/* End of user addresses; the kernel maps nothing above without being asked to. */
-#define HIGHEST ((uintptr_t)0x7ffffffff000)
+/* The kernel maps nothing above without being asked to, and not the last page (x86: TASK_SIZE_MAX in
+ * arch/x86/include/asm/page_64.h). */
+static uintptr_t end_of_addresses(void)
+{
+    return ((uintptr_t)1 << ARCH_ADDRESS_BITS) - page_size();
+}
 
 struct search {
     uintptr_t site;
-    size_t length;
+    size_t length, page;    /* bytes, whole pages; and those of one page */
     uintptr_t below, above; /* best so far, 0 for none */
 };
 
@@ -45,26 +49,25 @@ static bool reaches(const struct search *search, uintptr_t page)
  * neighbour meets nothing and the kernel's stack guard is not in the way. */
 static void consider_gap(struct search *search, uintptr_t start, uintptr_t end)
 {
-    if (end > HIGHEST) /* before [vsyscall] */
-        end = HIGHEST;
-    if (start >= end || end - start < search->length + 2 * PAGE)
+    if (end > end_of_addresses()) /* before [vsyscall] */
+        end = end_of_addresses();
+    if (start >= end || end - start < search->length + 2 * search->page)
         return;
-    uintptr_t top = end - search->length - PAGE;
+    uintptr_t top = end - search->length - search->page;
     if (end <= search->site) {
         if (reaches(search, top))
             search->below = top;
     } else if (search->above == 0) {
-        uintptr_t reach =
-            (search->site + ARCH_JUMP_REACH - search->length) & ~(uintptr_t)(PAGE - 1);
-        uintptr_t page = top < reach ? top : reach - PAGE;
-        if (page >= start + PAGE && reaches(search, page))
+        uintptr_t reach = page_down(search->site + ARCH_JUMP_REACH - search->length);
+        uintptr_t page = top < reach ? top : reach - search->page;
+        if (page >= start + search->page && reaches(search, page))
             search->above = page;
     }
 }
 
 uintptr_t near_memory_find_in(const char *maps, uintptr_t site, size_t length)
 {
-    struct search search = {.site = site, .length = length};
+    struct search search = {.site = site, .length = page_up(length), .page = page_size()};
     uintptr_t previous_end = LOWEST;
     for (const char *line = maps; line != NULL && *line != '\0';) {
         char *dash;
@@ -79,8 +82,8 @@ uintptr_t near_memory_find_in(const char *maps, uintptr_t site, size_t length)
         line = strchr(dash, '\n');
         line = line == NULL ? NULL : line + 1;
     }
-    if (previous_end < HIGHEST)
-        consider_gap(&search, previous_end, HIGHEST);
+    if (previous_end < end_of_addresses())
+        consider_gap(&search, previous_end, end_of_addresses());
     return search.below != 0 ? search.below : search.above;
 }
 

@@ -22,8 +22,9 @@ enum {
     CODE_TAG_QUALIFIED = 0x305a,
     CODE_TAG_OFF = 0x305b, /* no value has it: each frame asks C */
     CODE_TAG_TRAMPOLINES = 0x4000,
-    CODE_TAG_MODES = 2,            /* map, jitdump */
-    CODE_TAG_GENERATIONS = 0x7fff, /* of forks; then tags repeat */
+    CODE_TAG_MODES = 2, /* map, jitdump */
+    /* Of forks, 57,343 on x86-64; then tags repeat. */
+    CODE_TAG_GENERATIONS = (HOOK_TAGS - CODE_TAG_TRAMPOLINES) / CODE_TAG_MODES,
     CODE_TAG_END = CODE_TAG_TRAMPOLINES + CODE_TAG_GENERATIONS * CODE_TAG_MODES,
 };
 

@@ -25,8 +25,8 @@
 #include "trampoline/base/report.h"
 #include "trampoline/detour.h"
 #include "trampoline/hook.h"
+#include "trampoline/image_cleanup.h"
 #include "trampoline/near_memory.h"
-#include "trampoline/plan/elf_lookup.h"
 
 #define NOT_PROFILING "not profiling"
 
@@ -113,9 +113,10 @@ static void decide(const void *frame)
         qualnames_see(python_frame_code(frame));
         return;
     }
-    int argc;
+    int argc = 0;
     wchar_t **argv;
-    python.Py_GetArgcArgv(&argc, &argv);
+    if (python.Py_GetArgcArgv != NULL)
+        python.Py_GetArgcArgv(&argc, &argv);
     session.embedded = argc == 0;
     session.state = SESSION_DECIDED;
     debug_log(switches, 1, "%s%s",
@@ -169,17 +170,16 @@ static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struc
  * 0 when it cannot be done. */
 static uintptr_t plan(void *companion, struct failure *why)
 {
-    elf_lookup_function lookup = (elf_lookup_function)dlsym(companion, "elf_lookup");
     __typeof__(&detour_prepare) prepare =
         (__typeof__(&detour_prepare))dlsym(companion, "detour_prepare");
     __typeof__(&detour_prepare_replacement) prepare_replacement =
         (__typeof__(&detour_prepare_replacement))dlsym(companion, "detour_prepare_replacement");
-    if (lookup == NULL || prepare == NULL || prepare_replacement == NULL)
+    if (prepare == NULL || prepare_replacement == NULL)
         return failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
     struct debug_state *its_debug_state = (struct debug_state *)dlsym(companion, "debug_state");
     if (its_debug_state != NULL)
         *its_debug_state = debug_state;
-    if (!python_find(lookup, why))
+    if (!python_find(plan_library_look_into_files, why))
         return 0;
     debug_log(python, 1, "evaluator at %#lx, %zu bytes", (unsigned long)python.evaluator,
               python.evaluator_size);
@@ -199,7 +199,7 @@ static const char *image_directory(void)
 {
     const char *named = getenv("PYPERF_DIR");
     if (named == NULL || *named == '\0')
-        return "/tmp";
+        return image_shared_directory;
     /* The program may change its directory before a child needs an image of its own. */
     return realpath(named, session.directory) != NULL ? session.directory : named;
 }

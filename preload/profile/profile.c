@@ -189,8 +189,7 @@ static bool switch_on(enum profile_mode mode, struct failure *why)
 static void switch_off(void)
 {
     struct failure why;
-    if (profile.mode != PROFILE_OFF)
-        qualnames_missed();
+    qualnames_missed();
     publish(PROFILE_OFF);
     if (!profile.committed || !frame_evaluator_may_be_patched())
         return;
@@ -253,7 +252,7 @@ static uintptr_t trampoline(python_object *code)
 {
     uintptr_t address = profile.detour->prologue;
     uint64_t value = code_values_get(code);
-    if (HOOK_TAG(HOOK_TAG_OF(value)) == hook_state.tag) {
+    if (HOOK_TAG(HOOK_TAG_OF(value)) == __atomic_load_n(&hook_state.tag, __ATOMIC_RELAXED)) {
         code_values_show(code, value);
         return HOOK_ADDRESS(value); /* came the slow way for another reason */
     }

@@ -15,6 +15,7 @@
 #include "trampoline/base/hash.h"
 #include "trampoline/base/id_table.h"
 #include "trampoline/base/report.h"
+#include "trampoline/image_cleanup.h"
 
 enum {
     NO_IMAGE = UINT8_MAX,
@@ -221,7 +222,14 @@ void registry_start(const char *directory, const struct detour_plan *detour)
 bool registry_prepare(enum profile_mode mode, bool *made, struct failure *why)
 {
     *made = registry.current[mode] == NO_IMAGE;
-    return !*made || add_image(mode, why);
+    if (!*made)
+        return true;
+    if (!add_image(mode, why))
+        return false;
+    /* Not in forked children, which have their parent's. */
+    if (registry.image_count == 1 && registry.directory == image_shared_directory)
+        image_cleanup(registry.directory, time(NULL));
+    return true;
 }
 
 void registry_discard(enum profile_mode mode)

@@ -1,13 +1,10 @@
 /* fuzz_detour_prepare.c - libFuzzer: the input is a function; whatever is planned for it must hold.
- *
- * clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Itrampoline/arch/x86_64 \
- *     tests/fuzz/fuzz_detour_prepare.c trampoline/detour_prepare.c \
- *     trampoline/arch/x86_64/relocate.c trampoline/failure.c -lcapstone -o fuzz_detour_prepare */
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "trampoline/detour.h"
+#include "tests/unit/support/rows.h"
 
 /* A fuzzer has nothing to survive for. */
 #define REQUIRE(condition)                                                                         \
@@ -39,20 +36,23 @@ static void check_plan(const struct detour_plan *plan, const uint8_t *code, size
     REQUIRE(plan->relocated_length >= plan->length + DETOUR_JUMP_LENGTH);
     REQUIRE(plan->relocated_length <= DETOUR_MAX_RELOCATED);
     size_t back = plan->relocated_length - DETOUR_JUMP_LENGTH;
-    REQUIRE(jump_target(plan->relocated + back, prologue + back) == plan->site + plan->length);
+    REQUIRE(jump_target(plan->relocated + back, prologue + ARCH_LANDING_PAD_SIZE + back) ==
+            plan->site + plan->length);
 
-    unsigned offset = 0, cfa_offset = 8;
-    REQUIRE(plan->unwind_count <= DETOUR_MAX_UNWIND);
-    for (size_t i = 0; i < plan->unwind_count; i++) {
-        const struct detour_unwind_row *row = &plan->unwind[i];
-        REQUIRE(row->offset > offset && row->offset <= back);
-        REQUIRE(row->cfa_offset > cfa_offset);
-        REQUIRE(row->saved_register == DETOUR_NO_REGISTER || row->cfa_offset == cfa_offset + 8);
-        for (size_t j = 0; j < i; j++)
-            REQUIRE(row->saved_register == DETOUR_NO_REGISTER ||
-                    row->saved_register != plan->unwind[j].saved_register);
-        offset = row->offset;
-        cfa_offset = row->cfa_offset;
+    size_t offset = 0, cfa_offset = ARCH_CFA_AT_ENTRY;
+    struct row rows[DETOUR_MAX_UNWIND];
+    REQUIRE(plan->unwind_length <= DETOUR_MAX_UNWIND);
+    int count = read_rows(plan, rows);
+    REQUIRE(count >= 0);
+    for (int i = 0; i < count; i++) {
+        REQUIRE(rows[i].offset > offset && rows[i].offset <= back);
+        REQUIRE(rows[i].cfa_offset > cfa_offset);
+        REQUIRE(rows[i].saved < 0 ||
+                (rows[i].cfa_offset == cfa_offset + 8 && rows[i].saved_at == rows[i].cfa_offset));
+        for (int j = 0; j < i; j++)
+            REQUIRE(rows[i].saved < 0 || rows[i].saved != rows[j].saved);
+        offset = rows[i].offset;
+        cfa_offset = rows[i].cfa_offset;
     }
 }
 
@@ -64,12 +64,12 @@ static void check_round_trip(const struct detour_plan *plan)
     size_t size = plan->relocated_length;
     if (size - DETOUR_JUMP_LENGTH != plan->length || plan->relocated[0] == 0xf3)
         return; /* lengthened, or what could be taken for a landing pad */
-    if (!detour_prepare(&again, plan->relocated, size, plan->prologue, plan->site, plan->site,
-                        NULL))
+    if (!detour_prepare(&again, plan->relocated, size, plan->prologue + ARCH_LANDING_PAD_SIZE,
+                        plan->site, plan->site - ARCH_LANDING_PAD_SIZE, NULL))
         return; /* refused for what lies around it now */
     REQUIRE(again.length == plan->length);
     REQUIRE(memcmp(again.relocated, plan->original, plan->length) == 0);
-    REQUIRE(again.unwind_count == plan->unwind_count);
+    REQUIRE(again.unwind_length == plan->unwind_length);
     REQUIRE(memcmp(again.unwind, plan->unwind, sizeof plan->unwind) == 0);
 }
 

@@ -47,12 +47,14 @@ import cases_layout
 import cases_library
 import cases_lives
 import cases_locked
+import cases_main_program
 import cases_map
 import cases_native
 import cases_pyperf_run
 import cases_python_2
 import cases_refusal
 import cases_signals
+import cases_state
 import cases_stacks
 import cases_switches
 import cases_system_calls
@@ -68,9 +70,11 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 MODULES = (
     cases_library,
+    cases_state,
     cases_stacks,
     cases_layout,
     cases_late,
+    cases_main_program,
     cases_map,
     cases_fork,
     cases_effects,

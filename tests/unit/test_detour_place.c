@@ -49,8 +49,21 @@ START_TEST(fills_the_page)
     ck_assert_int_eq(count_descriptors(), descriptors);
     ck_assert_int_eq(at(page + DETOUR_STUB_OFFSET)(1, 2, 3), 123);
     ck_assert_int_eq(at(page + DETOUR_PROLOGUE_OFFSET)(1, 2, 3), 1001);
-    ck_assert_mem_eq((const void *)plan.prologue, code, sizeof code);
+    ck_assert_mem_eq((const void *)(plan.prologue + ARCH_LANDING_PAD_SIZE), code, sizeof code);
     assert_never_writable_and_executable();
+}
+END_TEST
+
+/* Where indirect jumps and calls are guarded, by IBT on x86-64, the relocated prologue may still be
+ * called by its address, and what a stub leads to need not begin with a landing pad. */
+START_TEST(guarded_jumps_may_lead_there)
+{
+    static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}, notrack_jmp[] = {0x3e, 0xff, 0x25};
+    uintptr_t page;
+    struct detour_plan plan = make_plan(&page);
+    ck_assert(detour_place(&plan, page, &target, 1, NULL));
+    ck_assert_mem_eq((const void *)plan.prologue, endbr64, sizeof endbr64);
+    ck_assert_mem_eq((const void *)detour_stub(page, 0), notrack_jmp, sizeof notrack_jmp);
 }
 END_TEST
 
@@ -83,20 +96,21 @@ START_TEST(longest_code)
 END_TEST
 
 static const struct movable {
-    size_t length, relocated_length;
-    int changed; /* byte of the relocated code, -1 for none */
+    size_t length, relocated_length; /* the second without the jump back */
+    int changed;                     /* byte of the relocated code, -1 for none */
     bool expected;
 } movables[] = {
-    {5, 10, -1, true}, {20, 25, -1, true}, {20, 25, 19, false},
-    {5, 10, 0, false}, {5, 10, 4, false},  {5, 14, -1, false}, /* lengthened */
-    {5, 10, 5, true}, /* the jump back is another anywhere else, of course */
+    {5, 5, -1, true}, {20, 20, -1, true}, {20, 20, 19, false},
+    {5, 5, 0, false}, {5, 5, 4, false},   {5, 9, -1, false}, /* lengthened */
+    {5, 5, 5, true}, /* the jump back is another anywhere else, of course */
 };
 
 START_TEST(knows_what_can_be_moved)
 {
     for (size_t i = 0; i < LENGTH_OF(movables); i++) {
         struct detour_plan plan = {.length = movables[i].length,
-                                   .relocated_length = movables[i].relocated_length};
+                                   .relocated_length =
+                                       movables[i].relocated_length + DETOUR_JUMP_LENGTH};
         memset(plan.original, 0x90, sizeof plan.original);
         memset(plan.relocated, 0x90, sizeof plan.relocated);
         if (movables[i].changed >= 0)
@@ -154,7 +168,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {fills_the_page, other_stubs, longest_code,
-                                  knows_what_can_be_moved, memory_that_may_not_become_executable};
+    const TTest *const tests[] = {
+        fills_the_page, guarded_jumps_may_lead_there, other_stubs,
+        longest_code,   knows_what_can_be_moved,      memory_that_may_not_become_executable};
     return run_suite("detour_place", tests, LENGTH_OF(tests));
 }

@@ -408,11 +408,28 @@ START_TEST(unwinds_from_c)
 }
 END_TEST
 
+START_TEST(all_bits_above_an_address_are_the_tags)
+{
+    ck_assert_uint_eq(hook_state.mask, ~(HOOK_TAG(1) - 1));
+    ck_assert_uint_eq(HOOK_TAG(HOOK_TAGS), hook_state.mask);
+    ck_assert_uint_eq(HOOK_TAG_OF((uint64_t)-5), HOOK_TAGS);
+    ck_assert_uint_eq(HOOK_TAG_OF(HOOK_TAG(HOOK_TAGS - 1) | HOOK_ADDRESS((uintptr_t)&hook_state)),
+                      HOOK_TAGS - 1);
+    ck_assert_uint_lt((uintptr_t)&hook_state, HOOK_TAG(1));
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {
-        fast_way,      slow_way,        slow_way_to_a_slot,        slow_entry,
-        finds_exactly, tags_of_a_frame, asks_outside_of_the_stack, each_thread_has_its_stack,
-        unwinds_from_c};
+    const TTest *const tests[] = {fast_way,
+                                  slow_way,
+                                  slow_way_to_a_slot,
+                                  slow_entry,
+                                  finds_exactly,
+                                  tags_of_a_frame,
+                                  asks_outside_of_the_stack,
+                                  each_thread_has_its_stack,
+                                  unwinds_from_c,
+                                  all_bits_above_an_address_are_the_tags};
     return run_suite("hook", tests, LENGTH_OF(tests));
 }

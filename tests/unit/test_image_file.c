@@ -12,8 +12,6 @@
 
 #include "support/plan.h"
 
-#include "trampoline/image_file.h"
-
 static long evaluate(long a, long b, long c)
 {
     return a + b + c;
@@ -80,7 +78,7 @@ static void check_symbol(const GElf_Sym *symbol, GElf_Word strings, const char *
         ck_abort_msg("%s is not in its section", name);
 }
 
-/* Bytes of all names up to the n-th; before each stands one of its line. */
+/* Bytes of all names up to the n-th. */
 static size_t bytes_of_names(uint32_t n)
 {
     static uint32_t known;
@@ -90,7 +88,7 @@ static size_t bytes_of_names(uint32_t n)
         bytes = 1 + sizeof "pyperf_detour";
     }
     while (known < n)
-        bytes += 1 + strlen(name_of(known++)) + 1;
+        bytes += strlen(name_of(known++)) + 1;
     return bytes;
 }
 
@@ -114,8 +112,9 @@ static void check_symbols(const char *path, uint32_t from, uint32_t count, uint3
     for (uint32_t i = from; i < count; i++) {
         if (gelf_getsym(data, 2 + (int)i, &symbol) == NULL)
             ck_abort_msg("%s", elf_errmsg(-1));
-        check_symbol(&symbol, table.sh_link, name_of(i), text.sh_addr + 16ul * i * spacing, 16,
-                     &text, in_text);
+        check_symbol(&symbol, table.sh_link, name_of(i),
+                     text.sh_addr + (uint64_t)ARCH_TRAMPOLINE_SIZE * i * spacing,
+                     ARCH_TRAMPOLINE_SIZE, &text, in_text);
     }
     ck_assert_ptr_nonnull(gelf_getshdr(elf_getscn(file.elf, table.sh_link), &strings));
     ck_assert_uint_eq(strings.sh_size, bytes_of_names(count));
@@ -203,6 +202,27 @@ START_TEST(segments)
 }
 END_TEST
 
+/* The relocated prologue goes on in the middle of a function, where there is no landing pad: by a jump
+ * that need not lead to one, or by way of the direct jump in the page near the function. */
+START_TEST(goes_back_without_a_landing_pad)
+{
+    static const uint8_t notrack_jmp[] = {0x3e, 0xff, 0x25};
+    struct detour_plan plan = *plan_to(evaluate);
+    for (int direct = 0; direct < 2; direct++) {
+        uint8_t head[IMAGE_HEAD_SIZE] = {0}, build_id[IMAGE_BUILD_ID_SIZE] = {0};
+        uintptr_t next;
+        plan.needs_direct_jump = direct;
+        image_put_head(head, &plan, build_id, &(struct process_identity){.pid = 1});
+        const uint8_t *prologue = head + IMAGE_PROLOGUE_OFFSET;
+        ck_assert_mem_eq(prologue, plan.original, plan.length);
+        ck_assert_mem_eq(prologue + plan.length, notrack_jmp, sizeof notrack_jmp);
+        memcpy(&next, head + IMAGE_CONSTANT, sizeof next);
+        ck_assert_uint_eq(next, direct ? plan.prologue + ARCH_LANDING_PAD_SIZE + plan.length
+                                       : plan.site + plan.length);
+    }
+}
+END_TEST
+
 /* After each function, up to where tables, names and text have all grown more than once. */
 START_TEST(sizes_are_exact_at_every_moment)
 {
@@ -214,7 +234,7 @@ START_TEST(sizes_are_exact_at_every_moment)
         for (uint32_t n = 0; n <= count; n++) {
             if (n < 100 || (n > 2700 && n < 2750) || n % 1024 < 2 || n % 1024 == 1023)
                 check_symbols(image_path(image), n < 3 ? 0 : n - 3, n, spacings[i], plan);
-            if (n < count && image_add(image, name_of(n), strlen(name_of(n)), 1) != (int32_t)n)
+            if (n < count && add(image, name_of(n)) != 0)
                 ck_abort_msg("no room for function %u", n);
         }
         check_symbols(image_path(image), 0, count, spacings[i], plan);
@@ -259,6 +279,8 @@ static const char *output_of(const char *command, const char *path, const char *
     FILE *output = popen(line, "re");
     ck_assert_ptr_nonnull(output);
     text[fread(text, 1, sizeof text - 1, output)] = '\0';
+    while (getc(output) != EOF)
+        ;
     *status = pclose(output);
     return text;
 }
@@ -299,18 +321,25 @@ START_TEST(elflint_has_nothing_to_say)
 }
 END_TEST
 
+static ssize_t section_size(int fd, enum image_section section)
+{
+    Elf64_Shdr header;
+    ssize_t n =
+        pread(fd, &header, sizeof header, IMAGE_SECTIONS_OFFSET + (off_t)(section * sizeof header));
+    child_check(n == sizeof header, "%zd", n);
+    return (ssize_t)header.sh_size;
+}
+
 /* Reads the file as perf would, at any moment: all that the sizes promise must be there. Returns
  * how many functions there are. */
 static uint32_t child_read(int fd)
 {
     static Elf64_Sym symbols[IMAGE_TRAMPOLINES + IMAGE_FIRST_SYMBOL];
     static char names[IMAGE_NAME_BYTES];
-    Elf64_Shdr headers[IMAGE_SECTION_COUNT];
-    ssize_t n = pread(fd, headers, sizeof headers, IMAGE_TABLES_OFFSET);
-    child_check(n == sizeof headers, "%zd", n);
-    ssize_t symbol_bytes = (ssize_t)headers[IMAGE_SECTION_SYMTAB].sh_size;
-    ssize_t name_bytes = (ssize_t)headers[IMAGE_SECTION_STRTAB].sh_size;
-    n = pread(fd, symbols, (size_t)symbol_bytes, IMAGE_SYMTAB_OFFSET);
+    /* One after the other: the kernel copies two cache lines in any order. */
+    ssize_t symbol_bytes = section_size(fd, IMAGE_SECTION_SYMTAB);
+    ssize_t name_bytes = section_size(fd, IMAGE_SECTION_STRTAB);
+    ssize_t n = pread(fd, symbols, (size_t)symbol_bytes, IMAGE_SYMTAB_OFFSET);
     child_check(n == symbol_bytes, "%zd of %zd bytes of symbols", n, symbol_bytes);
     n = pread(fd, names, (size_t)name_bytes, IMAGE_STRTAB_OFFSET);
     child_check(n == name_bytes, "%zd of %zd bytes of names", n, name_bytes);
@@ -322,7 +351,8 @@ static uint32_t child_read(int fd)
                     symbol->st_name, name_bytes);
         child_check(strcmp(names + symbol->st_name, name_of(i)) == 0, "%u of %u: %s", i, count,
                     names + symbol->st_name);
-        child_check(symbol->st_size == 16, "%u of %u: size %lu", i, count, symbol->st_size);
+        child_check(symbol->st_size == ARCH_TRAMPOLINE_SIZE, "%u of %u: size %lu", i, count,
+                    symbol->st_size);
     }
     return count;
 }
@@ -334,7 +364,7 @@ static void grow_and_die(int seen)
 {
     char byte;
     for (uint32_t i = 0; i < GROWN; i++) {
-        image_add(growing, name_of(i), strlen(name_of(i)), 1);
+        image_append(growing, name_of(i), strlen(name_of(i)));
         if (i == GROWN / 2 && read(seen, &byte, 1) != 1) /* the reader is there */
             _exit(1);
     }
@@ -378,6 +408,7 @@ int main(void)
         elf_header,
         sections,
         segments,
+        goes_back_without_a_landing_pad,
         sizes_are_exact_at_every_moment,
         build_ids_differ,
         readelf_has_nothing_to_say,

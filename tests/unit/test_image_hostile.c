@@ -50,7 +50,9 @@ static void odd_directories(void)
 
 static void limited_size(void)
 {
-    static const size_t limits[] = {0, 1, 4095, 4096, 65536, 1 << 20, (1 << 20) + 12288, 2 << 20};
+    static const size_t limits[] = {
+        0,      1, 4095, 4096, 65536, 1 << 20, IMAGE_DYNAMIC_OFFSET + 4095, IMAGE_SYMTAB_OFFSET + 1,
+        2 << 20};
     for (size_t i = 0; i < LENGTH_OF(limits); i++) {
         limit_file_size(limits[i]);
         child_check_refused(folder, FAILURE_IMAGE_FILE, EFBIG);
@@ -92,7 +94,7 @@ static void no_address_space(void)
 
 static void small_disk(void)
 {
-    child_mount_small_disk(128 << 10, 0);
+    child_mount_small_disk(20 << 10, 0);
     child_check_refused(folder, FAILURE_IMAGE_FILE, ENOSPC);
     child_check(count_entries() == 0, "%d entries", count_entries());
 }
@@ -130,9 +132,9 @@ static const struct growth {
     uint32_t spacing, before; /* functions that fit without growing */
     size_t length;            /* of their names */
 } growths[] = {
-    {"text", 16, 256, 8},
-    {"symbols", 1, 2728, 8},
-    {"names", 1, 65, 999},
+    {"text", 16, 16, 8},
+    {"symbols", 1, 168, 8},
+    {"names", 1, 4, 999},
 };
 
 static const char *grown_name(const struct growth *growth, uint32_t number)
@@ -143,32 +145,48 @@ static const char *grown_name(const struct growth *growth, uint32_t number)
 }
 
 static struct image *image;
+static int reader; /* of its file */
 
-static void child_fill(const struct growth *growth, const struct detour_plan *plan)
+static void child_fill(const struct growth *growth, uint32_t from, uint32_t to)
 {
-    image = image_create(folder, growth->spacing, plan, NULL);
-    child_check(image != NULL, "%s", growth->region);
-    for (uint32_t i = 0; i < growth->before; i++) {
-        int32_t number = image_add(image, grown_name(growth, i), growth->length, 1);
-        child_check(number == (int32_t)i, "%s: %d, expected %u", growth->region, number, i);
+    for (uint32_t i = from; i < to; i++) {
+        int error = image_append(image, grown_name(growth, i), growth->length);
+        child_check(error == 0, "%s, function %u: %s", growth->region, i, strerror(error));
     }
 }
 
-/* It does not grow, stays so, and what it has is still good. */
-static void child_check_full(const struct growth *growth)
+static void child_begin(const struct growth *growth)
 {
-    for (int again = 0; again < 3; again++) {
-        errno = EXFULL;
-        int32_t number = image_add(image, grown_name(growth, 0), growth->length, 1);
-        child_check(number == -1, "%s: grows to %d", growth->region, number);
-        child_check(errno == EXFULL, "%s", strerror(errno));
-    }
-    for (uint32_t i = 0; i < growth->before; i++) {
-        const char *name = image_name(image, i);
+    image = image_create(folder, growth->spacing, plan_to(evaluate), NULL);
+    child_check(image != NULL, "%s", growth->region);
+    reader = open(image_path(image), O_RDONLY | O_CLOEXEC);
+    child_fill(growth, 0, growth->before);
+}
+
+/* It has so many functions, in memory and in the file, and all are good. */
+static void child_check_image(const struct growth *growth, uint32_t count)
+{
+    child_check(image_used(image) == count, "%s: %u", growth->region, image_used(image));
+    child_check(count_symbols(reader) == count, "%s: %u", growth->region, count_symbols(reader));
+    for (uint32_t i = 0; i < count; i++) {
+        const char *name = symbol_name(reader, i);
         child_check(strcmp(name, grown_name(growth, i)) == 0, "%s: %s", growth->region, name);
         long got = trampoline_function(image, i)(1, 2, 3);
         child_check(got == 123, "%s: trampoline %u returns %ld", growth->region, i, got);
     }
+}
+
+/* It does not grow, says so each time, and what it has is still good. */
+static void child_check_refuses(const struct growth *growth, int expected)
+{
+    for (int again = 0; again < 3; again++) {
+        errno = EXFULL;
+        int error = image_append(image, grown_name(growth, 0), growth->length);
+        child_check(error == expected, "%s: %s, expected %s", growth->region, strerror(error),
+                    strerror(expected));
+        child_check(errno == EXFULL, "%s", strerror(errno));
+    }
+    child_check_image(growth, growth->before);
 }
 
 /* Ways to lose the file; each leaves what must not be touched in "precious". */
@@ -198,29 +216,57 @@ static void put_a_pipe_there(void)
     unlink(image_path(image));
     mkfifo(image_path(image), 0600);
 }
+static void put_a_folder_there(void)
+{
+    unlink(image_path(image));
+    mkdir(image_path(image), 0700);
+}
+static void become_somebody_else(void)
+{
+    if (seteuid(12345) != 0)
+        child_skip("seteuid", errno);
+}
+
+/* And to be short of something for a while. */
+static void set_limit(int which, rlim_t value)
+{
+    struct rlimit limit;
+    getrlimit(which, &limit);
+    limit.rlim_cur = value == RLIM_INFINITY ? limit.rlim_max : value;
+    child_check(setrlimit(which, &limit) == 0, "%s", strerror(errno));
+}
 static void limit_sizes(void)
 {
     limit_file_size(100);
 }
+static void lift_limit_of_sizes(void)
+{
+    set_limit(RLIMIT_FSIZE, RLIM_INFINITY);
+}
 static void use_up_descriptors(void)
 {
-    struct rlimit none = {0, 0};
     child_skip_under_valgrind();
-    setrlimit(RLIMIT_NOFILE, &none);
+    set_limit(RLIMIT_NOFILE, 0);
+}
+static void free_descriptors(void)
+{
+    set_limit(RLIMIT_NOFILE, RLIM_INFINITY);
 }
 
 static const struct loss {
     const char *name;
-    void (*happen)(void);
+    void (*happen)(void), (*pass)(void);
+    int error;
 } losses[] = {
-#define LOSS(name)                                                                                 \
-    {                                                                                              \
-#name, name                                                                                \
-    }
-    LOSS(remove_it),          LOSS(exchange_it),
-    LOSS(put_a_link_there),   LOSS(put_a_link_to_itself_there),
-    LOSS(put_a_pipe_there),   LOSS(limit_sizes),
-    LOSS(use_up_descriptors),
+    {"removed", remove_it, NULL, ESTALE},
+    {"exchanged", exchange_it, NULL, ESTALE},
+    {"a link", put_a_link_there, NULL, ESTALE},
+    {"a link to itself", put_a_link_to_itself_there, NULL, ESTALE},
+    {"a pipe", put_a_pipe_there, NULL, ESTALE},
+    {"a folder", put_a_folder_there, NULL, ESTALE},
+    {"another user", become_somebody_else, NULL, ESTALE},
+    {"a limit of sizes", limit_sizes, lift_limit_of_sizes, EFBIG},
+    {"no descriptors", use_up_descriptors, free_descriptors, EMFILE},
 };
 
 static const struct loss *this_loss;
@@ -239,11 +285,15 @@ static void child_check_precious(void)
 
 static void child_lose(void)
 {
-    const struct detour_plan *plan = plan_to(evaluate);
-    child_fill(this_growth, plan);
+    child_begin(this_growth);
     this_loss->happen();
     alarm(20); /* for the pipe */
-    child_check_full(this_growth);
+    child_check_refuses(this_growth, this_loss->error);
+    if (this_loss->pass != NULL) {
+        this_loss->pass();
+        child_fill(this_growth, this_growth->before, 3 * this_growth->before);
+        child_check_image(this_growth, 3 * this_growth->before);
+    }
     child_check_precious();
 }
 
@@ -261,16 +311,14 @@ END_TEST
 /* The numbers in `growths` are what the tests above depend on. */
 START_TEST(grows_where_it_should)
 {
-    const struct detour_plan *plan = plan_to(evaluate);
     for (size_t i = 0; i < LENGTH_OF(growths); i++) {
-        image = keep(image_create(folder, growths[i].spacing, plan, NULL));
-        int32_t full = 0;
+        image = keep(image_create(folder, growths[i].spacing, plan_to(evaluate), NULL));
         for (uint32_t j = 0; j <= growths[i].before; j++) {
             if (j == growths[i].before)
                 ck_assert_int_eq(unlink(image_path(image)), 0);
-            full = image_add(image, grown_name(&growths[i], j), growths[i].length, 1);
-            ck_assert_msg(full == (j < growths[i].before ? (int32_t)j : -1), "%s: %d of %u",
-                          growths[i].region, full, growths[i].before);
+            int error = image_append(image, grown_name(&growths[i], j), growths[i].length);
+            ck_assert_msg(error == (j < growths[i].before ? 0 : ESTALE), "%s: %s at %u of %u",
+                          growths[i].region, strerror(error), j, growths[i].before);
         }
     }
 }
@@ -278,13 +326,15 @@ END_TEST
 
 static void grow_on_small_disk(void)
 {
-    const struct detour_plan *plan = plan_to(evaluate);
-    /* What a new image takes, and less than a step more. */
-    child_mount_small_disk(256 << 10, 0);
-    child_fill(this_growth, plan);
-    child_check_full(this_growth);
-    child_check(image_create(folder, 1, plan, NULL) == NULL, "%s", "there is room for another");
+    child_mount_small_disk(24 << 10, 0); /* what a new image takes */
+    child_begin(this_growth);
+    child_check_refuses(this_growth, ENOSPC);
+    child_check(image_create(folder, 1, plan_to(evaluate), NULL) == NULL, "%s",
+                "there is room for another");
     child_check(count_entries() == 1, "%d entries", count_entries());
+    child_check(mount(NULL, folder, NULL, MS_REMOUNT, "size=1M") == 0, "%s", strerror(errno));
+    child_fill(this_growth, this_growth->before, 3 * this_growth->before);
+    child_check_image(this_growth, 3 * this_growth->before);
 }
 
 START_TEST(full_disk)
@@ -297,7 +347,7 @@ END_TEST
 static void child_check_usable(const struct failure *why)
 {
     child_check(image != NULL, "%s: %s", failure_message(why->code), why->what);
-    child_check(image_add(image, "py::f:f.py", 10, 1) == 0, "%s", image_name(image, 0));
+    child_check(image_append(image, "py::f:f.py", 10) == 0, "%s", "no room");
     long got = trampoline_function(image, 0)(1, 2, 3);
     child_check(got == 123, "%ld", got);
 }

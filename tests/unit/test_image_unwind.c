@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "shims/unwind.h"
+#include "trampoline/base/dwarf.h"
+#include "trampoline/plan/call_frame.h"
 
 static const int registers[] = {UNW_X86_64_RBX, UNW_X86_64_RBP, UNW_X86_64_R12,
                                 UNW_X86_64_R13, UNW_X86_64_R14, UNW_X86_64_R15};
@@ -149,7 +151,7 @@ static const char *line_with(const char *text, const char *wanted)
 /* The unwind data as a reader without this process sees them. */
 static const char *frames_of(const struct image *image)
 {
-    static char text[1 << 16], command[300];
+    static char text[16 << 20], command[300];
     snprintf(command, sizeof command, "LC_ALL=C readelf -W --debug-dump=frames '%s' 2>&1",
              image_path(image));
     FILE *output = popen(command, "re");
@@ -158,14 +160,31 @@ static const char *frames_of(const struct image *image)
     return text;
 }
 
+static const char *expected_range(size_t start, size_t size)
+{
+    static char text[100];
+    snprintf(text, sizeof text, "FDE cie=00000000 pc=%016zx..%016zx", start, start + size);
+    return text;
+}
+
+/* Of the n-th group of trampolines. */
+static const char *expected_fde(size_t n)
+{
+    const size_t size = ARCH_TRAMPOLINES_PER_FDE * ARCH_TRAMPOLINE_SIZE;
+    return expected_range(IMAGE_TEXT_OFFSET + n * size, size);
+}
+
 START_TEST(as_readelf_sees_it)
 {
+    char expected[100];
     const char *at = line_with(frames_of(make_image(1, unwind_plan())), "CIE");
     at = line_with(at, "Return address column: 16");
     at = line_with(at, "DW_CFA_def_cfa: r7 (rsp) ofs 8");
     at = line_with(at, "DW_CFA_offset: r16 (rip) at cfa-8");
-    at = line_with(at, "FDE cie=00000000 pc=0000000000000800..000000000000081a");
-    at = line_with(at, "DW_CFA_advance_loc: 2 to 0000000000000802");
+    at = line_with(at, expected_range(IMAGE_PROLOGUE_OFFSET, 20 + ARCH_JUMP_SIZE));
+    snprintf(expected, sizeof expected, "DW_CFA_advance_loc: 2 to %016x",
+             IMAGE_PROLOGUE_OFFSET + 2);
+    at = line_with(at, expected);
     at = line_with(at, "DW_CFA_def_cfa_offset: 16");
     at = line_with(at, "DW_CFA_offset: r15 (r15) at cfa-16");
     at = line_with(at, "DW_CFA_def_cfa_offset: 24");
@@ -174,7 +193,7 @@ START_TEST(as_readelf_sees_it)
     at = line_with(at, "DW_CFA_def_cfa_offset: 160");
     at = line_with(at, "DW_CFA_def_cfa_offset: 168");
     at = line_with(at, "DW_CFA_offset: r3 (rbx) at cfa-168");
-    at = line_with(at, "FDE cie=00000000 pc=0000000000001000..0000000000101000");
+    at = line_with(at, expected_fde(0));
     at = line_with(at, "DW_CFA_def_cfa_expression (DW_OP_breg7 (rsp): 8; ");
     at = line_with(at, "DW_CFA_val_expression: r6 (rbp) (");
     at = line_with(at, "ZERO terminator");
@@ -183,31 +202,36 @@ START_TEST(as_readelf_sees_it)
 END_TEST
 
 /* Of one, two and three bytes as ULEB128. */
-static uint16_t cfa_of(int row)
-{
-    static const uint16_t cfa[] = {65528, 16384, 16376, 1024, 128, 120, 16, 248};
-    return cfa[row];
-}
+static const unsigned cfa_offsets[] = {16, 120, 128, 248, 1024, 16376, 16384, 65528};
+#define CFA_OFFSETS ((int)LENGTH_OF(cfa_offsets))
 
-/* As many rows as there is room for, at the last places that there are. */
+/* As much as there is room for, at the last places that there are. */
 START_TEST(longest_plan)
 {
     static const uint8_t code[DETOUR_MAX_DISPLACED];
     struct detour_plan plan = plan_of(code, sizeof code, (uintptr_t)unwind_digits);
     char expected[100];
-    plan.unwind_count = DETOUR_MAX_UNWIND;
-    for (uint8_t i = 0; i < DETOUR_MAX_UNWIND; i++)
-        plan.unwind[i] = (struct detour_unwind_row){(uint8_t)(i + 13), 15, cfa_of(i)};
+    struct call_frame frame;
+    size_t length = plan.relocated_length;
+    call_frame_begin(&frame, &plan);
+    for (int i = 0; i < CFA_OFFSETS; i++) {
+        plan.relocated_length = (size_t)i + 13;
+        ck_assert(call_frame_lower(&frame, cfa_offsets[i] - frame.cfa_offset));
+        ck_assert(call_frame_save(&frame, 8 + (unsigned)i, 0));
+    }
+    while (plan.unwind_length < DETOUR_MAX_UNWIND)
+        ck_assert(call_frame_put(&frame, DW_CFA_nop));
+    plan.relocated_length = length;
     const char *at = frames_of(make_image(1, &plan));
-    for (int i = 0; i < DETOUR_MAX_UNWIND; i++) {
+    for (int i = 0; i < CFA_OFFSETS; i++) {
         snprintf(expected, sizeof expected, " to %016x", IMAGE_PROLOGUE_OFFSET + i + 13);
         at = line_with(at, expected);
-        snprintf(expected, sizeof expected, "DW_CFA_def_cfa_offset: %d", cfa_of(i));
+        snprintf(expected, sizeof expected, "DW_CFA_def_cfa_offset: %u", cfa_offsets[i]);
         at = line_with(at, expected);
-        snprintf(expected, sizeof expected, "r15 (r15) at cfa-%d", cfa_of(i));
+        snprintf(expected, sizeof expected, "r%d (r%d) at cfa-%u", 8 + i, 8 + i, cfa_offsets[i]);
         at = line_with(at, expected);
     }
-    line_with(at, "FDE cie=00000000 pc=0000000000001000..0000000000101000");
+    line_with(at, expected_fde(0));
 }
 END_TEST
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -226,24 +227,144 @@ START_TEST(file_that_was_exchanged_is_left_alone)
 }
 END_TEST
 
-/* Whole records up to the limit, no signal, and then nothing more. */
-START_TEST(limit_on_file_size)
+START_TEST(file_that_was_truncated)
 {
     open_dump();
-    struct rlimit limit, old; /* not for Check's own file, which holds what assertions say */
-    getrlimit(RLIMIT_FSIZE, &old);
-    limit = (struct rlimit){1000, old.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-    unsigned n = 0;
-    int error = 0;
-    for (; error == 0 && n < 100; n++) {
-        struct jitdump_function next = function(n);
-        error = jitdump_append(&dump, &next);
-    }
-    setrlimit(RLIMIT_FSIZE, &old);
-    ck_assert_int_eq(error, EFBIG);
-    check_file(n - 1);
+    append(0);
+    ck_assert_int_eq(truncate(dump.path, 40), 0);
+    struct jitdump_function next = function(1);
+    ck_assert_int_eq(jitdump_append(&dump, &next), ESTALE);
     ck_assert(!dump.open);
+    open_dump();
+    append(0);
+    check_file(1);
+}
+END_TEST
+
+START_TEST(file_that_was_removed)
+{
+    open_dump();
+    append(0);
+    ck_assert_int_eq(unlink(dump.path), 0);
+    struct jitdump_function next = function(1);
+    ck_assert_int_eq(jitdump_append(&dump, &next), ESTALE);
+    ck_assert_int_eq(count_entries(), 0);
+    open_dump();
+    append(0);
+    check_file(1);
+}
+END_TEST
+
+/* Appends until there is an error, which comes each time; how many functions went in. */
+static unsigned child_append_until(int expected)
+{
+    unsigned n = 0;
+    for (int failures = 0; failures < 4;) {
+        struct jitdump_function next = function(n);
+        errno = EXFULL;
+        int error = jitdump_append(&dump, &next);
+        child_check(error == expected || (error == 0 && failures == 0), "%s", strerror(error));
+        child_check(errno == EXFULL, "%s", strerror(errno));
+        child_check(dump.open && n < 10000, "%u", n);
+        failures += error != 0;
+        n += error == 0;
+    }
+    return n;
+}
+
+/* Whole records so far; and behind them those that come when there is room again. */
+static void child_check_whole(unsigned functions)
+{
+    struct stat status;
+    child_check(stat(dump.path, &status) == 0 && status.st_size == dump.size, "%d bytes, %d good",
+                (int)status.st_size, (int)dump.size);
+    child_check(dump.functions == functions, "%d", (int)dump.functions);
+}
+
+static void child_go_on(unsigned from)
+{
+    for (unsigned n = from; n < from + 100; n++) {
+        struct jitdump_function next = function(n);
+        int error = jitdump_append(&dump, &next);
+        child_check(error == 0, "%u: %s", n, strerror(error));
+    }
+    /* Records as the specification wants them, from the first to the last. */
+    FILE *file = fopen(dump.path, "re");
+    uint32_t head[2], loads = 0;
+    long at = 40;
+    for (; fseek(file, at, SEEK_SET) == 0 && fread(head, sizeof head, 1, file) == 1;
+         at += head[1]) {
+        child_check(head[0] <= UNWINDING && head[1] >= 16, "record %u at %ld", head[0], at);
+        loads += head[0] == LOAD;
+    }
+    child_check(at == (long)dump.size && loads == from + 100, "%u records", loads);
+    fclose(file);
+}
+
+static void limit_of_size(void)
+{
+    struct rlimit all;
+    child_check(jitdump_open(&dump, folder, PID, EM_X86_64) == 0, "%s", dump.path);
+    getrlimit(RLIMIT_FSIZE, &all);
+    limit_file_size(10000);
+    unsigned n = child_append_until(EFBIG);
+    child_check_whole(n);
+    all.rlim_cur = all.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &all);
+    child_go_on(n);
+}
+
+static void small_disk(void)
+{
+    child_mount_small_disk(3 * PAGE, 0);
+    child_check(jitdump_open(&dump, folder, PID, EM_X86_64) == 0, "%s", dump.path);
+    unsigned n = child_append_until(ENOSPC);
+    child_check_whole(n);
+    child_check(mount(NULL, folder, NULL, MS_REMOUNT, "size=1M") == 0, "%s", strerror(errno));
+    child_go_on(n);
+}
+
+/* A name of several pages: the first pages of its record are written, and taken back. */
+static void small_disk_and_long_record(void)
+{
+    static char name[16000];
+    memset(name, 'n', sizeof name);
+    child_mount_small_disk(3 * PAGE, 0);
+    child_check(jitdump_open(&dump, folder, PID, EM_X86_64) == 0, "%s", dump.path);
+    struct jitdump_function next = function(0);
+    child_check(jitdump_append(&dump, &next) == 0, "%s", dump.path);
+    next.name = name;
+    next.name_length = sizeof name;
+    for (int i = 0; i < 3; i++) {
+        int error = jitdump_append(&dump, &next);
+        child_check(error == ENOSPC, "%s", strerror(error));
+        child_check_whole(1);
+    }
+    child_check(mount(NULL, folder, NULL, MS_REMOUNT, "size=1M") == 0, "%s", strerror(errno));
+    child_go_on(1);
+}
+
+static void no_descriptors(void)
+{
+    struct rlimit all, none;
+    child_skip_under_valgrind();
+    child_check(jitdump_open(&dump, folder, PID, EM_X86_64) == 0, "%s", dump.path);
+    getrlimit(RLIMIT_NOFILE, &all);
+    none = (struct rlimit){0, all.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    child_append_until(EMFILE);
+    setrlimit(RLIMIT_NOFILE, &all);
+    child_go_on(0);
+}
+
+START_TEST(errors_that_pass)
+{
+    static void (*const bodies[])(void) = {limit_of_size, small_disk, small_disk_and_long_record,
+                                           no_descriptors};
+    for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
+        clear_folder();
+        assert_in_child(bodies[i]);
+    }
 }
 END_TEST
 
@@ -277,7 +398,9 @@ int main(void)
         links_are_not_followed,
         neither_pipe_nor_folder,
         file_that_was_exchanged_is_left_alone,
-        limit_on_file_size,
+        file_that_was_truncated,
+        file_that_was_removed,
+        errors_that_pass,
         child_forgets_the_dump,
     };
     return run_suite("jitdump", tests, LENGTH_OF(tests));

@@ -108,13 +108,13 @@ END_TEST
 static void want_descriptors(void)
 {
     begin();
-    add_until(mode, 10);
+    add_until(mode, 260);
     use_up_descriptors();
-    add_until(mode, 200); /* more than the map has room for */
+    add_until(mode, 330); /* more than the map has room for, and less than the image */
     give_descriptors_back();
     child_check(count_reports() == 1, "%s", reports());
     child_check(strstr(reports(), "Too many open files") != NULL, "%s", reports());
-    add_until(mode, 201);
+    add_until(mode, 331);
     check_file(mode);
     add_until(mode, FUNCTIONS);
     check_file(mode);
@@ -139,10 +139,11 @@ static void want_descriptors_at_first(void)
     give_descriptors_back();
     child_check(count_reports() == 1, "%s", reports());
     outputs_update(mode);
+    add_until(mode, 260);
     check_file(mode);
     wait_a_moment();
     use_up_descriptors();
-    add_until(mode, 100);
+    add_until(mode, 330);
     give_descriptors_back();
     outputs_update(mode);
     check_file(mode);

@@ -125,7 +125,7 @@ static void fork_in_want(void)
     outputs_keep_after_fork(true);
     begin();
     use_up_descriptors();
-    for (uint32_t i = 0; i < 100; i++)
+    for (uint32_t i = 0; i < 20; i++)
         enter(100 + i);
     give_descriptors_back();
     remember_lines();

@@ -1,6 +1,7 @@
 /* test_perf_map_hostile.c - a map file that somebody has planted, taken away or exchanged, and
  * disks and limits without room: an error, and nothing else. */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "jitdump/perf_map.h"
@@ -129,33 +131,63 @@ START_TEST(odd_directories)
 }
 END_TEST
 
-/* Appends until there is an error, and checks that all lines before it are in the file and nothing
- * else; in a child, where the path may be on a disk of its own. */
-static void child_append_until(int expected, int at_most)
+/* Appends until there is an error; how many lines went in. */
+static int child_append_until(int expected, int at_most)
 {
     char text[128];
     int count = 0, error = 0;
     errno = EXFULL;
-    for (; error == 0 && count < at_most; count++) {
+    for (; count < at_most; count++) {
         size_t length = (size_t)snprintf(text, sizeof text, "py::function_%d:/srv/app.py", count);
         error = perf_map_append(&map, (uintptr_t)count, 16, text, length);
+        if (error != 0)
+            break;
     }
     child_check(error == expected, "%s after %d lines, expected %s", strerror(error), count,
                 strerror(expected));
     child_check(errno == EXFULL, "%s", strerror(errno));
-    child_check(!map.open, "%s", "it stays open");
-    child_check(perf_map_append(&map, 1, 1, "dropped", 7) == 0, "%s", "complains again");
+    for (int again = 0; again < 3; again++) {
+        error = perf_map_append(&map, (uintptr_t)count, 16, text, strlen(text));
+        child_check(error == expected, "then %s", strerror(error));
+    }
+    child_check(map.open, "%s", "it is closed");
+    return count;
+}
 
+/* The lines of child_append_until, and nothing else. */
+static void child_check_lines(int count)
+{
+    perf_map_finish(&map);
     FILE *file = fopen(map_path(), "re");
     child_check(file != NULL, "%s: %s", map_path(), strerror(errno));
-    for (int i = 0; i < count - 1; i++) {
+    for (int i = 0; i < count; i++) {
         char wanted[128], line[128] = "";
         snprintf(wanted, sizeof wanted, "%x 10 py::function_%d:/srv/app.py\n", i, i);
         child_check(fgets(line, sizeof line, file) != NULL && strcmp(line, wanted) == 0,
                     "line %d: %s", i, line);
     }
-    child_check(fgetc(file) == EOF, "there is more than %d lines", count - 1);
+    child_check(fgetc(file) == EOF, "there is more than %d lines", count);
     fclose(file);
+}
+
+/* What was short is no longer: the next lines go behind those that are there. */
+static void child_go_on(int count, int more)
+{
+    char text[128];
+    for (int i = count; i < count + more; i++) {
+        size_t length = (size_t)snprintf(text, sizeof text, "py::function_%d:/srv/app.py", i);
+        int error = perf_map_append(&map, (uintptr_t)i, 16, text, length);
+        child_check(error == 0, "line %d: %s", i, strerror(error));
+    }
+    child_check_lines(count + more);
+}
+
+static void set_limit(int which, rlim_t value)
+{
+    struct rlimit limit;
+    getrlimit(which, &limit);
+    limit.rlim_cur = value == RLIM_INFINITY ? limit.rlim_max : value;
+    child_check(setrlimit(which, &limit) == 0, "%s", strerror(errno));
 }
 
 static void child_open(void)
@@ -168,32 +200,37 @@ static void limit_of_nothing(void)
 {
     limit_file_size(0);
     child_open();
-    child_append_until(EFBIG, 10);
+    child_check_lines(child_append_until(EFBIG, 10));
 }
 
 static void limit_of_some_pages(void)
 {
     limit_file_size(3 * PAGE);
     child_open();
-    child_append_until(EFBIG, 10000);
+    int count = child_append_until(EFBIG, 10000);
+    set_limit(RLIMIT_FSIZE, RLIM_INFINITY);
+    child_go_on(count, 1000);
 }
 
 static void limit_within_a_page(void)
 {
     limit_file_size(3 * PAGE + 100);
     child_open();
-    child_append_until(EFBIG, 10000);
+    int count = child_append_until(EFBIG, 10000);
+    set_limit(RLIMIT_FSIZE, RLIM_INFINITY);
+    child_go_on(count, 1000);
 }
 
 static void limit_set_later(void)
 {
+    int error = 0;
     child_open();
     for (int i = 0; i < 1000; i++)
         child_check(perf_map_append(&map, 1, 1, "before", 6) == 0, "line %d", i);
     limit_file_size(100);
-    for (int i = 0; i < 1000 && map.open; i++)
-        perf_map_append(&map, 1, 1, "after", 5);
-    child_check(!map.open, "%s", "it grows on");
+    for (int i = 0; i < 1000 && error == 0; i++)
+        error = perf_map_append(&map, 1, 1, "after", 5);
+    child_check(error == EFBIG, "%s", strerror(error));
 }
 
 /* Our own newline would be the first byte beyond the limit. */
@@ -228,7 +265,9 @@ static void small_disk(void)
 {
     child_mount_small_disk(10 * PAGE, 0);
     child_open();
-    child_append_until(ENOSPC, 100000);
+    int count = child_append_until(ENOSPC, 100000);
+    child_check(mount(NULL, folder, NULL, MS_REMOUNT, "size=1M") == 0, "%s", strerror(errno));
+    child_go_on(count, 1000);
 }
 
 static void no_disk_at_all(void)
@@ -238,7 +277,7 @@ static void no_disk_at_all(void)
     child_check(pwrite(fd, precious, 1, 0) == 1, "%s", strerror(errno));
     close(fd);
     child_open();
-    child_append_until(ENOSPC, 10);
+    child_check_lines(child_append_until(ENOSPC, 10));
 }
 
 static void read_only_disk(void)
@@ -258,23 +297,14 @@ END_TEST
 
 static void no_descriptors(void)
 {
-    struct rlimit none = {0, 0};
     child_skip_under_valgrind();
     child_open();
-    FILE *file = fopen(map_path(), "re");
-    int error = perf_map_append(&map, 1, 1, "before", 6);
-    child_check(error == 0, "%s", strerror(error));
-    setrlimit(RLIMIT_NOFILE, &none);
-    for (int i = 0; i < PAGE && error == 0; i++)
-        error = perf_map_append(&map, 1, 1, "after", 5);
-    child_check(error == EMFILE, "%s", strerror(error));
-    child_check(!map.open, "%s", "it stays open");
-    error = perf_map_open(&map, folder, PID);
-    child_check(error == EMFILE, "%s", strerror(error));
-    char line[64];
-    child_check(fgets(line, sizeof line, file) != NULL && strcmp(line, "1 1 before\n") == 0, "%s",
-                line);
-    fclose(file);
+    set_limit(RLIMIT_NOFILE, 0);
+    int count = child_append_until(EMFILE, 10000);
+    static struct perf_map other;
+    child_check(perf_map_open(&other, folder, PID) == EMFILE, "%s", "it opens");
+    set_limit(RLIMIT_NOFILE, RLIM_INFINITY);
+    child_go_on(count, 1000);
 }
 
 START_TEST(descriptors_used_up)
@@ -284,16 +314,27 @@ START_TEST(descriptors_used_up)
 END_TEST
 
 /* Appends into a file whose path leads elsewhere by now: until it has to grow, nobody notices. */
-static void check_growth_fails(int expected)
+static void check_stale(void)
 {
     int error = 0, lines = 0;
     errno = EXFULL;
     for (; error == 0 && lines < PAGE; lines++)
         error = perf_map_append(&map, 1, 1, "more", 4);
-    ck_assert_msg(error == expected, "%s, expected %s", strerror(error), strerror(expected));
+    ck_assert_msg(error == ESTALE, "%s", strerror(error));
     ck_assert_int_eq(errno, EXFULL);
     ck_assert(!map.open);
     ck_assert_int_eq(perf_map_append(&map, 1, 1, "dropped", 7), 0);
+}
+
+/* The map can be opened anew, in a file of its own or behind what is there. */
+static void check_opens_anew(const char *before)
+{
+    char text[200];
+    snprintf(text, sizeof text, "%s2 2 anew\n", before);
+    ck_assert_int_eq(perf_map_open(&map, folder, PID), 0);
+    ck_assert_int_eq(perf_map_append(&map, 2, 2, "anew", 4), 0);
+    perf_map_finish(&map);
+    ck_assert_str_eq(read_file(map_path(), NULL), text);
 }
 
 static void open_with_a_line(void)
@@ -306,8 +347,9 @@ START_TEST(removed_while_open)
 {
     open_with_a_line();
     ck_assert_int_eq(unlink(map_path()), 0);
-    check_growth_fails(ENOENT);
+    check_stale();
     ck_assert_int_eq(count_entries(), 0);
+    check_opens_anew("");
 }
 END_TEST
 
@@ -316,8 +358,9 @@ START_TEST(exchanged_while_open)
     open_with_a_line();
     write_file(in_folder("other"), precious, strlen(precious));
     ck_assert_int_eq(rename(in_folder("other"), map_path()), 0);
-    check_growth_fails(ESTALE);
+    check_stale();
     check_precious(map_path());
+    check_opens_anew(precious);
 }
 END_TEST
 
@@ -350,19 +393,191 @@ START_TEST(link_put_in_its_place)
     write_file(in_folder("target"), precious, strlen(precious));
     ck_assert_int_eq(unlink(map_path()), 0);
     ck_assert_int_eq(symlink("target", map_path()), 0);
-    check_growth_fails(ELOOP);
+    check_stale();
     check_precious(in_folder("target"));
+    check_refused(folder, ELOOP);
+}
+END_TEST
+
+START_TEST(truncated_while_open)
+{
+    static const off_t sizes[] = {0, 3, PAGE - 1};
+    for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
+        clear_folder();
+        open_with_a_line();
+        ck_assert_int_eq(truncate(map_path(), sizes[i]), 0);
+        usleep(100); /* longer than "a moment" */
+        ck_assert_int_eq(perf_map_append(&map, 1, 1, "lost", 4), ESTALE);
+        ck_assert(!map.open);
+        check_opens_anew(sizes[i] == 0 ? "" : sizes[i] == 3 ? "1 1\n" : "1 1 first\n");
+    }
+}
+END_TEST
+
+/* Another writer of the same file, in another container: both have all their lines, whole. */
+START_TEST(two_writers)
+{
+    static struct perf_map other;
+    int ours = 0, theirs = 0;
+    open_with_a_line();
+    ck_assert_int_eq(perf_map_open(&other, folder, PID), 0);
+    for (int i = 0; i < 3000; i++) {
+        ck_assert_int_eq(perf_map_append(&map, 1, 1, "ours", 4), 0);
+        for (int j = 0; j < i % 3; j++)
+            ck_assert_int_eq(perf_map_append(&other, 2, 2, "theirs, longer", 14), 0);
+    }
+    perf_map_finish(&map);
+    int error = perf_map_append(&other, 2, 2, "theirs, longer", 14);
+    ck_assert(error == 0 || error == ESTALE);
+    theirs -= error == 0 ? 1 : 0;
+    perf_map_finish(&other);
+    for (const char *line = read_file(map_path(), NULL); *line != '\0';
+         line = strchr(line, '\n') + 1) {
+        if (strncmp(line, "1 1 ours\n", 9) == 0)
+            ours++;
+        else if (strncmp(line, "2 2 theirs, longer\n", 19) == 0)
+            theirs++;
+        else
+            ck_assert_msg(*line == '\n' || strncmp(line, "1 1 first\n", 10) == 0, "%.40s", line);
+    }
+    ck_assert_int_eq(ours, 3000);
+    ck_assert_int_eq(theirs, 3000);
+}
+END_TEST
+
+/* CPython's own writer appends to the end of the file, behind what we have reserved. */
+START_TEST(lines_behind_ours)
+{
+    open_with_a_line();
+    int fd = open(map_path(), O_WRONLY | O_APPEND | O_CLOEXEC);
+    ck_assert_int_eq(write(fd, "9 9 foreign\n", 12), 12);
+    close(fd);
+    for (int i = 0; i < PAGE; i++)
+        ck_assert_int_eq(perf_map_append(&map, 1, 1, "more", 4), 0);
+    perf_map_finish(&map);
+    const char *text = read_file(map_path(), NULL), *found = strstr(text, "\n9 9 foreign\n");
+    ck_assert_ptr_nonnull(found);
+    int lines = 0;
+    for (const char *at = text; (at = strstr(at, "1 1 more\n")) != NULL; at++)
+        lines++;
+    ck_assert_int_eq(lines, PAGE);
+}
+END_TEST
+
+static void set_age(const char *path, time_t seconds)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - seconds}};
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* A process with our pid that has ended: its lines are of another address space. */
+START_TEST(map_of_an_earlier_process)
+{
+    struct stat before, after;
+    write_file(map_path(), precious, strlen(precious));
+    set_age(map_path(), 3600);
+    ck_assert_int_eq(stat(map_path(), &before), 0);
+    int old = open(map_path(), O_RDONLY | O_CLOEXEC); /* so that its inode is not used again */
+    open_with_a_line();
+    perf_map_finish(&map);
+    ck_assert_str_eq(read_file(map_path(), NULL), "1 1 first\n");
+    ck_assert_int_eq(stat(map_path(), &after), 0);
+    ck_assert_uint_ne(before.st_ino, after.st_ino); /* not emptied: somebody may have it mapped */
+    ck_assert_int_eq(fstat(old, &after), 0);
+    ck_assert_int_eq(after.st_size, (off_t)strlen(precious));
+    ck_assert_uint_eq(after.st_nlink, 0);
+    close(old);
+    ck_assert_int_eq(count_entries(), 1);
+}
+END_TEST
+
+START_TEST(map_of_this_process)
+{
+    static const time_t ages[] = {0, 1,
+                                  -3600}; /* as old as this process, to a second; the future */
+    for (size_t i = 0; i < LENGTH_OF(ages); i++) {
+        clear_folder();
+        write_file(map_path(), "7 7 before exec\n", 16);
+        set_age(map_path(), ages[i]);
+        check_opens_anew("7 7 before exec\n");
+    }
+}
+END_TEST
+
+/* What lives on with the old file notices, and does not crash. */
+START_TEST(another_container_starts_anew)
+{
+    static struct perf_map other;
+    ck_assert_int_eq(perf_map_open(&other, folder, PID), 0);
+    ck_assert_int_eq(perf_map_append(&other, 2, 2, "theirs", 6), 0);
+    set_age(map_path(), 3600);
+    open_with_a_line();
+    usleep(100);
+    ck_assert_int_eq(perf_map_append(&other, 2, 2, "theirs", 6), ESTALE);
+    perf_map_finish(&other);
+    perf_map_finish(&map);
+    ck_assert_str_eq(read_file(map_path(), NULL), "1 1 first\n");
+}
+END_TEST
+
+static void without_proc(void)
+{
+    write_file(map_path(), precious, strlen(precious));
+    set_age(map_path(), 3600);
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", "/proc", "tmpfs", 0, NULL) != 0)
+        child_skip("mount", errno);
+    child_open();
+    child_check(map.tail.length == (off_t)strlen(precious), "%d", (int)map.tail.length);
+}
+
+START_TEST(age_that_cannot_be_known)
+{
+    assert_in_child(without_proc);
+}
+END_TEST
+
+START_TEST(copies_from_root_and_this_user_alone)
+{
+    write_file(in_folder("other"), "8 8 other", 9); /* its last line is not whole */
+    open_with_a_line();
+    ck_assert_int_eq(perf_map_copy(&map, in_folder("other")), 0);
+    ck_assert_int_eq(perf_map_append(&map, 1, 1, "last", 4), 0);
+    if (chown(in_folder("other"), 12345, 12345) != 0)
+        skip("chown", strerror(errno));
+    else
+        ck_assert_int_eq(perf_map_copy(&map, in_folder("other")), EPERM);
+    perf_map_finish(&map);
+    ck_assert_str_eq(read_file(map_path(), NULL), "1 1 first\n8 8 other\n1 1 last\n");
 }
 END_TEST
 
 int main(void)
 {
     const TTest *const tests[] = {
-        link_to_a_file,           link_to_nowhere,        file_with_another_name,
-        file_of_somebody_else,    pipe_does_not_block,    other_kinds_of_file,
-        odd_directories,          file_size_limits,       full_disks,
-        descriptors_used_up,      removed_while_open,     exchanged_while_open,
-        exchanged_before_the_end, removed_before_the_end, link_put_in_its_place,
+        link_to_a_file,
+        link_to_nowhere,
+        file_with_another_name,
+        file_of_somebody_else,
+        pipe_does_not_block,
+        other_kinds_of_file,
+        odd_directories,
+        file_size_limits,
+        full_disks,
+        descriptors_used_up,
+        removed_while_open,
+        exchanged_while_open,
+        exchanged_before_the_end,
+        removed_before_the_end,
+        link_put_in_its_place,
+        truncated_while_open,
+        two_writers,
+        lines_behind_ours,
+        map_of_an_earlier_process,
+        map_of_this_process,
+        another_container_starts_anew,
+        age_that_cannot_be_known,
+        copies_from_root_and_this_user_alone,
     };
     return run_suite("perf_map_hostile", tests, LENGTH_OF(tests));
 }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "preload/cpython/interned.h"
 #include "profile/files.h"
 #include "trampoline/plan/elf_lookup.h"
@@ -87,7 +88,7 @@ START_TEST(found_by_address)
     ck_assert_uint_eq(registry_at(registry_address(first)), first);
     ck_assert_uint_eq(registry_at(registry_address(second)), second);
     ck_assert_uint_eq(registry_at(registry_address(second) + 13), second);
-    ck_assert_uint_eq(registry_at(registry_address(second) + 16), REGISTRY_NONE);
+    ck_assert_uint_eq(registry_at(registry_address(second) + ARCH_TRAMPOLINE_SIZE), REGISTRY_NONE);
     ck_assert_uint_eq(registry_at(registry_address(first) - 1), REGISTRY_NONE);
     ck_assert_uint_eq(registry_at(registry_address(third)), third);
     ck_assert_uint_eq(registry_at((uintptr_t)sum), REGISTRY_NONE);
@@ -170,7 +171,8 @@ START_TEST(each_mode_has_its_own_trampolines)
     start_registry();
     const uint32_t in_map[] = {add_function(PROFILE_MAP, 7), add_function(PROFILE_MAP, 8)};
     const uint32_t in_dump[] = {add_function(PROFILE_JITDUMP, 7), add_function(PROFILE_JITDUMP, 9)};
-    ck_assert_uint_eq(registry_address(in_map[1]) - registry_address(in_map[0]), 16);
+    ck_assert_uint_eq(registry_address(in_map[1]) - registry_address(in_map[0]),
+                      ARCH_TRAMPOLINE_SIZE);
     ck_assert_uint_eq(registry_address(in_dump[1]) - registry_address(in_dump[0]), 256);
     ck_assert_uint_eq(add_function(PROFILE_MAP, 7), in_map[0]);
     ck_assert_uint_eq(add_function(PROFILE_JITDUMP, 7), in_dump[0]);

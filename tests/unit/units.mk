@@ -1,19 +1,16 @@
 # What the unit tests of single sources share, and the assembly that watches registers for them.
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
-supported := capstone_memory code_memory code_table debug plan_library detour_commit detour_place failure \
-    hook id_table image image_exceptions image_file image_hostile image_unwind interned jitdump layout \
-    line names near_memory outputs outputs_shared perf_map perf_map_hostile probe registry \
-    registry_failures report switches toggle
-supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
-
-$(supported_tests): $(support_objects)
+$(unit_tests): $(support_objects)
 -include $(patsubst %.o,%.d,$(support_objects))
 
 # Kept, as all other objects are.
 .SECONDARY: $(patsubst %,$(O)/obj/%.o,$(unit_sources))
 
 $(O)/tests/test_detour_commit: $(call object,tests/unit/shims/target.S)
+
+$(call object,tests/unit/test_control_flow.c): flags += -DBUILD='"$(abspath $(O))"'
+$(O)/tests/test_control_flow: | $(O)/libpyperf.so $(O)/libpyperf-plan.so
 
 # By its own rule: it defines what session.c defines.
 $(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/shims/hook.S \
@@ -39,5 +36,31 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 profile_objects := $(call object,$(wildcard tests/unit/profile/*.c))
 profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs outputs_shared)
 $(profile_tests): $(profile_objects)
-$(profile_tests): LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
+profile_wraps := -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
+$(profile_tests): LDFLAGS += $(profile_wraps)
 -include $(patsubst %.o,%.d,$(profile_objects))
+
+# An image as CPUs have it whose FDEs are for few trampolines each and whose pages may be large: this
+# CPU's code is right in that layout, too, which only has more of the same.
+other_layout := -DARCH_TRAMPOLINES_PER_FDE=16 -DARCH_UNWIND_COPIES=16 -DARCH_MAX_PAGE=65536
+other_layout_folder := $(O)/other-layout
+other_layout_tests  := $(addprefix $(other_layout_folder)/tests/test_,image image_exceptions \
+                       image_file image_unwind)
+
+.PHONY: check-unit-other-layout
+check-unit: check-unit-other-layout
+check-unit-other-layout:
+	$(Q)$(MAKE) --no-print-directory O=$(other_layout_folder) \
+	    CFLAGS='$(CFLAGS) $(other_layout)' $(other_layout_tests)
+	$(Q)failed=; for test in $(other_layout_tests); do $(unit_runner) $$test || failed=1; done; \
+	    [ -z "$$failed" ]
+
+# On a small interpreter (interpreter/interpreter.h).
+interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
+interpreted := code_values qualnames profile profile_shared frame_evaluator native_support \
+    native_api sys_functions
+interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
+
+$(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
+$(interpreted_tests): LDFLAGS += $(profile_wraps),--wrap=hook_resolve
+-include $(patsubst %.o,%.d,$(interpreter_objects))

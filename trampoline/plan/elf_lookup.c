@@ -106,19 +106,6 @@ static bool search_prepare(struct search *search, struct elf_symbol *symbols, si
 
 /* symbols */
 
-static bool has_address(const GElf_Sym *symbol)
-{
-    switch (GELF_ST_TYPE(symbol->st_info)) {
-    case STT_NOTYPE: /* labels in assembly */
-    case STT_OBJECT:
-    case STT_FUNC:
-        /* SHN_ABS and the others from SHN_LORESERVE on do not move with the image. */
-        return symbol->st_shndx != SHN_UNDEF && symbol->st_shndx < SHN_LORESERVE;
-    default: /* STT_GNU_IFUNC is the address of the resolver, STT_TLS an offset */
-        return false;
-    }
-}
-
 static void offer(struct wanted *wanted, const GElf_Sym *symbol)
 {
     enum rank rank = GELF_ST_BIND(symbol->st_info) == STB_LOCAL ? RANK_LOCAL : RANK_GLOBAL;
@@ -139,7 +126,7 @@ static void consider(struct search *search, const char *name, const GElf_Sym *sy
     struct wanted *wanted = search->buckets[bucket_of(name, length)];
     for (; wanted != NULL; wanted = wanted->next) {
         if (wanted->length == length && wanted->symbol->address == 0 &&
-            memcmp(wanted->symbol->name, name, length) == 0 && has_address(symbol))
+            memcmp(wanted->symbol->name, name, length) == 0 && elf_symbol_has_address(symbol))
             offer(wanted, symbol);
     }
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <ucontext.h>
 
+#include "trampoline/plan/call_frame.h"
+
 enum { TRAP_FLAG = 0x100 }; /* SDM vol. 1, 3.4.3.3 */
 
 /* One row for each kind of instruction that a plan may hold; then the registers get other values,
@@ -20,10 +22,10 @@ static const uint8_t prologue[] = {
     0x89, 0xe5,                      /* mov %esp, %ebp */
     0x31, 0xdb,                      /* xor %ebx, %ebx */
 };
-static const struct detour_unwind_row rows[] = {
-    {2, 15, 16},  {4, DETOUR_NO_REGISTER, 24}, {5, 6, 32}, {12, DETOUR_NO_REGISTER, 160},
-    {13, 3, 168},
-};
+static const struct {
+    size_t offset, lower;
+    unsigned saved; /* 0 for none */
+} rows[] = {{2, 8, 15}, {4, 8, 0}, {5, 8, 6}, {12, 128, 0}, {13, 8, 3}};
 
 long unwind_digits(long a, long b, long c)
 {
@@ -34,8 +36,15 @@ const struct detour_plan *unwind_plan(void)
 {
     static struct detour_plan plan;
     plan = plan_of(prologue, sizeof prologue, (uintptr_t)unwind_continue);
-    plan.unwind_count = LENGTH_OF(rows);
-    memcpy(plan.unwind, rows, sizeof rows);
+    struct call_frame frame;
+    size_t length = plan.relocated_length;
+    call_frame_begin(&frame, &plan);
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        plan.relocated_length = rows[i].offset;
+        ck_assert(call_frame_lower(&frame, rows[i].lower));
+        ck_assert(rows[i].saved == 0 || call_frame_save(&frame, rows[i].saved, 0));
+    }
+    plan.relocated_length = length;
     unwind_callee = unwind_digits;
     return &plan;
 }

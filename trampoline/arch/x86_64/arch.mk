@@ -6,3 +6,9 @@ capstone_archive := $(wildcard $(shell $(CC) -print-file-name=libcapstone.a))
 arch_plan_libraries := $(if $(capstone_archive),-l:libcapstone.a,-lcapstone)
 # header:package, as in libraries-found
 arch_plan_headers := capstone/capstone.h:libcapstone-dev
+
+# Code for processes with shadow stacks and guarded indirect jumps (Intel's CET), in which the loader
+# looks for a note that says so. The linker makes it where all parts of a library have it. Debian's
+# crti.o and libcapstone.a have none, but are C like ours as far as the stack is concerned.
+arch_flags   := -fcf-protection=full
+arch_ldflags := -Wl,-z,shstk

@@ -30,6 +30,9 @@
  * thread has a range for its stack pointer: outside of it, below as well as above, C decides
  * (preload/cpython/thread_stack.h). One comparison does for both ends; it needs rcx. */
 
+#include <cet.h> /* the note of arch.mk */
+
+#include "arch.h"
 #include "trampoline/hook_variants.h"
 
 #define TAG  0
@@ -52,7 +55,7 @@
     .size   hook_state, 32
 hook_state:
     .quad   0
-    .quad   0xffff800000000000
+    .quad   -1 << ARCH_ADDRESS_BITS
     .quad   no_codes
     .quad   0
 

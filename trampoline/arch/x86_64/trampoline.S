@@ -20,13 +20,17 @@
  *
  * (rip + 2) & 15 >= 7 is true for 5..13 and false for 14, 15 and 0..4: the frame is open. */
 
+#include <cet.h> /* the note of arch.mk */
+
+#include "arch.h"
+
     .section .rodata.trampoline, "a", @progbits
 
     .globl  arch_trampoline
     .hidden arch_trampoline
     .balign 16
 arch_trampoline:
-    endbr64
+    endbr64                     /* ARCH_LANDING_PAD_SIZE */
     pushq   %rbp
     movq    %rsp, %rbp
     .byte   0xe8                /* call rel32: SDM vol. 2A, CALL E8 cd */
@@ -36,8 +40,8 @@ arch_trampoline:
     ret
     int3
 .Lend:
-    .if .Lend - arch_trampoline != 16
-    .error "a trampoline must be exactly 16 bytes"
+    .if .Lend - arch_trampoline != ARCH_TRAMPOLINE_SIZE
+    .error "a trampoline must be exactly ARCH_TRAMPOLINE_SIZE bytes"
     .endif
 
     .globl  arch_trampoline_displacement
@@ -64,6 +68,7 @@ arch_trampoline_displacement:
 
     .globl  arch_trampoline_unwind
     .hidden arch_trampoline_unwind
+    .balign 16                  /* of an array, for C: psABI 3.1.2 */
 arch_trampoline_unwind:
     /* CFA = rsp + 8 + (open << 3) */
     .byte   DW_CFA_def_cfa_expression, .Lcfa_end - .Lcfa
@@ -78,10 +83,8 @@ arch_trampoline_unwind:
     .byte   FRAME_IS_OPEN, DW_OP_mul, DW_OP_plus
 .Lrbp_end:
 .Lunwind_end:
-
-    .globl  arch_trampoline_unwind_length
-    .hidden arch_trampoline_unwind_length
-arch_trampoline_unwind_length:
-    .byte   .Lunwind_end - arch_trampoline_unwind
+    .if .Lunwind_end - arch_trampoline_unwind != ARCH_TRAMPOLINE_UNWIND_SIZE
+    .error "arch_trampoline_unwind must be exactly ARCH_TRAMPOLINE_UNWIND_SIZE bytes"
+    .endif
 
     .section .note.GNU-stack, "", @progbits

@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "capstone_memory.h"
+#include "trampoline/plan/call_frame.h"
 
 enum {
     MAX_INSTRUCTION = 15, /* Intel SDM vol. 2A, 2.3.11 */
@@ -59,11 +60,11 @@ enum {
 
 /* Every displaced instruction but the last ends within the jump, so there are at most five, and at
  * most three of them can be two-byte branches, which grow by four. */
-_Static_assert(DETOUR_MAX_UNWIND >= DETOUR_JUMP_LENGTH, "a row for each instruction");
+_Static_assert(DETOUR_MAX_UNWIND >= DETOUR_JUMP_LENGTH * (1 + 2 + 2) + 8,
+               "an advance, the CFA's offset and a register for each instruction");
 _Static_assert(DETOUR_MAX_DISPLACED >= DETOUR_JUMP_LENGTH - 1 + MAX_INSTRUCTION &&
                    DETOUR_MAX_DISPLACED + 3 * 4 + DETOUR_JUMP_LENGTH <= DETOUR_MAX_RELOCATED,
                "the relocated code never outgrows its buffer");
-_Static_assert(DETOUR_MAX_RELOCATED <= UINT8_MAX, "an unwind row's offset is a byte");
 
 /* Decoding. */
 
@@ -187,7 +188,7 @@ static bool is_stack_pointer(unsigned reg)
 /* By how many bytes the instruction moves the stack pointer down: 0 when it leaves it alone. Push
  * and sub are known; every other mention of the stack pointer as a register operand is unknown,
  * but for the three that cannot write it. (`push %rsp` and `push 8(%rsp)` only read: the stack
- * pointer at prologue is what it would have been at the site.) */
+ * pointer in the relocated code is what it would have been at the site.) */
 static int64_t stack_growth(const cs_insn *instruction)
 {
     const cs_detail *detail = instruction->detail;
@@ -246,7 +247,7 @@ static bool distance(uintptr_t end, uintptr_t target, int32_t *out)
 
 static uintptr_t next_home(const struct detour_plan *plan)
 {
-    return plan->prologue + plan->relocated_length;
+    return plan->prologue + ARCH_LANDING_PAD_SIZE + plan->relocated_length;
 }
 
 static void append(struct detour_plan *plan, const void *bytes, size_t size)
@@ -299,43 +300,30 @@ static bool move_rip_operand(struct detour_plan *plan, const cs_insn *instructio
 }
 
 /* The DWARF number (System V psABI x86-64, figure 3.36) of a register that a function has to keep
- * for its caller (3.2.1), when the operand is one. */
-static uint8_t callee_saved(const cs_x86_op *operand)
+ * for its caller (3.2.1), when the operand is one; -1 for all others. */
+static int callee_saved(const cs_x86_op *operand)
 {
     static const struct {
         x86_reg reg;
-        uint8_t number;
+        int number;
     } kept[] = {{X86_REG_RBX, 3},  {X86_REG_RBP, 6},  {X86_REG_R12, 12},
                 {X86_REG_R13, 13}, {X86_REG_R14, 14}, {X86_REG_R15, 15}};
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
         if (operand->type == X86_OP_REG && operand->reg == kept[i].reg)
             return kept[i].number;
-    return DETOUR_NO_REGISTER;
+    return -1;
 }
 
-/* Adds the row for an instruction that has just been moved. */
-static bool add_unwind_row(struct detour_plan *plan, const cs_insn *instruction,
-                           struct failure *why)
+/* Tells unwinders what an instruction does that has just been moved. */
+static bool describe(struct call_frame *frame, const cs_insn *instruction, struct failure *why)
 {
     int64_t growth = stack_growth(instruction);
-    if (growth == 0)
-        return true;
-    int64_t cfa_offset = growth + SLOT;
-    uint8_t saved = DETOUR_NO_REGISTER;
+    int saved = -1;
     if (instruction->id == X86_INS_PUSH)
         saved = callee_saved(&instruction->detail->x86.operands[0]);
-    if (plan->unwind_count > 0)
-        cfa_offset = growth + plan->unwind[plan->unwind_count - 1].cfa_offset;
-    if (cfa_offset > UINT16_MAX)
+    if ((growth > 0 && !call_frame_lower(frame, (uint64_t)growth)) ||
+        (saved >= 0 && !call_frame_save(frame, (unsigned)saved, 0)))
         return refuse(why, FAILURE_INSTRUCTION, instruction);
-    for (size_t i = 0; i < plan->unwind_count; i++)
-        if (plan->unwind[i].saved_register == saved)
-            saved = DETOUR_NO_REGISTER; /* what it holds now is no longer the caller's */
-    plan->unwind[plan->unwind_count++] = (struct detour_unwind_row){
-        .offset = (uint8_t)plan->relocated_length,
-        .cfa_offset = (uint16_t)cfa_offset,
-        .saved_register = saved,
-    };
     return true;
 }
 
@@ -368,6 +356,8 @@ static bool move(struct decoder *decoder, struct detour_plan *plan,
                  const struct relocate_text *text, struct failure *why)
 {
     const cs_insn *instruction = decoder->instruction;
+    struct call_frame frame;
+    call_frame_begin(&frame, plan);
     for (size_t offset = 0; offset < plan->length; offset += instruction->size) {
         bool moved = decode(decoder, text, offset, why);
         if (moved && is_direct_branch(instruction))
@@ -376,7 +366,7 @@ static bool move(struct decoder *decoder, struct detour_plan *plan,
             moved = move_rip_operand(plan, instruction, why);
         else if (moved)
             append(plan, instruction->bytes, instruction->size);
-        if (!moved || !add_unwind_row(plan, instruction, why))
+        if (!moved || !describe(&frame, instruction, why))
             return false;
     }
     uint8_t jump[DETOUR_JUMP_LENGTH];

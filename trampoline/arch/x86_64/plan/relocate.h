@@ -15,17 +15,18 @@ struct relocate_text {
     uintptr_t address;
 };
 
-/* How many bytes at a function's entry have to stay the first that are executed: 4 for an endbr64,
- * otherwise 0. */
+/* How many bytes at a function's entry have to stay the first that are executed, because the jump that
+ * takes the place of what follows does not begin with a landing pad: 4 for an endbr64, otherwise 0. */
 size_t relocate_landing_pad(const uint8_t *code, size_t size);
 
 /* Chooses the instructions at the beginning of `text` that have to go and relocates them; fails
  * with FAILURE_BRANCH_INTO_ENTRY when a direct branch of the function leads to one of their bytes
  * other than the first. pre: plan->site == text->address, plan->prologue is set, the rest of *plan is
- * zero. Fills length, original, relocated (with the jump back at its end) and the unwind rows. */
+ * zero. Fills length, original, relocated (with the jump back at its end; it will stand behind the
+ * landing pad at plan->prologue), unwind and needs_direct_jump. */
 bool relocate_plan(struct detour_plan *plan, const struct relocate_text *text, struct failure *why);
 
-/* Encodes a jump that stands at `from` and leads to `to`. */
+/* Encodes the jump of a detour's site, which stands at `from` and leads to `to`. */
 bool relocate_jump(uint8_t jump[DETOUR_JUMP_LENGTH], uintptr_t from, uintptr_t to,
                    struct failure *why);
 

@@ -1,0 +1,148 @@
+/* test_process_identity.c - who this process is, and who has ended. */
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/support.h"
+#include "trampoline/base/process_identity.h"
+
+static struct process_identity own;
+
+static void get(void)
+{
+    errno = EXFULL;
+    ck_assert(process_identity_get(&own));
+    ck_assert_int_eq(errno, EXFULL);
+}
+
+START_TEST(says_who_it_is)
+{
+    struct stat status;
+    char text[100], digits[4];
+    get();
+    ck_assert_uint_eq(own.pid, (uint32_t)getpid());
+    ck_assert_int_eq(stat("/proc/self/ns/pid", &status), 0);
+    ck_assert_uint_eq(own.pid_namespace, status.st_ino);
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    ck_assert_ptr_nonnull(fgets(text, sizeof text, file));
+    fclose(file);
+    snprintf(digits, sizeof digits, "%02x", own.boot[0]);
+    ck_assert_int_eq(strncmp(text, digits, 2), 0);
+    snprintf(digits, sizeof digits, "%02x", own.boot[15]);
+    ck_assert_int_eq(strncmp(text + 34, digits, 2), 0);
+    ck_assert_int_eq(process_state(&own, &own), PROCESS_ALIVE);
+}
+END_TEST
+
+START_TEST(a_name_with_parentheses)
+{
+    get();
+    struct process_identity before = own;
+    ck_assert_int_eq(prctl(PR_SET_NAME, "a) S 1 (2) 3"), 0);
+    get();
+    ck_assert_mem_eq(&before, &own, sizeof own);
+}
+END_TEST
+
+START_TEST(ended_and_alive)
+{
+    struct process_identity child;
+    int ends[2], status;
+    get();
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        process_identity_get(&child);
+        if (write(ends[1], &child, sizeof child) != sizeof child)
+            _exit(1);
+        pause();
+    }
+    ck_assert_int_eq(read(ends[0], &child, sizeof child), sizeof child);
+    ck_assert_uint_eq(child.pid, (uint32_t)pid);
+    ck_assert_int_eq(process_state(&child, &own), PROCESS_ALIVE);
+    struct process_identity earlier = child; /* whose pid it got */
+    earlier.start--;
+    ck_assert_int_eq(process_state(&earlier, &own), PROCESS_ENDED);
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(process_state(&child, &own), PROCESS_ENDED);
+
+    struct process_identity other = child;
+    other.pid_namespace++;
+    ck_assert_int_eq(process_state(&other, &own), PROCESS_UNKNOWN);
+    other = child;
+    other.boot[3]++;
+    ck_assert_int_eq(process_state(&other, &own), PROCESS_UNKNOWN);
+    memset(&other, 0, sizeof other);
+    ck_assert_int_eq(process_state(&other, &own), PROCESS_UNKNOWN);
+    ck_assert_int_eq(process_state(&child, &other), PROCESS_UNKNOWN);
+    ck_assert_int_eq(process_state(&other, &other), PROCESS_UNKNOWN);
+}
+END_TEST
+
+START_TEST(age)
+{
+    int64_t now = time(NULL);
+    get();
+    errno = EXFULL;
+    ck_assert(process_is_younger_than(now - 3600));
+    ck_assert(process_is_younger_than(now - 10));
+    ck_assert(!process_is_younger_than(now));
+    ck_assert(!process_is_younger_than(now - 2));
+    ck_assert(!process_is_younger_than(now + 3600));
+    ck_assert_int_eq(errno, EXFULL);
+    usleep(6500000); /* what it has written in its first moment is still its own */
+    ck_assert(!process_is_younger_than(now));
+    ck_assert(process_is_younger_than(now - 10));
+}
+END_TEST
+
+static void hide_proc(void)
+{
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", "/proc", "tmpfs", 0, NULL) != 0)
+        child_skip("mount", errno);
+}
+
+static void without_proc(void)
+{
+    struct process_identity unknown;
+    hide_proc();
+    child_check(!process_identity_get(&unknown), "%s", "it is known");
+    child_check(!process_is_younger_than(1000), "%s", "its age is known");
+}
+
+/* /proc of another pid namespace would speak of other processes. */
+static void with_foreign_proc(void)
+{
+    int status;
+    if (unshare(CLONE_NEWPID) != 0)
+        child_skip("unshare", errno);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct process_identity unknown;
+        _exit(process_identity_get(&unknown) || process_is_younger_than(1000));
+    }
+    child_check(waitpid(pid, &status, 0) == pid && status == 0, "%d", status);
+}
+
+START_TEST(what_proc_does_not_say)
+{
+    assert_in_child(without_proc);
+    assert_in_child(with_foreign_proc);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {says_who_it_is, a_name_with_parentheses, ended_and_alive, age,
+                                  what_proc_does_not_say};
+    return run_suite("process_identity", tests, LENGTH_OF(tests));
+}

@@ -1,0 +1,28 @@
+/* process_identity.h - which process, of all that ever had its pid on this machine: /proc says. */
+#ifndef PYPERF_PROCESS_IDENTITY_H
+#define PYPERF_PROCESS_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct process_identity {
+    uint64_t start;         /* clock ticks from boot to its start: /proc/PID/stat, field 22 */
+    uint64_t pid_namespace; /* inode of /proc/PID/ns/pid */
+    uint8_t boot[16];       /* /proc/sys/kernel/random/boot_id */
+    uint32_t pid;           /* in that namespace */
+};
+
+/* What this process is. False when /proc does not say all of it. Keeps errno. */
+bool process_identity_get(struct process_identity *own);
+
+/* Whether a process may be alive; `own` is this process. */
+enum process_state { PROCESS_ALIVE, PROCESS_ENDED, PROCESS_UNKNOWN };
+enum process_state process_state(const struct process_identity *process,
+                                 const struct process_identity *own);
+
+/* Whether something that was last changed at `time` (CLOCK_REALTIME, seconds) is older than this
+ * process; false when that cannot be known. An exec does not make a process younger. Keeps errno. */
+bool process_is_younger_than(int64_t time);
+
+#endif
