@@ -36,6 +36,7 @@ import cases_dropped
 import cases_effects
 import cases_evaluators
 import cases_faults
+import cases_fibers
 import cases_files
 import cases_fork
 import cases_growth
@@ -100,6 +101,7 @@ MODULES = (
     cases_system_calls,
     cases_confined,
     cases_faults,
+    cases_fibers,
     cases_native,
     cases_debug,
     cases_conformance,
