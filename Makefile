@@ -59,10 +59,16 @@ core_objects := $(call object,$(core_sources))
 $(filter-out $(core_objects),$(plan_objects)): flags += -fvisibility=default
 test_objects := $(sort $(filter-out %/process/main.c.o,$(plan_objects) $(core_objects)))
 
+# Which build it is: version.h. The file changes when what it says does.
+build_string := $(VERSION)-$(shell find trampoline preload jitdump -name '*.[chS]' | LC_ALL=C sort | \
+                xargs cat | sha256sum | cut -c1-12)
+version_object := $(call object,trampoline/base/version.c)
+$(version_object): flags += -DPYPERF_VERSION='"$(build_string)"'
+
 unit_sources := $(wildcard tests/unit/test_*.c)
 unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
 
-.PHONY: all flamegraph-template interpreters check check-unit check-integration bench install uninstall clean \
+.PHONY: FORCE all flamegraph-template interpreters check check-unit check-integration bench install uninstall clean \
         format help
 .DELETE_ON_ERROR:
 
@@ -106,6 +112,11 @@ $(O)/obj/%.S.o: %.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(arch_flags) -I. -fPIC -MMD -MP -c -o $@ $<
 
+$(version_object): $(O)/build-string
+$(O)/build-string: FORCE
+	@mkdir -p $(@D)
+	@echo '$(build_string)' | cmp -s - $@ || echo '$(build_string)' >$@
+
 # One line a missing library, with the Debian package that brings it.
 $(O)/libraries-found:
 	@mkdir -p $(O); missing=; \
@@ -117,18 +128,18 @@ $(O)/libraries-found:
 
 flamegraph-template: $(O)/flamegraph.html
 
-$(O)/flamegraph.html: scripts/fetch-template
+$(O)/flamegraph.html: scripts/dev/fetch-template
 	$(call say,FETCH,$@)
-	$(Q)scripts/fetch-template $(O)
+	$(Q)scripts/dev/fetch-template $(O)
 
 # Where tests/integration/interpreters.py looks for them, whatever O is.
 interpreters:
-	$(Q)scripts/fetch-interpreters build/interpreters
+	$(Q)scripts/dev/fetch-interpreters build/interpreters
 
 # tests
 
 include tests/tests.mk
-include scripts/package.mk
+include scripts/dev/package.mk
 
 check: check-unit check-integration check-run check-servers check-cpython-quick
 
@@ -143,10 +154,11 @@ $(O)/tests/test_%: $(O)/obj/tests/unit/test_%.c.o $(test_objects) | $(unit_fixtu
 	    -lcheck -lsubunit -lm -lrt -lunwind -lpthread
 
 install: all install-extras
-	install -d $(DESTDIR)$(libdir) $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)
+	install -d $(DESTDIR)$(libdir) $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)/docs
 	install -m 755 $(O)/libpyperf.so $(O)/libpyperf-plan.so $(DESTDIR)$(libdir)
 	install -m 755 scripts/pyperf-run $(DESTDIR)$(bindir)
-	install -m 644 README.md LICENSE $(DESTDIR)$(docdir)
+	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(docdir)
+	install -m 644 docs/*.md docs/*.svg $(DESTDIR)$(docdir)/docs
 
 uninstall: uninstall-extras
 	rm -f $(DESTDIR)$(libdir)/libpyperf.so $(DESTDIR)$(libdir)/libpyperf-plan.so
@@ -160,7 +172,8 @@ format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
 help:
-	@sed -n 's/^# \(make\)/\1/p' Makefile scripts/package.mk tests/tests.mk tests/*/*.mk
+	@awk '/^# make / { entry = 1 } !/^#( make |       )/ { entry = 0 } entry { print substr($$0, 3) }' \
+	    Makefile scripts/dev/package.mk tests/tests.mk tests/*/*.mk
 	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SAN=address,undefined,'
 	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
 

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/debug.h"
+
 enum {
     JITDUMP_MAGIC = 0x4A695444, /* "JiTD" in the writer's byte order */
     JITDUMP_VERSION = 1,
@@ -120,6 +122,7 @@ int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_
         error = begin(dump, fd, machine);
     }
     dump->open = error == 0;
+    debug_log(jitdump, 1, "%s: %s", dump->path, error == 0 ? "opened" : strerrordesc_np(error));
     if (fd >= 0)
         close(fd);
     errno = saved;
@@ -237,6 +240,8 @@ int jitdump_append(struct jitdump *dump, const struct jitdump_function *function
         error = append(dump, fd, status.st_size, function);
         close(fd);
     }
+    if (error != 0)
+        debug_log(jitdump, 1, "%s: %s", dump->path, strerrordesc_np(error));
     if (error == ESTALE)
         dump->open = false;
     if (error == 0)

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/debug.h"
 #include "trampoline/base/process_identity.h"
 
 enum {
@@ -100,6 +101,7 @@ static int look_at_file(struct perf_map *map, off_t needed, int *fd)
         tail->length = end > tail->length ? end : tail->length;
         tail->reserved = status.st_size;
     }
+    debug_log(map, 3, "%s: looked at, %ld bytes", map->path, (long)tail->length);
     return make_room(map, *fd, needed);
 }
 
@@ -141,6 +143,7 @@ int perf_map_open(struct perf_map *map, const char *directory, pid_t pid)
         map->tail.reserved = status.st_size;
         map->open = true;
     }
+    debug_log(map, 1, "%s: %s", map->path, error == 0 ? "opened" : strerrordesc_np(error));
     if (fd >= 0)
         close(fd);
     errno = saved;
@@ -209,6 +212,8 @@ int perf_map_append(struct perf_map *map, uintptr_t address, size_t size, const 
     n += put_hex(numbers + n, size);
     numbers[n++] = ' ';
     int error = append(map, numbers, n, name, length, true);
+    if (error != 0)
+        debug_log(map, 1, "%s: %s", map->path, strerrordesc_np(error));
     errno = saved;
     return error;
 }

@@ -18,7 +18,7 @@ check-integration: all
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O)
 
 check-builds: all
-	$(Q)scripts/build-interpreters build/interpreters/built >$(O)/built
+	$(Q)scripts/dev/build-interpreters build/interpreters/built >$(O)/built
 	$(Q)sed -n 's/^skipped/skip/p' $(O)/built
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O) \
 	    $$(sed -n 's/^interpreter /--python /p' $(O)/built)

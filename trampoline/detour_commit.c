@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "trampoline/base/debug.h"
 #include "trampoline/base/page.h"
 #include "trampoline/code_memory.h"
 #include "trampoline/detour.h"
@@ -134,6 +135,8 @@ static bool exchange(const struct detour_plan *plan, const uint8_t *expected, co
         done = failure_set(why, FAILURE_TEXT_WRITE, errno, "%p", (void *)plan->site);
     else
         synchronise_cores();
+    debug_log(detour, 1, "%s at %#lx: %s", bytes == plan->jump ? "jump" : "original bytes",
+              (unsigned long)plan->site, done ? "written" : "cannot be written");
     errno = saved;
     return done;
 }

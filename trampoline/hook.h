@@ -49,9 +49,16 @@ _Static_assert(sizeof(struct hook_code) == 1 << HOOK_CODE_SIZE_BITS, "hook.S: th
 #define HOOK_TAG_OF(v)    ((uint32_t)((v) >> HOOK_ADDRESS_BITS))
 #define HOOK_TAGS         ((1 << (64 - HOOK_ADDRESS_BITS)) - 1)
 
-/* Below this address of the stack pointer the hooks that look at it ask hook_resolve. All ones in a
- * new thread, so that C gets to see each thread once. */
-extern _Thread_local uintptr_t hook_stack_floor __attribute__((tls_model("initial-exec")));
+/* Where the hooks that look at the stack pointer do not ask hook_resolve: [floor, floor + size). Empty
+ * in a new thread, so that C gets to see each thread once. */
+struct hook_stack {
+    uintptr_t floor;
+    size_t size;
+};
+extern _Thread_local struct hook_stack hook_stack __attribute__((tls_model("initial-exec")));
+
+_Static_assert(offsetof(struct hook_stack, floor) == 0, "hook.S: STACK_FLOOR");
+_Static_assert(offsetof(struct hook_stack, size) == 8, "hook.S: STACK_SIZE");
 
 /* A frame evaluator for each way to co_extra, not to be called from C. The slow one calls
  * hook_resolve on each frame, the fast one only where the first value of co_extra is no trampoline. */

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/debug.h"
 #include "trampoline/base/file_tail.h"
 #include "trampoline/base/own_file.h"
 #include "trampoline/code_memory.h"
@@ -200,6 +201,8 @@ static int append(struct image *image, const char *name, size_t length)
         error = own_file_open_again(&image->file, image->path, &fd, &status);
         if (error == 0)
             error = make_room(image, fd, length + 1);
+        debug_log(image, error == 0 ? 2 : 1, "%s %s after %u functions", image->path,
+                  error == 0 ? "grows" : strerrordesc_np(error), image->used);
     }
     if (error == 0)
         error = put_symbol(image, fd, name, length);
@@ -400,6 +403,7 @@ struct image *image_create(const char *directory, uint32_t spacing,
         image_discard(image);
         image = NULL;
     }
+    debug_log(image, 1, "%s", image != NULL ? image->path : failure_message(why->code));
     errno = saved;
     return image;
 }

@@ -4,42 +4,14 @@
 #include <stddef.h>
 
 #include "preload/cpython/code_tags.h"
+#include "preload/cpython/thread_stack.h"
+#include "trampoline/base/debug.h"
 #include "trampoline/hook.h"
-
-enum { SMALL_STACK = 1 << 20 }; /* bytes */
 
 typedef python_object *(*evaluate_function)(void *thread_state, void *frame, int throwflag);
 
 static evaluate_function plain_evaluator;
 static const struct hook *hook;
-
-/* The ends of the part of this thread's stack in which its own calls may be profiled, that is
- * hook_stack_floor, and of the part in which those of others may. The main thread's stack may grow
- * up to its limit; pthread_getattr_np counts that in. 0, that is no floor, when it cannot be
- * known. */
-static _Thread_local uintptr_t silence_floor __attribute__((tls_model("initial-exec")));
-
-static void find_floors(void)
-{
-    pthread_attr_t attributes;
-    void *lowest = NULL;
-    size_t size = 0;
-    hook_stack_floor = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return;
-    if (pthread_attr_getstack(&attributes, &lowest, &size) != 0)
-        lowest = NULL;
-    pthread_attr_destroy(&attributes);
-    /* A program that has asked for small stacks may have measured what its C code needs of them. */
-    size_t share = size < SMALL_STACK ? size / 4 : size / 2;
-    size_t profiled = python.layout->profiled_stack;
-    if (profiled == 0 || profiled > share)
-        profiled = share;
-    if (lowest == NULL)
-        return;
-    hook_stack_floor = (uintptr_t)lowest + size - profiled;
-    silence_floor = hook_stack_floor - profiled / 4;
-}
 
 static void exchange(void *interpreter, python_evaluator from, python_evaluator to)
 {
@@ -53,10 +25,10 @@ static python_evaluator none(void)
     return (python_evaluator)python.evaluator;
 }
 
-/* Frames that need silence: nobody sets the hook while there are any. Those of this thread are all
- * that is left of them in a forked child. */
-static unsigned silent;
-static _Thread_local unsigned silent_here __attribute__((tls_model("initial-exec")));
+/* Frames so deep that interpreters must stay unhooked: nobody sets the hook while there are any. Those
+ * of this thread are all that is left of them in a forked child. */
+static unsigned deep;
+static _Thread_local unsigned deep_here __attribute__((tls_model("initial-exec")));
 static pthread_key_t end_of_thread;
 static bool sees_ends; /* there is such a key */
 
@@ -64,21 +36,21 @@ static bool sees_ends; /* there is such a key */
 static void thread_ended(void *count)
 {
     (void)count;
-    __atomic_sub_fetch(&silent, silent_here, __ATOMIC_RELAXED);
-    silent_here = 0;
+    __atomic_sub_fetch(&deep, deep_here, __ATOMIC_RELAXED);
+    deep_here = 0;
 }
 
-static void change_silence(int by)
+static void count_deep(int by)
 {
-    if (by != 0 && silent_here == 0 && sees_ends)
-        pthread_setspecific(end_of_thread, &silent_here);
-    __atomic_add_fetch(&silent, by, __ATOMIC_RELAXED);
-    silent_here += (unsigned)by;
+    if (by != 0 && deep_here == 0 && sees_ends)
+        pthread_setspecific(end_of_thread, &deep_here);
+    __atomic_add_fetch(&deep, by, __ATOMIC_RELAXED);
+    deep_here += (unsigned)by;
 }
 
 static void adopt(void *interpreter)
 {
-    if (__atomic_load_n(&silent, __ATOMIC_RELAXED) == 0)
+    if (__atomic_load_n(&deep, __ATOMIC_RELAXED) == 0)
         exchange(interpreter, none(), (python_evaluator)hook->fast);
 }
 
@@ -88,11 +60,13 @@ static void adopt(void *interpreter)
 static python_object *run_inlined(void *thread_state, void *frame, int throwflag)
 {
     void *interpreter = python.PyInterpreterState_Get();
-    bool needs_silence = (uintptr_t)__builtin_frame_address(0) < silence_floor;
-    change_silence(needs_silence);
+    bool is_deep = thread_stack_is_deep((uintptr_t)__builtin_frame_address(0));
+    debug_log(evaluator, 3, "unhooked at %p%s", __builtin_frame_address(0),
+              is_deep ? ", deep" : "");
+    count_deep(is_deep);
     exchange(interpreter, (python_evaluator)hook->fast, none());
     python_object *result = plain_evaluator(thread_state, frame, throwflag);
-    change_silence(-needs_silence);
+    count_deep(-is_deep);
     if (code_tag_is_on())
         adopt(interpreter);
     return result;
@@ -117,9 +91,7 @@ uintptr_t frame_evaluator_adopt(void)
 {
     if (!python.layout->inlines_calls)
         return 0;
-    if (hook_stack_floor == UINTPTR_MAX)
-        find_floors();
-    if ((uintptr_t)__builtin_frame_address(0) < hook_stack_floor)
+    if (!thread_stack_is_profiled((uintptr_t)__builtin_frame_address(0)))
         return (uintptr_t)run_inlined;
     adopt(python.PyInterpreterState_Get());
     return 0;
@@ -142,7 +114,7 @@ bool frame_evaluator_may_be_patched(void)
 
 void frame_evaluator_is_alone(void)
 {
-    silent = silent_here;
+    deep = deep_here;
 }
 
 /* Where others may be running now, under locks of their own, they are left to see for themselves:
@@ -165,6 +137,6 @@ void frame_evaluator_adopt_all(bool on)
         return;
     if (!on)
         exchange_all(ours, none());
-    else if (__atomic_load_n(&silent, __ATOMIC_RELAXED) == 0)
+    else if (__atomic_load_n(&deep, __ATOMIC_RELAXED) == 0)
         exchange_all(none(), ours);
 }

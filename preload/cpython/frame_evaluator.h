@@ -32,8 +32,8 @@
 uintptr_t frame_evaluator_start(uintptr_t plain);
 
 /* In the slow way of a frame: makes the current interpreter call the hook. Returns 0 when the frame
- * is to have its trampoline, else the address at which it must run instead, because the stack of
- * this thread is short. */
+ * is to have its trampoline, else the address at which it must run instead, because this thread's stack
+ * is short, or not its own (thread_stack.h). */
 uintptr_t frame_evaluator_adopt(void);
 
 /* Makes all interpreters of the process call the hook, or with `on` false none of them; where each

@@ -4,13 +4,12 @@
 
 #include <dlfcn.h>
 #include <limits.h>
-#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "trampoline/plan/elf_lookup.h"
+#include "trampoline/base/debug.h"
+#include "trampoline/base/elf_mapped.h"
 
 /* Resolved by the loader, to NULL where no object of the program defines it: the cheapest way to
  * know whether a process is Python. */
@@ -20,57 +19,39 @@ struct python python;
 
 static const char *(*get_version)(void) = Py_GetVersion; /* that of the interpreter, or NULL */
 
-/* Only there in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and in
- * debug builds (Py_REF_DEBUG, from Py_DEBUG). */
+/* PYTHON_TRACES_REFERENCES, PYTHON_COUNTS_REFERENCES */
 extern void _Py_PrintReferences(FILE *) __attribute__((weak));
 extern void _Py_NegativeRefcount(void) __attribute__((weak));
 
 static bool traces_references, counts_references;
-
-#define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
 
 bool python_is_here(void)
 {
     return get_version != NULL;
 }
 
-struct object {
-    uintptr_t address; /* in: somewhere in the object */
-    uintptr_t bias;
-    char path[PATH_MAX];
-};
-
-static int find_object(struct dl_phdr_info *info, size_t size, void *data)
+void python_is_at(uintptr_t version, bool traces, bool counts)
 {
-    (void)size;
-    struct object *object = data;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        uintptr_t start = info->dlpi_addr + segment->p_vaddr;
-        if (segment->p_type != PT_LOAD || object->address - start >= segment->p_memsz)
-            continue;
-        object->bias = info->dlpi_addr;
-        snprintf(object->path, sizeof object->path, "%s", info->dlpi_name);
-        return 1;
-    }
-    return 0;
+    get_version = (const char *(*)(void))version;
+    traces_references = traces;
+    counts_references = counts;
 }
 
 bool python_arrives(const void *caller)
 {
-    struct object object = {.address = (uintptr_t)caller};
-    if (dl_iterate_phdr(find_object, &object) == 0 || *object.path == '\0')
-        return false; /* the main program: it was no Python at the start */
-    void *handle = dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD);
+    struct elf_object object, definer;
+    char name[PATH_MAX];
+    if (!elf_object_at(caller, &object, name) || *name == '\0')
+        return false; /* the main program: static_python.h */
+    void *handle = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL)
         return false;
-    struct object definer = {.address = (uintptr_t)dlsym(handle, "Py_GetVersion")};
-    bool arrives = dl_iterate_phdr(find_object, &definer) != 0 && definer.bias == object.bias;
+    void *found = dlsym(handle, "Py_GetVersion");
+    bool arrives = elf_object_at(found, &definer, NULL) && definer.bias == object.bias;
     if (arrives) {
-        get_version = (const char *(*)(void))definer.address;
-        traces_references = dlsym(handle, "_Py_PrintReferences") != NULL;
-        counts_references = dlsym(handle, "_Py_NegativeRefcount") != NULL;
-        dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+        python_is_at((uintptr_t)found, dlsym(handle, PYTHON_TRACES_REFERENCES) != NULL,
+                     dlsym(handle, PYTHON_COUNTS_REFERENCES) != NULL);
+        dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
     }
     dlclose(handle);
     return arrives;
@@ -203,23 +184,16 @@ static void take(const struct elf_symbol *symbols, uintptr_t bias)
     python.evaluator_size = symbols[SYMBOL_EVALUATOR].size;
 }
 
-bool python_find(elf_lookup_function lookup, struct failure *why)
+bool python_find(python_files_function files, struct failure *why)
 {
     if (python_layout(why) == NULL)
         return false;
-    struct object object = {.address = (uintptr_t)get_version};
-    if (dl_iterate_phdr(find_object, &object) == 0)
-        return failure_set(why, FAILURE_FILE, 0, "no object holds %p", (void *)object.address);
-    char real_path[PATH_MAX];
-    const char *path = object.path;
-    if (*path ==
-        '\0') { /* the main program, which may have been renamed, or lie outside a chroot */
-        path = "/proc/self/exe";
-        ssize_t length = readlink(path, real_path, sizeof real_path - 1);
-        real_path[length < 0 ? 0 : length] = '\0';
-    } else {
-        memcpy(real_path, path, sizeof real_path);
-    }
+    struct elf_object object;
+    char name[PATH_MAX];
+    if (!elf_object_at((const void *)get_version, &object, name))
+        return failure_set(why, FAILURE_FILE, 0, "no object holds %p", (void *)get_version);
+    debug_log(python, 1, "Python %.*s in %s, loaded at %#lx", (int)strcspn(get_version(), " "),
+              get_version(), name, (unsigned long)object.bias);
 
     struct elf_symbol symbols[SYMBOL_COUNT] = {
 #define X(result, symbol, arguments) [SYMBOL_##symbol] = {.name = #symbol},
@@ -235,12 +209,13 @@ bool python_find(elf_lookup_function lookup, struct failure *why)
                         [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
     };
     adapt(symbols, python.layout);
-    if (!lookup(path, real_path, SEPARATE_DEBUG_ROOT, symbols, SYMBOL_COUNT, why))
+    if (elf_mapped_lookup(&object, symbols, SYMBOL_COUNT) > 0 &&
+        !files(&object, PYTHON_DEBUG_ROOT, symbols, SYMBOL_COUNT, why))
         return false;
     for (int i = 0; i < SYMBOL_COUNT; i++)
-        if (symbols[i].address == 0 && symbols[i].name != NULL)
+        if (symbols[i].address == 0 && symbols[i].name != NULL && i != SYMBOL_Py_GetArgcArgv)
             return failure_set(why, FAILURE_NO_SYMBOL, 0, "%s in %.100s", symbols[i].name,
-                               real_path);
+                               *name == '\0' ? "the program" : name);
     take(symbols, object.bias);
     return layout_describe(&adapted, python._PyRuntime, why);
 }

@@ -1,7 +1,7 @@
 /* python.h - the interpreter of this process: its layout and the part of its C API that is used.
  *
  * CPython's headers are not used: one build of libpyperf serves all versions. The functions are
- * found by elf_lookup, never linked against. Objects are opaque. */
+ * found by their names, never linked against. Objects are opaque. */
 #ifndef PYPERF_PYTHON_H
 #define PYPERF_PYTHON_H
 
@@ -12,11 +12,15 @@
 #include <wchar.h>
 
 #include "preload/cpython/layout.h"
+#include "trampoline/base/elf_object.h"
+#include "trampoline/base/elf_symbol.h"
 
 typedef struct python_object python_object;
 typedef void *(*python_evaluator)(void);
 
-/* result, name, arguments. All of them are exported by 2.7 and 3.6 to 3.15. */
+/* result, name, arguments. All of them are exported by 2.7 and 3.6 to 3.15; Py_GetArgcArgv alone may be
+ * NULL, because to 3.7 it is of Modules/main.c, which a program that does not call Py_Main may be
+ * linked without. */
 #define PYTHON_FUNCTIONS(X)                                                                        \
     X(python_object *, PyCode_NewEmpty, (const char *file, const char *name, int line))            \
     X(void, PyErr_Fetch, (python_object * *type, python_object * *value, python_object * *trace))  \
@@ -181,11 +185,24 @@ bool python_is_here(void);
  * be another one, and our jump would be gone. */
 bool python_arrives(const void *caller);
 
-/* Finds it and fills `python`. `lookup` is elf_lookup, which is not part of libpyperf.so. */
-struct elf_symbol;
-typedef bool (*elf_lookup_function)(const char *path, const char *real_path, const char *debug_root,
-                                    struct elf_symbol *symbols, size_t count, struct failure *why);
-bool python_find(elf_lookup_function lookup, struct failure *why);
+/* The interpreter whose Py_GetVersion is there is the one of this process, and whether it is built so
+ * that the two functions below exist. */
+void python_is_at(uintptr_t version, bool traces_references, bool counts_references);
+
+/* Only there in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and in
+ * debug builds (Py_REF_DEBUG, from Py_DEBUG). */
+#define PYTHON_TRACES_REFERENCES "_Py_PrintReferences"
+#define PYTHON_COUNTS_REFERENCES "_Py_NegativeRefcount"
+
+/* Of separate debug files: gdb's and Debian's. */
+#define PYTHON_DEBUG_ROOT "/usr/lib/debug"
+
+/* Finds it and fills `python`, from what is in memory; `files` is elf_files_lookup, or leads to it:
+ * it is not part of libpyperf.so, and called only for what is not there. */
+typedef bool (*python_files_function)(const struct elf_object *object, const char *debug_root,
+                                      struct elf_symbol *symbols, size_t count,
+                                      struct failure *why);
+bool python_find(python_files_function files, struct failure *why);
 
 /* The row for the interpreter's own version and build, NULL with `why` when it is not known. */
 const struct layout *python_layout(struct failure *why);

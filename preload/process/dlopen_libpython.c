@@ -2,10 +2,16 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
 #include <sys/auxv.h>
 
 #include "preload/cpython/python.h"
+#include "preload/cpython/static_python.h"
 #include "preload/process/lifecycle.h"
+#include "preload/process/plan_library.h"
+#include "preload/process/switches.h"
+#include "trampoline/base/report.h"
 
 static char *(*next)(int, const char *); /* libc's setlocale */
 static bool looking;
@@ -22,11 +28,26 @@ void dlopen_libpython_start(bool look)
     looking = look;
 }
 
-static void look_at(const void *caller)
+/* For the locale of characters every interpreter asks, and next to nobody else: most programs ask
+ * for all of it. Says in one line why it cannot be found. */
+static bool python_is_inside(int category, const void *caller)
+{
+    struct failure why = {.code = FAILURE_NONE};
+    bool asked = switches_in_environment() || getenv("PYPERF_TOGGLE_SIGNAL") != NULL;
+    if (category != LC_CTYPE || !asked || !static_python_calls(caller))
+        return false;
+    if (static_python_find(caller, plan_library_look_into_files, &why))
+        return true;
+    report_failure("not profiling, unless the interpreter does it itself (3.12 and later)", &why);
+    return false;
+}
+
+static void look_at(int category, const void *caller)
 {
     int saved = errno;
     /* AT_SECURE: see main.c. */
-    if (python_arrives(caller) && getauxval(AT_SECURE) == 0 &&
+    if (getauxval(AT_SECURE) == 0 &&
+        (python_arrives(caller) || python_is_inside(category, caller)) &&
         __atomic_exchange_n(&looking, false, __ATOMIC_RELAXED))
         lifecycle_start();
     errno = saved;
@@ -37,6 +58,6 @@ __attribute__((visibility("default"))) char *setlocale(int category, const char 
     if (__atomic_load_n(&next, __ATOMIC_RELAXED) == NULL)
         find_next(); /* another library's constructor, before ours */
     if (__atomic_load_n(&looking, __ATOMIC_RELAXED))
-        look_at(__builtin_return_address(0));
+        look_at(category, __builtin_return_address(0));
     return next(category, locale);
 }

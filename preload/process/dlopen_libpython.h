@@ -19,7 +19,8 @@
 #include <stdbool.h>
 
 /* libc's, exported; any thread. A caller that is no interpreter costs a walk over the loaded
- * objects, a few hundred nanoseconds, and nothing once an interpreter is known. */
+ * objects, a few hundred nanoseconds, and nothing once an interpreter is known. The main program,
+ * when it asks for LC_CTYPE and the environment for profiling, is looked through (static_python.h). */
 char *setlocale(int category, const char *locale);
 
 /* In the constructor: from now on, looks for an interpreter, or not, because there is one already.

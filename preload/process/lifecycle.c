@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +21,13 @@
 #include "preload/process/toggle.h"
 #include "preload/profile/outputs.h"
 #include "preload/profile/profile.h"
+#include "trampoline/base/debug.h"
 #include "trampoline/base/line.h"
 #include "trampoline/base/report.h"
 #include "trampoline/detour.h"
 #include "trampoline/hook.h"
 #include "trampoline/image_cleanup.h"
 #include "trampoline/near_memory.h"
-#include "trampoline/plan/elf_lookup.h"
 
 #define NOT_PROFILING "not profiling"
 
@@ -67,6 +68,7 @@ static void interpreter_ended(void)
     bool wanted = profile_mode() != PROFILE_OFF || switches_in_environment() ||
                   toggle_is_wanted() || session.embedded || session.state == SESSION_WAITING;
     session.confirmed = false;
+    debug_log(process, 1, "interpreter ended; %s", wanted ? "another one is waited for" : "done");
     toggle_interpreter_ended();
     if (wanted && profile_arm(&why))
         session.state = SESSION_WAITING;
@@ -81,9 +83,12 @@ static bool confirm(const void *frame)
         session.state = SESSION_REFUSED;
         profile_switch(PROFILE_OFF, NULL);
         native_api_restore();
+        debug_log(layout, 1, "refused: %s", why.what);
         report_refusal(&why);
         return false;
     }
+    debug_log(layout, 1, "row %u.%u agrees, place %zd in co_extra", python.layout->major,
+              python.layout->minor, python.extra_index);
     sys_functions_add();
     python.Py_AtExit(interpreter_ended);
     session.confirmed = true;
@@ -109,11 +114,17 @@ static void decide(const void *frame)
         qualnames_see(python_frame_code(frame));
         return;
     }
-    int argc;
+    int argc = 0;
     wchar_t **argv;
-    python.Py_GetArgcArgv(&argc, &argv);
+    if (python.Py_GetArgcArgv != NULL)
+        python.Py_GetArgcArgv(&argc, &argv);
     session.embedded = argc == 0;
     session.state = SESSION_DECIDED;
+    debug_log(switches, 1, "%s%s",
+              switches == SWITCHES_OFF   ? "off"
+              : switches == SWITCHES_MAP ? "map"
+                                         : "jitdump",
+              session.embedded ? ", embedded" : "");
     if (switches == SWITCHES_OFF) {
         stay_off();
         return;
@@ -160,18 +171,23 @@ static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struc
  * 0 when it cannot be done. */
 static uintptr_t plan(void *companion, struct failure *why)
 {
-    elf_lookup_function lookup = (elf_lookup_function)dlsym(companion, "elf_lookup");
     __typeof__(&detour_prepare) prepare =
         (__typeof__(&detour_prepare))dlsym(companion, "detour_prepare");
     __typeof__(&detour_prepare_replacement) prepare_replacement =
         (__typeof__(&detour_prepare_replacement))dlsym(companion, "detour_prepare_replacement");
-    if (lookup == NULL || prepare == NULL || prepare_replacement == NULL)
+    if (prepare == NULL || prepare_replacement == NULL)
         return failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
-    if (!python_find(lookup, why))
+    struct debug_state *its_debug_state = (struct debug_state *)dlsym(companion, "debug_state");
+    if (its_debug_state != NULL)
+        *its_debug_state = debug_state;
+    if (!python_find(plan_library_look_into_files, why))
         return 0;
+    debug_log(python, 1, "evaluator at %#lx, %zu bytes", (unsigned long)python.evaluator,
+              python.evaluator_size);
     session.page = near_memory_reserve(python.evaluator, DETOUR_PAGE_SIZE, why);
     if (session.page == 0)
         return 0;
+    debug_log(detour, 1, "page near the evaluator at %#lx", (unsigned long)session.page);
     uintptr_t hook = frame_evaluator_start(session.page + DETOUR_PROLOGUE_OFFSET);
     if (hook == 0)
         return failure_set(why, FAILURE_LAYOUT, 0, "there is no hook for it");
@@ -203,8 +219,10 @@ static bool install(struct failure *why)
     void *companion = plan_library_load(why);
     if (companion == NULL)
         return false;
+    debug_log(plan, 1, "loaded %s", ((const struct link_map *)companion)->l_name);
     uintptr_t hook = plan(companion, why);
     plan_library_unload(companion);
+    debug_log(plan, 1, "unloaded; %s", hook != 0 ? "the plan is made" : failure_message(why->code));
     uintptr_t targets[NATIVE_API_TARGETS] = {hook};
     if (hook == 0 ||
         !detour_place(&session.detour, session.page, targets, native_api_targets(targets), why))
@@ -221,12 +239,24 @@ static bool install(struct failure *why)
     return true;
 }
 
+static void start_debug_log(void)
+{
+    char complaint[384];
+    if (!debug_start(secure_getenv("PYPERF_DEBUG"), complaint, sizeof complaint))
+        report("PYPERF_DEBUG is not used: %s", complaint);
+}
+
 void lifecycle_start(void)
 {
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
     line_remember_stderr();
+    start_debug_log();
     const struct layout *layout = python_layout(NULL);
+    debug_log(process, 1, "started; this version of Python is %s",
+              python_is_left_alone() ? "left alone"
+              : layout == NULL       ? "not known"
+                                     : "known");
     toggle_start(python_is_left_alone(), layout != NULL && layout->python_2);
     if (!python_is_left_alone() && !install(&why))
         report_refusal(&why);
@@ -235,5 +265,6 @@ void lifecycle_start(void)
 
 void lifecycle_finish(void)
 {
+    debug_log(process, 2, "exit");
     profile_finish();
 }

@@ -1,7 +1,7 @@
-/* companion.c - see plan_library.h. */
 #include "preload/process/plan_library.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
@@ -13,8 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "trampoline/base/mapping.h"
 #include "trampoline/base/page.h"
+#include "trampoline/base/version.h"
 #include "trampoline/near_memory.h"
+#include "trampoline/plan/elf_files.h"
 
 enum {
     MOST_OBJECTS = 16, /* the companion and what it brings: libelf, liblzma, libz, libzstd, ... */
@@ -53,15 +56,30 @@ static bool is_whole(const char *path)
     return whole;
 }
 
-void *plan_library_load(struct failure *why)
+/* The directory of this library, which ends in a slash. The loader has the name that LD_PRELOAD gave,
+ * which may be relative to another directory than is the current one now; the kernel has the file,
+ * and what has its name must still be that file: another one has come with an upgrade, or lies in
+ * a chroot. */
+static bool find_directory(char directory[PATH_MAX], struct failure *why)
 {
-    char path[PATH_MAX];
-    Dl_info self;
-    if (dladdr((void *)plan_library_load, &self) == 0)
-        self.dli_fname = "";
-    const char *slash = strrchr(self.dli_fname, '/');
-    int directory = slash == NULL ? 0 : (int)(slash - self.dli_fname + 1);
-    snprintf(path, sizeof path, "%.*slibpyperf-plan.so", directory, self.dli_fname);
+    struct mapping self;
+    if (!mapping_find((const void *)plan_library_load, &self))
+        return failure_set(why, FAILURE_PLAN_LIBRARY, errno, "/proc/self/maps");
+    int file = open(self.path, O_RDONLY | O_CLOEXEC);
+    bool same = file >= 0 && mapping_is_of(&self, file);
+    if (file >= 0)
+        close(file);
+    if (!same)
+        return failure_set(why, FAILURE_PLAN_LIBRARY, 0,
+                           "%.80s was replaced after it was loaded: restart the program",
+                           self.path);
+    strcpy(directory, self.path);
+    strrchr(directory, '/')[1] = '\0';
+    return true;
+}
+
+static void *load(const char *path, struct failure *why)
+{
     if (!is_whole(path)) {
         failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s is cut off", path);
         return NULL;
@@ -70,6 +88,22 @@ void *plan_library_load(struct failure *why)
     if (companion == NULL)
         failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
     return companion;
+}
+
+void *plan_library_load(struct failure *why)
+{
+    static const char name[] = "libpyperf-plan.so";
+    char path[PATH_MAX + sizeof name];
+    if (!find_directory(path, why))
+        return NULL;
+    void *companion = load(strcat(path, name), why);
+    const char *version = companion == NULL ? NULL : dlsym(companion, LIBPYPERF_VERSION_SYMBOL);
+    if (companion == NULL || (version != NULL && strcmp(version, libpyperf_version) == 0))
+        return companion;
+    failure_set(why, FAILURE_PLAN_VERSION, 0, "%.60s, and %.60s",
+                version == NULL ? "one without a version" : version, libpyperf_version);
+    plan_library_unload(companion);
+    return NULL;
 }
 
 static struct object object_of(const struct dl_phdr_info *info)
@@ -131,4 +165,18 @@ void plan_library_unload(void *companion)
         if (!objects.of[i].still_loaded)
             near_memory_reserve_at(objects.of[i].start, objects.of[i].end - objects.of[i].start);
     }
+}
+
+bool plan_library_look_into_files(const struct elf_object *object, const char *debug_root,
+                                  struct elf_symbol *symbols, size_t count, struct failure *why)
+{
+    void *companion = plan_library_load(why);
+    if (companion == NULL)
+        return false;
+    __typeof__(&elf_files_lookup) lookup =
+        (__typeof__(&elf_files_lookup))dlsym(companion, "elf_files_lookup");
+    bool read = lookup != NULL ? lookup(object, debug_root, symbols, count, why)
+                               : failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
+    plan_library_unload(companion);
+    return read;
 }

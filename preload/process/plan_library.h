@@ -13,14 +13,20 @@
 #ifndef PYPERF_COMPANION_H
 #define PYPERF_COMPANION_H
 
+#include "trampoline/base/elf_object.h"
+#include "trampoline/base/elf_symbol.h"
 #include "trampoline/base/failure.h"
 
-/* The handle of libpyperf-plan.so, which lies beside this library; NULL with `why` when it cannot
- * be loaded. Changes errno. */
+/* The handle of the libpyperf-plan.so that lies beside the file which this library was mapped from
+ * and is of the same build; NULL with `why` when there is none that can be loaded. Changes errno. */
 void *plan_library_load(struct failure *why);
 
 /* Takes it away with all that came with it. The addresses are not kept where RLIMIT_AS limits them,
  * and where another thread takes them meanwhile. Changes errno. */
 void plan_library_unload(void *companion);
+
+/* elf_files_lookup, for which it loads the library and takes it away again. Changes errno. */
+bool plan_library_look_into_files(const struct elf_object *object, const char *debug_root,
+                                  struct elf_symbol *symbols, size_t count, struct failure *why);
 
 #endif

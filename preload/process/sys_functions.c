@@ -182,6 +182,7 @@ static bool add_to_python_2(python_object *module)
     if (maker == NULL)
         return done;
     done = done && python._PyImport_FixupExtension(passing, "sys") != NULL;
+    python.PyErr_Clear(); /* before something is looked for */
     return python.PyDict_DelItemString(python.PyImport_GetModuleDict(), passing) == 0 && done;
 }
 

@@ -47,6 +47,7 @@
 
 #include "preload/cpython/qualnames.h"
 #include "preload/profile/profile.h"
+#include "trampoline/base/debug.h"
 #include "trampoline/base/report.h"
 
 #define NOT_USED "PYPERF_TOGGLE_SIGNAL is not used: "
@@ -104,6 +105,7 @@ void toggle_start(bool left_alone, bool fails_calls)
     }
     signal_number = toggle_signal(value);
     due = signal_number != 0;
+    debug_log(toggle, 1, "%s is signal %d", value, signal_number);
     if (!due)
         report(NOT_USED "it must name USR1, USR2, or one of RTMIN to RTMAX, as in RTMIN+3");
 }
@@ -129,6 +131,7 @@ static python_object *toggle(python_object *self, python_object *number_and_fram
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
     bool on = profile_mode() != PROFILE_OFF;
+    debug_log(toggle, 1, "signal %d: %s", signal_number, on ? "off" : "on");
     if (!profile_switch(on ? PROFILE_OFF : PROFILE_MAP, &why))
         report_failure(on ? "still profiling" : "not profiling", &why);
     errno = saved;
@@ -192,6 +195,7 @@ bool toggle_install(const void *frame)
     /* Made right after the signals (Python/pylifecycle.c, initmain; add_main_module). */
     bool has_signals = python.PyDict_GetItemString(modules, "__main__") != NULL;
     if (has_signals) {
+        debug_log(toggle, 2, "the interpreter has its signals");
         due = false; /* first: what is imported runs in frames */
         install(modules);
     }

@@ -14,6 +14,7 @@
 #include "preload/profile/outputs.h"
 #include "preload/profile/registry.h"
 #include "preload/profile/trampolines.h"
+#include "trampoline/base/debug.h"
 #include "trampoline/base/report.h"
 
 static struct profile {
@@ -60,6 +61,7 @@ static void start_child(void)
     publish(profile.mode);
     pthread_mutex_init(&profile.lock, NULL); /* another thread may have held it */
     held = held_over_fork = false;
+    debug_log(process, 1, "forked, generation %u", profile.generation);
     frame_evaluator_is_alone();
     registry_forked();
     outputs_forked();
@@ -209,6 +211,11 @@ bool profile_switch(enum profile_mode mode, struct failure *why)
     else
         done = switch_on(mode, why);
     unlock();
+    debug_log(profile, 1, "%s%s",
+              mode == PROFILE_OFF   ? "off"
+              : mode == PROFILE_MAP ? "map"
+                                    : "jitdump",
+              done ? "" : ": refused");
     if (done)
         frame_evaluator_adopt_all(mode != PROFILE_OFF);
     return done;
@@ -227,6 +234,7 @@ static void give_trampoline(python_object *code, uint64_t value, uintptr_t *addr
             found = trampolines_find(profile.mode, code, value);
         unlock();
     }
+    debug_log(profile, 3, "code object %p: trampoline %#lx", (void *)code, (unsigned long)found);
     if (found == 0)
         return;
     if (found != UINTPTR_MAX)
@@ -244,7 +252,7 @@ static uintptr_t trampoline(python_object *code)
 {
     uintptr_t address = profile.detour->prologue;
     uint64_t value = code_values_get(code);
-    if (HOOK_TAG(HOOK_TAG_OF(value)) == hook_state.tag) {
+    if (HOOK_TAG(HOOK_TAG_OF(value)) == __atomic_load_n(&hook_state.tag, __ATOMIC_RELAXED)) {
         code_values_show(code, value);
         return HOOK_ADDRESS(value); /* came the slow way for another reason */
     }

@@ -47,7 +47,7 @@ end
 complete -c pyperf-run -f
 set -l here -n __pyperf_run_before_program
 complete -c pyperf-run $here -s o -l output -r -F -d 'The profile (perf.data)'
-complete -c pyperf-run $here -s F -l freq -x -d 'Samples a second (199)'
+complete -c pyperf-run $here -s F -l freq -x -d 'Samples a second'
 complete -c pyperf-run $here -s e -l event -x -a '(__pyperf_run_events)' -d 'What is sampled'
 complete -c pyperf-run $here -l stack-size -x -d 'Bytes of stack copied with each sample'
 complete -c pyperf-run $here -l call-graph -x -a 'fp dwarf lbr' -d 'How stacks are found'

@@ -1,6 +1,7 @@
 #!/bin/sh
 # archive.sh DATA DEBUGDIR OUT.tar.bz2: a profile with all that another machine needs to read it.
 # DEBUGDIR: a build-id cache that "perf --buildid-dir DEBUGDIR record --buildid-all" has filled.
+# archive.sh --ready OUT.tar.bz2: whether it could, asked before there is a profile.
 #
 # perf finds the files in such a cache by their build-ids, for the names and for unwinding alike,
 # whatever lies at their paths where it reads. A file without a build-id (some builds of Python are)
@@ -8,14 +9,16 @@
 set -eu
 
 main() {
+    [ "$1" != --ready ] || set -- --ready - "$2"
     [ $# = 3 ] || fail 'usage: archive.sh DATA DEBUGDIR OUT.tar.bz2'
-    [ -r "$1" ] || fail "$1: no such profile, or it may not be read"
-    [ -d "$2/.build-id" ] || fail "$2 is no build-id cache: perf record has put nothing there"
+    [ "$1" = --ready ] || [ -r "$1" ] || fail "$1: no such profile, or it may not be read"
+    [ "$1" = --ready ] || [ -d "$2/.build-id" ] || fail "$2 is no build-id cache: perf record has put nothing there"
     name=$(basename -- "$3" .tar.bz2)
     case ${3##*/} in
     ?*.tar.bz2) ;;
     *) fail "$3: the name of an archive must end in .tar.bz2" ;;
     esac
+    [ ! -d "$3" ] || fail "$3 is a directory: an archive is one file, name it"
     for program in tar bzip2; do
         command -v $program >/dev/null || fail "$program is not installed: apt-get install $program"
     done
@@ -24,6 +27,7 @@ main() {
         fail "cannot write to $folder: name another place for the archive"
     trap 'rm -rf "$dir"' EXIT
     trap 'exit 1' HUP INT TERM
+    [ "$1" != --ready ] || exit 0
     top=$dir/$name
     mkdir "$top"
     link_or_copy "$1" "$top/perf.data"
@@ -111,7 +115,7 @@ explain() {
     *) quoted=$name ;;
     esac
     # perf shows 127 frames of a stack if not told otherwise.
-    options='--max-stack 1024 --no-inline'
+    options='--max-stack 4096 --no-inline'
     [ ! -d "$top/files" ] || options="$options --symfs $quoted/files"
     [ ! -e "$top/kallsyms" ] || options="$options --kallsyms $quoted/kallsyms"
     version=$(perf --version)

@@ -10,6 +10,7 @@ Ctrl-C, too.
 import argparse
 import os
 import platform
+import re
 import shutil
 import signal
 import sys
@@ -62,6 +63,13 @@ def find_beside(library, name):
     return None
 
 
+def version_of(library):
+    """As trampoline/base/version.h has it."""
+    with open(library, "rb") as file:
+        found = re.search(rb"\0libpyperf (\d[!-~]*)\0", file.read())
+    return found.group(1).decode("ascii") if found else "unknown"
+
+
 def preloadable(library, place):
     """LD_PRELOAD is split at blanks and colons and expands "$": such a path needs another name."""
     if not set(library) & set(" :;$\t\n"):
@@ -84,7 +92,7 @@ def examine_own_parts(findings, arguments, library):
         template, step = templates[0], "make flamegraph-template; only --flamegraph needs it"
     doctor_machine.examine_file(findings, "flame graphs", template, step)
     if os.access(library, os.R_OK):
-        findings.ok("libpyperf", library)
+        findings.ok("libpyperf", "%s, version %s" % (library, version_of(library)))
         return True
     findings.fail("libpyperf", "%s cannot be read" % library, "make, or --library PATH")
     return False

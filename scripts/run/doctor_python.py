@@ -47,9 +47,12 @@ REASONS = (
     ("free-threaded", WITH_LOCK),
     ("objects are not laid out", RELEASES + ": debug builds and patched ones have other objects"),
     ("no such symbol", DEBUG_SYMBOLS),
+    ("interpreter inside", "link the program with -rdynamic, or do not strip it"),
+    ("replaced or removed", "restart the program"),
     ("cannot be made executable", "lift the ban on executable memory (MDWE, seccomp, SELinux), or "
      "let the process write to /proc/self/mem"),
     ("cannot load libpyperf-plan.so", "install libelf, capstone and liblzma; ldd %(plan)s"),
+    ("of another build", "make install"),
     ("/proc/self/maps", "mount -t proc proc /proc"),
     ("address space", "ulimit -v unlimited"),
     ("no trampoline image", "export PYPERF_DIR=DIRECTORY, one that can hold programs"),

@@ -69,7 +69,20 @@ draw() {
         unset PYTHONHOME PYTHONSTARTUP
         export PYTHONPATH="$dir" PYTHONDONTWRITEBYTECODE=1
         cd "$dir"
-        perf script -i perf.data --no-inline --max-stack 1024 -s "$script" -- \
+        if [ -d "${data%/*}/debug/.build-id" ]; then
+            # Of an archive: see stacks.py.
+            set -- "${data%/*}"
+            [ ! -e "$1/kallsyms" ] || set -- "$@" --kallsyms "$1/kallsyms"
+            [ ! -d "$1/files" ] || set -- "$@" --symfs "$1/files"
+            above=$1
+            shift
+            perf() {
+                command perf --buildid-dir "$above/debug" "$@"
+            }
+        else
+            set --
+        fi
+        perf script -i perf.data "$@" --no-inline --max-stack 4096 -s "$script" -- \
             --template "$template" -o drawn.html
     ) >"$dir/log" 2>&1 </dev/null || [ ! -s "$dir/drawn.html" ]; then
         fail "perf made no flame graph: $(tail -n 1 "$dir/log"); $other_way"

@@ -4,8 +4,8 @@ import re
 
 FIELDS = "comm,pid,tid,time,period,event,ip,sym,dso"
 # Without the first perf asks addr2line about each frame; without the second it leaves out what is
-# above 127 frames.
-WHOLE_STACKS = ["--no-inline", "--max-stack", "1024"]
+# above 127 frames. CPython's own limit of 1,000 calls comes to some 4,000.
+WHOLE_STACKS = ["--no-inline", "--max-stack", "4096"]
 
 # A name set with prctl may look like the fields that follow it: the last that fit are meant.
 HEADER = re.compile(r"(.*)\s(-?\d+)/(-?\d+)\s+(\d+\.\d+):\s+(\d+)\s+(\S+):[ \t]*(.*)$")
@@ -102,8 +102,8 @@ def parse_frame(line):
 
 
 def parse(lines):
-    """Samples from the lines of perf script -F FIELDS: a header, its frames, an empty line; or, from
-    a profile without stacks, all in the header's line. Tasks, too, where perf shows them."""
+    """Samples from what perf script prints with FIELDS: a header, its frames, an empty line; or, from a
+    profile without stacks, all in the header's line. Tasks, too, where perf shows them."""
     frames, sample = {}, None
     for line in lines:
         if sample is not None:

@@ -19,12 +19,15 @@
 
 # shellcheck source=scripts/run/choices.sh
 . "$parts/choices.sh"
+# shellcheck source=scripts/run/attach.sh
+. "$parts/attach.sh"
 
 # $@: options of perf record, as many as perf_words says; then the program.
 record() {
     check_program "$perf_words" "$@"
     command -v perf >/dev/null || fail 1 'perf is not installed: apt-get install linux-perf'
     find_library
+    check_attached "$@"
     find_python "$interpreter"
     spare_descriptors
     sort_signals
@@ -32,6 +35,7 @@ record() {
     make_images
     preload=$(preloadable "$library")${LD_PRELOAD:+:$LD_PRELOAD}
     choose_call_graph
+    choose_frequency
     choose_build_ids
     choose_addresses
     start_canary
@@ -208,8 +212,7 @@ catch_signals() {
 }
 
 # 65528 is the largest stack copy that perf takes. Frames that do not fit are missing from the
-# profile: perf's own 8192 hold about 13 Python calls, this more than 100. At 199 samples a second
-# that is 13 MB/s for each busy CPU, which a disk can write; 199 is no divisor of the usual timers.
+# profile: perf's own 8192 hold about 13 Python calls, this more than 100.
 # perf's build-id cache would get a copy of every library, for ever: see choose_build_ids. An
 # archive needs a cache of its own, with all images, not only those with a sample.
 # What the user gave comes later and wins. -o must be named: with a pipe for stdout, and no name,
@@ -354,7 +357,8 @@ show_profile() {
     if [ -n "$archive" ]; then
         "$parts/archive.sh" "$output" "$dir/debug" "$archive"
     fi
-    [ -n "$quiet" ] || [ ! -t 2 ] || say "the profile is $output: perf report -i $output"
+    [ -n "$quiet" ] || [ ! -t 2 ] || say "the profile is $output:" \
+        "perf report -i $output --no-inline --max-stack 4096"
 }
 
 # Images of a program that was not Python, and those that could not be kept beside the profile.

@@ -56,6 +56,19 @@ def environment():
     return dict(os.environ, LC_ALL="C")
 
 
+class Archive:
+    """What lies beside a profile in an archive (archive.sh), and perf is to read."""
+
+    def __init__(self, path):
+        folder = os.path.dirname(os.path.realpath(path))
+        self.before, self.after = [], []
+        if os.path.isdir(os.path.join(folder, "debug", ".build-id")):
+            self.before = ["--buildid-dir", os.path.join(folder, "debug")]
+            for option, name in (("--symfs", "files"), ("--kallsyms", "kallsyms")):
+                if os.path.exists(os.path.join(folder, name)):
+                    self.after += [option, os.path.join(folder, name)]
+
+
 def perf(words, **more):
     try:
         return subprocess.Popen(
@@ -90,8 +103,9 @@ def build_ids(path):
 
 def records(path):
     """All samples and tasks in perf's order. Raises Failed, possibly after some of them."""
-    words = ["script", "-i", path, "--show-task-events"] + perf_script.WHOLE_STACKS
-    words += ["-F", perf_script.FIELDS]
+    archive = Archive(path)
+    words = archive.before + ["script", "-i", path, "--show-task-events"] + archive.after
+    words += perf_script.WHOLE_STACKS + ["-F", perf_script.FIELDS]
     with tempfile.TemporaryFile() as errors:
         child = perf(words, stdout=subprocess.PIPE, stderr=errors)
         try:

@@ -70,9 +70,9 @@ def natural(text):
 
 
 def cpu_time(text):
-    """Seconds, of what the shell's "times" prints in a line: in user code and in the kernel."""
+    """Seconds in user code and in the kernel, of what the shell's "times" prints in a line."""
     pairs = [word.rstrip("s").replace(",", ".").split("m") for word in text.split()]
-    return sum(60 * int(minutes) + float(seconds) for minutes, seconds in pairs)
+    return [60 * int(minutes) + float(seconds) for minutes, seconds in pairs]
 
 
 def stack_size(text):

@@ -113,6 +113,12 @@ class Event:
         name, colon, modifiers = self.name.rpartition(":")
         return name if colon and not modifiers.strip("p") else self.name
 
+    @property
+    def user_alone(self):
+        """As it is where perf may not see the kernel: cpu-clock:u."""
+        modifiers = self.name.rpartition(":")[2] if ":" in self.name else ""
+        return "u" in modifiers and "k" not in modifiers
+
     def seconds(self, weight):
         """None for what is not counted in nanoseconds."""
         is_time = self.name.split(":")[0] in TIMES
@@ -144,19 +150,39 @@ class Times:
         return round(self.last - self.first, 6) if self.first and self.last > self.first else None
 
 
+class Tasks:
+    """Threads and processes that began while perf recorded."""
+
+    def __init__(self):
+        self.started = self.unseen = 0
+        self.young = set()  # without a sample so far
+
+    def add(self, task):
+        if task.kind == "FORK" and task.time > 0:
+            self.started += 1
+            self.young.add(task.tid)
+        elif task.kind == "EXIT" and task.tid in self.young:
+            self.young.remove(task.tid)
+            self.unseen += 1
+
+
 class Totals:
-    """used: the CPU time of the program in seconds, where it was measured."""
+    """used: the CPU time of the program in seconds, in user code and in the kernel, where it was
+    measured."""
 
     def __init__(self, recording, used=None, fold=False):
         self.recording, self.used, self.fold = recording, used, fold
-        self.times = Times()
+        self.times, self.tasks = Times(), Tasks()
         self.by_name = {}
         self.python = set()  # (pid, comm) of processes in which an interpreter was seen
         self.nameless = None  # an image whose names are not to be had
 
     def add(self, record):
         self.times.add(record.time)
-        if isinstance(record, perf_script.Sample):
+        if isinstance(record, perf_script.Task):
+            self.tasks.add(record)
+        else:
+            self.tasks.young.discard(record.tid)
             self.add_sample(record)
 
     def add_sample(self, sample):
@@ -175,7 +201,7 @@ class Totals:
         """None where neither was the program's time measured nor are samples those of a time. What
         perf attaches to, or sees besides, is no time of the program."""
         sampled = [event.seconds(event.weight) for event in self.events]
-        known = [one for one in sampled + [self.used] if one is not None]
+        known = [one for one in sampled + [self.used and sum(self.used)] if one is not None]
         return max(known, default=None)
 
     def threads(self):
@@ -203,7 +229,42 @@ class Totals:
         return sum(one.whole for one in counted) / samples
 
     def advice(self):
-        """One sentence on what keeps the table from being right, and what to do; or None."""
+        """What keeps the table from being right, and what to do; or None."""
+        return " ".join(filter(None, [self.advice_on_table(), self.advice_on_time()])) or None
+
+    def advice_on_time(self):
+        """When the program has used more CPU time than the samples come to."""
+        timed = [one for one in self.events if one.seconds(0) is not None]
+        if not self.used or not timed:
+            return None
+        event = timed[0]
+        used = self.used[0] if event.user_alone else sum(self.used)
+        sampled, period = event.seconds(event.weight), event.seconds(event.weight) / event.samples
+        missing = used - sampled
+        if missing < max(0.1 * used, 0.1, 5 * period):
+            return None
+        what = "The samples are of %.1f s of %.1f s of CPU time (%.0f %%): " % (
+            sampled,
+            used,
+            100 * sampled / used,
+        )
+        copies = bool(self.recording.stack_size)
+        if self.tasks.started * period < missing / 2:
+            return what + "perf has lost the others, record less often (-F)%s." % (
+                " or copy less (--stack-size)" * copies
+            )
+        return what + (
+            "%s of %s threads and processes ended before their first sample, %.1f ms after their start at"
+            " the soonest; record more often: %s."
+            % (
+                "{:,}".format(self.tasks.unseen),
+                "{:,}".format(self.tasks.started),
+                1000 * period,
+                "-F 1999" + " --stack-size 16384" * copies,
+            )
+        )
+
+    def advice_on_table(self):
         if self.recording.mode == stacks.NO_STACKS:
             return (
                 "The profile was recorded without stacks, which hold the Python functions: record"
@@ -221,8 +282,8 @@ class Totals:
         if not self.python:
             return "No Python interpreter was seen: is the program one in Python?"
         return (
-            "An interpreter was seen, but no Python function: libpyperf was not in it, or declined;"
-            " its line on stderr says why, and so does pyperf-run --doctor."
+            "An interpreter was seen, but no Python function: libpyperf was not in it, was switched"
+            " off, or declined; its line on stderr says why, and so does pyperf-run --doctor."
         )
 
 

@@ -65,7 +65,7 @@ class Failed(Exception):
 
 
 def fetched(one):
-    """Whether it is one of scripts/fetch-interpreters."""
+    """Whether it is one of scripts/dev/fetch-interpreters."""
     return one.path.startswith(os.path.dirname(interpreters.FETCHED))
 
 

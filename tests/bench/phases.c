@@ -58,8 +58,8 @@ int main(int argc, char **argv)
 
     int64_t start = now();
     void *plan = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-    elf_lookup_function lookup =
-        plan == NULL ? NULL : (elf_lookup_function)dlsym(plan, "elf_lookup");
+    __typeof__(&elf_lookup) lookup =
+        plan == NULL ? NULL : (__typeof__(&elf_lookup))dlsym(plan, "elf_lookup");
     if (lookup == NULL) {
         fprintf(stderr, "%s\n", dlerror());
         return EXIT_FAILURE;

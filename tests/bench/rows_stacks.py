@@ -10,7 +10,7 @@ from measure import HERE, ON, Failed, Table
 DEPTHS = (10, 30, 100)
 COPIES = (8192, 16384, 32768, 65528)  # 65,528 is the largest that perf takes
 FREQUENCY = 199  # pyperf-run's
-MAX_STACK = ["--max-stack", "1024"]  # perf's own 127 frames are about 40 Python calls
+MAX_STACK = ["--max-stack", "4096"]  # perf's own 127 frames are about 40 Python calls
 
 
 def default_copy():

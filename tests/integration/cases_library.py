@@ -36,6 +36,20 @@ def exported_symbols(bench):
 
 
 @case(CASES, harness.LIBRARY)
+def version(bench):
+    """pyperf-run's, and which build: one for both libraries."""
+    top = os.path.dirname(os.path.dirname(harness.HERE))
+    run = output(os.path.join(top, "scripts", "pyperf-run"), "--version").split()[-1]
+    found = []
+    for name in ("libpyperf.so", "libpyperf-plan.so"):
+        with open(os.path.join(bench.build, name), "rb") as file:
+            found += re.findall(rb"\0libpyperf (\d[!-~]*)\0", file.read())
+    pattern = re.escape(run) + "-[0-9a-f]{12}$"
+    good = len(found) == 2 and found[0] == found[1] and re.match(pattern, found[0].decode())
+    bench.that("strings of both", "twice %s" % pattern, good, repr(found))
+
+
+@case(CASES, harness.LIBRARY)
 def segments(bench):
     shown = output("readelf", "-lW", bench.library)
     rights = re.findall(r"^\s+(LOAD|GNU_STACK)\s(?:\s*0x\w+){5}\s+([RWE ]{3})", shown, re.M)
@@ -52,6 +66,7 @@ def other_programs(bench):
         ["/bin/true"],
         ["/bin/false"],
         ["/bin/sh", "-c", "echo out; echo err >&2; ls; exit 3"],
+        ["/bin/bash", "-c", "printf 'out %s\\n' ${#LC_ALL}; type printf"],
         ["/bin/ls", "-l", bench.folder + "/file", "/nonexistent"],
         ["/bin/sh", "-c", "kill -9 $$"],
         ["/bin/sh", "-c", "ls -l /proc/self/fd | wc -l; env | grep -v -e LD_PRELOAD -e ^_= | sort"],

@@ -112,7 +112,7 @@ def stacks_of_other_perfs(bench):
     """One older than this machine's, and one that unwinds with libdw instead of libunwind."""
     fetched = interpreters.fetched("perf")
     if not fetched:
-        raise harness.Skip("scripts/fetch-interpreters has brought none")
+        raise harness.Skip("scripts/dev/fetch-interpreters has brought none")
     for bench.perf in fetched:
         named = os.path.basename(bench.perf)
         expected, data = record_stacks(bench, images=False)

@@ -41,10 +41,10 @@ HELLO = "print(1)\n"
 BY_CHANCE = "brk mmap munmap mremap madvise futex sched_yield restart_syscall rt_sigreturn".split()
 # Of a dormant process, as docs/services.md has them; a CPython that reads or writes any file makes
 # the first two itself.
-DORMANT = "lseek write fcntl".split()
+DORMANT = "lseek write fcntl getpid".split()
 # Of one that is profiled.
 PROFILED = DORMANT + (
-    "getpid gettid fallocate ftruncate link unlink pwrite64 madvise sched_getaffinity"
+    "gettid fallocate ftruncate link unlink pwrite64 madvise sched_getaffinity"
 ).split()
 # Of one that switches while it has threads.
 SWITCHED = PROFILED + ["membarrier"]

@@ -3,6 +3,8 @@ print otherwise is looked at in tests/run/test_table.py."""
 
 import json
 import os
+import re
+import time
 
 import harness
 import perf
@@ -89,3 +91,63 @@ def table_of_short_stacks(bench):
         bench.that("%d: complete" % copy, "10 % at most", complete < 0.1, "%.4f" % complete)
         expected = "--stack-size %d" % larger
         bench.that("%d: advice" % copy, expected, expected in str(advice), str(advice))
+
+
+CALLS = 300
+LIMIT = "/proc/sys/kernel/perf_event_max_stack"
+
+
+class Raised:
+    """The kernel's limit of frames. It cannot be set while anybody records."""
+
+    def __init__(self, frames):
+        self.frames = str(frames)
+
+    def __enter__(self):
+        with open(LIMIT) as file:
+            self.before = file.read()
+        if not self.set(self.frames):
+            raise harness.Skip("%s cannot be set" % LIMIT)
+
+    def __exit__(self, *_):
+        self.set(self.before)
+
+    def set(self, text):
+        for _ in range(100):
+            try:
+                with open(LIMIT, "w") as file:
+                    file.write(text)
+                return True
+            except PermissionError:
+                return False
+            except OSError:
+                time.sleep(0.1)
+        return False
+
+
+@case(CASES, needs=("perf",))
+def table_of_deep_stacks(bench):
+    """300 calls, each of some 4 frames, in the table, perf script and perf report."""
+    if perf.frame_pointers(bench) != "yes":
+        raise harness.Skip("no copy of a stack holds %d calls" % CALLS)
+    program = bench.program("deep.py")
+    with Raised(4096):
+        done, data = perf.record(
+            bench, [bench.python, program, str(CALLS), "1"], ["--call-graph", "fp"]
+        )
+    bench.equal("status", (0, ""), (done.status, done.out))
+    (event,) = json.loads(run_table(bench, data, "--json=-").out)["events"]
+    ours = [one for one in event["functions"] if one["file"] == program]
+    total = {one["name"]: one["total_share"] for one in ours}.get("<module>", 0)
+    bench.that("total of <module>", "0.9 or more", total >= 0.9, "%.3f" % total)
+    wanted = ["hot:" + program] + ["deep:" + program] * CALLS + ["<module>:" + program]
+    inside = [one.python for one in perf.script(bench, data, perf.WHOLE_STACKS) if wanted[0] in one.python]
+    good = sum(one[-len(wanted) :] == wanted for one in inside)
+    share = perf.share(good, len(inside))
+    bench.that("perf script", "99 % of 50 or more", good >= 0.99 * len(inside) >= 49, share)
+    words = ["perf", "report", "-i", data, "--stdio", "--no-children", "-g", "caller,0.5,callee,function,percent"]
+    environment = bench.environment(preload=False, support=None, images=False)
+    shown = bench.run(words + perf.WHOLE_STACKS, environment).out
+    rooted = [part for part in shown.split("\n\n") if "py::<module>:" + program in part]
+    deepest = max((len(re.findall("py::deep:", part)) for part in rooted), default=0)
+    bench.that("perf report", "%d in a stack from <module>" % CALLS, deepest >= CALLS, str(deepest))

@@ -19,7 +19,7 @@ print('free-threaded' if free else 'debug' if hasattr(sys, 'gettotalrefcount') e
 """
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-# What scripts/fetch-interpreters has brought: "interpreter PATH", "perf PATH", "skipped NAME: why".
+# What scripts/dev/fetch-interpreters has brought: "interpreter PATH", "perf PATH", "skipped NAME: why".
 FETCHED = os.path.join(TOP, "build", "interpreters", "list")
 
 SUPPORTED = ((3, 6), (3, 15))

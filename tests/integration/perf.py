@@ -14,6 +14,7 @@ FREQUENCY = "499"
 LARGEST = "65528"  # bytes of stack that perf takes with a sample
 KERNEL = "[kernel.kallsyms]"
 FIELDS = ["-F", perf_script.FIELDS]
+WHOLE_STACKS = perf_script.WHOLE_STACKS
 
 
 def call_graph(bench):

@@ -38,6 +38,7 @@ LEFT_OUT = {
     "pyperf-run": SCRIPTS,
     "table-shares": SCRIPTS,
     "table-of-short-stacks": SCRIPTS,
+    "table-of-deep-stacks": SCRIPTS,
     "doctor": SCRIPTS,
     "doctor-without-ctypes": SCRIPTS,
     "doctor-interrupted": SCRIPTS,

@@ -30,11 +30,13 @@ sys.dont_write_bytecode = True
 import cases_children
 import cases_confined
 import cases_conformance
+import cases_debug
 import cases_doctor
 import cases_dropped
 import cases_effects
 import cases_evaluators
 import cases_faults
+import cases_fibers
 import cases_files
 import cases_fork
 import cases_growth
@@ -45,12 +47,14 @@ import cases_layout
 import cases_library
 import cases_lives
 import cases_locked
+import cases_main_program
 import cases_map
 import cases_native
 import cases_pyperf_run
 import cases_python_2
 import cases_refusal
 import cases_signals
+import cases_state
 import cases_stacks
 import cases_switches
 import cases_system_calls
@@ -66,9 +70,11 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 MODULES = (
     cases_library,
+    cases_state,
     cases_stacks,
     cases_layout,
     cases_late,
+    cases_main_program,
     cases_map,
     cases_fork,
     cases_effects,
@@ -95,7 +101,9 @@ MODULES = (
     cases_system_calls,
     cases_confined,
     cases_faults,
+    cases_fibers,
     cases_native,
+    cases_debug,
     cases_conformance,
 )
 # Of those that are not thorough (interpreters.py).

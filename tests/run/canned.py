@@ -143,7 +143,7 @@ class Canned:
         out, err = child.communicate(timeout=TIMEOUT)
         return Seen(child.returncode, (out or b"").decode(), (err or b"").decode())
 
-    def pyperf_run(self, *words, pass_fds=(), **more):
+    def pyperf_run(self, *words, pass_fds=(), prefix=(), **more):
         """What is preloaded is the libc that is there anyway."""
         environment = dict(
             os.environ,
@@ -152,11 +152,11 @@ class Canned:
             TMPDIR=self.folder,
             PYPERF_LIBRARY=LIBC,
             LC_ALL="C.UTF-8",
-            **more
         )
+        environment.update(more)
         os.makedirs(self.path("work"), exist_ok=True)
         done = subprocess.run(
-            [RUN] + list(words),
+            list(prefix) + [RUN] + list(words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -179,6 +179,9 @@ def table(text, *options, **more):
 class Look:
     def __init__(self, name, tally):
         self.name, self.tally = name, tally
+
+    def skip(self, why):
+        self.tally.skip("%s: %s" % (self.name, why))
 
     def equal(self, what, expected, got):
         self.that(what, repr(expected), expected == got, repr(got))

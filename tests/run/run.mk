@@ -1,16 +1,15 @@
 # make check-run          the parts of pyperf-run: options, table, flame graph in a browser, archive on a
 #                         machine that has nothing else, pyperf-inspect, completions; and
-#                         fetch-interpreters without a network, set-loader
+#                         fetch-interpreters without a network, make help, make deb
 
 .PHONY: check-run
 
 check-run: all flamegraph-template
 	$(Q)failed=; \
 	CC='$(CC)' $(PYTHON) tests/run/test_inspect.py $(O)/pyperf-inspect || failed=1; \
-	CC='$(CC)' $(PYTHON) tests/run/test_set_loader.py || failed=1; \
 	for test in completions options table fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
-	for test in flamegraph archive; do \
+	for test in flamegraph archive package; do \
 	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
 	done; [ -z "$$failed" ]

@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from canned import CUT, EVALUATOR, PAGE_FAULT, START, Canned, header, py, sample, table
+from canned import CUT, EVALUATOR, PAGE_FAULT, START, Canned, header, py, sample, table, task
 
 CASES = []
 WHOLE = sample([EVALUATOR, py("f"), EVALUATOR] + START)
@@ -95,6 +95,41 @@ def other_ways(look):
     clock = sample(["[unknown] ([vdso])", CUT])
     look_for(look, "no copy of the vdso", ["[vdso]", "-N and -B"], WHOLE + clock, header(8192))
     look_for(look, "no header", ["--stack-size 65528"], WHOLE + cut(30), "")
+
+
+def threads(count, seconds=0.003, first=100):
+    """Each begins and ends at once."""
+    return "".join(
+        task("fork", 10 + number, tid=number) + task("exit", 10 + number + seconds, tid=number)
+        for number in range(first, first + count)
+    )
+
+
+@case
+def short_threads(look):
+    """The timer of a thread begins with it: who ends sooner than it fires is never seen."""
+    second = sample([EVALUATOR, py("f")] + START, period=5000000) * 200
+    missed = ["1.0 s of 2.1 s of CPU time (48 %)", "300 of 301 threads and processes", "-F 1999"]
+    one_seen = task("fork", 9, tid=8) + sample([py("f")] + START, tid=8, period=5000000)
+    one_seen += task("exit", 11, tid=8)
+    text = second + one_seen + threads(300)
+    look_for(look, "threads", missed, text, header(), "--used", "0m2.0s 0m0.1s")
+    odd = header(events=("cpu-clock:uppp",))
+    nothing = ["none"]
+    user = text.replace("cpu-clock:ppp", "cpu-clock:uppp")
+    look_for(look, "user code alone", nothing, user, odd, "--used", "0m1.1s 0m1.0s")
+    look_for(look, "user code, missed", ["of 2.1 s"], user, odd, "--used", "0m2.1s 0m1.0s")
+    for what, used in (("enough", "0m1.1s 0m0.0s"), ("not measured", None), ("less", "0m0.1s 0m0.1s")):
+        look_for(look, what, nothing, text, header(), *(["--used", used] if used else []))
+    lost = ["1.0 s of 3.0 s of CPU time (33 %)", "lost", "--stack-size"]
+    look_for(look, "lost", lost, second + threads(2), header(), "--used", "0m3.0s 0m0.0s")
+    few = sample([EVALUATOR, py("f")] + START, period=1000000000)
+    look_for(look, "one sample a second", nothing, few * 3, header(), "--used", "0m4.0s 0m0.0s")
+    counted = second.replace("cpu-clock:ppp", "cycles")
+    look_for(look, "no time", nothing, counted, header(events=("cycles",)), "--used", "0m9.0s 0m0.0s")
+    both = ["--stack-size 16384.", "threads and processes"]
+    cut_too = text + cut(30) * 50
+    look_for(look, "cut, too", both, cut_too, header(8192), "--used", "0m2.0s 0m0.1s")
 
 
 @case

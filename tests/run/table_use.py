@@ -29,7 +29,7 @@ def what_perf_is_asked_for(look):
         asked = canned.read("commands").splitlines()
         expected = [
             "C report --header-only -i %s" % canned.data,
-            "C script -i %s --show-task-events --no-inline --max-stack 1024"
+            "C script -i %s --show-task-events --no-inline --max-stack 4096"
             " -F comm,pid,tid,time,period,event,ip,sym,dso" % canned.data,
         ]
     look.equal("commands", expected, asked)

@@ -87,7 +87,7 @@ def pack(bench, data, debug):
 def read_here(bench, data, debug, more=()):
     environment = bench.environment(preload=False, support=None, images=False)
     words = ["perf", "--buildid-dir", debug, "script", "-i", data, "--no-inline"]
-    return bench.run(words + ["--max-stack", "1024"] + list(more), environment).out
+    return bench.run(words + ["--max-stack", "4096"] + list(more), environment).out
 
 
 def summary(shown):

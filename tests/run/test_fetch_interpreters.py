@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""fetch-interpreters without a network: the real apt asks a mirror on this machine that has hardly
-anything, and stand-ins for apt-get, apt-cache and dpkg-deb have everything.
+"""fetch-interpreters without a network: the real mmdebstrap asks a mirror on this machine that has
+hardly anything, and a stand-in for mmdebstrap has everything.
 
 Each case is one line: verdict, case, expected, got.
 """
 
-import functools
 import http.server
 import os
 import re
@@ -24,14 +23,14 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 import harness
 
-PROGRAM = os.path.join(ROOT, "scripts", "fetch-interpreters")
+PROGRAM = os.path.join(ROOT, "scripts", "dev", "fetch-interpreters")
 LOADER = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 # In the order of what is printed: the kind, the name where it is skipped, and the program.
 ROWS = [
     ("interpreter", "python2.7", "bullseye/usr/bin/python2.7"),
     ("interpreter", "python2.7-dbg", "bullseye/usr/bin/python2.7-dbg"),
     ("interpreter", "python3.9", "bullseye/usr/bin/python3.9"),
-    ("interpreter", "python3.9-dbg", "bullseye/usr/bin/python3.9-dbg"),
+    ("interpreter", "python3.9-dbg", "bullseye/usr/bin/python3.9d"),
     ("perf", "perf-5.10", "bullseye/usr/bin/perf_5.10"),
     ("interpreter", "python3.13", "trixie/usr/bin/python3.13"),
     ("interpreter", "python3.14", "sid/usr/bin/python3.14"),
@@ -40,12 +39,6 @@ ROWS = [
 ]
 
 # Of a machine that has others beside Debian's mirror. They are never asked.
-LIST = """
-deb cdrom:[Debian GNU/Linux]/ {own} main
-deb http://127.0.0.1:1/other nodistro main
-deb [arch=amd64] http://127.0.0.1:{port}/some/debian {own} main contrib
-deb http://127.0.0.1:{port}/some/debian {own}-updates main
-"""
 SOURCES = """
 Types: deb
 URIs: http://127.0.0.1:1/other
@@ -67,42 +60,52 @@ Components: main
 UNSIGNED = "Suite: unstable\nCodename: sid\nArchitectures: amd64\nComponents: main\n"
 
 # $FAKE has the log; $FAKE/trixie is there when the mirror has trixie, $FAKE/slow when downloads of
-# sid take long. python3.15 is in no suite.
-APT_GET = r"""#!/bin/sh
-echo "apt-get $*" >>"$FAKE/log"
-[ "$1" != indextargets ] || { echo 'Debian|Debian|main|x|http://mirror/debian/'; exit; }
-state=$(dirname "$2")
-suite=${state##*/}
-case $* in
-*update)
-    [ $suite != trixie ] || [ -e "$FAKE/trixie" ] || {
-        echo 'E: There is no trixie.' >&2
-        exit 100
-    } ;;
-*install*)
-    [ ! -e "$FAKE/slow" ] || [ $suite != sid ] || { : >"$FAKE/waiting"; sleep 60; }
-    for name in libc6 ${*##* install }; do
-        echo $name $suite >"$state/archives/$name.deb"
-    done ;;
+# sid take long, $FAKE/unmet when python3.14 cannot be installed. python3.15 is in no suite. Its
+# programs are this machine's that succeed and fail.
+MMDEBSTRAP = r"""#!/bin/sh
+for word; do
+    case $word in
+    --include=*) include=$word ;;
+    --simulate) simulate=yes ;;
+    --*) ;;
+    /*) tree=$word ;;
+    *' main') mirror=$word ;;
+    *) suite=$word ;;
+    esac
+done
+packages=$(printf '%s' "$include" | sed 's/?exact-name(//g; s/.*?or(//; s/)//g; s/,/ /g')
+there=$(printf '%s' "$installed" | sed -n 's/^Package: / /p' | tr -d '\n')
+echo "$suite: $packages; has$there; $mirror" >>"$FAKE/log"
+case $suite in
+trixie) [ -e "$FAKE/trixie" ] || { echo 'E: There is no trixie.' >&2; exit 100; } ;;
+sid) [ ! -e "$FAKE/slow" ] || { : >"$FAKE/waiting"; sleep 60; } ;;
 esac
+if [ -e "$FAKE/unmet" ]; then
+    case $packages in *python3.14*)
+        printf '%s\n' 'The following packages have unmet dependencies:' 'E: Broken packages' >&2
+        exit 25 ;;
+    esac
+fi
+mkdir "$tree"
+[ -z "$simulate" ] || exit 0
+cd "$tree"
+mkdir -p usr/bin usr/share/doc/package usr/lib/x86_64-linux-gnu
+[ $suite = bullseye ] || cp /lib64/ld-linux-x86-64.so.2 usr/lib/x86_64-linux-gnu
+for name in $packages; do
+    case $name in
+    *-testsuite | python3.15) ;;
+    python3.14) cp /bin/false usr/bin/$name ;;
+    python3.9-dbg) cp /bin/true usr/bin/python3.9d ;;
+    python*) cp /bin/true usr/bin/$name ;;
+    linux-perf-5.10) cp /bin/true usr/bin/perf_5.10 ;;
+    linux-perf) cp /bin/true usr/bin/perf ;;
+    esac
+done
 """
-APT_CACHE = r"""#!/bin/sh
-case $* in *python3.15*) exit 100 ;; esac
-"""
-# Programs of this machine that succeed and fail. bullseye's libc6 is not unpacked there.
-DPKG_DEB = r"""#!/bin/sh
-read -r name suite <"$2"
-cd "$3"
-mkdir -p usr/bin usr/share/doc/$name usr/lib/x86_64-linux-gnu
-case $name in
-*-testsuite) ;;
-python3.14) cp /bin/false usr/bin/$name ;;
-python*) cp /bin/true usr/bin/$name ;;
-linux-perf-5.10) cp /bin/true usr/bin/perf_5.10 ;;
-linux-perf) cp /bin/true usr/bin/perf ;;
-libc6) [ $suite = bullseye ] || cp /lib64/ld-linux-x86-64.so.2 usr/lib/x86_64-linux-gnu ;;
-esac
-"""
+NOT_RUNNING = {
+    "python3.14": "it does not run",
+    "python3.15": "sid has no python3.15 that can be installed",
+}
 
 
 def own_release():
@@ -173,13 +176,13 @@ class Looker:
         return path
 
     def there(self):
-        return sorted(name for name in os.listdir(self.dir) if not name.startswith("."))
+        return sorted(name for name in os.listdir(self.dir) if "." not in name)
 
     def asked(self):
-        """What the stand-ins were asked since the last time."""
+        """What the stand-in was asked since the last time."""
         path = os.path.join(self.fake, "log")
         with open(path) as file:
-            lines = file.read().splitlines()
+            lines = sorted(file.read().splitlines())
         open(path, "w").close()
         return lines
 
@@ -194,14 +197,14 @@ class Looker:
         return 0, lines
 
 
-def look_at_mirror(looker, kind, text):
-    """The address is that of the machine's own apt, whichever way it is written down."""
+def look_at_mirror(looker):
+    """The address is that of the machine's own apt, and what is not signed is not taken."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
     server.asked = set()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        text = text.format(port=server.server_port, own=own_release())
-        status, lines = looker.run(APT_CONFIG=configuration(looker, kind, text))
+        text = SOURCES.format(port=server.server_port, own=own_release())
+        status, lines = looker.run(APT_CONFIG=configuration(looker, text))
     finally:
         server.shutdown()
         server.server_close()
@@ -210,54 +213,67 @@ def look_at_mirror(looker, kind, text):
     expected["sid"] = "The repository 'ADDRESS sid Release' is not signed."
     address = "http://127.0.0.1:%d/some/debian" % server.server_port
     lines = [line.replace(address, "ADDRESS") for line in lines]
-    looker.equal("what is printed, .%s" % kind, looker.expected(expected), (status, lines))
+    looker.equal("what a mirror lacks", looker.expected(expected), (status, lines))
     asked = sorted({"/".join(path.split("/")[:5]) for path in server.asked})
     expected = ["/some/debian/dists/" + suite for suite in ("bullseye", "sid", "trixie")]
-    looker.equal("what the mirror is asked, .%s" % kind, expected, asked)
-    looker.equal("what is left, .%s" % kind, ["list"], looker.there())
+    looker.equal("what the mirror is asked", expected, asked)
+    looker.equal("what is left of it", ["list"], looker.there())
 
 
-def configuration(looker, kind, text):
+def configuration(looker, text):
     """The path of an apt.conf beside which there is no other, with these sources and no lists."""
-    folder = os.path.join(looker.folder, "etc-" + kind)
-    looker.write("etc-%s/sources.d/debian.%s" % (kind, kind), text)
+    folder = os.path.join(looker.folder, "etc")
+    looker.write("etc/sources.d/debian.sources", text)
     os.makedirs(os.path.join(folder, "lists", "partial"))
     text = 'Dir::Etc::Parts "/dev/null";\nDir::Etc::Main "/dev/null";\n'
     text += 'Dir::Etc::SourceList "/dev/null";\nDir::Etc::SourceParts "%s/sources.d";\n' % folder
     text += 'Dir::State::Lists "%s/lists";\n' % folder
-    return looker.write("etc-%s/apt.conf" % kind, text)
+    return looker.write("etc/apt.conf", text)
 
 
 def look_at_no_mirror(looker):
     text = DISABLED.format(port=1, own=own_release())
     why = "apt is configured for no mirror of Debian"
     expected = looker.expected(dict.fromkeys(("bullseye", "trixie", "sid"), why))
-    path = configuration(looker, "sources", text)
-    looker.equal("no mirror", expected, looker.run(APT_CONFIG=path))
+    looker.equal("no mirror", expected, looker.run(APT_CONFIG=configuration(looker, text)))
 
 
-def stand_ins(looker):
-    """The PATH that has them before the real ones."""
-    texts = {"apt-get": APT_GET, "apt-cache": APT_CACHE, "dpkg-deb": DPKG_DEB}
-    for name, text in texts.items():
-        looker.write("fake/bin/" + name, text, 0o755)
+def stand_in(looker):
+    """The PATH that has it before the real one."""
+    looker.write("fake/bin/mmdebstrap", MMDEBSTRAP, 0o755)
     return os.path.join(looker.fake, "bin") + ":" + os.environ.get("PATH", os.defpath)
 
 
+def look_at_missing_tools(looker):
+    """As named, in a PATH without them."""
+    tools = "sh readlink dirname mkdir uniq flock cat mv apt-get apt-config grep sed head".split()
+    os.mkdir(looker.folder + "/tools")
+    for tool in tools:
+        os.symlink(shutil.which(tool), os.path.join(looker.folder, "tools", tool))
+    for tool in ("patchelf", "mmdebstrap"):
+        why = "%s is missing: apt-get install %s" % (tool, tool)
+        expected = looker.expected(dict.fromkeys(("bullseye", "trixie", "sid"), why))
+        looker.equal("no " + tool, expected, looker.run(PATH=looker.folder + "/tools"))
+        os.symlink("/bin/true", os.path.join(looker.folder, "tools", tool))
+
+
 def look_at_making(looker):
-    path = stand_ins(looker)
-    skipped = {"python3.14": "it does not run", "python3.15": "there is no python3.15 in sid"}
-    missing = looker.expected(dict(skipped, trixie="There is no trixie."))
+    path = stand_in(looker)
+    missing = looker.expected(dict(NOT_RUNNING, trixie="There is no trixie."))
     looker.equal("what is printed", missing, looker.run(PATH=path))
     looker.equal("what is left", ["bullseye", "list", "sid"], looker.there())
-    installed = [line.partition(" install ")[2] for line in looker.asked() if " install " in line]
-    looker.equal("packages", PACKAGES, installed)
+    asked = looker.asked()
+    looker.equal("packages", PACKAGES, [line.partition("; deb")[0] for line in asked])
+    signed = "; deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+    looker.equal("signed", 3, sum(signed in line for line in asked))
+    unused = os.path.exists(os.path.join(looker.dir, "sid/usr/share"))
+    looker.equal("documentation is kept", False, unused)
     look_at_programs(looker)
     looker.equal("what is there is kept", missing, looker.run(PATH=path))
-    again = {line.split("/apt.conf")[0].split("/")[-1] for line in looker.asked() if " -c " in line}
-    looker.equal("only the missing suite is asked for again", {"trixie"}, again)
+    again = [line.partition(":")[0] for line in looker.asked()]
+    looker.equal("only the missing suite is asked for again", ["trixie"], again)
     looker.write("fake/trixie", "")
-    expected = looker.expected(skipped)
+    expected = looker.expected(NOT_RUNNING)
     looker.equal("it has appeared", expected, looker.run(PATH=path))
     looker.asked()
     looker.equal("nothing more to do", expected, looker.run(PATH=path))
@@ -265,35 +281,41 @@ def look_at_making(looker):
 
 
 PACKAGES = [
-    "python2.7 libpython2.7-testsuite",
-    "python2.7-dbg",
-    "python3.9 libpython3.9-testsuite",
-    "python3.9-dbg",
-    "linux-perf-5.10",
-    "python3.14 libpython3.14-testsuite libelf1t64",
-    "linux-perf",
+    "bullseye: python2.7 libpython2.7-testsuite python2.7-dbg python3.9 libpython3.9-testsuite"
+    " python3.9-dbg linux-perf-5.10; has libc6 libgcc-s1 libstdc++6 zlib1g liblzma5 libelf1 libdw1",
+    "sid: python3.14 libpython3.14-testsuite libelf1t64 python3.15 libpython3.15-testsuite"
+    " libelf1t64 linux-perf; has",
+    "trixie: python3.13 libpython3.13-testsuite libelf1t64; has",
 ]
+
+
+def look_at_unmet_dependencies(looker):
+    """Of one package: the others of its suite are had."""
+    path = stand_in(looker)
+    looker.write("fake/trixie", "")
+    looker.write("fake/unmet", "")
+    skipped = dict(NOT_RUNNING)
+    skipped["python3.14"] = "sid has no python3.14 that can be installed"
+    looker.equal("unmet dependencies", looker.expected(skipped), looker.run(PATH=path))
 
 
 def look_at_programs(looker):
     """bullseye's have this machine's loader, sid's their own."""
-    environment = looker.environment({"LD_DEBUG": "libs"})
     for suite, program in (("bullseye", "python3.9"), ("sid", "perf")):
         top = os.path.join(looker.dir, suite)
         path = os.path.join(top, "usr/bin", program)
-        shown = subprocess.check_output(["readelf", "-lW", path], universal_newlines=True)
+        shown = subprocess.check_output(["readelf", "-ldW", path], universal_newlines=True)
         loader = "/lib64/ld-linux-x86-64.so.2" if suite == "bullseye" else os.path.join(top, LOADER)
         got = re.search(r"interpreter: (.*)\]", shown).group(1)
         looker.equal("loader in %s" % suite, loader, got)
-        said = subprocess.run([path], env=environment, stderr=subprocess.PIPE).stderr.decode()
-        looked = re.search(r"search path=(\S+).*\(RPATH from file %s\)" % re.escape(path), said)
-        got = looked and looked.group(1).split(":")[-1]
-        looker.equal("libraries in %s" % suite, os.path.join(top, "usr/lib/x86_64-linux-gnu"), got)
+        folders = [top + "/usr/lib/x86_64-linux-gnu", top + "/lib/x86_64-linux-gnu"]
+        got = re.search(r"\(RPATH\) .*\[(.*)\]", shown)
+        looker.equal("libraries in %s" % suite, folders, got and got.group(1).split(":"))
 
 
 def look_at_interruption(looker):
     """A suite is whole or absent; the run that follows makes what was not."""
-    path = stand_ins(looker)
+    path = stand_in(looker)
     looker.write("fake/trixie", "")
     looker.write("fake/slow", "")
     process = subprocess.Popen(
@@ -305,30 +327,32 @@ def look_at_interruption(looker):
         start_new_session=True,
     )
     end = time.monotonic() + 60
-    while not os.path.exists(os.path.join(looker.fake, "waiting")) and time.monotonic() < end:
+    awaited = [os.path.join(looker.fake, "waiting")]
+    awaited += [os.path.join(looker.dir, suite, ".stamp") for suite in ("bullseye", "trixie")]
+    while not all(map(os.path.exists, awaited)) and time.monotonic() < end:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGTERM)
     looker.equal("an interrupted run fails", True, process.wait() != 0)
     looker.equal("what it leaves", ["bullseye", "trixie"], looker.there())
     os.remove(os.path.join(looker.fake, "slow"))
     os.mkdir(os.path.join(looker.dir, "sid"))  # of a run that was killed before it had tried all
-    os.mkdir(os.path.join(looker.dir, "sid.new"))
-    skipped = {"python3.14": "it does not run", "python3.15": "there is no python3.15 in sid"}
-    looker.equal("the next run", looker.expected(skipped), looker.run(PATH=path))
+    looker.equal("the next run", looker.expected(NOT_RUNNING), looker.run(PATH=path))
     looker.equal("what the next run leaves", ["bullseye", "list", "sid", "trixie"], looker.there())
 
 
 def main():
     tally = harness.Tally("fetch-interpreters")
     cases = [
-        functools.partial(look_at_mirror, kind="list", text=LIST),
-        functools.partial(look_at_mirror, kind="sources", text=SOURCES),
+        look_at_mirror,
         look_at_no_mirror,
+        look_at_missing_tools,
         look_at_making,
+        look_at_unmet_dependencies,
         look_at_interruption,
     ]
-    if not shutil.which("apt-get"):
-        tally.skip("fetch-interpreters: no apt-get here")
+    missing = [tool for tool in ("apt-get", "mmdebstrap", "patchelf") if not shutil.which(tool)]
+    if missing:
+        tally.skip("fetch-interpreters: missing: " + ", ".join(missing))
         cases = []
     for case in cases:
         folder = tempfile.mkdtemp(prefix="pyperf-test-")

@@ -198,7 +198,7 @@ def flamegraph_file(bench):
 @case(CASES, SUPPORTED)
 def template(bench):
     """fetch-template with other tools, or none, and with the tarball that the build has kept."""
-    fetch = os.path.join(recorded.ROOT, "scripts", "fetch-template")
+    fetch = os.path.join(recorded.ROOT, "scripts", "dev", "fetch-template")
     tarball = glob.glob(os.path.join(bench.build, "d3-flame-graph-*.tgz"))[0]
     tools = os.path.join(bench.folder, "tools")
     os.mkdir(tools)

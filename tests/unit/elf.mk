@@ -1,4 +1,4 @@
-# ELF files for test_elf_lookup*, one for each place in which symbols can be. All are made from two
+# ELF files for test_elf_*, one for each place in which symbols can be. All are made from two
 # sources; `shifted` has the same names at other addresses, so that a test can tell who answered.
 
 elf_folder := $(O)/tests/elf
@@ -16,7 +16,7 @@ elf_split = $(OBJCOPY) --only-keep-debug $(elf_folder)/$(1).so $(elf_folder)/$(1
 
 unit_fixtures += $(elf_folder)/made
 
-$(O)/obj/tests/unit/test_elf_lookup%: flags += -DELF_FIXTURES='"$(abspath $(elf_folder))"'
+$(O)/obj/tests/unit/test_elf_%: flags += -DELF_FIXTURES='"$(abspath $(elf_folder))"'
 
 # The ids are given, not computed, because they are part of the paths below.
 $(elf_folder)/made: $(elf_source) tests/unit/elf.mk
@@ -27,11 +27,13 @@ $(elf_folder)/made: $(elf_source) tests/unit/elf.mk
 	$(Q)$(elf_shared) -Wl,--build-id=0x01234567 -o $(elf_folder)/id.so $(elf_source)
 	$(Q)$(elf_shared) -Wl,--build-id=0x01ffffff -DSHIFTED -o $(elf_folder)/shifted.so $(elf_source)
 	$(Q)$(elf_shared) -Wl,--build-id=none -o $(elf_folder)/noid.so $(elf_source)
+	$(Q)$(elf_shared) -Wl,--build-id=0x02,--hash-style=sysv -o $(elf_folder)/sysv.so $(elf_source)
 	$(Q)$(elf_build) -static -Wl,-Ttext=0x7000000 -o $(elf_folder)/fixed $(elf_source)
 	$(Q)$(NM) -P $(elf_folder)/fixed >$(elf_folder)/fixed.nm
 	$(Q)$(call elf_split,id)
 	$(Q)$(call elf_split,shifted)
 	$(Q)$(call elf_split,noid)
+	$(Q)$(NM) -P $(elf_folder)/sysv.so >$(elf_folder)/sysv.nm
 	@cp $(elf_folder)/id.debug $(elf_folder)/root/.build-id/01/234567.debug
 	@cp $(elf_folder)/shifted.debug $(elf_folder)/wrong/.build-id/01/234567.debug
 	$(Q)cd $(elf_folder) && \

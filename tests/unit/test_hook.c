@@ -103,7 +103,7 @@ static void make_world(const struct variant *variant)
     if (variant->indirect)
         world.extra[1] = (uintptr_t)world.values;
     *our_value(variant) = HOOK_TAG(TAG) | (uintptr_t)hook_slot;
-    hook_stack_floor = 0;
+    hook_stack = (struct hook_stack){0, SIZE_MAX};
     resolve.calls = 0;
     resolve.answer = (uintptr_t)hook_plain;
 }
@@ -335,8 +335,8 @@ START_TEST(finds_exactly)
 }
 END_TEST
 
-/* Only who looks at the stack pointer, and only below the floor. */
-START_TEST(asks_below_the_floor)
+/* Only who looks at the stack pointer, and only below and above the range. */
+START_TEST(asks_outside_of_the_stack)
 {
     int with_floor = 0;
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
@@ -344,15 +344,19 @@ START_TEST(asks_below_the_floor)
         make_world(&variants[i]);
         call(&variants[i], hook_of(&variants[i])->fast);
         uint64_t stack = hook_arrived.rsp; /* the same in all calls */
-        const uint64_t floors[] = {0, stack - 1, stack, stack + 1, stack + 8, UINT64_MAX};
-        for (size_t j = 0; j < LENGTH_OF(floors); j++) {
+        const struct hook_stack ranges[] = {
+            {0, SIZE_MAX},  {0, stack + 1},       {stack - 1, 2},  {stack, 1},
+            {stack, 8},     {stack - 4096, 4097}, /* and outside: */
+            {0, 0},         {stack, 0},           {0, stack},      {stack - 8, 8},
+            {stack + 1, 8}, {stack + 8, 4096},    {UINT64_MAX, 8}, {stack - 4096, 4096}};
+        for (size_t j = 0; j < LENGTH_OF(ranges); j++) {
             make_world(&variants[i]);
-            hook_stack_floor = floors[j];
+            hook_stack = ranges[j];
             call(&variants[i], hook_of(&variants[i])->fast);
             ck_assert_uint_eq(hook_arrived.rsp, stack);
-            int expected = variants[i].floor && stack < floors[j];
-            ck_assert_msg(resolve.calls == expected, "%s, floor %+ld: asks C %d times",
-                          variants[i].name, (long)(floors[j] - stack), resolve.calls);
+            int expected = variants[i].floor && j >= 6;
+            ck_assert_msg(resolve.calls == expected, "%s, range %zu: asks C %d times",
+                          variants[i].name, j, resolve.calls);
             check_arguments(variants[i].name);
         }
     }
@@ -360,25 +364,25 @@ START_TEST(asks_below_the_floor)
 }
 END_TEST
 
-static void *floor_of_thread(void *floor)
+static void *size_in_thread(void *size)
 {
-    *(uintptr_t *)floor = hook_stack_floor;
-    hook_stack_floor = 1;
+    *(size_t *)size = hook_stack.size;
+    hook_stack.size = 1;
     return NULL;
 }
 
-START_TEST(each_thread_has_its_floor)
+START_TEST(each_thread_has_its_stack)
 {
     pthread_t thread;
-    ck_assert_uint_eq(hook_stack_floor, UINTPTR_MAX);
-    hook_stack_floor = 4711;
+    ck_assert_uint_eq(hook_stack.size, 0);
+    hook_stack.size = 4711;
     for (int i = 0; i < 2; i++) {
-        uintptr_t floor = 0;
-        ck_assert_int_eq(pthread_create(&thread, NULL, floor_of_thread, &floor), 0);
+        size_t size = 1;
+        ck_assert_int_eq(pthread_create(&thread, NULL, size_in_thread, &size), 0);
         ck_assert_int_eq(pthread_join(thread, NULL), 0);
-        ck_assert_uint_eq(floor, UINTPTR_MAX);
+        ck_assert_uint_eq(size, 0);
     }
-    ck_assert_uint_eq(hook_stack_floor, 4711);
+    ck_assert_uint_eq(hook_stack.size, 4711);
 }
 END_TEST
 
@@ -423,8 +427,8 @@ int main(void)
                                   slow_entry,
                                   finds_exactly,
                                   tags_of_a_frame,
-                                  asks_below_the_floor,
-                                  each_thread_has_its_floor,
+                                  asks_outside_of_the_stack,
+                                  each_thread_has_its_stack,
                                   unwinds_from_c,
                                   all_bits_above_an_address_are_the_tags};
     return run_suite("hook", tests, LENGTH_OF(tests));

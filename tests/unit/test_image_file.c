@@ -321,18 +321,25 @@ START_TEST(elflint_has_nothing_to_say)
 }
 END_TEST
 
+static ssize_t section_size(int fd, enum image_section section)
+{
+    Elf64_Shdr header;
+    ssize_t n =
+        pread(fd, &header, sizeof header, IMAGE_SECTIONS_OFFSET + (off_t)(section * sizeof header));
+    child_check(n == sizeof header, "%zd", n);
+    return (ssize_t)header.sh_size;
+}
+
 /* Reads the file as perf would, at any moment: all that the sizes promise must be there. Returns
  * how many functions there are. */
 static uint32_t child_read(int fd)
 {
     static Elf64_Sym symbols[IMAGE_TRAMPOLINES + IMAGE_FIRST_SYMBOL];
     static char names[IMAGE_NAME_BYTES];
-    Elf64_Shdr headers[IMAGE_SECTION_COUNT];
-    ssize_t n = pread(fd, headers, sizeof headers, IMAGE_SECTIONS_OFFSET);
-    child_check(n == sizeof headers, "%zd", n);
-    ssize_t symbol_bytes = (ssize_t)headers[IMAGE_SECTION_SYMTAB].sh_size;
-    ssize_t name_bytes = (ssize_t)headers[IMAGE_SECTION_STRTAB].sh_size;
-    n = pread(fd, symbols, (size_t)symbol_bytes, IMAGE_SYMTAB_OFFSET);
+    /* One after the other: the kernel copies two cache lines in any order. */
+    ssize_t symbol_bytes = section_size(fd, IMAGE_SECTION_SYMTAB);
+    ssize_t name_bytes = section_size(fd, IMAGE_SECTION_STRTAB);
+    ssize_t n = pread(fd, symbols, (size_t)symbol_bytes, IMAGE_SYMTAB_OFFSET);
     child_check(n == symbol_bytes, "%zd of %zd bytes of symbols", n, symbol_bytes);
     n = pread(fd, names, (size_t)name_bytes, IMAGE_STRTAB_OFFSET);
     child_check(n == name_bytes, "%zd of %zd bytes of names", n, name_bytes);

@@ -1,14 +1,7 @@
 # What the unit tests of single sources share, and the assembly that watches registers for them.
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
-supported := call_frame capstone_memory code_memory code_table control_flow copy_on_write detour_commit detour_place failure \
-    file_tail hook id_list id_table image image_cleanup image_exceptions image_file image_hostile \
-    image_unwind interned jitdump layout line loader_lock names near_memory outputs outputs_shared own_file \
-    perf_map perf_map_hostile plan_library probe process_identity registry registry_failures \
-    report switches toggle
-supported_tests := $(patsubst %,$(O)/tests/test_%,$(supported))
-
-$(supported_tests): $(support_objects)
+$(unit_tests): $(support_objects)
 -include $(patsubst %.o,%.d,$(support_objects))
 
 # Kept, as all other objects are.
@@ -43,7 +36,8 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 profile_objects := $(call object,$(wildcard tests/unit/profile/*.c))
 profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs outputs_shared)
 $(profile_tests): $(profile_objects)
-$(profile_tests): LDFLAGS += -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
+profile_wraps := -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
+$(profile_tests): LDFLAGS += $(profile_wraps)
 -include $(patsubst %.o,%.d,$(profile_objects))
 
 # An image as CPUs have it whose FDEs are for few trampolines each and whose pages may be large: this
@@ -60,3 +54,19 @@ check-unit-other-layout:
 	    CFLAGS='$(CFLAGS) $(other_layout)' $(other_layout_tests)
 	$(Q)failed=; for test in $(other_layout_tests); do $(unit_runner) $$test || failed=1; done; \
 	    [ -z "$$failed" ]
+
+# On a small interpreter (interpreter/interpreter.h).
+interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
+interpreted := code_values qualnames profile profile_shared frame_evaluator native_support \
+    native_api sys_functions python lifecycle
+interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
+
+$(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
+$(interpreted_tests): LDFLAGS += $(profile_wraps),--wrap=hook_resolve
+-include $(patsubst %.o,%.d,$(interpreter_objects))
+
+# plan_library.c looks for it beside whoever calls.
+$(O)/tests/test_lifecycle: | $(O)/tests/libpyperf-plan.so
+$(O)/tests/libpyperf-plan.so: $(O)/libpyperf-plan.so
+	@mkdir -p $(@D)
+	@cp $< $@

@@ -15,12 +15,18 @@
 #define FAILURE_LIST(X)                                                                            \
     X(FAILURE_NONE, "no failure")                                                                  \
     X(FAILURE_FILE, "cannot read the interpreter's file")                                          \
+    X(FAILURE_FILE_CHANGED, "the interpreter's file was replaced or removed after it was loaded")  \
     X(FAILURE_NOT_ELF, "the interpreter's file is not an ELF file that can be read")               \
     X(FAILURE_NO_SYMBOL, "the interpreter has no such symbol, nor a debug file that has it")       \
+    X(FAILURE_STRIPPED, "the program has a Python interpreter inside, but no symbols of it: link " \
+                        "it with -rdynamic, do not strip it, or install its debug file")           \
     X(FAILURE_VERSION, "this version of Python is not known")                                      \
     X(FAILURE_LAYOUT, "the interpreter's objects are not laid out as this version's should be")    \
     X(FAILURE_FREE_THREADED, "free-threaded interpreters are not supported")                       \
     X(FAILURE_PLAN_LIBRARY, "cannot load libpyperf-plan.so, which should lie beside libpyperf.so") \
+    X(FAILURE_PLAN_VERSION,                                                                        \
+      "libpyperf-plan.so is of another build than libpyperf.so: install both "                     \
+      "together, and restart the program")                                                         \
     X(FAILURE_TOO_SHORT, "the function is shorter than a jump")                                    \
     X(FAILURE_DECODE, "an instruction at the function's entry cannot be decoded")                  \
     X(FAILURE_INSTRUCTION, "an instruction at the function's entry cannot run elsewhere")          \

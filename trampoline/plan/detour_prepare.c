@@ -16,7 +16,20 @@
 #include <errno.h>
 #include <string.h>
 
+#include "disassemble.h"
 #include "relocate.h"
+#include "trampoline/base/debug.h"
+
+static void log_plan(const struct detour_plan *plan)
+{
+    debug_log(detour, 1, "planned: %zu bytes at %#lx go to %#lx", plan->length,
+              (unsigned long)plan->site, (unsigned long)plan->prologue);
+    if (!debug_is_on(detour, 3))
+        return;
+    disassemble("original", plan->original, plan->length, plan->site);
+    disassemble("relocated", plan->relocated, plan->relocated_length, plan->prologue);
+    disassemble("patched", plan->jump, DETOUR_JUMP_LENGTH, plan->site);
+}
 
 bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uintptr_t entry,
                     uintptr_t stub, uintptr_t prologue, struct failure *why)
@@ -32,8 +45,7 @@ bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uin
     bool prepared =
         relocate_plan(&draft, &text, why) && relocate_jump(draft.jump, draft.site, stub, why);
     if (prepared) {
-        /* The place for a log of the instructions: draft.original are the original, .relocated the
-         * relocated and .jump the patched ones. */
+        log_plan(&draft);
         *plan = draft;
     }
     errno = saved_errno;

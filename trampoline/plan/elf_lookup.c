@@ -14,6 +14,7 @@
  *
  * and it ends where the last name is found. */
 #include "trampoline/plan/elf_lookup.h"
+#include "trampoline/base/debug.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -105,19 +106,6 @@ static bool search_prepare(struct search *search, struct elf_symbol *symbols, si
 
 /* symbols */
 
-static bool has_address(const GElf_Sym *symbol)
-{
-    switch (GELF_ST_TYPE(symbol->st_info)) {
-    case STT_NOTYPE: /* labels in assembly */
-    case STT_OBJECT:
-    case STT_FUNC:
-        /* SHN_ABS and the others from SHN_LORESERVE on do not move with the image. */
-        return symbol->st_shndx != SHN_UNDEF && symbol->st_shndx < SHN_LORESERVE;
-    default: /* STT_GNU_IFUNC is the address of the resolver, STT_TLS an offset */
-        return false;
-    }
-}
-
 static void offer(struct wanted *wanted, const GElf_Sym *symbol)
 {
     enum rank rank = GELF_ST_BIND(symbol->st_info) == STB_LOCAL ? RANK_LOCAL : RANK_GLOBAL;
@@ -138,7 +126,7 @@ static void consider(struct search *search, const char *name, const GElf_Sym *sy
     struct wanted *wanted = search->buckets[bucket_of(name, length)];
     for (; wanted != NULL; wanted = wanted->next) {
         if (wanted->length == length && wanted->symbol->address == 0 &&
-            memcmp(wanted->symbol->name, name, length) == 0 && has_address(symbol))
+            memcmp(wanted->symbol->name, name, length) == 0 && elf_symbol_has_address(symbol))
             offer(wanted, symbol);
     }
 }
@@ -257,6 +245,7 @@ static bool open_elf(const char *path, struct elf_file *file, struct failure *wh
 {
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. It means nothing to a regular file. */
     file->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    debug_log(python, 2, "symbols: %s%s", path, file->descriptor < 0 ? " cannot be opened" : "");
     if (file->descriptor < 0)
         return failure_set(why, FAILURE_FILE, errno, "%s", path);
 
@@ -454,6 +443,7 @@ static bool lookup(const char *path, struct search *search, struct elf_symbol *s
         search->image = file.elf;
         for (size_t i = 0; search->missing > 0 && i < sizeof sources / sizeof sources[0]; i++)
             sources[i](search);
+        debug_log(python, 2, "symbols: %zu missing", search->missing);
         free(search->wanted);
     } else {
         failure_set(why, FAILURE_MEMORY, ENOMEM, "%s", path);

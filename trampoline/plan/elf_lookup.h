@@ -9,22 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "trampoline/base/elf_symbol.h"
 #include "trampoline/base/failure.h"
 
-struct elf_symbol {
-    const char *name; /* in; NULL entries are skipped */
-    uint64_t address; /* out: st_value as linked (add the load bias); 0 when not found */
-    uint64_t size;    /* out: st_size */
-};
-
-/* Fills `symbols`. `path` is the file (for the main program "/proc/self/exe" is right, even in a
- * chroot); `real_path` is where the debug link is resolved against, or NULL for path itself;
+/* Fills `symbols`. `path` is the file; `real_path` is where the debug link is resolved against, or NULL for path itself;
  * `debug_root` is the directory of separate debug files, "/usr/lib/debug" on Debian, or NULL.
  *
- * Taken are functions, objects and untyped labels that lie in a segment of the file; not indirect
- * functions (theirs is the address of the resolver), nor thread-local or absolute symbols. A global
- * symbol comes before a local one of its name; two of the same rank with different addresses count
- * as not found, because nothing says which is meant.
+ * Taken is what elf_symbol.h says, where it lies in a segment of the file. A global symbol comes
+ * before a local one of its name; two of the same rank with different addresses count as not found,
+ * because nothing says which is meant.
  *
  * A name that no file has costs a search of all of them, and the CRC of a whole debug file when
  * there is a debug link: look for what may not exist in a call of its own, or not at all.

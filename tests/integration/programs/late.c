@@ -1,14 +1,19 @@
-/* A program that loads libpython long after its start: late HOW LIBPYTHON SCRIPT. HOW is
+/* A program that loads libpython long after its start: late HOW LIBPYTHON SCRIPT [FROM TO]... HOW is
  *   local, global   loaded so, and started
  *   again           loaded and unloaded first; the locale is asked for meanwhile
  *   never           loaded, and not started
+ *   changed         loaded; then FROM moved to TO, or removed when that is empty, and so on, as an
+ *                   upgrade does it; then started
+ *   elsewhere       loaded; then the current directory becomes FROM; then started
  * It prints whether a search for Py_Initialize finds one before, and whether the program's own
  * locale was set. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <locale.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int start_and_run(void *python, const char *path)
 {
@@ -26,9 +31,19 @@ static int start_and_run(void *python, const char *path)
     return status;
 }
 
+static bool change(const char *how, char **words)
+{
+    if (strcmp(how, "elsewhere") == 0)
+        return chdir(words[0]) == 0;
+    for (; words[0] != NULL; words += 2)
+        if ((*words[1] == '\0' ? remove(words[0]) : rename(words[0], words[1])) != 0)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 4)
+    if (argc < 4)
         return 2;
     const char *how = argv[1];
     int flags = RTLD_NOW | (strcmp(how, "global") == 0 ? RTLD_GLOBAL : RTLD_LOCAL);
@@ -45,6 +60,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", dlerror());
         return 3;
     }
+    if (!change(how, argv + 4))
+        return 4;
     dlopen("no such library", RTLD_LAZY);
     setlocale(LC_COLLATE, "C");
     if (dlerror() == NULL)

@@ -1,4 +1,4 @@
-/* helpers.h - what test_elf_lookup and test_elf_lookup_hostile share. ELF_FIXTURES is the folder
+/* helpers.h - what the test_elf_* share. ELF_FIXTURES is the folder
  * that elf.mk fills, also with lists of the files' symbols by nm: addresses are compared with
  * those. */
 #ifndef PYPERF_TEST_ELF_HELPERS_H
@@ -28,14 +28,14 @@ static int memory_file;
 static char memory_path[32]; /* of that descriptor */
 static int descriptors_before;
 
-static inline int count_descriptors(void)
+static inline int open_descriptors(void)
 {
-    DIR *folder = opendir("/proc/self/fd");
-    ck_assert_ptr_nonnull(folder);
+    DIR *opened = opendir("/proc/self/fd");
+    ck_assert_ptr_nonnull(opened);
     int count = 0;
-    while (readdir(folder) != NULL)
+    while (readdir(opened) != NULL)
         count++;
-    closedir(folder);
+    closedir(opened);
     return count;
 }
 
@@ -44,12 +44,12 @@ static inline void setup(void)
     memory_file = memfd_create("test", MFD_CLOEXEC);
     ck_assert_int_ge(memory_file, 0);
     snprintf(memory_path, sizeof memory_path, "/proc/self/fd/%d", memory_file);
-    descriptors_before = count_descriptors();
+    descriptors_before = open_descriptors();
 }
 
 static inline void teardown(void)
 {
-    ck_assert_int_eq(count_descriptors(), descriptors_before);
+    ck_assert_int_eq(open_descriptors(), descriptors_before);
     close(memory_file);
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +25,15 @@ int __real_clock_gettime(clockid_t clock, struct timespec *time);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
 
 int maps_opened, dumps_opened;
+void (*when_map_opens)(void);
 struct failure why_not;
 static time_t passed;
 
 int __wrap_perf_map_open(struct perf_map *map, const char *directory, pid_t pid)
 {
     maps_opened++;
+    if (when_map_opens != NULL)
+        when_map_opens();
     return strcmp(directory, "/tmp") == 0 ? __real_perf_map_open(map, folder, pid) : ENOTDIR;
 }
 
@@ -47,6 +51,28 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
         time->tv_sec += passed;
     return result;
 }
+
+#ifdef __SANITIZE_THREAD__
+/* A child has not the threads that its parent has. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "report_thread_leaks=0";
+}
+
+/* gcc 12's ThreadSanitizer does not know of it, and takes what it guards for unguarded. */
+int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock, const struct timespec *end)
+{
+    struct timespec now;
+    while (pthread_mutex_trylock(mutex) != 0) {
+        __real_clock_gettime(clock, &now);
+        if (now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec && now.tv_nsec >= end->tv_nsec))
+            return ETIMEDOUT;
+        usleep(100);
+    }
+    return 0;
+}
+#endif
 
 void let_seconds_pass(time_t seconds)
 {

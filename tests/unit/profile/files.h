@@ -8,8 +8,9 @@
 #include "preload/profile/registry.h"
 #include "tests/unit/support/plan.h"
 
-/* How often each was opened. */
+/* How often each was opened, and what is to happen when a map is. */
 extern int maps_opened, dumps_opened;
+extern void (*when_map_opens)(void);
 
 /* The clock by which the registry waits before it tries something again goes on by so much. */
 void let_seconds_pass(time_t seconds);

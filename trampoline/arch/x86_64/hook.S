@@ -27,7 +27,8 @@
  * Should it be another one, what stands in the first has not got the tag, and C decides each time.
  *
  * Where the evaluator would have run calls without the C stack, had it not been told otherwise, each
- * thread has a floor for its stack pointer: below it C decides (preload/frame_evaluator.h). */
+ * thread has a range for its stack pointer: outside of it, below as well as above, C decides
+ * (preload/cpython/thread_stack.h). One comparison does for both ends; it needs rcx. */
 
 #include <cet.h> /* the note of arch.mk */
 
@@ -40,6 +41,9 @@
 #define CODES_MASK 24
 
 #define CODE_VALUE 8
+
+#define STACK_FLOOR 0
+#define STACK_SIZE  8
 
 #define FIRST_VALUE 8 /* behind ce_size */
 
@@ -62,14 +66,14 @@ hook_state:
 no_codes:
     .zero   1 << HOOK_CODE_SIZE_BITS
 
-    .section .tdata, "awT", @progbits
-    .globl  hook_stack_floor
-    .hidden hook_stack_floor
+    .section .tbss, "awT", @nobits
+    .globl  hook_stack
+    .hidden hook_stack
     .balign 8
-    .type   hook_stack_floor, @object
-    .size   hook_stack_floor, 8
-hook_stack_floor:
-    .quad   -1
+    .type   hook_stack, @object
+    .size   hook_stack, 16
+hook_stack:
+    .zero   16
 
     .text
 
@@ -85,9 +89,11 @@ hook_stack_floor:
     .cfi_startproc
     endbr64
 .if \floor
-    movq    hook_stack_floor@gottpoff(%rip), %rax
-    cmpq    %fs:(%rax), %rsp
-    jb      \name\()_slow
+    movq    hook_stack@gottpoff(%rip), %rax
+    movq    %rsp, %rcx
+    subq    %fs:STACK_FLOOR(%rax), %rcx
+    cmpq    %fs:STACK_SIZE(%rax), %rcx
+    jae     \name\()_slow
 .endif
     movq    \frame_code(\frame), %rax
 .if \tagged

@@ -1,5 +1,5 @@
 # make man                build/man: pyperf-run(1), libpyperf(7); needs scdoc
-# make deb                build/libpyperf_VERSION_CPU.deb
+# make deb                build/libpyperf_VERSION_CPU.deb; needs debhelper and scdoc
 
 mandir  ?= $(prefix)/share/man
 datadir ?= $(prefix)/share/libpyperf
@@ -12,15 +12,17 @@ pages := $(O)/man/pyperf-run.1 $(O)/man/libpyperf.7
 # One date for all that is made from the same sources.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)
 
+maintainer = $(or $(DEBFULLNAME),The libpyperf authors) <$(or $(DEBEMAIL),root@localhost)>
+
 .PHONY: man deb install-extras uninstall-extras
 
 man: $(pages)
 
 # To a terminal "-" is a hyphen, which nobody can copy into a command line, unless it says "\-".
-$(O)/man/%: docs/man/%.scd README.md scripts/man.awk Makefile | $(O)/scdoc-found
+$(O)/man/%: docs/man/%.scd README.md scripts/dev/man.awk Makefile | $(O)/scdoc-found
 	$(call say,MAN,$@)
 	@mkdir -p $(@D)
-	$(Q)awk -v version=$(VERSION) -f scripts/man.awk README.md $< >$@.scd
+	$(Q)awk -v version=$(VERSION) -f scripts/dev/man.awk README.md $< >$@.scd
 	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scdoc <$@.scd >$@.roff
 	$(Q)sed '/^[.]/b; /^\\h/b; s/\\-/-/g; s/-/\\-/g' $@.roff >$@ && rm $@.scd $@.roff
 
@@ -53,9 +55,21 @@ uninstall-extras:
 	rm -f $(DESTDIR)$(mandir)/man1/pyperf-run.1 $(DESTDIR)$(mandir)/man7/libpyperf.7
 	rm -rf $(DESTDIR)$(partdir) $(DESTDIR)$(datadir)
 
-deb: all man flamegraph-template
-	$(Q)rm -rf $(O)/deb
-	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(abspath $(O))/deb prefix=/usr \
-	    libdir=/usr/lib/$$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || \
-	        echo $(ARCH)-linux-gnu) zshdir=/usr/share/zsh/vendor-completions >/dev/null
-	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scripts/make-deb $(VERSION) $(O)/deb $(O)
+# debhelper works in a source folder of its own, in which there is scripts/dev/debian alone.
+deb: $(O)/deb-tools-found all man flamegraph-template
+	$(Q)rm -rf $(O)/deb && mkdir -p $(O)/deb/debian
+	$(Q)for file in scripts/dev/debian/*; do \
+	    sed -e 's/@VERSION@/$(VERSION)/' -e 's/@MAINTAINER@/$(maintainer)/' \
+	        -e "s/@DATE@/$$(LC_ALL=C date -uRd @$(SOURCE_DATE_EPOCH))/" \
+	        $$file >$(O)/deb/debian/$${file##*/} || exit; \
+	done; chmod +x $(O)/deb/debian/rules
+	$(Q)DEB_RULES_REQUIRES_ROOT=no $(MAKE) --no-print-directory -C $(O)/deb -f debian/rules \
+	    TOP=$(CURDIR) BUILD=$(O) binary >$(O)/deb.log 2>&1 </dev/null || { \
+	        cat $(O)/deb.log >&2; exit 1; }
+	@echo "libpyperf: $(abspath $(O))/libpyperf_$(VERSION)_$$(dpkg --print-architecture).deb"
+
+$(O)/deb-tools-found:
+	@mkdir -p $(O); missing=; for pair in dh:debhelper scdoc:scdoc; do \
+	    command -v $${pair%:*} >/dev/null || missing="$$missing $${pair#*:}"; \
+	done; [ -z "$$missing" ] || { \
+	    echo "libpyperf: make deb needs more: apt-get install$$missing" >&2; exit 1; }; touch $@

@@ -1,6 +1,6 @@
 # From docs/man/*.scd to what scdoc reads: what README.md says already is taken from there.
 #
-#     awk -v version=V -f scripts/man.awk README.md PAGE.scd
+#     awk -v version=V -f scripts/dev/man.awk README.md PAGE.scd
 #
 #     %table CELL       the rows of the table whose head begins with CELL
 #     %list HEADING     the list in the section of that heading
@@ -13,7 +13,7 @@ file == 1 { readme[++count] = $0; next }
 { gsub(/@VERSION@/, version); print }
 
 function stop(what) {
-    print "scripts/man.awk: " FILENAME ":" FNR ": README.md has no " what > "/dev/stderr"
+    print "scripts/dev/man.awk: " FILENAME ":" FNR ": README.md has no " what > "/dev/stderr"
     exit 1
 }
 

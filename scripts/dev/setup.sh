@@ -40,6 +40,10 @@ python3-numpy  file /usr/lib/python3/dist-packages/numpy
 clang          program clang
 libclang-rt-dev fuzzer clang
 valgrind       program valgrind
+mmdebstrap     program mmdebstrap
+patchelf       program patchelf
+debhelper      file /usr/bin/dh
+scdoc          file /usr/bin/scdoc
 "
 
 stop() {

@@ -1,0 +1,63 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2154  # variables of pyperf-run
+# attach.sh: what is to be said of processes that are running already, before perf record -p PID.
+# Read by record.sh.
+
+# $@: options of perf record, as many as perf_words says; then the program.
+check_attached() {
+    left=$perf_words
+    while [ "$left" -gt 0 ]; do
+        case $1 in
+        -p | --pid)
+            [ "$left" -lt 2 ] || check_processes "$2" ;;
+        -p*) check_processes "${1#-p}" ;;
+        --pid=*) check_processes "${1#*=}" ;;
+        esac
+        shift
+        left=$((left - 1))
+    done
+}
+
+# $1: their numbers, as perf takes them: 12,34
+check_processes() {
+    numbers=$1,
+    while [ -n "$numbers" ]; do
+        pid=${numbers%%,*}
+        numbers=${numbers#*,}
+        case $pid in
+        '' | *[!0-9]* | 0*) fail 1 "-p $1: there is no such process" ;;
+        esac
+        [ -d "/proc/$pid" ] || fail 1 "-p $pid: there is no such process"
+        check_owner
+        check_library
+    done
+}
+
+# perf says of another user's process that perf_event_paranoid should be lower, which does not help.
+check_owner() {
+    owner=$(stat -c %u "/proc/$pid")
+    [ "$(id -u)" != 0 ] && [ "$owner" != "$(id -u)" ] || return 0
+    while read -r key value; do
+        # CAP_SYS_PTRACE, CAP_PERFMON (linux/capability.h)
+        [ "$key" != CapEff: ] || [ $((0x$value >> 19 & 1 | 0x$value >> 38 & 1)) = 0 ] || return 0
+    done <"/proc/$$/status"
+    fail 1 "process $pid belongs to $(stat -c %U "/proc/$pid"), and perf attaches to your own processes" \
+        "only: run it as that user or as root (sudo pyperf-run ...)"
+}
+
+# Records all the same: C and the kernel are seen.
+check_library() {
+    [ -r "/proc/$pid/maps" ] || return 0
+    if ! grep -q '/libpyperf\.so' "/proc/$pid/maps"; then
+        say "libpyperf is not in process $pid, so there will be no Python functions: start it with" \
+            "LD_PRELOAD=$library (and see docs/services.md)"
+    elif ! grep -q '/pyperf-[0-9]*-[^/]*\.so' "/proc/$pid/maps"; then
+        toggle=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^PYPERF_TOGGLE_SIGNAL=//p')
+        if [ -n "$toggle" ]; then
+            todo="kill -s $toggle $pid switches it on"
+        else
+            todo='start it with PYTHONPERFSUPPORT=1, or with PYPERF_TOGGLE_SIGNAL=RTMIN+3 to switch it'
+        fi
+        say "libpyperf is switched off in process $pid: $todo"
+    fi
+}

@@ -1,0 +1,34 @@
+"""Forks by the system call alone, or by _Fork, which no handler of pthread_atfork is told of; then
+both processes call new functions, in turns. Prints the child's pid. Argument: "syscall" or "_Fork"."""
+import ctypes
+import os
+import sys
+
+SYS_FORK = 57  # Linux, arch/x86/entry/syscalls/syscall_64.tbl
+LIBC = ctypes.PyDLL(None)
+
+
+def call(name):
+    variables = {}
+    exec(compile("def %s(): pass" % name, "new.py", "exec"), variables)
+    variables[name]()
+
+
+def call_all(name, read, write):
+    """Each time when the other process has done as much."""
+    for number in range(100):
+        call("%s_%d" % (name, number))
+        os.write(write, b".")
+        os.read(read, 1)
+
+
+call("common")
+to_child, to_parent = os.pipe(), os.pipe()
+pid = LIBC.syscall(SYS_FORK) if sys.argv[1] == "syscall" else LIBC._Fork()
+if pid == 0:
+    call_all("child", to_child[0], to_parent[1])
+    sys.exit(0)
+call_all("parent", to_parent[0], to_child[1])
+status = os.waitpid(pid, 0)[1]
+call("last")
+sys.stdout.write("%d %d\n" % (pid, status))

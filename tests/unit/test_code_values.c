@@ -1,0 +1,242 @@
+/* test_code_values.c - a number for each code object, among other users of co_extra, and gone with the
+ * code object. */
+#include <stdlib.h>
+
+#include "interpreter/interpreter.h"
+#include "preload/cpython/code_table.h"
+#include "preload/cpython/code_tags.h"
+#include "preload/cpython/code_values.h"
+
+enum { VALUE = 0x7f0012345670 };
+static const uint64_t ours = HOOK_TAG(CODE_TAG_TRAMPOLINES) | VALUE;
+
+static python_object *some_code(void)
+{
+    return new_code("app.py", "f", "f", 1);
+}
+
+static void begin(const struct version *version)
+{
+    interpreter_start(version->major, version->minor);
+    code_values_begin();
+}
+
+START_TEST(is_what_was_set)
+{
+    for (size_t i = 0; i < VERSIONS; i++) {
+        begin(&versions[i]);
+        python_object *one = some_code(), *other = some_code();
+        ck_assert_uint_eq(code_values_get(one), 0);
+        code_values_set(one, ours);
+        ck_assert_uint_eq(code_values_get(one), ours);
+        ck_assert_uint_eq(code_values_get(other), 0);
+        code_values_set(one, ours + 16);
+        code_values_set(other, HOOK_TAG(CODE_TAG_QUALIFIED) | 4711);
+        ck_assert_uint_eq(code_values_get(one), ours + 16);
+        ck_assert_uint_eq(code_values_get(other), HOOK_TAG(CODE_TAG_QUALIFIED) | 4711);
+        if (interpreter.row.code_extra != 0)
+            ck_assert_uint_eq(extra_value(one, python.extra_index), ours + 16);
+        ck_assert_ptr_null(pending_type());
+    }
+}
+END_TEST
+
+/* Other tools ask for a place before and after us; each keeps its own. */
+START_TEST(beside_others)
+{
+    for (size_t i = 1; i < VERSIONS; i++)
+        for (int before = 0; before < 3; before++) {
+            interpreter_start(versions[i].major, versions[i].minor);
+            for (int j = 0; j < before; j++)
+                _PyEval_RequestCodeExtraIndex(NULL);
+            code_values_begin();
+            ck_assert_int_eq(python.extra_index, before);
+            ssize_t theirs = _PyEval_RequestCodeExtraIndex(NULL);
+            python_object *code = some_code(), *with_theirs = some_code();
+            ck_assert_int_eq(_PyCode_SetExtra(with_theirs, theirs, (void *)0x1230), 0);
+            code_values_set(code, ours);
+            code_values_set(with_theirs, ours);
+            ck_assert_uint_eq(code_values_get(code), ours);
+            ck_assert_uint_eq(code_values_get(with_theirs), ours);
+            ck_assert_uint_eq(extra_value(with_theirs, theirs), 0x1230);
+            /* Places of theirs that hold nothing are given back; */
+            ck_assert_int_eq(extra_count(code), python.extra_index + 1);
+            /* they can be had again, and ours stays. */
+            ck_assert_int_eq(_PyCode_SetExtra(code, theirs, (void *)0x4560), 0);
+            ck_assert_uint_eq(code_values_get(code), ours);
+            ck_assert_uint_eq(extra_value(code, theirs), 0x4560);
+        }
+}
+END_TEST
+
+static int freed;
+static void free_theirs(void *value)
+{
+    freed += value == NULL ? 1 : 100;
+}
+
+/* CPython tells everybody of each place when a code object dies, also of an empty one. */
+START_TEST(others_are_not_called_because_of_us)
+{
+    for (size_t i = 1; i < VERSIONS; i++) {
+        begin(&versions[i]);
+        _PyEval_RequestCodeExtraIndex(free_theirs);
+        python_object *code = some_code();
+        freed = 0;
+        code_values_set(code, ours);
+        Py_DecRef(code);
+        ck_assert_int_eq(freed, 0);
+    }
+}
+END_TEST
+
+/* What stands in our place and is not ours stays there. */
+START_TEST(strangers_value_stays)
+{
+    for (size_t i = 1; i < VERSIONS; i++) {
+        begin(&versions[i]);
+        python_object *code = some_code();
+        uint64_t value = 0x7f00deadbee0; /* a pointer of another tool */
+        _PyCode_SetExtra(code, python.extra_index, (void *)value);
+        code_values_set(code, ours);
+        ck_assert_uint_eq(code_values_get(code), value);
+        ck_assert_uint_eq(extra_value(code, python.extra_index), value);
+    }
+}
+END_TEST
+
+/* An interpreter that has not given our place away refuses it; then it is asked for, unless others
+ * have it already. */
+START_TEST(other_interpreters)
+{
+    for (size_t i = 1; i < VERSIONS; i++) {
+        begin(&versions[i]);
+        interpreter_leave();
+        interpreter_enter(interpreter_new(false));
+        python_object *code = some_code();
+        code_values_set(code, ours);
+        ck_assert_uint_eq(code_values_get(code), ours);
+        ck_assert_int_eq(interpreter_current()->extra_users, python.extra_index + 1);
+        code_values_set(some_code(), ours);
+        ck_assert_int_eq(interpreter_current()->extra_users, python.extra_index + 1);
+        ck_assert_ptr_null(pending_type());
+    }
+}
+END_TEST
+
+START_TEST(interpreter_of_others)
+{
+    for (size_t i = 1; i < VERSIONS; i++) {
+        interpreter_start(versions[i].major, versions[i].minor);
+        _PyEval_RequestCodeExtraIndex(NULL);
+        code_values_begin(); /* 1 */
+        interpreter_leave();
+        interpreter_enter(interpreter_new(false));
+        _PyEval_RequestCodeExtraIndex(NULL);
+        python_object *code = some_code();
+        code_values_set(code, ours);
+        ck_assert_uint_eq(code_values_get(code), ours);
+        /* One that comes to ask after all of its places but ours have others. */
+        interpreter_leave();
+        interpreter_enter(interpreter_new(false));
+        for (int j = 0; j < 2; j++)
+            ck_assert_int_eq(_PyEval_RequestCodeExtraIndex(NULL), j);
+        code = some_code();
+        _PyCode_SetExtra(code, python.extra_index, (void *)0x1230);
+        code_values_set(code, ours);
+        ck_assert_uint_eq(extra_value(code, python.extra_index), 0x1230);
+        ck_assert_ptr_null(pending_type());
+    }
+}
+END_TEST
+
+/* All places are taken, or there is no memory: nothing is set, and nothing is raised. */
+START_TEST(cannot_be_set)
+{
+    for (size_t i = 1; i < VERSIONS; i++) {
+        begin(&versions[i]);
+        interpreter_leave();
+        struct state *full = interpreter_new(false);
+        interpreter_enter(full);
+        full->extra_users = LENGTH_OF(full->extra_free);
+        python_object *code = some_code();
+        interpreter.failing = "_PyCode_SetExtra";
+        code_values_set(code, ours);
+        ck_assert_uint_eq(code_values_get(code), 0);
+        ck_assert_ptr_null(pending_type());
+        full->extra_users = 0;
+        interpreter.failing = "_PyEval_RequestCodeExtraIndex";
+        code_values_set(code, ours);
+        ck_assert_uint_eq(code_values_get(code), 0);
+        ck_assert_ptr_null(pending_type());
+        code_values_set(code, ours);
+        ck_assert_uint_eq(code_values_get(code), ours);
+    }
+}
+END_TEST
+
+/* 2.7: nothing is known of who comes to stand where a code object was. */
+START_TEST(gone_with_the_code)
+{
+    begin(&versions[0]);
+    python_object *code = some_code(), *other = some_code();
+    code_values_set(code, ours);
+    code_values_set(other, ours + 16);
+    code_values_show(code, ours);
+    ck_assert_uint_eq(code_table_get((uintptr_t)code), ours);
+    uintptr_t address = (uintptr_t)code;
+    long before = live_objects();
+    Py_DecRef(code);
+    ck_assert_int_lt(live_objects(), before); /* the interpreter's own destructor has run */
+    ck_assert_uint_eq(code_table_get(address), 0);
+    ck_assert_uint_ne(hook_state.codes[address >> HOOK_CODE_SHIFT & (HOOK_CODES - 1)].code,
+                      address);
+    ck_assert_uint_eq(code_values_get(other), ours + 16);
+    Py_DecRef(other);
+}
+END_TEST
+
+/* The destructor is in place before the first value is; until then the type is as it was. */
+START_TEST(type_is_left_alone)
+{
+    char as_it_was[TYPE_BYTES];
+    begin(&versions[0]);
+    memcpy(as_it_was, PyCode_Type, TYPE_BYTES);
+    python_object *code = some_code();
+    long before = live_objects();
+    ck_assert(code_values_confirm());
+    ck_assert_int_eq(live_objects(), before);
+    ck_assert_uint_eq(code_values_get(code), 0);
+    ck_assert_mem_eq(as_it_was, PyCode_Type, TYPE_BYTES);
+    code_values_set(code, ours);
+    ck_assert(memcmp(as_it_was, PyCode_Type, TYPE_BYTES) != 0);
+    memcpy(as_it_was, PyCode_Type, TYPE_BYTES);
+    code_values_set(some_code(), ours);
+    ck_assert(code_values_confirm()); /* in a later life */
+    ck_assert_mem_eq(as_it_was, PyCode_Type, TYPE_BYTES);
+}
+END_TEST
+
+/* A destructor that is in another object than the interpreter. */
+START_TEST(no_such_destructor)
+{
+    begin(&versions[0]);
+    interpreter.failing = "PyCode_NewEmpty";
+    ck_assert(!code_values_confirm());
+    PyErr_Clear();
+    void *of_libc = (void *)(uintptr_t)strtol;
+    memcpy(PyCode_Type + TYPE_DEALLOC, &of_libc, sizeof of_libc);
+    ck_assert(!code_values_confirm());
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        is_what_was_set,       beside_others,      others_are_not_called_because_of_us,
+        strangers_value_stays, other_interpreters, interpreter_of_others,
+        cannot_be_set,         gone_with_the_code, type_is_left_alone,
+        no_such_destructor,
+    };
+    return run_suite("code_values", tests, LENGTH_OF(tests));
+}

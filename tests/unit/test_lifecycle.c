@@ -1,0 +1,273 @@
+/* test_lifecycle.c - a process from the constructor to its end: the real detour on the evaluator of a
+ * small interpreter, planned by the real libpyperf-plan.so, which lies beside this program. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "interpreter/detour.h"
+#include "preload/process/lifecycle.h"
+
+static struct version version;
+static void for_all(void (*body)(void))
+{
+    for (size_t i = 0; i < VERSIONS; i++) {
+        version = versions[i];
+        assert_in_child(body);
+        clear_folder();
+    }
+}
+
+static uint8_t own_text[16];
+
+static const void *entry(void)
+{
+    return (const void *)(version.major == 2 ? (uintptr_t)PyEval_EvalFrameEx
+                                             : (uintptr_t)_PyEval_EvalFrameDefault);
+}
+
+static bool text_is_own(void)
+{
+    return memcmp(own_text, entry(), sizeof own_text) == 0;
+}
+
+/* The process, as far as its constructor; then 2.7's type gets the members that a type has. */
+static void start_process(void)
+{
+    catch_reports();
+    interpreter_load(version.major, version.minor);
+    memcpy(own_text, entry(), sizeof own_text);
+    setenv("PYPERF_DIR", folder, 0);
+    errno = EXFULL;
+    lifecycle_start();
+    child_check(errno == EXFULL, "%s", strerror(errno));
+    interpreter_enter(interpreter.main);
+    define_sys(true);
+    python_object *members = PyDict_New(), *member = new_string("member");
+    dictionary_set(members, "co_name", member);
+    put_field((python_object *)PyCode_Type, interpreter.row.head + TYPE_DICT, members);
+}
+
+static bool is_named(const char *file, const char *name)
+{
+    python_object *code = new_code(file, name, name, 1);
+    uint32_t id = run(code);
+    char expected[64];
+    snprintf(expected, sizeof expected, "py::%s:%s", name, file);
+    return id != REGISTRY_NONE && strcmp(shown_name(id), expected) == 0;
+}
+
+static void import_frozen(void)
+{
+    child_check(!is_named("<frozen importlib._bootstrap>", "_install"), "%s", "too early");
+}
+
+static void give_options(const char *option)
+{
+    python_object *options = PyDict_New();
+    if (option != NULL)
+        dictionary_set(options, option, none());
+    PySys_SetObject("_xoptions", options);
+}
+
+static void stay_off(void)
+{
+    start_process();
+    child_check(!text_is_own(), "%s", "who is to see the first frame?");
+    for (int i = 0; i < 3; i++)
+        import_frozen();
+    child_check(!text_is_own(), "%s", "decided too early");
+    give_options(NULL);
+    child_check(!is_named("app.py", "main") && text_is_own(), "%s", "it is on");
+    int before = slow_ways;
+    is_named("app.py", "f");
+    child_check(slow_ways == before, "%d", slow_ways - before);
+    child_check(PySys_GetObject("activate_stack_trampoline") != NULL, "%s", "no function");
+    child_check(interpreter.at_exit_count == 1, "%d", interpreter.at_exit_count);
+    interpreter.at_exit[0]();
+    child_check(text_is_own(), "%s", "a python3 that is off makes no system call at its end");
+    lifecycle_finish();
+    child_check(count_files("*") == 1 && *reports() == '\0', "%s", reports());
+}
+
+START_TEST(off)
+{
+    unsetenv("PYTHONPERFSUPPORT");
+    for_all(stay_off);
+}
+END_TEST
+
+/* By whatever switch: what is on, and what is written. */
+static const struct switched {
+    const char *variable, *option;
+    int native;
+    bool ignores;
+    enum profile_mode expected;
+} switches[] = {
+    {NULL, "perf", 0, false, PROFILE_MAP},
+    {NULL, "perf_jit", 0, false, PROFILE_JITDUMP},
+    {NULL, "other", 0, false, PROFILE_OFF},
+    {"PYTHONPERFSUPPORT", NULL, 0, false, PROFILE_MAP},
+    {"PYTHONPERFSUPPORT", "perf_jit", 0, false, PROFILE_JITDUMP},
+    {"PYTHON_PERF_JIT_SUPPORT", NULL, 0, false, PROFILE_JITDUMP},
+    {"PYTHONPERFSUPPORT", NULL, 0, true, PROFILE_OFF},
+    {"PYTHONPERFSUPPORT", "perf", 0, true, PROFILE_MAP},
+    {NULL, NULL, 1, false, PROFILE_MAP},
+    {NULL, NULL, 2, false, PROFILE_JITDUMP},
+};
+static const struct switched *chosen;
+
+static void be_switched(void)
+{
+    bool has_native = version.major == 3 && version.minor >= 12;
+    enum profile_mode expected =
+        chosen->native != 0 && !has_native ? PROFILE_OFF : chosen->expected;
+    start_process();
+    Py_IgnoreEnvironmentFlag = chosen->ignores;
+    interpreter.main->config[40] = (char)chosen->native;
+    give_options(chosen->option);
+    bool named = is_named("app.py", "main"); /* the first frame itself */
+    child_check(profile_mode() == expected, "%u.%u: %d", version.major, version.minor,
+                profile_mode());
+    child_check(named == (expected != PROFILE_OFF) && text_is_own() == !named, "%d", named);
+    child_check(count_files("perf-*") == (expected == PROFILE_MAP), "%s", "map");
+    child_check(count_files("jit-*") == (expected == PROFILE_JITDUMP), "%s", "dump");
+    if (has_native && chosen->native != 0) { /* taken until it has been passed by */
+        child_check(interpreter.main->config[40] == 0, "%s", "the interpreter's own comes, too");
+        PyImport_AddModule("io");
+        is_named("app.py", "next");
+        child_check(interpreter.main->config[40] == chosen->native, "%s", "it is not given back");
+    }
+    lifecycle_finish();
+    child_check(*reports() == '\0', "%s", reports());
+}
+
+START_TEST(switched_on)
+{
+    for (size_t i = 0; i < LENGTH_OF(switches); i++) {
+        chosen = &switches[i];
+        unsetenv("PYTHONPERFSUPPORT");
+        unsetenv("PYTHON_PERF_JIT_SUPPORT");
+        if (chosen->variable != NULL)
+            setenv(chosen->variable, "1", 1);
+        for_all(be_switched);
+    }
+}
+END_TEST
+
+/* An interpreter ends and another one starts: each is decided on by its own switches, and what is
+ * registered stays. */
+static void live_again(void)
+{
+    start_process();
+    interpreter.argc = 0; /* embedded: the program may start another one */
+    give_options("perf");
+    child_check(is_named("app.py", "main"), "%s", reports());
+    uint32_t id = run(new_code("app.py", "main", "main", 1));
+    for (int life = 0; life < 6; life++) {
+        bool is_on = life % 2 == 1;
+        child_check(interpreter.at_exit_count == 1, "%d", interpreter.at_exit_count);
+        interpreter.at_exit_count = 0;
+        interpreter.at_exit[0]();
+        child_check(!text_is_own() && profile_mode() == PROFILE_OFF, "life %d", life);
+        interpreter.main->extra_users = 0;
+        interpreter.main->evaluator = NULL;
+        PyDict_DelItemString(interpreter.main->sys, "_xoptions");
+        import_frozen();
+        give_options(is_on ? "perf" : NULL);
+        child_check((run(new_code("app.py", "main", "main", 1)) == id) == is_on, "life %d", life);
+        child_check(text_is_own() == !is_on, "life %d", life);
+    }
+    child_check(count_images(getpid()) == 1 && *reports() == '\0', "%s", reports());
+}
+
+START_TEST(lives)
+{
+    unsetenv("PYTHONPERFSUPPORT");
+    unsetenv("PYTHON_PERF_JIT_SUPPORT");
+    for_all(live_again);
+}
+END_TEST
+
+/* The interpreter is not laid out as its row says. Nothing of ours stays in its text. */
+static void be_refused(void)
+{
+    int calls = interpreter.calls_of_native;
+    start_process();
+    interpreter.row.code_name += 8;
+    interpreter.row.code_filename += 8;
+    child_check(!is_named("app.py", "main") && text_is_own(), "%s", "it is profiled");
+    child_check(!is_named("app.py", "f") && profile_mode() == PROFILE_OFF, "%s", "it is profiled");
+    bool asked = getenv("PYTHONPERFSUPPORT") != NULL;
+    child_check(count_reports() == asked, "%s", reports());
+    if (asked)
+        child_check(strstr(reports(), "not laid out as this version's should be: co_filename") !=
+                        NULL,
+                    "%s", reports());
+    child_check(count_files("*") == 1, "%s", "a file is left");
+    (*(void (*volatile *)(void)) & (void (*)(void)){PyUnstable_PerfMapState_Fini})();
+    child_check(interpreter.calls_of_native == calls + 1, "%s", "its own functions are not back");
+}
+
+START_TEST(refused_at_the_first_frame)
+{
+    unsetenv("PYTHONPERFSUPPORT");
+    for_all(be_refused);
+    setenv("PYTHONPERFSUPPORT", "1", 1);
+    for_all(be_refused);
+}
+END_TEST
+
+static void be_unknown(void)
+{
+    catch_reports();
+    interpreter_load(3, 5);
+    version = (struct version){3, 5};
+    memcpy(own_text, entry(), sizeof own_text);
+    lifecycle_start();
+    child_check(text_is_own(), "%s", "there is a jump");
+    bool asked = getenv("PYTHONPERFSUPPORT") != NULL;
+    child_check(count_reports() == asked, "%s", reports());
+    if (asked)
+        child_check(strcmp(reports(),
+                           "libpyperf: not profiling: this version of Python is not known: "
+                           "3.5.7\n") == 0,
+                    "%s", reports());
+    lifecycle_finish();
+}
+
+START_TEST(unknown_version)
+{
+    unsetenv("PYTHONPERFSUPPORT");
+    assert_in_child(be_unknown);
+    clear_folder();
+    setenv("PYTHONPERFSUPPORT", "1", 1);
+    assert_in_child(be_unknown);
+}
+END_TEST
+
+/* The directory is gone when the first image is made: perf gets names from the map, and it is said. */
+static void have_no_directory(void)
+{
+    setenv("PYPERF_DIR", "/proc/none", 1);
+    start_process();
+    give_options("perf");
+    child_check(is_named("app.py", "main") && is_named("app.py", "f"), "%s", reports());
+    child_check(count_reports() == 1, "%s", reports());
+    child_check(strstr(reports(), "/proc/none/pyperf-") != NULL, "%s", reports());
+}
+
+START_TEST(without_a_directory)
+{
+    unsetenv("PYTHONPERFSUPPORT");
+    version = (struct version){3, 8};
+    assert_in_child(have_no_directory);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        off, switched_on, lives, refused_at_the_first_frame, unknown_version, without_a_directory,
+    };
+    return run_suite("lifecycle", tests, LENGTH_OF(tests));
+}

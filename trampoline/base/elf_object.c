@@ -1,0 +1,63 @@
+#include "trampoline/base/elf_object.h"
+
+#include <stdio.h>
+
+struct search {
+    uintptr_t address;
+    struct elf_object *object;
+    char *name;
+};
+
+/* Without sums, which overflow where program headers are hostile. Returns how many bytes there are
+ * from the address, as linked, to the end of the segment; 0 outside of it. */
+static uint64_t left_in(const ElfW(Phdr) * segment, uint64_t address)
+{
+    uint64_t offset = address - segment->p_vaddr;
+    return segment->p_type == PT_LOAD && offset < segment->p_memsz ? segment->p_memsz - offset : 0;
+}
+
+static int look_at(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct search *search = data;
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        if (left_in(&info->dlpi_phdr[i], search->address - info->dlpi_addr) == 0)
+            continue;
+        *search->object =
+            (struct elf_object){info->dlpi_addr, info->dlpi_phdr, (size_t)info->dlpi_phnum};
+        if (search->name != NULL)
+            snprintf(search->name, PATH_MAX, "%s", info->dlpi_name);
+        return 1;
+    }
+    return 0;
+}
+
+bool elf_object_at(const void *address, struct elf_object *object, char name[PATH_MAX])
+{
+    struct search search = {(uintptr_t)address, object, name};
+    return dl_iterate_phdr(look_at, &search) != 0;
+}
+
+const void *elf_object_bytes(const struct elf_object *object, uintptr_t address, size_t size,
+                             size_t *left)
+{
+    for (size_t i = 0; i < object->segment_count; i++) {
+        uint64_t there = left_in(&object->segments[i], address - object->bias);
+        if (there == 0 || (object->segments[i].p_flags & PF_R) == 0 || size > there)
+            continue;
+        if (left != NULL)
+            *left = there;
+        return (const void *)address;
+    }
+    return NULL;
+}
+
+bool elf_object_has(const struct elf_object *object, uint64_t address, uint64_t size)
+{
+    for (size_t i = 0; i < object->segment_count; i++) {
+        uint64_t there = left_in(&object->segments[i], address);
+        if (there > 0 && size <= there)
+            return true;
+    }
+    return false;
+}

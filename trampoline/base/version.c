@@ -1,0 +1,3 @@
+#include "trampoline/base/version.h"
+
+__attribute__((visibility("default"))) const char libpyperf_version[] = "libpyperf " PYPERF_VERSION;
