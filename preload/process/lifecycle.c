@@ -169,15 +169,15 @@ static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struc
 
 /* Finds the interpreter and plans the detour: all that needs libelf and capstone. Returns the hook,
  * 0 when it cannot be done. */
-static uintptr_t plan(void *companion, struct failure *why)
+static uintptr_t plan(void *library, struct failure *why)
 {
     __typeof__(&detour_prepare) prepare =
-        (__typeof__(&detour_prepare))dlsym(companion, "detour_prepare");
+        (__typeof__(&detour_prepare))dlsym(library, "detour_prepare");
     __typeof__(&detour_prepare_replacement) prepare_replacement =
-        (__typeof__(&detour_prepare_replacement))dlsym(companion, "detour_prepare_replacement");
+        (__typeof__(&detour_prepare_replacement))dlsym(library, "detour_prepare_replacement");
     if (prepare == NULL || prepare_replacement == NULL)
         return failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
-    struct debug_state *its_debug_state = (struct debug_state *)dlsym(companion, "debug_state");
+    struct debug_state *its_debug_state = (struct debug_state *)dlsym(library, "debug_state");
     if (its_debug_state != NULL)
         *its_debug_state = debug_state;
     if (!python_find(plan_library_look_into_files, why))
@@ -216,12 +216,12 @@ static bool install(struct failure *why)
 {
     if (python_layout(why) == NULL)
         return false;
-    void *companion = plan_library_load(why);
-    if (companion == NULL)
+    void *library = plan_library_load(why);
+    if (library == NULL)
         return false;
-    debug_log(plan, 1, "loaded %s", ((const struct link_map *)companion)->l_name);
-    uintptr_t hook = plan(companion, why);
-    plan_library_unload(companion);
+    debug_log(plan, 1, "loaded %s", ((const struct link_map *)library)->l_name);
+    uintptr_t hook = plan(library, why);
+    plan_library_unload(library);
     debug_log(plan, 1, "unloaded; %s", hook != 0 ? "the plan is made" : failure_message(why->code));
     uintptr_t targets[NATIVE_API_TARGETS] = {hook};
     if (hook == 0 ||

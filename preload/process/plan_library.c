@@ -20,12 +20,13 @@
 #include "trampoline/plan/elf_files.h"
 
 enum {
-    MOST_OBJECTS = 16, /* the companion and what it brings: libelf, liblzma, libz, libzstd, ... */
+    MOST_OBJECTS =
+        16, /* libpyperf-plan.so and what it brings: libelf, liblzma, libz, libzstd, ... */
 };
 
-/* The objects that were loaded with the companion or later, and where each lies. */
+/* The objects that were loaded with libpyperf-plan.so or later, and where each lies. */
 struct objects {
-    uintptr_t companion;
+    uintptr_t library; /* where libpyperf-plan.so is loaded */
     unsigned count;
     struct object {
         uintptr_t start, end;
@@ -35,16 +36,13 @@ struct objects {
 
 /* Whether all of the file is there that its program headers speak of. A library that is cut off, by
  * a full disk or a copy under way, would be a SIGBUS in dlopen. */
-static bool is_whole(const char *path)
+static bool is_whole(int fd)
 {
     struct {
         ElfW(Ehdr) header;
         ElfW(Phdr) segments[16];
     } start;
     struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return true; /* dlopen says why */
     ssize_t length = pread(fd, &start.header, sizeof start.header, 0);
     bool whole = length == (ssize_t)sizeof start.header && fstat(fd, &status) == 0 &&
                  start.header.e_phnum <= sizeof start.segments / sizeof start.segments[0];
@@ -52,7 +50,6 @@ static bool is_whole(const char *path)
     whole = whole && pread(fd, start.segments, size, (off_t)start.header.e_phoff) == (ssize_t)size;
     for (unsigned i = 0; whole && i < start.header.e_phnum; i++)
         whole = start.segments[i].p_offset + start.segments[i].p_filesz <= (size_t)status.st_size;
-    close(fd);
     return whole;
 }
 
@@ -78,16 +75,22 @@ static bool find_directory(char directory[PATH_MAX], struct failure *why)
     return true;
 }
 
+/* By its descriptor: dlopen would expand $ORIGIN and $LIB in a path (ld.so(8)). */
 static void *load(const char *path, struct failure *why)
 {
-    if (!is_whole(path)) {
+    char name[32];
+    void *library = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    if (fd < 0)
+        failure_set(why, FAILURE_PLAN_LIBRARY, errno, "%s", path);
+    else if (!is_whole(fd))
         failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s is cut off", path);
-        return NULL;
-    }
-    void *companion = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (companion == NULL)
+    else if ((library = dlopen(name, RTLD_NOW | RTLD_LOCAL)) == NULL)
         failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
-    return companion;
+    if (fd >= 0)
+        close(fd);
+    return library;
 }
 
 void *plan_library_load(struct failure *why)
@@ -96,13 +99,13 @@ void *plan_library_load(struct failure *why)
     char path[PATH_MAX + sizeof name];
     if (!find_directory(path, why))
         return NULL;
-    void *companion = load(strcat(path, name), why);
-    const char *version = companion == NULL ? NULL : dlsym(companion, LIBPYPERF_VERSION_SYMBOL);
-    if (companion == NULL || (version != NULL && strcmp(version, libpyperf_version) == 0))
-        return companion;
+    void *library = load(strcat(path, name), why);
+    const char *version = library == NULL ? NULL : dlsym(library, LIBPYPERF_VERSION_SYMBOL);
+    if (library == NULL || (version != NULL && strcmp(version, libpyperf_version) == 0))
+        return library;
     failure_set(why, FAILURE_PLAN_VERSION, 0, "%.60s, and %.60s",
                 version == NULL ? "one without a version" : version, libpyperf_version);
-    plan_library_unload(companion);
+    plan_library_unload(library);
     return NULL;
 }
 
@@ -128,7 +131,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct objects *objects = data;
     (void)size;
-    if (objects->count == 0 && info->dlpi_addr != objects->companion)
+    if (objects->count == 0 && info->dlpi_addr != objects->library)
         return 0;
     if (objects->count == MOST_OBJECTS)
         return 1;
@@ -153,13 +156,13 @@ static bool addresses_are_limited(void)
     return getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
 }
 
-void plan_library_unload(void *companion)
+void plan_library_unload(void *library)
 {
-    const struct link_map *map = companion;
-    struct objects objects = {.companion = map->l_addr};
+    const struct link_map *map = library;
+    struct objects objects = {.library = map->l_addr};
     if (!addresses_are_limited())
         dl_iterate_phdr(note_object, &objects);
-    dlclose(companion);
+    dlclose(library);
     dl_iterate_phdr(note_still_loaded, &objects);
     for (unsigned i = 0; i < objects.count; i++) {
         if (!objects.of[i].still_loaded)
@@ -170,13 +173,13 @@ void plan_library_unload(void *companion)
 bool plan_library_look_into_files(const struct elf_object *object, const char *debug_root,
                                   struct elf_symbol *symbols, size_t count, struct failure *why)
 {
-    void *companion = plan_library_load(why);
-    if (companion == NULL)
+    void *library = plan_library_load(why);
+    if (library == NULL)
         return false;
     __typeof__(&elf_files_lookup) lookup =
-        (__typeof__(&elf_files_lookup))dlsym(companion, "elf_files_lookup");
+        (__typeof__(&elf_files_lookup))dlsym(library, "elf_files_lookup");
     bool read = lookup != NULL ? lookup(object, debug_root, symbols, count, why)
                                : failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
-    plan_library_unload(companion);
+    plan_library_unload(library);
     return read;
 }

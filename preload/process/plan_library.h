@@ -2,7 +2,7 @@
  *
  * perf is told of each file that is mapped to be executed, and of none that goes. perf 7.2 keeps
  * the files that it has opened to unwind stacks from one sample to the next: where a sample fell
- * into the companion or one of its libraries, a library that the program loads later to the same
+ * into it or one of its libraries, a library that the program loads later to the same
  * addresses would be unknown to it, and every stack would end there.
  *
  *     at start    |  libpyperf-plan.so  | libelf |      a sample: perf opens the file
@@ -23,7 +23,7 @@ void *plan_library_load(struct failure *why);
 
 /* Takes it away with all that came with it. The addresses are not kept where RLIMIT_AS limits them,
  * and where another thread takes them meanwhile. Changes errno. */
-void plan_library_unload(void *companion);
+void plan_library_unload(void *library);
 
 /* elf_files_lookup, for which it loads the library and takes it away again. Changes errno. */
 bool plan_library_look_into_files(const struct elf_object *object, const char *debug_root,

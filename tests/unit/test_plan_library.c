@@ -1,9 +1,12 @@
 /* test_plan_library.c - what is unloaded leaves addresses that nobody else gets. */
 #include <dlfcn.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "preload/process/plan_library.h"
@@ -96,18 +99,68 @@ START_TEST(what_is_used_elsewhere_stays)
 }
 END_TEST
 
+/* In a copy of this program, since the library is looked for beside the file that is mapped. Prints
+ * what became of it. */
+static int load_beside(void)
+{
+    struct failure why = {.code = FAILURE_NONE, .what = "loaded"};
+    plan_library_load(&why);
+    printf("%d %s", why.code, why.what);
+    return 0;
+}
+
+static const char *result_beside(const char *program)
+{
+    static char line[512];
+    char command[PATH_MAX + 32];
+    snprintf(command, sizeof command, "'%s' beside", program);
+    FILE *output = popen(command, "r");
+    size_t length = fread(line, 1, sizeof line - 1, output);
+    line[length] = '\0';
+    ck_assert_int_eq(pclose(output), 0);
+    return line;
+}
+
+static void copy(const char *from, const char *to)
+{
+    char command[2 * PATH_MAX + 32];
+    snprintf(command, sizeof command, "cp '%s' '%s'", from, to);
+    ck_assert_int_eq(system(command), 0);
+}
+
 START_TEST(is_not_there)
 {
-    struct failure why = {.code = FAILURE_NONE};
-    ck_assert_ptr_null(plan_library_load(&why));
-    ck_assert_int_eq(why.code, FAILURE_PLAN_LIBRARY);
-    ck_assert_msg(strstr(why.what, "libpyperf-plan.so") != NULL, "%s", why.what);
+    char expected[16], program[PATH_MAX];
+    ck_assert_ptr_nonnull(realpath("/proc/self/exe", program));
+    copy(program, in_folder("program"));
+    snprintf(expected, sizeof expected, "%d ", FAILURE_PLAN_LIBRARY);
+    const char *line = result_beside(in_folder("program"));
+    ck_assert_msg(strncmp(line, expected, strlen(expected)) == 0, "%s", line);
+    ck_assert_msg(strstr(line, "libpyperf-plan.so") != NULL, "%s", line);
 }
 END_TEST
 
-int main(void)
+/* The loader would expand what begins with a dollar sign. A library without a version is found there,
+ * and refused. */
+START_TEST(is_below_a_folder_with_a_dollar_sign)
 {
+    char expected[16], program[PATH_MAX];
+    ck_assert_ptr_nonnull(realpath("/proc/self/exe", program));
+    ck_assert_int_eq(mkdir(in_folder("two words: $LIB"), 0700), 0);
+    copy(program, in_folder("two words: $LIB/program"));
+    copy(PLAN_LIBRARY, in_folder("two words: $LIB/libpyperf-plan.so"));
+    snprintf(expected, sizeof expected, "%d ", FAILURE_PLAN_VERSION);
+    const char *line = result_beside(in_folder("two words: $LIB/program"));
+    ck_assert_msg(strncmp(line, expected, strlen(expected)) == 0, "%s", line);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "beside") == 0)
+        return load_beside();
     const TTest *const tests[] = {addresses_are_kept, limited_addresses_are_given_back,
-                                  what_is_used_elsewhere_stays, is_not_there};
+                                  what_is_used_elsewhere_stays, is_not_there,
+                                  is_below_a_folder_with_a_dollar_sign};
     return run_suite("plan_library", tests, LENGTH_OF(tests));
 }
