@@ -84,11 +84,10 @@ else:
     lower()
     print(down(depth))
 if how == "child":
-    child = os.fork()
-    print(down(depth))
     sys.stdout.flush()
+    child = os.fork()
     if child == 0:
-        os._exit(0)
+        os._exit(0 if down(depth) == depth else 1)
     print(os.waitpid(child, 0)[1])
 print(down(depth), after())
 """

@@ -44,7 +44,7 @@ BY_CHANCE = "brk mmap munmap mremap madvise futex sched_yield restart_syscall rt
 DORMANT = "lseek write fcntl getpid".split()
 # Of one that is profiled.
 PROFILED = DORMANT + (
-    "gettid fallocate ftruncate link unlink pwrite64 madvise sched_getaffinity"
+    "gettid fallocate ftruncate fstatfs link unlink pwrite64 madvise sched_getaffinity"
 ).split()
 # Of one that switches while it has threads.
 SWITCHED = PROFILED + ["membarrier"]
