@@ -29,9 +29,8 @@ static bool read_memory(const void *address, void *out, size_t length)
 static bool has_type(const void *object, const void *type)
 {
     const void *found;
-    return read_memory((const char *)object + python.layout->head + OBJECT_TYPE, &found,
-                       sizeof found) &&
-           found == type;
+    uintptr_t place = (uintptr_t)object + python.layout->head + OBJECT_TYPE; /* maybe no pointer */
+    return read_memory((const void *)place, &found, sizeof found) && found == type;
 }
 
 /* Whether the field holds a string object that reads `expected`. */
@@ -144,8 +143,9 @@ static bool extra_is_in_place(python_object *code)
     const void *values = (const char *)extra + sizeof size;
     if (python.layout->extras_indirect && !read_memory(values, &values, sizeof values))
         return false;
-    return read_memory((const uint64_t *)values + python.extra_index, &found, sizeof found) &&
-           found == mark && code_values_get(code) == mark;
+    uintptr_t place = (uintptr_t)values + (size_t)python.extra_index * sizeof found;
+    return read_memory((const void *)place, &found, sizeof found) && found == mark &&
+           code_values_get(code) == mark;
 }
 
 bool probe_layout(const void *frame, struct failure *why)
