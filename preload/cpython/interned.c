@@ -19,10 +19,9 @@ _Static_assert((uint64_t)BLOCKS *BLOCK_SIZE / ALIGNMENT <= ID_TABLE_LIMIT, "numb
 
 static struct {
     struct id_table table;
-    char *blocks[BLOCKS]; /* from mmap: the program's heap is the program's */
-    uint32_t block_count;
-    uint32_t end; /* of the last block's strings, in bytes */
-} strings = {.end = BLOCK_SIZE};
+    char *blocks[BLOCKS]; /* from mmap: the program's heap is the program's; NULL: not needed yet */
+    uint32_t end;         /* of the strings, in bytes through all blocks */
+} strings = {.end = ALIGNMENT};
 
 struct string {
     const char *text;
@@ -48,29 +47,39 @@ static bool is(uint32_t number, const void *key)
     return strncmp(text, string->text, string->length) == 0 && text[string->length] == '\0';
 }
 
-static bool add_block(void)
+static bool add_block(uint32_t number)
 {
-    if (strings.block_count == BLOCKS)
-        return false;
     char *block =
         mmap(NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED)
         return false;
-    strings.end = strings.block_count == 0 ? ALIGNMENT : 0;
-    strings.blocks[strings.block_count++] = block;
+    __atomic_store_n(&strings.blocks[number], block, __ATOMIC_RELEASE);
     return true;
+}
+
+/* Room for `size` bytes within one block, at strings.end. A process may fork at any moment, and so
+ * each store leaves the strings whole. */
+static char *make_room(size_t size)
+{
+    for (;;) {
+        uint32_t number = strings.end >> BLOCK_BITS, at = strings.end & (BLOCK_SIZE - 1);
+        if (number == BLOCKS || (strings.blocks[number] == NULL && !add_block(number)))
+            return NULL;
+        if (at + size <= BLOCK_SIZE)
+            return strings.blocks[number] + at;
+        strings.end = (number + 1) << BLOCK_BITS; /* the longest does not fit into the first */
+    }
 }
 
 /* 0 when there is no memory. */
 static uint32_t copy(const char *text, size_t length)
 {
-    while (strings.end + length + 1 > BLOCK_SIZE) /* the longest does not fit into the first */
-        if (!add_block())
-            return 0;
-    char *out = strings.blocks[strings.block_count - 1] + strings.end;
+    char *out = make_room(length + 1);
+    if (out == NULL)
+        return 0;
     memcpy(out, text, length);
     out[length] = '\0';
-    uint32_t number = ((strings.block_count - 1) * BLOCK_SIZE + strings.end) / ALIGNMENT;
+    uint32_t number = strings.end / ALIGNMENT;
     strings.end += (uint32_t)(length + 1 + ALIGNMENT - 1) & ~(uint32_t)(ALIGNMENT - 1);
     return number;
 }

@@ -40,7 +40,8 @@ static bool read_memory(const void *address, void *out, size_t length)
 
 static bool read_pointer(const void *object, size_t offset, void *out)
 {
-    return read_memory((const char *)object + offset, out, sizeof(void *));
+    uintptr_t place = (uintptr_t)object + offset; /* maybe no pointer */
+    return read_memory((const void *)place, out, sizeof(void *));
 }
 
 static bool has_type(const void *object, const void *type)
@@ -158,7 +159,8 @@ static bool extra_is_in_place(python_object *code)
     values = extra + sizeof size;
     if (python.layout->extras_indirect && !read_pointer(extra, sizeof size, &values))
         return false;
-    return read_memory(values + python.extra_index * (ssize_t)sizeof found, &found, sizeof found) &&
+    uintptr_t place = (uintptr_t)values + (size_t)python.extra_index * sizeof found;
+    return read_memory((const void *)place, &found, sizeof found) && found == mark &&
            code_values_get(code) == mark;
 }
 

@@ -280,9 +280,11 @@ static void begin_anew(void)
     static unsigned inputs;
     if (inputs++ % MAP_INPUTS != 0)
         return;
-    while (strings.block_count > 0)
-        munmap(strings.blocks[--strings.block_count], BLOCK_SIZE);
-    strings.end = BLOCK_SIZE;
+    for (int i = 0; strings.blocks[i] != NULL; i++) {
+        munmap(strings.blocks[i], BLOCK_SIZE);
+        strings.blocks[i] = NULL;
+    }
+    strings.end = ALIGNMENT;
     id_table_clear(&strings.table);
     unlink(map.path);
     perf_map_abandon(&map);

@@ -264,8 +264,24 @@ START_TEST(without_a_directory)
 }
 END_TEST
 
+/* Once more, from the folder in which libpyperf-plan.so is. */
+static void move_to_folder(void)
+{
+    static char moved[] = PLAN_FOLDER "/test_lifecycle";
+    char path[1000] = "";
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length < 0 || strcmp(path, moved) == 0)
+        return;
+    unlink(moved);
+    if (link(path, moved) == 0)
+        execv(moved, (char *[]){moved, NULL});
+    perror(moved);
+    exit(EXIT_FAILURE);
+}
+
 int main(void)
 {
+    move_to_folder();
     const TTest *const tests[] = {
         off, switched_on, lives, refused_at_the_first_frame, unknown_version, without_a_directory,
     };

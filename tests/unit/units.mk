@@ -34,7 +34,8 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 # The map and the jitdump go to /tmp, where perf looks for them; these tests send them elsewhere, and
 # have a clock of their own.
 profile_objects := $(call object,$(wildcard tests/unit/profile/*.c))
-profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs outputs_shared)
+profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs outputs_shared \
+    fork_anywhere)
 $(profile_tests): $(profile_objects)
 profile_wraps := -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_gettime
 $(profile_tests): LDFLAGS += $(profile_wraps)
@@ -58,15 +59,17 @@ check-unit-other-layout:
 # On a small interpreter (interpreter/interpreter.h).
 interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
 interpreted := code_values qualnames profile profile_shared frame_evaluator native_support \
-    native_api sys_functions python lifecycle
+    native_api sys_functions python lifecycle trampolines
 interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
 
 $(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
 $(interpreted_tests): LDFLAGS += $(profile_wraps),--wrap=hook_resolve
 -include $(patsubst %.o,%.d,$(interpreter_objects))
 
-# plan_library.c looks for it beside whoever calls.
-$(O)/tests/test_lifecycle: | $(O)/tests/libpyperf-plan.so
-$(O)/tests/libpyperf-plan.so: $(O)/libpyperf-plan.so
+# plan_library.c looks for it beside whoever calls: this test runs from a folder of its own.
+plan_folder := $(O)/tests/lifecycle
+unit_fixtures += $(plan_folder)/libpyperf-plan.so
+$(O)/obj/tests/unit/test_lifecycle.c.o: flags += -DPLAN_FOLDER='"$(abspath $(plan_folder))"'
+$(plan_folder)/libpyperf-plan.so: $(O)/libpyperf-plan.so
 	@mkdir -p $(@D)
 	@cp $< $@

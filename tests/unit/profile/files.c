@@ -251,6 +251,16 @@ void give_descriptors_back(void)
         abort();
 }
 
+void limit_address_space(size_t more)
+{
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    child_check(fscanf(file, "%zu", &pages) == 1, "%d", errno);
+    fclose(file);
+    struct rlimit limit = {more == 0 ? RLIM_INFINITY : pages * 4096 + more, RLIM_INFINITY};
+    child_check(setrlimit(RLIMIT_AS, &limit) == 0, "%d", errno);
+}
+
 void assert_in_raw_child(void (*body)(void))
 {
     int status;

@@ -50,6 +50,9 @@ void check_dump(pid_t pid, const uint32_t *ids, size_t count);
 void use_up_descriptors(void);
 void give_descriptors_back(void);
 
+/* In a child: so many more bytes of addresses may be used; 0: any. */
+void limit_address_space(size_t more);
+
 /* A child of the system call alone, that no handler of pthread_atfork is told of: as of clone(2) and
  * _Fork(3). */
 void assert_in_raw_child(void (*body)(void));
