@@ -57,20 +57,24 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* Whether nobody else has written at our end of the lines: in the file, and as far as the window
- * shows. */
-static bool is_end(const struct perf_map *map, int fd)
-{
-    char byte = '\n';
-    return pread(fd, &byte, 1, map->tail.length) < 0 || byte == '\n';
-}
-
+/* Whether another process has not written at our end of the lines, as far as the window shows: a store
+ * of its has no system call that could be seen. */
 static bool is_shown_end(const struct perf_map *map)
 {
     const struct file_tail *tail = &map->tail;
     off_t at = tail->length - tail->window_start;
     return tail->window == NULL || tail->length >= tail->reserved ||
            at >= (off_t)tail->window_size || tail->window[at] == '\n';
+}
+
+/* The same, and where the window does not show it, in the file. */
+static bool is_end(const struct perf_map *map, int fd)
+{
+    char byte = '\n';
+    off_t at = map->tail.length - map->tail.window_start;
+    if (map->tail.window != NULL && at < (off_t)map->tail.window_size)
+        return is_shown_end(map);
+    return pread(fd, &byte, 1, map->tail.length) < 0 || byte == '\n';
 }
 
 /* Makes room for `needed` bytes behind the last line, which may lack its newline. */

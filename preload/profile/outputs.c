@@ -10,6 +10,7 @@
 #include "jitdump/jitdump.h"
 #include "jitdump/perf_map.h"
 #include "preload/cpython/names.h"
+#include "preload/profile/fork_watch.h"
 #include "preload/profile/registry.h"
 #include "trampoline/base/report.h"
 
@@ -18,7 +19,6 @@
 
 static struct outputs {
     pthread_mutex_t map_lock;
-    pid_t process; /* whose files these are */
     struct perf_map map;
     struct jitdump dump;
     bool spares; /* lines that have a symbol in an image */
@@ -31,15 +31,13 @@ static struct outputs {
     .written = {REGISTRY_NONE, REGISTRY_NONE, REGISTRY_NONE},
 };
 
-/* A child of the system call alone (clone(2), _Fork(3)), of which no handler was told, has its
- * parent's files, and maybe a lock that was another thread's. */
+/* A child that no handler was told of has its parent's files, and maybe a lock that was another
+ * thread's. */
 static void lock_map(void)
 {
-    pid_t process = getpid(), known = __atomic_load_n(&outputs.process, __ATOMIC_RELAXED);
-    if (known != process && known != 0)
+    if (fork_watch_is_child(FORK_WATCH_OUTPUTS))
         outputs_forked();
     pthread_mutex_lock(&outputs.map_lock);
-    __atomic_store_n(&outputs.process, process, __ATOMIC_RELAXED);
 }
 
 /* Under the map's lock. */
@@ -49,6 +47,7 @@ static int open_map(void)
     if (!outputs.map.open) {
         error = perf_map_open(&outputs.map, FILES_DIRECTORY, getpid());
         outputs.written[PROFILE_MAP] = REGISTRY_NONE;
+        fork_watch_seen(FORK_WATCH_OUTPUTS);
     }
     if (error == 0 && outputs.parent_map[0] != '\0') {
         error = perf_map_copy(&outputs.map, outputs.parent_map);
@@ -100,6 +99,7 @@ static int open_dump(void)
     if (outputs.dump.open)
         return 0;
     outputs.written[PROFILE_JITDUMP] = REGISTRY_NONE;
+    fork_watch_seen(FORK_WATCH_OUTPUTS);
     return jitdump_open(&outputs.dump, FILES_DIRECTORY, getpid(), ARCH_ELF_MACHINE);
 }
 
@@ -200,7 +200,7 @@ void outputs_forked(void)
 {
     held = false;
     pthread_mutex_init(&outputs.map_lock, NULL);
-    __atomic_store_n(&outputs.process, getpid(), __ATOMIC_RELAXED);
+    fork_watch_seen(FORK_WATCH_OUTPUTS);
     if (outputs.keeps && outputs.map.open)
         memcpy(outputs.parent_map, outputs.map.path, sizeof outputs.parent_map);
     perf_map_abandon(&outputs.map);
@@ -213,7 +213,7 @@ void outputs_forked(void)
 
 void outputs_finish(void)
 {
-    if (outputs.process != getpid() || !lock_briefly())
+    if (fork_watch_is_child(FORK_WATCH_OUTPUTS) || !lock_briefly())
         return; /* a child's: the parent goes on with the file */
     perf_map_finish(&outputs.map);
     pthread_mutex_unlock(&outputs.map_lock);

@@ -3,14 +3,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "preload/cpython/code_tags.h"
 #include "preload/cpython/code_values.h"
 #include "preload/cpython/frame_evaluator.h"
 #include "preload/cpython/qualnames.h"
+#include "preload/profile/fork_watch.h"
 #include "preload/profile/outputs.h"
 #include "preload/profile/registry.h"
 #include "preload/profile/trampolines.h"
@@ -21,10 +20,6 @@ static struct profile {
     pthread_mutex_t lock;
     enum profile_mode mode;
     uint32_t generation; /* forks between the first process and this one */
-    /* A byte that is 1, and 0 in a child (MADV_WIPEONFORK, Linux 4.14): also in one that was made by
-     * the system call alone, where no handler has run. NULL where the kernel does not do that. */
-    volatile char *is_parent;
-    pid_t pid; /* what is compared there */
     const struct detour_plan *detour;
     bool committed; /* the jump is in the text */
     bool stuck;     /* and could not be taken out, which has been said */
@@ -46,17 +41,10 @@ static void publish(enum profile_mode mode)
     __atomic_store_n(&hook_state.tag, HOOK_TAG(tag), __ATOMIC_RELEASE);
 }
 
-static bool is_new_process(void)
-{
-    return profile.is_parent != NULL ? *profile.is_parent == 0 : profile.pid != getpid();
-}
-
 /* In a process that has one thread. */
 static void start_child(void)
 {
-    profile.pid = getpid();
-    if (profile.is_parent != NULL)
-        *profile.is_parent = 1;
+    fork_watch_seen(FORK_WATCH_PROFILE);
     profile.generation++;
     publish(profile.mode);
     pthread_mutex_init(&profile.lock, NULL); /* another thread may have held it */
@@ -72,7 +60,7 @@ static void start_child(void)
 static bool lock(long patience)
 {
     struct timespec end;
-    if (is_new_process()) /* made by the system call alone: no handler has run */
+    if (fork_watch_is_child(FORK_WATCH_PROFILE))
         start_child();
     if (held)
         return false;
@@ -122,24 +110,10 @@ static void in_child(void)
     errno = saved;
 }
 
-static void watch_for_forks(void)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *byte = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    profile.pid = getpid();
-    if (byte == MAP_FAILED)
-        return;
-    *byte = 1;
-    if (madvise(byte, page, MADV_WIPEONFORK) == 0)
-        profile.is_parent = byte;
-    else
-        munmap(byte, page);
-}
-
 bool profile_start(const struct detour_plan *detour, const char *directory, struct failure *why)
 {
     profile.detour = detour;
-    watch_for_forks();
+    fork_watch_seen(FORK_WATCH_PROFILE);
     registry_start(directory, detour);
     publish(PROFILE_OFF);
     if (pthread_atfork(before_fork, after_fork, in_child) != 0)

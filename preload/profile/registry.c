@@ -168,23 +168,32 @@ static uint32_t spacing_of(enum profile_mode mode)
     return mode == PROFILE_JITDUMP ? JITDUMP_SPACING : 1;
 }
 
-/* With a file, or without where that cannot be had. */
-static struct image *make_image(enum profile_mode mode, struct failure *why)
+/* With a file; NULL, and why not is said once. */
+static struct image *make_file(enum profile_mode mode)
 {
-    struct failure lost;
-    struct image *image =
-        image_create(registry.directory, spacing_of(mode), registry.detour, &lost);
-    if (image != NULL) {
+    struct failure why;
+    struct image *image = image_create(registry.directory, spacing_of(mode), registry.detour, &why);
+    if (image != NULL)
         registry.files.now = false;
-        return image;
-    }
-    bool is_new = begin_outage(&registry.files);
-    image = image_create_anonymous(spacing_of(mode), registry.detour, why);
-    if (image != NULL && is_new)
+    else if (begin_outage(&registry.files))
         report_failure("no trampoline image, so stacks end at the first Python function and "
                        "its name needs /tmp/perf-PID.map",
-                       &lost);
+                       &why);
     return image;
+}
+
+/* An image without a file that was used before, and is not full. */
+static bool return_to_anonymous(enum profile_mode mode)
+{
+    for (uint8_t i = registry.first; i < registry.image_count; i++) {
+        const struct image_entry *entry = &registry.images[i];
+        if (entry->mode == mode && image_path(entry->image) == NULL &&
+            image_used(entry->image) < IMAGE_TRAMPOLINES / spacing_of(mode)) {
+            registry.current[mode] = i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static size_t functions_size(enum profile_mode mode)
@@ -211,7 +220,11 @@ static bool add_image(enum profile_mode mode, struct failure *why)
         return failure_set(why, FAILURE_FULL, 0, "%d images are full", REGISTRY_IMAGES);
     if (!leaves_space(why))
         return false;
-    struct image *image = make_image(mode, why);
+    struct image *image = make_file(mode);
+    if (image == NULL && return_to_anonymous(mode))
+        return true;
+    if (image == NULL)
+        image = image_create_anonymous(spacing_of(mode), registry.detour, why);
     if (image == NULL)
         return false;
     if (enter_image(image, mode, why))
@@ -273,21 +286,18 @@ static bool is(uint32_t id, const void *key)
            entry_of(id)->mode == wanted->mode;
 }
 
-/* The image has no file because none could be made; maybe now one can. */
+/* The image has no file because none could be made; maybe now one can. Half of all images are kept for
+ * when there is no other way: a disk that is full again and again takes one each time. */
 static void return_to_files(enum profile_mode mode)
 {
     struct failure why;
     if (image_path(registry.images[registry.current[mode]].image) != NULL ||
-        is_recent(&registry.files) || registry.image_count == REGISTRY_IMAGES ||
+        is_recent(&registry.files) || registry.image_count >= REGISTRY_IMAGES / 2 ||
         !leaves_space(&why))
         return;
-    struct image *image = image_create(registry.directory, spacing_of(mode), registry.detour, &why);
-    if (image == NULL)
-        begin_outage(&registry.files);
-    else if (!enter_image(image, mode, &why))
+    struct image *image = make_file(mode);
+    if (image != NULL && !enter_image(image, mode, &why))
         image_discard(image);
-    else
-        registry.files.now = false;
 }
 
 /* Whether another image would not help either, or need not be had because this one will do later. */
