@@ -153,17 +153,22 @@ END_TEST
 /* A recursion: how many of its calls are named, and how many are inlined once the stack is short. */
 static struct {
     python_object *code;
-    int left, named, inlined, otherwise;
-    char *lowest;
+    int left, calls, named, inlined, otherwise;
+    uintptr_t top; /* of a stack of this size; it is not used up */
+    size_t size;
 } recursion;
+
+static bool is_deep_enough(const char *local)
+{
+    return recursion.left-- == 0 || recursion.top - (uintptr_t)local > recursion.size / 8 * 7;
+}
 
 static void recurse(void)
 {
     char local[512];
-    recursion.lowest = local;
-    memset(local, 0, sizeof local);
-    if (recursion.left-- == 0)
+    if (is_deep_enough(memset(local, 0, sizeof local)))
         return;
+    recursion.calls++;
     uintptr_t at = run_code(recursion.code, recurse);
     if (registry_at(at) != REGISTRY_NONE)
         recursion.named++;
@@ -180,7 +185,8 @@ static void *run_recursion(void *depth)
     interpreter_enter(interpreter.main);
     recursion.code = code_named("recurse");
     recursion.left = *(int *)depth;
-    recursion.named = recursion.inlined = recursion.otherwise = 0;
+    recursion.top = (uintptr_t)&depth;
+    recursion.calls = recursion.named = recursion.inlined = recursion.otherwise = 0;
     run_code(recursion.code, recurse);
     bool is_set = is_ours(interpreter.main);
     interpreter_leave();
@@ -194,6 +200,7 @@ static bool recurse_in_thread(size_t stack, int depth)
     void *result;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, stack);
+    recursion.size = stack;
     struct state *state = interpreter_leave();
     child_check(pthread_create(&thread, &attributes, run_recursion, &depth) == 0, "%d", errno);
     pthread_join(thread, &result);
@@ -206,9 +213,9 @@ static void go_deep(void)
     start_profile(3, minor, PROFILE_MAP);
     child_check(recurse_in_thread(STACK, 20), "3.%u", minor);
     child_check(recursion.named == 20, "3.%u: %d named", minor, recursion.named);
-    child_check(recurse_in_thread(STACK, 2000), "3.%u: not set again", minor);
-    child_check(recursion.named + recursion.inlined + recursion.otherwise == 2000, "%d",
-                recursion.left);
+    child_check(recurse_in_thread(STACK, 100000), "3.%u: not set again", minor);
+    child_check(recursion.named + recursion.inlined + recursion.otherwise == recursion.calls, "%d",
+                recursion.calls);
     child_check(recursion.named > 50, "3.%u: %d named", minor, recursion.named);
     child_check(recursion.inlined > 0, "3.%u: %d inlined", minor, recursion.inlined);
     child_check(recursion.otherwise == 1, "3.%u: %d ", minor,
@@ -247,8 +254,7 @@ END_TEST
 static void end_deep(void)
 {
     char local[512];
-    recursion.lowest = memset(local, 0, sizeof local);
-    if (recursion.left-- > 0) {
+    if (!is_deep_enough(memset(local, 0, sizeof local))) {
         run_code(recursion.code, end_deep);
         return;
     }
@@ -264,7 +270,9 @@ static void *run_to_the_end(void *unused)
 {
     interpreter_enter(interpreter.main);
     recursion.code = code_named("deep");
-    recursion.left = 1200;
+    recursion.left = 100000;
+    recursion.top = (uintptr_t)&unused;
+    recursion.size = 1 << 20;
     run_code(recursion.code, end_deep);
     return unused;
 }

@@ -220,8 +220,8 @@ static void run_body(const struct frame *frame)
 }
 
 /* Kept from being inlined or called by a jump: a detour is to fit on it. */
-__attribute__((noinline, noclone)) python_object *
-_PyEval_EvalFrameDefault(void *first, void *second, int throwflag)
+__attribute__((noinline)) python_object *_PyEval_EvalFrameDefault(void *first, void *second,
+                                                                  int throwflag)
 {
     struct frame *frame = interpreter.row.frame_argument == 1 ? second : first;
     frame->returns_to = (uintptr_t)__builtin_return_address(0);
@@ -231,7 +231,7 @@ _PyEval_EvalFrameDefault(void *first, void *second, int throwflag)
     return is_flag ? (python_object *)frame : NULL;
 }
 
-__attribute__((noinline, noclone)) python_object *PyEval_EvalFrameEx(void *frame, int throwflag)
+__attribute__((noinline)) python_object *PyEval_EvalFrameEx(void *frame, int throwflag)
 {
     ((struct frame *)frame)->returns_to = (uintptr_t)__builtin_return_address(0);
     run_body(frame);
