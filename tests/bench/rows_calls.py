@@ -49,9 +49,9 @@ def on_and_off(bench, times):
         ["interpreter", "program", "off, ns", "on - off, ns", "on / off"],
         ["ns a call or, of generators, a resume: the median of all processes' best passes"],
         "18 instructions, five of them jumps that are taken (from the entry to the hook, to the "
-        "slot, to the displaced instructions, back, and the slot's return). Tried one by one: a "
-        "slot without rbp, no endbr64, the interpreter's own pointer in place of the jump at the "
-        "entry: within 0.5 ns of each other. Only an entry that is not patched, so that the slot calls it "
+        "trampoline, to the displaced instructions, back, and the trampoline's return). Tried one by one: a "
+        "trampoline without rbp, no endbr64, the interpreter's own pointer in place of the jump at the "
+        "entry: within 0.5 ns of each other. Only an entry that is not patched, so that the trampoline calls it "
         "directly, halves the cost on 3.9 (2.8 to 1.3 ns a resume); but then nobody sees new "
         "interpreters, nor what other evaluators pass on",
     )
@@ -115,8 +115,8 @@ def against_floor(bench, times):
             "interpreter no longer runs calls in its own loop",
             "3.12 and 3.13: their own -X perf against off",
         ],
-        "hook and slot: 18 instructions and four taken jumps more than the floor's one: without "
-        "the slot, whose return address is the name, there would be no name",
+        "hook and trampoline: 18 instructions and four taken jumps more than the floor's one: without "
+        "the trampoline, whose return address is the name, there would be no name",
     )
     natives = {}
     for one in bench.natives():

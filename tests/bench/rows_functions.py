@@ -98,9 +98,9 @@ def scale(bench):
         [
             "resident memory (Rss of /proc/PID/smaps, without the map file's window) from before "
             "the functions are defined until all have been called, on - off, less the %d bytes of "
-            "each name in the image; slots, which the kernel maps 4,096 at a time, are counted as "
+            "each name in the image; trampolines, which the kernel maps 4,096 at a time, are counted as "
             "they are used" % NAME_BYTES,
-            "slot 16, symbol 24, co_extra 16 (in 3.6: 32), the table, which doubles: 5 to 9, and "
+            "trampoline 16, symbol 24, co_extra 16 (in 3.6: 32), the table, which doubles: 5 to 9, and "
             "the line: 1 or 2",
             "the median of all rounds; within 20 %: give or take a page, which is 4 bytes a "
             "function of 1,000",

@@ -96,10 +96,10 @@ def rows(bench):
     counts = measure(bench)
     table = Table(
         "Instructions a call of fib (callgrind: no noise)",
-        ["interpreter", "off", "dormant - off", "on - off", "of these hook", "slot"]
+        ["interpreter", "off", "dormant - off", "on - off", "of these hook", "trampoline"]
         + ["floor - off", "on - floor"],
         [
-            "hook: libpyperf.so; slot: the image's text; the rest are jumps: at the entry (to "
+            "hook: libpyperf.so; trampoline: the image's text; the rest are jumps: at the entry (to "
             "3.10), from there to the hook, and from the displaced instructions back to the "
             "evaluator",
             "3.12 and 3.13: their own -X perf",

@@ -94,7 +94,7 @@ def rows(bench):
         "Programs: geometric mean of on / off",
         ["interpreter", "on / off"],
         cause="as of calls: these programs call or resume something every 50 to 100 ns, and where "
-        "they call many functions in turn, the hook's jump to the slot goes somewhere else each "
+        "they call many functions in turn, the hook's jump to the trampoline goes somewhere else each "
         "time. On 3.11 nearly all of what is allowed is the floor's: calls that are no longer run "
         "in the loop",
     )

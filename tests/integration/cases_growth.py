@@ -12,7 +12,7 @@ CASES = []
 # some ten minutes.
 ALL_GROWTH = "PYPERF_TEST_ALL_GROWTH"
 NOISE = 1024  # KiB by which the resident size of a program varies that does not grow
-# Slot, symbol and table (preload/profile/registry.h), and a name of at most 21 bytes; the table doubles.
+# Trampoline, symbol and table (preload/profile/registry.h), and a name of at most 21 bytes; the table doubles.
 BYTES = 16 + 24 + 18 + 21
 INTERNED = 70  # bytes that 3.12 and later keep of each name, without us as well
 PERF_JIT_FUNCTIONS, PERF_FUNCTIONS = 64 * 4096, 64 * 65536
@@ -32,7 +32,7 @@ def grow(bench, count, kind):
 
 @case(CASES)
 def growth_of_same_functions(bench):
-    """What a server compiles for each request: one slot and one line for each name."""
+    """What a server compiles for each request: one trampoline and one line for each name."""
     count = 1000000 if everything() else 20000
     done, (tenth, _, whole) = grow(bench, count, "same")
     what = "%d requests: KiB resident, from the first tenth to the last" % count

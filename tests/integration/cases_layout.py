@@ -84,6 +84,6 @@ def addresses_of_one_file(bench):
                 reused.add("%s where %s was" % (os.path.basename(path), os.path.basename(other)))
         if "x" in rights:
             places[path] = first, end
-    companion = os.path.join(bench.build, "libpyperf-plan.so")
-    bench.that("files with code", companion, companion in places, "%d others" % len(places))
+    library = os.path.join(bench.build, "libpyperf-plan.so")
+    bench.that("files with code", library, library in places, "%d others" % len(places))
     bench.equal("mapped where another file was", [], sorted(reused))

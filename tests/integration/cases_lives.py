@@ -135,7 +135,7 @@ except KeyError as error:
 
 
 @case(CASES)
-def lives_share_slots(bench):
+def lives_share_trampolines(bench):
     """The same functions in each of twenty lives, in one image and with one line each."""
     program = embedding_program(bench, "lives.c")
     path = bench.write("repeated.py", REPEATED)

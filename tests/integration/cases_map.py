@@ -155,7 +155,7 @@ for start in range(0, wanted, 1000):
 
 @case(CASES)
 def more_than_an_image_holds(bench):
-    """70,000 functions where an image has 65,536 slots."""
+    """70,000 functions where an image has 65,536 trampolines."""
     done = bench.run_python(bench.write("many.py", MANY), "70000")
     bench.equal("status, stderr", (0, ""), (done.status, done.err))
     map_file = Map(bench.map_path(done.pid))

@@ -61,7 +61,7 @@ def left_alone(bench):
     names = ["py::%s:%s" % (name, program) for name in ("<module>", "called")]
     once = [name for name in names if native.count(name) == 1]
     bench.equal("names of its own support", names, once)
-    # Ours have slots of 16 bytes; its own are larger.
+    # Ours have trampolines of 16 bytes; its own are larger.
     bench.equal("lines of ours", 0, len(map_file.names))
     bench.that("lines of its own", "100 or more", len(native) >= 100, str(len(native)))
     bench.equal("images", [], [path for path in bench.left(done.pid) if path.endswith(".so")])
@@ -84,7 +84,7 @@ def damaged_companion(bench):
     place = os.path.join(bench.folder, "damaged")
     os.mkdir(place)
     shutil.copy(bench.library, place)
-    companion = os.path.join(place, "libpyperf-plan.so")
+    library = os.path.join(place, "libpyperf-plan.so")
     with open(os.path.join(bench.build, "libpyperf-plan.so"), "rb") as file:
         whole = file.read()
     contents = {
@@ -95,12 +95,12 @@ def damaged_companion(bench):
     }
     for what, content in contents.items():
         if content is not None:
-            with open(companion, "wb") as file:
+            with open(library, "wb") as file:
                 file.write(content)
         environment = bench.environment(LD_PRELOAD=os.path.join(place, "libpyperf.so"))
         refused(bench, what, bench.run_python(program, environment=environment), plain)
-    os.unlink(companion)
-    shutil.copy("/bin/true", companion)
+    os.unlink(library)
+    shutil.copy("/bin/true", library)
     refused(bench, "a program", bench.run_python(program, environment=environment), plain)
 
 

@@ -111,7 +111,7 @@ CHOICE = """
     stacks stacks-of-other-perfs stacks-after-deletion sub-interpreter-stacks fork-stacks
     jitdump-stacks fork-maps map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
     sys-calls sys-scope toggle-late text-restored same-behaviour recursion co-extra-of-others
-    left-alone lives-share-slots growth-of-same-functions dropped-functions evaluator-orders
+    left-alone lives-share-trampolines growth-of-same-functions dropped-functions evaluator-orders
     unknown-version
 """.split()
 LIBRARY = "library"  # in the place of an interpreter: what concerns none

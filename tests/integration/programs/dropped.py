@@ -9,9 +9,9 @@ import ctypes
 import os
 import sys
 
-DEPTH = 40  # return addresses, of which the innermost slot's is among the first dozen
+DEPTH = 40  # return addresses, of which the innermost trampoline's is among the first dozen
 BATCH = 500
-SLOT = 16  # bytes
+TRAMPOLINE = 16  # bytes
 PAIR = """
 def outer_{0}(work):
     def inner_{0}():
@@ -21,7 +21,7 @@ def outer_{0}(work):
 
 
 class Looker:
-    """Which slots are on the stack, and what the map calls them."""
+    """Which trampolines are on the stack, and what the map calls them."""
 
     def __init__(self):
         self.backtrace = ctypes.CDLL(None).backtrace
@@ -43,14 +43,14 @@ class Looker:
         self.map.seek(start + len(new))
         for line in new.decode("utf-8").strip("\n").split("\n"):
             address, size, name = (line or "0 0 ::").split(" ", 2)
-            if int(size, 16) == SLOT:
+            if int(size, 16) == TRAMPOLINE:
                 self.names[int(address, 16)] = name.split(":")[2]
 
     def check(self):
         self.read_map()
         for number, addresses in self.seen:
-            slots = [self.names.get((address or 0) // SLOT * SLOT) for address in addresses]
-            names = [name for name in slots if name is not None]
+            trampolines = [self.names.get((address or 0) // TRAMPOLINE * TRAMPOLINE) for address in addresses]
+            names = [name for name in trampolines if name is not None]
             expected = ["Looker.look", "outer_%d.<locals>.inner_%d" % (number, number)]
             expected.append("outer_%d" % number)
             self.looked += 1
