@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import harness
@@ -235,7 +236,7 @@ def toggle_signal_embedded(bench):
 @case(CASES)
 def toggle_signal_refused(bench):
     """Without libpyperf-plan.so there is no switch; the user learns what the signal would do."""
-    os.symlink(bench.library, os.path.join(bench.folder, "libpyperf.so"))
+    shutil.copy(bench.library, os.path.join(bench.folder, "libpyperf.so"))
     environment = toggled(bench, LD_PRELOAD=os.path.join(bench.folder, "libpyperf.so"))
     done = bench.run_python("-c", "print(1)", environment=environment)
     start = (
