@@ -33,13 +33,15 @@ endif
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 flags    := -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fstack-protector-strong $(warnings)
 flags    += $(arch_flags) -I. $(addprefix -Itrampoline/arch/$(ARCH),/ /plan /tools)
-ldflags  := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--hash-style=gnu $(arch_ldflags)
+ldflags  := -Wl,-z,relro,-z,now,-z,noexecstack,--hash-style=gnu $(arch_ldflags)
 ifeq ($(DEBUG),1)
 flags    += -O0 -g3
 endif
 ifneq ($(SAN),)
 flags    += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 sanitize := -fsanitize=$(SAN)
+else
+ldflags  += -Wl,-z,defs # clang links a sanitizer to programs alone, and not to libraries
 endif
 
 # A source folder belongs to one library. trampoline/base is in both; plan/ holds all that needs

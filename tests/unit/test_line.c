@@ -15,6 +15,10 @@
 #include "support/support.h"
 #include "trampoline/base/line.h"
 
+enum {
+    KERNEL_SET = 8
+}; /* bytes of a sigset_t that the kernel knows, 64 signals; the rest may be anything */
+
 static const char line[] = "a line\n";
 
 static volatile sig_atomic_t delivered;
@@ -109,7 +113,7 @@ static void brings_none(const struct kind *kind, void (*disposition)(int))
     put_line(fd);
     put_line(fd);
     pthread_sigmask(SIG_BLOCK, NULL, &after);
-    ck_assert_mem_eq(&before, &after, sizeof before);
+    ck_assert_mem_eq(&before, &after, KERNEL_SET);
     ck_assert_int_eq(delivered, 0);
     ck_assert(!is_pending(kind->number));
     if (disposition == note) { /* which a write of the program's own brings */
@@ -141,7 +145,7 @@ static void leaves_it(const struct kind *kind, bool pending)
     pthread_sigmask(SIG_BLOCK, NULL, &before);
     put_line(fd);
     pthread_sigmask(SIG_BLOCK, NULL, &after);
-    ck_assert_mem_eq(&before, &after, sizeof before);
+    ck_assert_mem_eq(&before, &after, KERNEL_SET);
     ck_assert_int_eq(is_pending(kind->number), pending);
     ck_assert_int_eq(delivered, 0);
     signal(kind->number, SIG_IGN); /* forgets it */

@@ -197,6 +197,21 @@ void skip(const char *what, const char *reason)
     fflush(stdout);
 }
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1 /* as gcc has it */
+#endif
+#endif
+
+bool under_address_sanitizer(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return true;
+#else
+    return false;
+#endif
+}
+
 bool under_valgrind(void)
 {
     const char *preload = getenv("LD_PRELOAD");

@@ -51,6 +51,7 @@ void *keep(void *memory);
 /* "SKIP test_name: what: reason" on stdout: Check itself knows no skipping. */
 void skip(const char *what, const char *reason);
 bool under_valgrind(void);
+bool under_address_sanitizer(void);
 /* What is mapped of an image goes beyond the end of its file, and valgrind looks for lost memory in
  * all that is mapped: a signal for each word, minutes for each process. Called when a test ends; a
  * child that ends by itself calls it before. Does nothing without valgrind. */
