@@ -60,9 +60,9 @@ static void check_line(uintptr_t address, const char *name, size_t length)
 {
     static char line[NAME_LIMIT + 64];
     char start[40];
-    off_t before = map.length;
+    off_t before = map.tail.length;
     REQUIRE(perf_map_append(&map, address, 16, name, length) == 0);
-    size_t size = (size_t)(map.length - before);
+    size_t size = (size_t)(map.tail.length - before);
     int fd = open(map.path, O_RDONLY | O_CLOEXEC);
     REQUIRE(fd >= 0 && size < sizeof line && pread(fd, line, size, before) == (ssize_t)size);
     close(fd);

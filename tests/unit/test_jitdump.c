@@ -331,7 +331,7 @@ static void small_disk(void)
     child_check(jitdump_open(&dump, folder, PID, EM_X86_64) == 0, "%s", dump.path);
     unsigned n = child_append_until(ENOSPC);
     child_check_whole(n);
-    child_check(mount(NULL, folder, NULL, MS_REMOUNT, "size=1M") == 0, "%s", strerror(errno));
+    child_check(mount("none", folder, "tmpfs", MS_REMOUNT, "size=1M") == 0, "%s", strerror(errno));
     child_go_on(n);
 }
 
@@ -351,7 +351,7 @@ static void small_disk_and_long_record(void)
         child_check(error == ENOSPC, "%s", strerror(error));
         child_check_whole(1);
     }
-    child_check(mount(NULL, folder, NULL, MS_REMOUNT, "size=1M") == 0, "%s", strerror(errno));
+    child_check(mount("none", folder, "tmpfs", MS_REMOUNT, "size=1M") == 0, "%s", strerror(errno));
     child_go_on(1);
 }
 

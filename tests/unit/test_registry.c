@@ -286,6 +286,7 @@ static void lose_the_image(void)
     snprintf(pattern, sizeof pattern, "%s/pyperf-%d-*.so", folder, (int)getppid());
     child_check(glob(pattern, 0, NULL, &found) == 0, "%s", pattern);
     unlink(found.gl_pathv[0]);
+    globfree(&found);
     check_starts_anew();
 }
 
