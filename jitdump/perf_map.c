@@ -239,7 +239,7 @@ static int copy(struct perf_map *map, int from, off_t size)
         error = append(map, block, (size_t)n, "", 0, false);
         at += error == 0 ? n : 0;
     }
-    /* What comes next is a line of its own, also when this has ended within one. */
+    /* The copy may end within a line; the next line begins behind it all the same. */
     if (map->open && at > 0 && (pread(from, block, 1, at - 1) != 1 || *block != '\n'))
         map->tail.length++;
     return error;

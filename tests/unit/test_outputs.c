@@ -203,7 +203,7 @@ START_TEST(replaced)
 }
 END_TEST
 
-/* What is not ours is not written to; when it is gone, we go on. */
+/* A link in the file's place is not followed; once it is gone, a new file gets all lines. */
 static void find_a_link_in_its_place(void)
 {
     struct stat status;

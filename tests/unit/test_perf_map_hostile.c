@@ -170,7 +170,7 @@ static void child_check_lines(int count)
     fclose(file);
 }
 
-/* What was short is no longer: the next lines go behind those that are there. */
+/* After the shortage has ended, the next lines go behind those that are there. */
 static void child_go_on(int count, int more)
 {
     char text[128];

@@ -142,7 +142,7 @@ START_TEST(functions_that_look_like_classes)
 }
 END_TEST
 
-/* What is known already is not written over: by a second enclosing function of the same constant. */
+/* A second function that encloses the same constant does not overwrite its note. */
 START_TEST(first_one_stays)
 {
     for (size_t i = 0; i < FIRST_WITH_NAMES; i++) {

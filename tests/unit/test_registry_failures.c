@@ -213,7 +213,7 @@ START_TEST(descriptors_used_up)
 }
 END_TEST
 
-/* What is left of a limited address space is the program's. */
+/* Where address space is limited, no image is made that would leave the program too little. */
 static void with_little_space(void)
 {
     bool made;

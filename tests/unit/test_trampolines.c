@@ -70,7 +70,7 @@ START_TEST(found)
 }
 END_TEST
 
-/* What was noted before is what the name is made of, before 3.11. */
+/* Before 3.11 a name is made of the note that the code object has. */
 static void find_with_notes(void)
 {
     start();
