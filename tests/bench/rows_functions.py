@@ -9,7 +9,7 @@ SIZES = (1000, 10000, 100000)
 FIRST_CALL = 20000
 SLOT_BYTES = 16
 PAGE = 4096
-# As glibc begins; without them it changes its mind about what goes back to the kernel.
+# glibc's initial values, fixed: otherwise it adapts what it gives back to the kernel.
 MALLOC = dict(MALLOC_MMAP_THRESHOLD_="131072", MALLOC_TRIM_THRESHOLD_="131072")
 NAME_BYTES = len("py::function_000000:/srv/application/module_000.py") + 1
 
@@ -72,7 +72,7 @@ def memory_figure(on, off, count):
     def a_function(more, less):
         return (more - less) / count + SLOT_BYTES - NAME_BYTES
 
-    # Memory is disturbed in both directions: by where the heap happens to begin.
+    # Memory varies in both directions with the beginning of the heap.
     return figure(a_function, of(on, "memory"), of(off, "memory"), best=statistics.median)
 
 

@@ -27,8 +27,8 @@ def prepare(count, path):
 
 
 def resident():
-    """Bytes of memory, without what the kernel maps in larger pieces than a function needs: the
-    window on the map file, and the text of the image."""
+    """Bytes of memory, without the map file's window and the text of the image, which the kernel
+    maps in larger pieces than a function needs."""
     total, counts = 0, True
     with open("/proc/self/smaps") as file:
         for line in file:
@@ -42,7 +42,7 @@ def resident():
 def run(path):
     with open(path, "rb") as file:
         codes = marshal.loads(file.read())
-    gc.disable()  # its rounds over ever more functions would be in the figures
+    gc.disable()  # its passes over more and more functions would be in the figures
     # co_extra is 16 bytes, and so is an object: without these, some fit where memory was in use.
     ballast = [object() for _ in range(200000)]
     resident()
