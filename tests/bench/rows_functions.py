@@ -9,7 +9,7 @@ SIZES = (1000, 10000, 100000)
 FIRST_CALL = 20000
 TRAMPOLINE_BYTES = 16
 TABLE_PAGES = 6 * 4096  # each of six tables ends within a page
-# As glibc begins; without them it changes its mind about what goes back to the kernel.
+# glibc's initial values, fixed: otherwise it adapts what it gives back to the kernel.
 MALLOC = dict(MALLOC_MMAP_THRESHOLD_="131072", MALLOC_TRIM_THRESHOLD_="131072")
 
 
@@ -71,7 +71,7 @@ def memory_figure(on, off, count):
     def a_function(more, less):
         return (more - less) / count + TRAMPOLINE_BYTES
 
-    # Memory is disturbed in both directions: by where the heap happens to begin.
+    # Memory varies in both directions with the beginning of the heap.
     return figure(a_function, of(on, "memory"), of(off, "memory"), best=statistics.median)
 
 

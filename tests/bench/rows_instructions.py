@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from measure import DORMANT, FLOOR, HERE, NATIVE, OFF, ON, Failed, Table
 
-# Two sizes, both behind the interpreter's own warming up (opcache, specialising): their difference
-# is calls alone. fib(n) makes 2 fib(n + 1) - 1 of them.
+# Two sizes, both after the interpreter's warming up (opcache, specialising): they differ only in
+# calls. fib(n) makes 2 fib(n + 1) - 1 of them.
 SMALL, LARGE = (15, 1973), (19, 13529)
 HOOK = "libpyperf.so"
 
@@ -38,8 +38,8 @@ def count_file(path):
 
 
 def count(bench, one, setup, size, number):
-    """Runs fib under callgrind. Its code is translated when it first runs: with the jump at the
-    evaluator's entry put in and taken out, it must look again."""
+    """Runs fib under callgrind, which translates code when it first runs: because the jump at the
+    evaluator's entry is written and taken out, it must check for modified code."""
     variables, options = bench.setup(setup)
     out = os.path.join(bench.work, "callgrind.%d" % number)
     words = ["valgrind", "--tool=callgrind", "--smc-check=all", "--callgrind-out-file=" + out]
@@ -51,7 +51,7 @@ def count(bench, one, setup, size, number):
 
 
 def measure(bench):
-    """Instructions a call: {(interpreter, setup): {object: count}}. Nothing else has to be quiet,
+    """Instructions a call: {(interpreter, setup): {object: count}}. Counts do not depend on load,
     so all processors work."""
     variants = []
     ours = bench.ours()

@@ -41,7 +41,7 @@ def resident():
 def run(path):
     with open(path, "rb") as file:
         codes = marshal.loads(file.read())
-    gc.disable()  # its rounds over ever more functions would be in the figures
+    gc.disable()  # its passes over more and more functions would be in the figures
     # co_extra is 16 bytes, and so is an object: without these, some fit where memory was in use.
     ballast = [object() for _ in range(200000)]
     resident()

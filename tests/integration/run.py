@@ -3,17 +3,17 @@
 
     run.py [--build DIR] [--only CASE]... [--python PATH]... [--jobs N] [--list]
 
-One line for each thing looked at: verdict, interpreter, case, expected, got. What failed is said
-once more at the end, and the last line is "N passed, N failed, N skipped"; the exit status is 1
-when anything failed, and when no supported interpreter was found at all. Before it stand the cases
-that took most time, all interpreters together.
+One line for each check: verdict, interpreter, case, expected, got. Failures are repeated at the
+end, after which stand the cases that took most time, all interpreters together. The last line is
+"N passed, N failed, N skipped"; the exit status is 1 if anything failed, or if no supported
+interpreter was found.
 
 Environment: PYENV_ROOT (default ~/.pyenv) and PYPERF_INTERPRETERS (a colon-separated list of paths)
 say where interpreters are, beside /usr/bin. Without PYPERF_NO_PERF=1, a machine where perf is
 missing or not permitted is a failure; likewise PYPERF_NO_GDB=1 and gdb.
 
 Each interpreter's cases run in a process of their own (this file with --worker), as many at a time
-as there are CPUs. Of further builds of a series, and of neighbours, a choice of cases is run
+as there are CPUs. Further builds of a series, and neighbours, run a selection of cases
 (interpreters.py, thorough); all of them with PYPERF_TEST_ALL_INTERPRETERS=1.
 """
 
@@ -109,7 +109,7 @@ MODULES = (
     cases_debug,
     cases_conformance,
 )
-# Of those that are not thorough (interpreters.py).
+# Run on interpreters that do not run all cases (interpreters.py, thorough).
 CHOICE = """
     stacks stacks-of-other-perfs stacks-after-deletion sub-interpreter-stacks fork-stacks
     jitdump-stacks fork-maps map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
@@ -117,7 +117,7 @@ CHOICE = """
     left-alone lives-share-trampolines growth-of-same-functions dropped-functions evaluator-orders
     unknown-version
 """.split()
-LIBRARY = "library"  # in the place of an interpreter: what concerns none
+LIBRARY = "library"  # in the place of an interpreter: cases that need none
 SLOWEST = 20  # cases whose time is printed
 SPENT = re.compile(r"time ([0-9.]+) (\S+)$")
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped$")
@@ -180,9 +180,9 @@ def run_worker(what, choice, arguments, lines, seconds):
 
 
 def run_all(subjects, arguments, tally):
-    """Workers take the next subject from a queue; the lines of all are printed as they come.
+    """Workers take the next subject from a queue; their lines are printed as they come.
 
-    Returns those lines that say FAIL, and the seconds that each case took.
+    Returns the lines that say FAIL, and the seconds that each case took.
     """
     waiting, lines, failures = queue.Queue(), queue.Queue(), []
     seconds = collections.Counter()
@@ -220,7 +220,7 @@ def main():
         return 0
     if arguments.worker:
         return work(arguments)
-    # nohup and background jobs leave these ignored, and so would the programs of the cases.
+    # nohup and background jobs leave these ignored, which programs of the cases would inherit.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     tally = harness.Tally("all")

@@ -1,4 +1,4 @@
-/* test_interned.c - texts that are same, each of them once. */
+/* test_interned.c - equal strings are stored once. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
