@@ -54,6 +54,18 @@ core_sources := $(base_sources) $(wildcard preload/process/*.c preload/profile/*
 tool_sources := $(wildcard preload/tools/*.c)
 plan_libraries := -lelf $(arch_plan_libraries) -llzma
 
+# What ships needs a libc alone, and of that what trampoline/libc.symbols lists: glibc from 2.17 on, or
+# musl. SHARED=1, for a distribution's package: it needs this machine's libraries. The sanitizers'
+# run-time libraries need a whole libc, too.
+SHARED ?= $(if $(SAN),1,0)
+ifeq ($(SHARED),0)
+libc_stub := $(O)/libc/libc.so.6
+libc_only := -nodefaultlibs $(libc_stub) -lgcc
+plan_archives := -Wl,-Bstatic $(plan_libraries) -Wl,-Bdynamic,--exclude-libs,ALL
+else
+plan_archives := $(plan_libraries)
+endif
+
 object    = $(patsubst %,$(O)/obj/%.o,$(1))
 plan_objects := $(call object,$(plan_sources))
 core_objects := $(call object,$(core_sources))
@@ -76,7 +88,8 @@ unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
 
 # What pyperf-run --doctor needs besides; the walker only where libunwind is.
 inspect_objects := $(call object,preload/tools/pyperf-inspect.c trampoline/plan/elf_lookup.c \
-                   $(wildcard trampoline/arch/$(ARCH)/tools/*.c) $(base_sources))
+                   trampoline/plan/elf_error.c $(wildcard trampoline/arch/$(ARCH)/tools/*.c) \
+                   $(base_sources))
 walk_object := $(call object,preload/tools/pyperf-walk.c)
 has_libunwind := $(shell $(CC) -x c -fsyntax-only -include libunwind.h /dev/null 2>&1 || echo no)
 walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
@@ -84,21 +97,25 @@ walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
 all: $(O)/libpyperf.so $(O)/libpyperf-plan.so $(O)/pyperf-inspect $(walker)
 
 # Renamed into place: a process may be running with the one that is there.
-$(O)/libpyperf.so: $(core_objects) preload/exports.map
+$(O)/libpyperf.so: $(core_objects) preload/exports.map $(libc_stub)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ldflags) $(sanitize) $(LDFLAGS) -Wl,--version-script=preload/exports.map \
-	    -Wl,-soname,libpyperf.so -o $@.new $(core_objects) && mv $@.new $@
+	    -Wl,-soname,libpyperf.so -o $@.new $(core_objects) $(libc_only) && mv $@.new $@
 
-$(O)/libpyperf-plan.so: $(plan_objects) trampoline/plan/plan.map
+$(O)/libpyperf-plan.so: $(plan_objects) trampoline/plan/plan.map $(libc_stub)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) \
 	    -Wl,--version-script=trampoline/plan/plan.map \
-	    -Wl,-soname,libpyperf-plan.so -o $@.new $(plan_objects) $(plan_libraries) && \
-	    mv $@.new $@
+	    -Wl,-soname,libpyperf-plan.so -o $@.new $(plan_objects) $(plan_archives) \
+	    $(libc_only) && mv $@.new $@
 
-$(O)/pyperf-inspect: $(inspect_objects)
+$(O)/pyperf-inspect: $(inspect_objects) $(libc_stub)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ldflags) $(sanitize) $(LDFLAGS) -o $@ $^ $(plan_libraries)
+	$(Q)$(CC) $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) -o $@ $(inspect_objects) \
+	    $(plan_archives) $(libc_only)
+
+$(O)/libc/libc.so.6: trampoline/libc.symbols scripts/dev/libc-stub
+	$(Q)CC='$(CC)' scripts/dev/libc-stub $< $(@D)
 
 $(O)/pyperf-walk.so: $(walk_object)
 	$(call say,LINK,$@)

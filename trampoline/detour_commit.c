@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -48,7 +47,7 @@ static bool is_single_threaded(void)
  * programs rarely make this call, so a strict seccomp filter kills a process that does. */
 static void synchronise_cores(void)
 {
-    if (__libc_single_threaded || is_single_threaded())
+    if (is_single_threaded())
         return;
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) != 0) {
         syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
@@ -108,7 +107,7 @@ static bool write_through_mprotect(uintptr_t address, const uint8_t *bytes, size
     size_t span = page_up(address + length) - page_down(address);
     sigset_t all, before;
     sigfillset(&all);
-    if (!is_single_threaded() || pthread_sigmask(SIG_BLOCK, &all, &before) != 0)
+    if (!is_single_threaded() || sigprocmask(SIG_BLOCK, &all, &before) != 0)
         return false;
     bool written =
         may_become_executable_again(address) && mprotect(first, span, PROT_READ | PROT_WRITE) == 0;
@@ -118,7 +117,7 @@ static bool write_through_mprotect(uintptr_t address, const uint8_t *bytes, size
         written = mprotect(first, span, PROT_READ | PROT_EXEC) == 0;
     }
     int error = errno;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     errno = error;
     return written;
 }

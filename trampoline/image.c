@@ -11,10 +11,12 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "trampoline/base/debug.h"
+#include "trampoline/base/error_text.h"
 #include "trampoline/base/file_tail.h"
 #include "trampoline/base/own_file.h"
 #include "trampoline/code_memory.h"
@@ -204,7 +206,7 @@ static int append(struct image *image, const char *name, size_t length)
         if (error == 0)
             error = make_room(image, fd, length + 1);
         debug_log(image, error == 0 ? 2 : 1, "%s %s after %u functions", image->path,
-                  error == 0 ? "grows" : strerrordesc_np(error), image->used);
+                  error == 0 ? "grows" : error_text(error), image->used);
     }
     if (error == 0)
         error = put_symbol(image, fd, name, length);
@@ -230,7 +232,7 @@ int image_append(struct image *image, const char *name, size_t length)
 
 static void new_build_id(uint8_t id[IMAGE_BUILD_ID_SIZE])
 {
-    if (getrandom(id, IMAGE_BUILD_ID_SIZE, GRND_NONBLOCK) == IMAGE_BUILD_ID_SIZE)
+    if (syscall(SYS_getrandom, id, IMAGE_BUILD_ID_SIZE, GRND_NONBLOCK) == IMAGE_BUILD_ID_SIZE)
         return;
     /* On an old kernel, or just after boot: it only has to differ from other images of this
      * machine. */

@@ -1,10 +1,10 @@
 #include "preload/cpython/code_values.h"
 
-#include <dlfcn.h>
 #include <string.h>
 
 #include "preload/cpython/code_table.h"
 #include "preload/cpython/code_tags.h"
+#include "trampoline/base/elf_object.h"
 
 typedef void (*destructor)(python_object *object);
 
@@ -96,13 +96,13 @@ static void probe(python_object *code)
 
 bool code_values_confirm(void)
 {
-    Dl_info at_destructor, at_evaluator;
+    struct elf_object at_destructor, at_evaluator;
     destructor *place = place_of_destructor();
     if (destroy != NULL)
         return true; /* an earlier interpreter of this process has shown it */
-    if (dladdr((const void *)*place, &at_destructor) == 0 ||
-        dladdr((const void *)python.evaluator, &at_evaluator) == 0 ||
-        at_destructor.dli_fbase != at_evaluator.dli_fbase)
+    if (!elf_object_at((const void *)*place, &at_destructor, NULL) ||
+        !elf_object_at((const void *)python.evaluator, &at_evaluator, NULL) ||
+        at_destructor.segments != at_evaluator.segments)
         return false;
     python_object *code = python.PyCode_NewEmpty("pyperf_file", "pyperf_name", 4711);
     if (code == NULL)

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "preload/cpython/python.h"
@@ -37,7 +38,7 @@ static bool find_own(void)
     if (found) {
         own.lowest = (uintptr_t)lowest;
         own.top = own.lowest + size;
-        own.grows = gettid() == getpid();
+        own.grows = syscall(SYS_gettid) == getpid();
     }
     return found;
 }

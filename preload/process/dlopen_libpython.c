@@ -1,6 +1,5 @@
 #include "preload/process/dlopen_libpython.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "preload/process/lifecycle.h"
 #include "preload/process/plan_library.h"
 #include "preload/process/switches.h"
+#include "trampoline/base/next_symbol.h"
 #include "trampoline/base/report.h"
 
 static char *(*next)(int, const char *); /* libc's setlocale */
@@ -18,7 +18,7 @@ static bool looking;
 
 static void find_next(void)
 {
-    __atomic_store_n(&next, (char *(*)(int, const char *))dlsym(RTLD_NEXT, "setlocale"),
+    __atomic_store_n(&next, (char *(*)(int, const char *))next_symbol("setlocale"),
                      __ATOMIC_RELAXED);
 }
 

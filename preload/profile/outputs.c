@@ -1,9 +1,7 @@
 #include "preload/profile/outputs.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arch.h"
@@ -12,13 +10,15 @@
 #include "preload/cpython/names.h"
 #include "preload/profile/fork_watch.h"
 #include "preload/profile/registry.h"
+#include "trampoline/base/error_text.h"
+#include "trampoline/base/lock.h"
 #include "trampoline/base/report.h"
 
 /* perf looks nowhere else: Linux, tools/perf/util/dso.c for the map, jitdump.c for the dump. */
 #define FILES_DIRECTORY "/tmp"
 
 static struct outputs {
-    pthread_mutex_t map_lock;
+    struct lock map_lock;
     struct perf_map map;
     struct jitdump dump;
     bool spares; /* lines that have a symbol in an image */
@@ -27,7 +27,7 @@ static struct outputs {
     uint32_t written[PROFILE_MODES];                        /* the last id that is in the file */
     bool failing[PROFILE_MODES];                            /* and that has been said */
 } outputs = {
-    .map_lock = PTHREAD_MUTEX_INITIALIZER,
+    .map_lock = LOCK_INITIALIZER,
     .written = {REGISTRY_NONE, REGISTRY_NONE, REGISTRY_NONE},
 };
 
@@ -37,7 +37,7 @@ static void lock_map(void)
 {
     if (fork_watch_is_child(FORK_WATCH_OUTPUTS))
         outputs_forked();
-    pthread_mutex_lock(&outputs.map_lock);
+    lock_take(&outputs.map_lock);
 }
 
 /* Under the map's lock. */
@@ -60,7 +60,7 @@ int outputs_map_open(void)
 {
     lock_map();
     int error = open_map();
-    pthread_mutex_unlock(&outputs.map_lock);
+    lock_release(&outputs.map_lock);
     return error;
 }
 
@@ -70,7 +70,7 @@ int outputs_map_line(uintptr_t address, size_t size, const char *name, size_t le
     int error = open_map();
     if (error == 0)
         error = perf_map_append(&outputs.map, address, size, name, length);
-    pthread_mutex_unlock(&outputs.map_lock);
+    lock_release(&outputs.map_lock);
     return error;
 }
 
@@ -80,7 +80,7 @@ int outputs_map_copy(const char *path)
     int error = open_map();
     if (error == 0)
         error = perf_map_copy(&outputs.map, path);
-    pthread_mutex_unlock(&outputs.map_lock);
+    lock_release(&outputs.map_lock);
     return error;
 }
 
@@ -154,7 +154,7 @@ static void update(enum profile_mode mode)
     if (error != 0 && !outputs.failing[mode])
         report("cannot write %s: %s; until it can be written names are in the trampoline images "
                "alone",
-               is_map ? outputs.map.path : outputs.dump.path, strerrordesc_np(error));
+               is_map ? outputs.map.path : outputs.dump.path, error_text(error));
     outputs.failing[mode] = error != 0;
 }
 
@@ -166,19 +166,14 @@ void outputs_update(enum profile_mode mode)
     }
     lock_map();
     update(mode);
-    pthread_mutex_unlock(&outputs.map_lock);
+    lock_release(&outputs.map_lock);
 }
 
 /* Not waited for without an end: a signal's handler that forks or exits may have interrupted the
  * thread that holds it. */
 static bool lock_briefly(void)
 {
-    struct timespec end;
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_nsec += 2000000;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    return pthread_mutex_timedlock(&outputs.map_lock, &end) == 0;
+    return lock_take_within(&outputs.map_lock, 2000000);
 }
 
 /* This thread has the lock, over a fork. */
@@ -192,14 +187,14 @@ void outputs_before_fork(void)
 void outputs_after_fork(void)
 {
     if (held)
-        pthread_mutex_unlock(&outputs.map_lock);
+        lock_release(&outputs.map_lock);
     held = false;
 }
 
 void outputs_forked(void)
 {
     held = false;
-    pthread_mutex_init(&outputs.map_lock, NULL);
+    lock_reset(&outputs.map_lock);
     fork_watch_seen(FORK_WATCH_OUTPUTS);
     if (outputs.keeps && outputs.map.open)
         memcpy(outputs.parent_map, outputs.map.path, sizeof outputs.parent_map);
@@ -216,5 +211,5 @@ void outputs_finish(void)
     if (fork_watch_is_child(FORK_WATCH_OUTPUTS) || !lock_briefly())
         return; /* a child's: the parent goes on with the file */
     perf_map_finish(&outputs.map);
-    pthread_mutex_unlock(&outputs.map_lock);
+    lock_release(&outputs.map_lock);
 }

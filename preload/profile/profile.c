@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "preload/cpython/code_tags.h"
 #include "preload/cpython/code_values.h"
@@ -14,16 +13,17 @@
 #include "preload/profile/registry.h"
 #include "preload/profile/trampolines.h"
 #include "trampoline/base/debug.h"
+#include "trampoline/base/lock.h"
 #include "trampoline/base/report.h"
 
 static struct profile {
-    pthread_mutex_t lock;
+    struct lock lock;
     enum profile_mode mode;
     uint32_t generation; /* forks between the first process and this one */
     const struct detour_plan *detour;
     bool committed; /* the jump is in the text */
     bool stuck;     /* and could not be taken out, which has been said */
-} profile = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} profile = {.lock = LOCK_INITIALIZER};
 
 /* This thread has the lock: a signal's handler that forks may have interrupted it. */
 static _Thread_local bool held __attribute__((tls_model("initial-exec")));
@@ -47,7 +47,7 @@ static void start_child(void)
     fork_watch_seen(FORK_WATCH_PROFILE);
     profile.generation++;
     publish(profile.mode);
-    pthread_mutex_init(&profile.lock, NULL); /* another thread may have held it */
+    lock_reset(&profile.lock); /* another thread may have held it */
     held = held_over_fork = false;
     debug_log(process, 1, "forked, generation %u", profile.generation);
     frame_evaluator_is_alone();
@@ -57,21 +57,14 @@ static void start_child(void)
 
 /* Waits `patience` nanoseconds at most: whoever has the lock may be making an image, and so wait for
  * the loader's lock, which a thread that wants this one may hold. */
-static bool lock(long patience)
+static bool lock(uint64_t patience)
 {
-    struct timespec end;
     if (fork_watch_is_child(FORK_WATCH_PROFILE))
         start_child();
     if (held)
         return false;
-    if (pthread_mutex_trylock(&profile.lock) != 0) {
-        clock_gettime(CLOCK_MONOTONIC, &end);
-        end.tv_nsec += patience;
-        end.tv_sec += end.tv_nsec / 1000000000;
-        end.tv_nsec %= 1000000000;
-        if (pthread_mutex_clocklock(&profile.lock, CLOCK_MONOTONIC, &end) != 0)
-            return false;
-    }
+    if (!lock_take_within(&profile.lock, patience))
+        return false;
     held = true;
     return true;
 }
@@ -79,7 +72,7 @@ static bool lock(long patience)
 static void unlock(void)
 {
     held = false;
-    pthread_mutex_unlock(&profile.lock);
+    lock_release(&profile.lock);
 }
 
 enum {

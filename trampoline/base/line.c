@@ -75,14 +75,14 @@ void line_write(int fd, const char *line, size_t length)
     sigaddset(&quiet, SIGPIPE);
     sigaddset(&quiet, SIGXFSZ);
     sigaddset(&quiet, SIGTTOU); /* a blocked SIGTTOU is not sent at all */
-    if (pthread_sigmask(SIG_BLOCK, &quiet, &mask) == 0) {
+    if (sigprocmask(SIG_BLOCK, &quiet, &mask) == 0) {
         bool pipe_pending = was_pending(SIGPIPE, &mask), size_pending = was_pending(SIGXFSZ, &mask);
         int error = write_all(fd, line, length);
         if (error == EPIPE && !pipe_pending)
             take_pending(SIGPIPE);
         if (error == EFBIG && !size_pending)
             take_pending(SIGXFSZ);
-        pthread_sigmask(SIG_SETMASK, &mask, NULL);
+        sigprocmask(SIG_SETMASK, &mask, NULL);
     }
     errno = saved;
 }

@@ -1,0 +1,56 @@
+/* later_libc.c - functions that headers and archives of the building machine call, and that glibc
+ * 2.17 or musl has not got, or has under another name. For this object alone. */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define OURS __attribute__((visibility("hidden")))
+
+/* In libc from glibc 2.33 on. The kernel's struct stat is both libcs' on the 64-bit CPUs (glibc:
+ * sysdeps/unix/sysv/linux/x86_64/xstatconv.c converts nothing). */
+OURS int fstat(int fd, struct stat *status)
+{
+    return (int)syscall(SYS_fstat, fd, status);
+}
+
+OURS int fstatat(int directory, const char *restrict path, struct stat *restrict status, int flags)
+{
+    return (int)syscall(SYS_newfstatat, directory, path, status, flags);
+}
+
+OURS int stat(const char *restrict path, struct stat *restrict status)
+{
+    return fstatat(AT_FDCWD, path, status, 0);
+}
+
+OURS int lstat(const char *restrict path, struct stat *restrict status)
+{
+    return fstatat(AT_FDCWD, path, status, AT_SYMLINK_NOFOLLOW);
+}
+
+/* _FORTIFY_SOURCE, with which distributions make their archives: musl has no such functions. The
+ * text is cut off where they would end the program. */
+int __sprintf_chk(char *out, int flag, size_t size, const char *format, ...);
+OURS int __sprintf_chk(char *out, int flag, size_t size, const char *format, ...)
+{
+    (void)flag;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(out, size, format, arguments);
+    va_end(arguments);
+    return length;
+}
+
+char *__strcpy_chk(char *restrict out, const char *restrict in, size_t size);
+OURS char *__strcpy_chk(char *restrict out, const char *restrict in, size_t size)
+{
+    size_t length = strnlen(in, size - 1);
+    memcpy(out, in, length);
+    out[length] = '\0';
+    return out;
+}
