@@ -27,13 +27,12 @@ def prepare(count, path):
 
 
 def resident():
-    """Bytes of memory, without the map file's window and the text of the image, which the kernel
-    maps in larger pieces than a function needs."""
+    """Bytes of memory, without the pages of our files, which are the kernel's cache of them."""
     total, counts = 0, True
     with open("/proc/self/smaps") as file:
         for line in file:
             if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-                counts = not ("/perf-" in line or (" r-xp " in line and "/pyperf-" in line))
+                counts = not ("/perf-" in line or "/pyperf-" in line)
             elif line.startswith("Rss:") and counts:
                 total += int(line.split()[1]) * 1024
     return total

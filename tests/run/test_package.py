@@ -94,7 +94,8 @@ def look_at_missing_tools(equal, folder):
     """Missing tools are named in one line, before anything is built."""
     tools = os.path.join(folder, "tools")
     os.mkdir(tools)
-    for tool in ("sh", "make", "cc", "sed", "uname", "mkdir", "git", "touch"):
+    essential = "sh cat cmp cut find mkdir mv rm sed sha256sum sort touch uname xargs"
+    for tool in (essential + " make cc git").split():
         if shutil.which(tool):
             os.symlink(shutil.which(tool), os.path.join(tools, tool))
     done = subprocess.run(

@@ -19,6 +19,16 @@ START_TEST(keeps_copies)
 }
 END_TEST
 
+START_TEST(compares_whole_strings)
+{
+    uint32_t number = intern("Class.method", 12);
+    ck_assert(interned_is(number, "Class.method.", 12));
+    ck_assert(!interned_is(number, "Class.method.", 13));
+    ck_assert(!interned_is(number, "Class.method", 11));
+    ck_assert(!interned_is(number, "Class.Method", 12));
+}
+END_TEST
+
 START_TEST(keeps_each_once)
 {
     enum { COUNT = 20000 };
@@ -53,6 +63,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {keeps_copies, keeps_each_once, keeps_up_to_a_limit};
+    const TTest *const tests[] = {keeps_copies, compares_whole_strings, keeps_each_once,
+                                  keeps_up_to_a_limit};
     return run_suite("interned", tests, LENGTH_OF(tests));
 }
