@@ -132,11 +132,7 @@ def json_of_its_own(look):
 
 @case
 def time_used(look):
-<<<<<<< HEAD
     """Of the program and those that it has waited for, in the kernel's ticks of 10 ms."""
-=======
-    """CPU time of the program and the children that it has waited for."""
->>>>>>> words
     busy = "import time\nwhile time.process_time() < %s: pass"
     half, quarter = (["-c", busy % seconds] for seconds in (0.5, 0.25))
     children = "import subprocess, sys; subprocess.run([sys.executable] + %r)" % quarter
