@@ -28,8 +28,8 @@ void dlopen_libpython_start(bool look)
     looking = look;
 }
 
-/* For the locale of characters every interpreter asks, and next to nobody else: most programs ask
- * for all of it. Says in one line why it cannot be found. */
+/* Every interpreter sets LC_CTYPE alone, which few other programs do: most set LC_ALL. Reports in
+ * one line why it cannot be found. */
 static bool python_is_inside(int category, const void *caller)
 {
     struct failure why = {.code = FAILURE_NONE};

@@ -341,8 +341,7 @@ static bool choose(struct decoder *decoder, struct detour_plan *plan,
         if (!can_move(instruction))
             return refuse(why, FAILURE_INSTRUCTION, instruction);
         plan->length += instruction->size;
-        /* It could be moved, but the function's straight line ends here, and whether the bytes
-         * behind it are instructions at all nobody can tell. */
+        /* It could be moved, but the bytes behind an unconditional jump may not be instructions. */
         if (instruction->id == X86_INS_JMP && plan->length < DETOUR_JUMP_LENGTH)
             return refuse(why, FAILURE_TOO_SHORT, instruction);
     }
