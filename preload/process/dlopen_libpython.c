@@ -38,7 +38,7 @@ static bool python_is_inside(int category, const void *caller)
         return false;
     if (static_python_find(caller, plan_library_look_into_files, &why))
         return true;
-    report_failure("not profiling, unless the interpreter does it itself (3.12 and later)", &why);
+    report_failure("not profiling, unless by the interpreter's own support (3.12 and later)", &why);
     return false;
 }
 

@@ -92,14 +92,14 @@ void toggle_start(bool left_alone, bool fails_calls)
     if (value == NULL || *value == '\0')
         return;
     if (left_alone) {
-        report(NOT_USED "the interpreter's own perf support is left alone (PYPERF_NATIVE, or a "
-                        "Python that is later than libpyperf); the signal does what it does "
-                        "without us");
+        report(NOT_USED "the interpreter's own perf support is left alone (PYPERF_NATIVE=1, or a "
+                        "newer Python than libpyperf supports); the signal acts as without "
+                        "libpyperf");
         return;
     }
     if (fails_calls) {
         report(NOT_USED "in Python 2 a signal's handler makes the program's system calls fail "
-                        "(EINTR); the signal does what it does without us");
+                        "(EINTR); the signal acts as without libpyperf");
         return;
     }
     signal_number = toggle_signal(value);

@@ -152,8 +152,8 @@ static void update(enum profile_mode mode)
     if (error == ESTALE)
         error = catch_up(mode);
     if (error != 0 && !outputs.failing[mode])
-        report("cannot write %s: %s; until it can be written names are in the trampoline images "
-               "alone",
+        report("cannot write %s: %s; until it can be written, names are only in the trampoline "
+               "images",
                is_map ? outputs.map.path : outputs.dump.path, strerrordesc_np(error));
     outputs.failing[mode] = error != 0;
 }

@@ -171,7 +171,8 @@ static void switch_off(void)
         profile.committed = false;
     } else if (!profile.stuck) {
         profile.stuck = true;
-        report_failure("the jump to the hook stays in place, and calls cost a little", &why);
+        report_failure("the jump to the hook stays in place, which costs a little on each call",
+                       &why);
     }
 }
 
