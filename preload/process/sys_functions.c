@@ -189,7 +189,7 @@ static bool add_to_python_2(python_object *module)
 bool sys_functions_add(void)
 {
     static bool there;
-    /* 2.7 initialises the sys module of each interpreter anew. */
+    /* 2.7 makes a new sys module for each interpreter. */
     if (there && !python.layout->python_2)
         return true;
     there = true;
