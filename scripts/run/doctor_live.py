@@ -50,8 +50,6 @@ LAUNCH = """
 echo $$ >"$1"
 export LD_PRELOAD="$2" PYPERF_DIR="$3" PYTHONPERFSUPPORT=1
 shift 3
-# perf 6.1 takes the lowest address at which a library was ever seen for its own: see choices.sh.
-setarch "$(uname -m)" true 2>/dev/null && exec setarch "$(uname -m)" "$@"
 exec "$@"
 """
 
@@ -89,21 +87,13 @@ class Live:
     def record(self):
         data = self.place.path("perf.data")
         environment = doctor_tools.profiled_environment(self.python.library, self.place.images)
-        command = self.highest_addresses() + [self.perf.path, "record", "-N", "-F", "199", "--call-graph", self.mode]
+        command = [self.perf.path, "record", "-N", "-F", "199", "--call-graph", self.mode]
         command += ["-o", data, "--", "/bin/sh", "-c", LAUNCH, "sh", self.place.path("pid")]
         command += [environment["LD_PRELOAD"], self.place.images]
         command += [self.python.path, self.program, "busy", str(SECONDS)]
         done = self.place.run(command)
         self.place.pids.add(doctor_tools.number_in(self.place.path("pid")) or 0)
         return done, data
-
-    def highest_addresses(self):
-        """A command for the front of perf, where there is one."""
-        command = ["setarch", os.uname().machine, "-R"]
-        try:
-            return command if self.place.run(command + ["true"]).status == 0 else []
-        except OSError:
-            return []
 
     def read(self, data, pid):
         """The Python functions of each sample while the program was busy, as tuples."""

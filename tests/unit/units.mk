@@ -41,6 +41,8 @@ profile_wraps := -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_getti
 $(profile_tests): LDFLAGS += $(profile_wraps)
 -include $(patsubst %.o,%.d,$(profile_objects))
 
+$(O)/tests/test_earlier_maps: LDFLAGS += -Wl,--wrap=mmap
+
 # An image as CPUs have it whose FDEs are for few trampolines each and whose pages may be large: this
 # CPU's code is right in that layout, too, which only has more of the same.
 other_layout := -DARCH_TRAMPOLINES_PER_FDE=16 -DARCH_UNWIND_COPIES=16 -DARCH_MAX_PAGE=65536
