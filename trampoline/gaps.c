@@ -11,13 +11,14 @@
 #include "trampoline/base/page.h"
 
 enum {
-    /* Not below: vm.mmap_min_addr is 65536 by default (Documentation/admin-guide/sysctl/vm.rst). */
+    /* The lowest address: vm.mmap_min_addr is 65536 by default
+     * (Documentation/admin-guide/sysctl/vm.rst). */
     LOWEST = 65536,
     MAPS_LIMIT = 8 << 20, /* some 80,000 mappings */
 };
 
-/* The kernel maps nothing above without being asked to, and not the last page (x86: TASK_SIZE_MAX in
- * arch/x86/include/asm/page_64.h). */
+/* The kernel maps nothing above this unless asked to, and never the last page (x86: TASK_SIZE_MAX
+ * in arch/x86/include/asm/page_64.h). */
 static uintptr_t end_of_addresses(void)
 {
     return ((uintptr_t)1 << ARCH_ADDRESS_BITS) - page_size();
@@ -49,7 +50,7 @@ void gaps_in(const char *maps, gaps_visitor *visit, void *context)
     visit_gap(visit, context, previous_end, end_of_addresses());
 }
 
-/* The whole file, NUL terminated, in a mapping of its own; NULL when it cannot be read. */
+/* Reads the whole file, NUL terminated, into a mapping; NULL when that fails. */
 static char *read_maps(int fd)
 {
     char *text = mmap(NULL, MAPS_LIMIT, PROT_READ | PROT_WRITE,
