@@ -23,6 +23,8 @@
 . "$parts/attach.sh"
 # shellcheck source=scripts/run/places.sh
 . "$parts/places.sh"
+# shellcheck source=scripts/run/isolated.sh
+. "$parts/isolated.sh"
 
 # $@: options of perf record, as many as perf_words says; then the program.
 record() {
@@ -31,6 +33,7 @@ record() {
     find_library
     check_attached "$@"
     find_python "$interpreter"
+    check_isolated "$@"
     spare_descriptors
     sort_signals
     make_directory
