@@ -38,7 +38,8 @@ record() {
     sort_signals
     make_directory
     make_places
-    preload=$(preloadable "$library")${LD_PRELOAD:+:$LD_PRELOAD}
+    # The user's own come first: a sanitizer ends a program in which it does not.
+    preload=${preloaded:+$preloaded:}$(preloadable "$library")
     choose_call_graph
     choose_frequency
     choose_build_ids

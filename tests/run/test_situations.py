@@ -8,9 +8,10 @@ sys.dont_write_bytecode = True
 
 import recorded
 import situations_isolated
+import situations_preload
 import situations_together
 
-MODULES = (situations_together, situations_isolated)
+MODULES = (situations_together, situations_isolated, situations_preload)
 
 if __name__ == "__main__":
     sys.exit(recorded.main([one for module in MODULES for one in module.CASES], __doc__))
