@@ -13,7 +13,7 @@ import harness
 import interpreters
 
 # Near the bottom and deep in the stack, in Python, in C and in the kernel; one function's file is
-# called what no page may contain as it stands.
+# called what no page may contain as it stands, another's has a name of Windows.
 PROGRAM = """
 import os
 import time
@@ -33,6 +33,7 @@ def read(zeros):
 
 names = {}
 exec(compile("def odd(call): return call(20000)", "</script><b>", "exec"), names)
+exec(compile("def windows(call): return call(20000)", "C:\\\\srv\\\\app.py", "exec"), names)
 
 def main():
     zeros = os.open("/dev/zero", os.O_RDONLY)
@@ -40,6 +41,7 @@ def main():
         work(40000)
         deep(85)
         names["odd"](work)
+        names["windows"](work)
         sorted(range(20000), key=str)
         read(zeros)
 
