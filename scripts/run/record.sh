@@ -306,6 +306,7 @@ finish() {
     esac
     status=1
     [ ! -s "$dir/status" ] || read -r status <"$dir/status"
+    tell_daemons
     remove_unused
     [ -n "$kept" ] || rm -rf "$dir"
     leave "$status"
