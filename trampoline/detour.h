@@ -2,19 +2,27 @@
  *
  *   before                          after
  *   entry: [endbr64]                entry: [endbr64]
- *   site:  push %r15                site:  jmp stub        (DETOUR_JUMP_LENGTH bytes)
- *          push %r14                       (rest of a whole instruction, never executed)
- *          push %r13                back:  ...             (untouched)
- *   back:  ...
+ *          push %r15                       push %r15       stays
+ *          push %r14                site:  jmp stub        (DETOUR_JUMP_LENGTH bytes)
+ *          push %r13                       (rest of a whole instruction, never executed)
+ *          push %r12                back:  ...             (untouched)
+ *   back:  ...                      undo:  lea 8(%rsp), %rsp
+ *                                   stub:  ...
  *                                   prologue:  endbr64     for indirect calls
  *                                              push %r15   the displaced instructions, adjusted
  *                                              push %r14   for their new address
  *                                              push %r13
+ *                                              push %r12
  *                                              jmp back
  *
  * A caller of the function arrives at `stub`; a call of `prologue` runs the function as it was.
  * Where the hook itself is within reach of the jump, that leads there, and the stub has no callers.
  * An `endbr64` at the entry stays where it is: with CET every indirect call must land on one.
+ *
+ * So does the first instruction, if it is a push, and it is undone in front of the stub. A uprobe
+ * (bpftrace, perf probe) that is put on the entry while the jump is there writes an int3 over the first
+ * byte, executes the first instruction of the *file* elsewhere and goes on behind it (Linux,
+ * kernel/events/uprobes.c): that must be where the jump begins, and not in its middle.
  *
  * Preparing reads only and does all that can fail for reasons of the code itself. It needs capstone
  * and is therefore part of libpyperf-plan.so, which is unloaded again when the plan is made; the
@@ -38,10 +46,11 @@ enum {
 };
 
 struct detour_plan {
-    uintptr_t site;                         /* first byte to be replaced */
-    size_t length;                          /* bytes of whole instructions there */
+    uintptr_t site; /* first byte to be replaced */
+    size_t kept;    /* bytes in front of it, of the instruction that stays */
+    size_t length;  /* bytes of whole instructions there, with that one */
     uint8_t original[DETOUR_MAX_DISPLACED]; /* those bytes as they were */
-    uint8_t jump[DETOUR_JUMP_LENGTH];       /* what the first of them become */
+    uint8_t jump[DETOUR_JUMP_LENGTH];       /* what the first of them at the site become */
     uintptr_t prologue;                     /* a landing pad, and behind it the relocated code */
     size_t relocated_length;
     uint8_t relocated[DETOUR_MAX_RELOCATED];
@@ -53,8 +62,9 @@ struct detour_plan {
 };
 
 /* Plans a detour of the function whose `size` bytes of code are readable at `code` and run at
- * address `entry` (in a live process the two are the same place). The jump will lead to `stub`, who calls
- * the function as it was will call `prologue`; both addresses are final and nothing is written there.
+ * address `entry` (in a live process the two are the same place). The jump will lead to `stub`, or where an
+ * instruction was kept to the arch_undo that stands in front of it; who calls the function as it was will
+ * call `prologue`. The addresses are final and nothing is written there.
  *
  * Refused, with the instruction's address and text in `why`, when an instruction to be displaced
  * cannot be decoded, cannot run elsewhere (calls, returns, loops, anything that moves the stack
@@ -73,7 +83,7 @@ bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size
  * Stub 0 is that of the detour; there may be others, which lead to replacements. */
 enum {
     DETOUR_PAGE_SIZE = 4096,
-    DETOUR_STUB_OFFSET = 0,
+    DETOUR_STUB_OFFSET = ARCH_UNDO_SIZE,
     DETOUR_PROLOGUE_OFFSET = 16,
     DETOUR_OTHER_STUBS_OFFSET = DETOUR_PROLOGUE_OFFSET + 128,
     DETOUR_STUB_SIZE = 16,
@@ -92,12 +102,18 @@ static inline uintptr_t detour_stub(uintptr_t page, size_t number)
 bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_t *targets,
                   size_t count, struct failure *why);
 
+/* Where the function goes on behind the displaced instructions. */
+static inline uintptr_t detour_back(const struct detour_plan *plan)
+{
+    return plan->site - plan->kept + plan->length;
+}
+
 /* Whether the displaced instructions can run anywhere as they are, followed by a jump to
- * site + length: nothing in them had to be adjusted. */
+ * detour_back: nothing in them had to be adjusted. */
 bool detour_is_movable(const struct detour_plan *plan);
 
-/* Writes the jump. Fails when the bytes at the site are not plan->original, or cannot be written;
- * the text is then as it was. The caller makes sure that no thread is between site and site+length
+/* Writes the jump. Fails when the bytes at the site are not those of plan->original, or cannot be written;
+ * the text is then as it was. The caller makes sure that no thread is between site and detour_back
  * (for an interpreter: holds its lock, or runs before it exists). Keeps errno. */
 bool detour_commit(const struct detour_plan *plan, struct failure *why);
 

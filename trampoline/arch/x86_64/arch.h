@@ -16,9 +16,14 @@
 #define ARCH_JUMP_REACH    0x7fff0000
 
 /* What such a jump may displace: 4 bytes of whole instructions and one of at most 15 (SDM vol. 2A,
- * 2.3.11). And what becomes of that elsewhere: lengthened, and with a jump back. */
-#define ARCH_MAX_DISPLACED 20
+ * 2.3.11); and in front of it the instruction that is kept, of 2. And what becomes of that elsewhere:
+ * lengthened, and with a jump back. */
+#define ARCH_MAX_DISPLACED 22
 #define ARCH_MAX_RELOCATED 64
+
+/* An instruction that is kept at the entry is `push %reg`. So in front of each stub and hook stands
+ * `lea 8(%rsp), %rsp`, which undoes it: not `add`, which changes the flags. */
+#define ARCH_UNDO_SIZE 5
 
 /* The largest page that a kernel may have, which segments of a file are aligned to. */
 #ifndef ARCH_MAX_PAGE
@@ -49,6 +54,7 @@
 #ifndef __ASSEMBLER__
 
 #include <elf.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -65,6 +71,7 @@
 /* trampoline.S */
 extern const uint8_t arch_trampoline[ARCH_TRAMPOLINE_SIZE];
 extern const uint8_t arch_trampoline_displacement;
+extern const uint8_t arch_undo[ARCH_UNDO_SIZE];
 extern const uint8_t arch_trampoline_unwind[ARCH_TRAMPOLINE_UNWIND_SIZE];
 
 /* Writes a trampoline that will run at `trampoline` and calls `target`; the distance between the two
@@ -87,6 +94,12 @@ static inline void arch_put_jump(uint8_t *out, uintptr_t jump, uintptr_t constan
     out[1] = 0xff;
     out[2] = 0x25;
     memcpy(out + 3, &displacement, sizeof displacement);
+}
+
+/* Whether the kernel (uprobes) or a debugger has put an int3 over the first byte of an instruction. */
+static inline bool arch_is_breakpoint(const uint8_t *code)
+{
+    return *code == 0xcc;
 }
 
 /* Makes what was written as data what is executed at its address. x86-64 keeps its instruction caches

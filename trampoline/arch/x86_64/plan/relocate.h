@@ -7,7 +7,7 @@
 
 #include "trampoline/detour.h"
 
-/* A function's code from the site of the jump to the function's end: readable at `code`, run at
+/* A function's code behind its landing pad to the function's end: readable at `code`, run at
  * `address`. */
 struct relocate_text {
     const uint8_t *code;
@@ -19,10 +19,14 @@ struct relocate_text {
  * takes the place of what follows does not begin with a landing pad: 4 for an endbr64, otherwise 0. */
 size_t relocate_landing_pad(const uint8_t *code, size_t size);
 
+/* How many bytes the first instruction has, behind the landing pad, if it can be kept where it is: what
+ * stands at arch_undo undoes it. 0 for any other. */
+size_t relocate_kept(const uint8_t *code, size_t size);
+
 /* Chooses the instructions at the beginning of `text` that have to go and relocates them; fails
  * with FAILURE_BRANCH_INTO_ENTRY when a direct branch of the function leads to one of their bytes
- * other than the first. pre: plan->site == text->address, plan->prologue is set, the rest of *plan is
- * zero. Fills length, original, relocated (with the jump back at its end; it will stand behind the
+ * other than the first. pre: plan->kept and plan->prologue are set, plan->site == text->address +
+ * plan->kept, the rest of *plan is zero. Fills length, original, relocated (with the jump back at its end; it will stand behind the
  * landing pad at plan->prologue), unwind and needs_direct_jump. */
 bool relocate_plan(struct detour_plan *plan, const struct relocate_text *text, struct failure *why);
 
