@@ -176,7 +176,7 @@ def signals(n, steps):
         return run(steps)
 
     def handler(number, frame):
-        fib(6)
+        sorted(range(20), key=lambda n: -n)
 
     before = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 0.0002 * n, 0.0002 * n)

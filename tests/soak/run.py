@@ -118,14 +118,14 @@ class Soak:
 
 def say_finding(soak, one, seed, mode, steps, found):
     plain, ours, err = found
-    print("FAIL %s, seed %d, %s" % (one.label, seed, mode), flush=True)
+    print("FAIL %s, seed %d, %s\n     expected %r\n     got %r" % (one.label, seed, mode, plain, ours), flush=True)
     again = 0
     for _ in range(3):
         again += bool(soak.differs(one.path, steps, mode))
     print("     %d of 3 further runs differ" % again, flush=True)
     if again:
         steps = soak.reduced(one.path, steps, mode, 1 if again == 3 else 4)
-    print("     expected %r\n     got %r\n     stderr %r" % (plain, ours, err[-600:]))
+    print("     stderr %r" % err[-600:])
     folder = os.path.join(soak.build, "soak")
     os.makedirs(folder, exist_ok=True)
     kept = os.path.join(folder, "%d-%s.steps" % (seed, mode))
