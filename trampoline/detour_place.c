@@ -5,7 +5,7 @@
 #include "trampoline/code_memory.h"
 #include "trampoline/detour.h"
 
-/* Where stub i leads is the last word of the page but i. */
+/* The target of stub i is the i-th word from the end of the page. */
 enum {
     LAST_CONSTANT = DETOUR_PAGE_SIZE - 8,
     FIRST_CONSTANT = LAST_CONSTANT - 8 * (DETOUR_STUBS - 1)

@@ -1,4 +1,4 @@
-/* image.c - an image's life: made, loaded, grown (image.h has the picture). */
+/* image.c - makes, loads and extends an image (image.h has the picture). */
 #include "trampoline/image.h"
 
 #include <dlfcn.h>
@@ -22,23 +22,23 @@
 #include "trampoline/loader_lock.h"
 
 enum {
-    /* Each region begins with a page, and is doubled until it grows in these steps: some 2,700
-     * symbols, 1,000 names, 4,096 trampolines. For each step the file is opened once. */
+    /* A region begins with one page and doubles until it grows in these steps: some 2,700 symbols,
+     * 1,000 names, 4,096 trampolines. Each step opens the file once. */
     LARGEST_STEP = 64 << 10,
 };
 
 struct image {
     uintptr_t base;   /* where offset 0 is mapped for execution */
-    void *handle;     /* of dlopen; NULL when it was only mapped */
+    void *handle;     /* of dlopen; NULL: mapped without the loader */
     uint32_t spacing; /* trampolines from one function to the next */
     uint32_t used;    /* functions */
-    bool frozen;      /* belongs to the parent process */
-    bool written;     /* with writes for each symbol: the file system copies on write */
+    bool frozen;      /* belongs to the parent process: takes no more functions */
+    bool written;     /* by a write for each symbol: the file system copies on write */
     struct file_tail sections, symbols, names;
-    off_t text_end;        /* up to here trampolines are in the file */
+    off_t text_end;        /* the file has trampolines up to here */
     Elf64_Shdr headers[2]; /* of .symtab and .strtab, as they are in the file */
     struct own_file file;
-    char path[PATH_MAX]; /* empty: anonymous */
+    char path[PATH_MAX]; /* empty: an anonymous image */
 };
 
 _Static_assert((int)IMAGE_SECTION_STRTAB == (int)IMAGE_SECTION_SYMTAB + 1, "image headers");
@@ -48,7 +48,7 @@ static bool is_anonymous(const struct image *image)
     return image->path[0] == '\0';
 }
 
-/* Where a region that ends at `end` should end next, when it has to hold all up to `needed`. */
+/* The next end of a region that ends at `end` and has to reach at least `needed`. */
 static off_t next_end(off_t start, off_t end, off_t needed)
 {
     const off_t page = sysconf(_SC_PAGESIZE);
@@ -57,7 +57,8 @@ static off_t next_end(off_t start, off_t end, off_t needed)
     return (next + page - 1) / page * page;
 }
 
-/* Blocks for `size` more bytes of a region, and some beyond. Returns 0 or an errno value. */
+/* Reserves blocks for `size` more bytes of a region, and for a whole step. Returns 0 or an errno
+ * value. */
 static int reserve(struct file_tail *tail, int fd, off_t start, off_t size)
 {
     if (tail->length + size <= tail->reserved)
@@ -74,7 +75,7 @@ static int reserve(struct file_tail *tail, int fd, off_t start, off_t size)
     return error;
 }
 
-/* The trampolines themselves: the same 16 bytes but for the distance to prologue. */
+/* Fills text with trampolines, each with its own distance to the prologue. */
 static void fill_trampolines(uint8_t *out, off_t offset, size_t length)
 {
     for (size_t i = 0; i < length; i += ARCH_TRAMPOLINE_SIZE)
@@ -95,8 +96,8 @@ static int write_fdes(int fd, size_t offset, size_t length)
     return own_file_write(fd, fdes, size, (off_t)at);
 }
 
-/* More trampolines are written into the file, and show in the executable mapping. Returns 0 or an
- * errno value. */
+/* Writes more trampolines into the file; the executable mapping shows them. Returns 0 or an errno
+ * value. */
 static int write_trampolines(struct image *image, int fd)
 {
     uint8_t block[IMAGE_BLOCK];
@@ -126,7 +127,7 @@ static bool has_room(const struct image *image, size_t name_size)
            file_tail_has_room(&image->names, name_size) && text_needed(image) <= image->text_end;
 }
 
-/* Room for one more symbol, in each region that is short of it. Returns 0 or an errno value. */
+/* Makes room for one more symbol in each region that lacks it. Returns 0 or an errno value. */
 static int make_room(struct image *image, int fd, size_t name_size)
 {
     int error = 0;
@@ -145,7 +146,8 @@ static int make_room(struct image *image, int fd, size_t name_size)
     return error;
 }
 
-/* The sizes of both tables. A reader that comes in between finds a name without its symbol. */
+/* Writes the sizes of both tables, names first: a reader in between finds a name without a
+ * symbol. */
 static int put_sizes(struct image *image, int fd, size_t symbols, size_t names)
 {
     Elf64_Shdr headers[2] = {image->headers[0], image->headers[1]};
@@ -168,7 +170,7 @@ static int put_sizes(struct image *image, int fd, size_t symbols, size_t names)
     return 0;
 }
 
-/* The entries first, then the sizes that make them part of the tables. */
+/* Writes the entries first, then the sizes that make them part of the tables. */
 static int put_symbol(struct image *image, int fd, const char *name, size_t length)
 {
     const Elf64_Sym symbol = {
@@ -230,7 +232,8 @@ static void new_build_id(uint8_t id[IMAGE_BUILD_ID_SIZE])
 {
     if (getrandom(id, IMAGE_BUILD_ID_SIZE, GRND_NONBLOCK) == IMAGE_BUILD_ID_SIZE)
         return;
-    /* An old kernel, or one just booted: unlike any other image of this machine is enough. */
+    /* On an old kernel, or just after boot: it only has to differ from other images of this
+     * machine. */
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     pid_t pid = getpid();
@@ -248,9 +251,9 @@ static void put_head(uint8_t *head, const struct detour_plan *detour)
     image_put_head(head, detour, build_id, &owner);
 }
 
-/* What is mapped through another name of the file, which is gone at once: perf takes the lowest
- * mapping of a name for the load address of the object, and a window may come to lie below the text.
- * Where the file system has no links, perf may fail to unwind, by chance. */
+/* Opens the file by a second name, for the windows, and removes that name: perf takes the lowest
+ * mapping of a name for the object's load address, and a window may be below the text. On a file
+ * system without hard links perf may by chance fail to unwind. */
 static int open_by_other_name(const struct image *image)
 {
     char other_name[PATH_MAX + 8];
@@ -275,7 +278,7 @@ static int map_windows(struct image *image, int fd)
     return error;
 }
 
-/* Writes what the loader wants to see, and makes room for the rest. */
+/* Writes the parts that the loader reads, and reserves blocks for the others. */
 static int begin_file(struct image *image, int fd, const struct detour_plan *detour)
 {
     uint8_t page[IMAGE_HEAD_SIZE] = {0};
@@ -302,8 +305,8 @@ static int begin_file(struct image *image, int fd, const struct detour_plan *det
     return error != 0 ? error : map_windows(image, fd);
 }
 
-/* The tables as they are before the first function. Last: the loader has read the file, and a file
- * that was written after it was read has been read by nobody else (image_cleanup.h). */
+/* Writes the tables without functions. Done last: the loader has read the file by then, and
+ * image_cleanup.h takes a file that was read after its last write for one that perf has read. */
 static int begin_tables(struct image *image, int fd, const struct detour_plan *detour)
 {
     uint8_t page[IMAGE_SECTIONS_SIZE] = {0};
@@ -324,7 +327,7 @@ static int begin_tables(struct image *image, int fd, const struct detour_plan *d
     return error;
 }
 
-/* Without the loader: perf asks for no more. */
+/* Maps the text without the loader, which is all that perf needs. */
 static bool map_text(struct image *image, int fd, struct failure *why)
 {
     void *text = mmap(NULL, IMAGE_DYNAMIC_OFFSET, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
@@ -334,8 +337,8 @@ static bool map_text(struct image *image, int fd, struct failure *why)
     return true;
 }
 
-/* dlopen rather than mmap, where it can be called: then gdb, dl_iterate_phdr and the unwinders in
- * the process know it, too. */
+/* Loads the image by dlopen if that can be called, so that gdb, dl_iterate_phdr and the unwinders
+ * in the process know it too. */
 static bool load(struct image *image, int fd, struct failure *why)
 {
     struct link_map *map;
@@ -372,7 +375,7 @@ static bool make_file(struct image *image, const char *directory, const struct d
         image->path[0] = '\0';
         return failure_set(why, FAILURE_IMAGE_FILE, ENAMETOOLONG, "%.100s...", directory);
     }
-    /* Mode 0600, O_EXCL: a file or link that stands there already is never opened. */
+    /* Mode 0600, O_EXCL: never opens an existing file or link. */
     int fd = mkostemps(image->path, (int)strlen(".so"), O_CLOEXEC);
     if (fd < 0) {
         failure_set(why, FAILURE_IMAGE_FILE, errno, "%s", image->path);
@@ -408,7 +411,7 @@ struct image *image_create(const char *directory, uint32_t spacing,
     return image;
 }
 
-/* Head and text in executable memory: made beside it, because nobody can write there. */
+/* Fills the executable memory with head and text, from a draft: a store there would fault. */
 static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
 {
     uint8_t *draft = mmap(NULL, IMAGE_DYNAMIC_OFFSET, PROT_READ | PROT_WRITE,
@@ -426,7 +429,7 @@ static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
     return filled;
 }
 
-/* The same layout in anonymous memory, whose text is filled as a whole; there are no tables. */
+/* Makes the same layout in anonymous memory: all of the text at once, and no tables. */
 static bool make_anonymous(struct image *image, const struct detour_plan *detour,
                            struct failure *why)
 {

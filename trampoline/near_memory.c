@@ -1,10 +1,10 @@
-/* near_memory.c - which free page to take.
+/* near_memory.c - chooses a free page near the evaluator.
  *
- * A static non-PIE program stands at 0x400000 with its heap above, growing upwards from a random
- * place; a PIE likewise; a shared library stands in the middle of other mappings, which the kernel
- * adds to from above. Below the object's lowest neighbour is the one direction in which nothing
- * grows, so the nearest gap below the site wins; only when there is none the nearest above, and
- * then its upper end, away from a heap that grows into its lower one.
+ * A static non-PIE program is at 0x400000 with its heap above, growing upwards from a random
+ * address; a PIE likewise; a shared library is among other mappings, to which the kernel adds
+ * downwards. Nothing grows into a gap below the object from beneath, so the nearest gap below the
+ * site is taken, else the nearest above, at its upper end, away from a heap that grows into the
+ * lower one.
  *
  *     0x10000   [ free ............... here ] program [ heap --> ........ free ]      */
 #include "trampoline/near_memory.h"
@@ -20,13 +20,14 @@
 #include "trampoline/base/page.h"
 
 enum {
-    /* Not below: vm.mmap_min_addr is 65536 by default (Documentation/admin-guide/sysctl/vm.rst). */
+    /* The lowest address: vm.mmap_min_addr is 65536 by default
+     * (Documentation/admin-guide/sysctl/vm.rst). */
     LOWEST = 65536,
     MAPS_LIMIT = 8 << 20, /* some 80,000 mappings */
 };
 
-/* The kernel maps nothing above without being asked to, and not the last page (x86: TASK_SIZE_MAX in
- * arch/x86/include/asm/page_64.h). */
+/* The kernel maps nothing above this unless asked to, and never the last page (x86: TASK_SIZE_MAX
+ * in arch/x86/include/asm/page_64.h). */
 static uintptr_t end_of_addresses(void)
 {
     return ((uintptr_t)1 << ARCH_ADDRESS_BITS) - page_size();
@@ -34,8 +35,8 @@ static uintptr_t end_of_addresses(void)
 
 struct search {
     uintptr_t site;
-    size_t length, page;    /* bytes, whole pages; and those of one page */
-    uintptr_t below, above; /* best so far, 0 for none */
+    size_t length, page;    /* bytes, whole pages; bytes of one page */
+    uintptr_t below, above; /* the best addresses so far, 0 for none */
 };
 
 static bool reaches(const struct search *search, uintptr_t page)
@@ -46,7 +47,7 @@ static bool reaches(const struct search *search, uintptr_t page)
 }
 
 /* Gaps come in ascending order. One page is left free on either side, so that an overrun of a
- * neighbour meets nothing and the kernel's stack guard is not in the way. */
+ * neighbour faults and the kernel's stack guard gap is kept. */
 static void consider_gap(struct search *search, uintptr_t start, uintptr_t end)
 {
     if (end > end_of_addresses()) /* before [vsyscall] */
@@ -87,7 +88,7 @@ uintptr_t near_memory_find_in(const char *maps, uintptr_t site, size_t length)
     return search.below != 0 ? search.below : search.above;
 }
 
-/* The whole file, NUL terminated, in a mapping of its own; NULL when it cannot be read. */
+/* Reads the whole file, NUL terminated, into a mapping; NULL when that fails. */
 static char *read_maps(int fd)
 {
     char *text = mmap(NULL, MAPS_LIMIT, PROT_READ | PROT_WRITE,
@@ -112,7 +113,7 @@ bool near_memory_reserve_at(uintptr_t address, size_t length)
     void *wanted = (void *)address;
     void *mapped = mmap(wanted, length, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    /* A kernel before 4.17 does not know MAP_FIXED_NOREPLACE and takes the address as a hint. */
+    /* Before Linux 4.17 MAP_FIXED_NOREPLACE is ignored and the address is a hint. */
     if (mapped != MAP_FAILED && mapped != wanted)
         munmap(mapped, length);
     return mapped == wanted;

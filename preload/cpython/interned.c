@@ -1,6 +1,5 @@
 #include "preload/cpython/interned.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -40,11 +39,16 @@ static uint32_t hash_of(uint32_t number)
     return hash_text(text, strlen(text));
 }
 
+bool interned_is(uint32_t number, const char *text, size_t length)
+{
+    const char *string = interned(number);
+    return strncmp(string, text, length) == 0 && string[length] == '\0';
+}
+
 static bool is(uint32_t number, const void *key)
 {
     const struct string *string = key;
-    const char *text = interned(number);
-    return strncmp(text, string->text, string->length) == 0 && text[string->length] == '\0';
+    return interned_is(number, string->text, string->length);
 }
 
 static bool add_block(uint32_t number)

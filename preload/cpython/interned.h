@@ -9,6 +9,7 @@
 #ifndef PYPERF_INTERNED_H
 #define PYPERF_INTERNED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,5 +19,8 @@ uint32_t intern(const char *text, size_t length);
 
 /* The string of a number that is not 0, NUL terminated. */
 const char *interned(uint32_t number);
+
+/* Whether it is the string of `length` bytes, which hold no NUL. */
+bool interned_is(uint32_t number, const char *text, size_t length);
 
 #endif

@@ -7,6 +7,15 @@
 #include "preload/profile/outputs.h"
 #include "preload/profile/registry.h"
 
+/* Functions of one file mostly come one after the other. */
+static uint32_t intern_file(const struct name *name)
+{
+    static uint32_t last; /* under the profile's lock */
+    if (last == 0 || !interned_is(last, name->text, name->length))
+        last = intern(name->text, name->length);
+    return last;
+}
+
 /* Works the names out. Where they are too long to be kept they are cut off, as names.h says. */
 static bool describe(struct registry_function *function, const python_object *code, uint64_t value)
 {
@@ -17,7 +26,7 @@ static bool describe(struct registry_function *function, const python_object *co
     function->qualname = intern(name.text, name.length);
     name_clear(&name);
     qualnames_put_string(&name, python_field(code, row->code_filename));
-    function->file = intern(name.text, name.length);
+    function->file = intern_file(&name);
     return function->qualname != 0 && function->file != 0;
 }
 

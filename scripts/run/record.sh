@@ -21,6 +21,8 @@
 . "$parts/choices.sh"
 # shellcheck source=scripts/run/attach.sh
 . "$parts/attach.sh"
+# shellcheck source=scripts/run/places.sh
+. "$parts/places.sh"
 
 # $@: options of perf record, as many as perf_words says; then the program.
 record() {
@@ -32,7 +34,7 @@ record() {
     spare_descriptors
     sort_signals
     make_directory
-    make_images
+    make_places
     preload=$(preloadable "$library")${LD_PRELOAD:+:$LD_PRELOAD}
     choose_call_graph
     choose_frequency
@@ -138,47 +140,6 @@ make_directory() {
     [ "$(id -u)" != 0 ] || chmod 711 "$dir"
 }
 
-# The images lie beside the profile, where perf report looks for them for as long as they are there:
-# FILE.images/ has a folder for each run, this one and the one before, since perf keeps that one's
-# profile as FILE.old. Where nothing may be executed beside the profile, in our own directory.
-make_images() {
-    kept=
-    above=${output%"${output##*/}"}
-    above=$(cd -P -- "${above:-.}" 2>/dev/null && pwd) ||
-        fail 1 "$output: there is no such directory"
-    runs=${above%/}/${output##*/}.images
-    images=$runs/$(date +%Y%m%d-%H%M%S)-$$
-    if ! mkdir -p "$images" 2>/dev/null || ! executes "$images"; then
-        rmdir "$images" "$runs" 2>/dev/null
-        images=$dir/images
-        mkdir "$images"
-        executes "$images" || say "$images: nothing may be executed there, so Python functions" \
-            'get no names: set TMPDIR to a place that is not mounted noexec'
-    fi
-    # A service that is started as root and then becomes somebody else still makes images.
-    [ "$(id -u)" != 0 ] || chmod 1733 "$images"
-}
-
-# Once there is a new profile: of the runs before, all but the last, whose profile is FILE.old now.
-remove_older() {
-    for run in "$runs"/[0-9]*-[0-9]*-[0-9]*; do
-        [ ! -d "$run" ] || [ "$run" = "$images" ] || set -- "$@" "$run"
-    done
-    [ -n "$older" ] || set -- "$@" none
-    while [ $# -gt 1 ]; do
-        rm -f "$1"/pyperf-*.so
-        rmdir "$1" 2>/dev/null
-        shift
-    done
-}
-
-executes() {
-    printf '#!/bin/sh\n' >"$1/try" && chmod 700 "$1/try" && "$1/try"
-    try=$?
-    rm -f "$1/try"
-    return $try
-} 2>/dev/null
-
 # LD_PRELOAD is split at blanks and colons and expands "$": such a path needs another name. The
 # folder is linked, not the file, since libpyperf.so looks beside itself for the rest.
 preloadable() {
@@ -234,9 +195,9 @@ start_perf() {
     [ -z "$event" ] || set -- -e "$event" "$@"
     [ -z "$frequency" ] || set -- -F "$frequency" "$@"
     # shellcheck disable=SC2086  # a list of options
-    set -- record -o "$output" --call-graph "$call_graph" $build_ids "$@"
+    set -- record -o "$recorded" --call-graph "$call_graph" $build_ids "$@"
     [ -z "$archive" ] || set -- --buildid-dir "$dir/debug" "$@"
-    older=$(stat -c %i -- "$output" 2>/dev/null)
+    older=$(stat -c %i -- "$recorded" 2>/dev/null)
     (
         # perf dies of these without having written its data, and the launcher can undo it.
         [ -z "$reset" ] || trap '' HUP QUIT USR1
@@ -247,7 +208,7 @@ start_perf() {
     perf=$!
     progress=
     if [ -t 2 ] && [ -z "$quiet" ] && [ -n "$python" ]; then
-        "$python" -B -E -s "$parts/progress.py" "$output" "$perf" "$older" >&2 &
+        "$python" -B -E -s "$parts/progress.py" "$recorded" "$perf" "$older" >&2 &
         progress=$!
     fi
 }
@@ -331,11 +292,10 @@ finish() {
     grep -v '^\[ perf record: ' "$dir/log" >&2
     remove_maps
     chmod 755 "$images"
+    take_turns publish
     case $perf_status in
     # perf ends itself with the signal that made it stop.
-    0 | 130 | 143)
-        remove_older
-        show_profile ;;
+    0 | 130 | 143) show_profile ;;
     *)
         say "perf record failed with status $perf_status before the program ended:" \
             'the profile is incomplete, record again' ;;
@@ -353,23 +313,12 @@ show_profile() {
     trap 'remove_unused; [ -n "$kept" ] || rm -rf "$dir"; exit 143' TERM HUP
     # The second line is that of the shell's children.
     used=$(sed -n 2p "$dir/times")
-    answer "$output" stderr
+    answer "$recorded" stderr "$output"
     if [ -n "$archive" ]; then
-        "$parts/archive.sh" "$output" "$dir/debug" "$archive"
+        "$parts/archive.sh" "$recorded" "$dir/debug" "$archive"
     fi
     [ -n "$quiet" ] || [ ! -t 2 ] || say "the profile is $output:" \
         "perf report -i $output --no-inline --max-stack 4096"
-}
-
-# Images of a program that was not Python, and those that could not be kept beside the profile.
-remove_unused() {
-    if [ "$images" != "$dir/images" ]; then
-        { rmdir "$images" && rmdir "$runs"; } 2>/dev/null
-    elif [ -n "$(ls -A "$images" 2>/dev/null)" ]; then
-        kept=$images
-        say "the trampoline images could not be put beside $output: perf report needs $images," \
-            "remove $dir when done"
-    fi
 }
 
 # The one line that matters, of the 15 that perf prints. The program was not run.

@@ -31,10 +31,11 @@ def say(text):
 
 
 def main():
+    arguments = parse_arguments()
     try:
-        return run(parse_arguments())
+        return run(arguments)
     except stacks.Failed as why:
-        say(why)
+        say(str(why).replace(arguments.data, arguments.name or arguments.data))
         return 1
     except KeyboardInterrupt:
         return STATUS_INTERRUPTED
@@ -50,6 +51,7 @@ def main():
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="table.py", description=__doc__)
     parser.add_argument("--data", default="perf.data", metavar="PATH", help="the profile")
+    parser.add_argument("--name", metavar="PATH", help="what the user calls the profile")
     parser.add_argument("--top", type=natural, default=20, metavar="N", help="rows; 0 for all")
     parser.add_argument("--json", metavar="FILE", help="also all functions as JSON; - for them alone")
     parser.add_argument("--collapsed", metavar="FILE", help="also folded stacks")
@@ -100,7 +102,7 @@ def run(arguments):
     if arguments.collapsed:
         write(arguments.collapsed, folded_lines(found, arguments.collapsed))
     if arguments.json:
-        write(arguments.json, [json.dumps(as_object(found, arguments.data), indent=2)])
+        write(arguments.json, [json.dumps(as_object(found, arguments.name or arguments.data), indent=2)])
     if arguments.json != "-":
         write(arguments.out, table(found, arguments))
     if failure:

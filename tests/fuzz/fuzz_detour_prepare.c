@@ -1,4 +1,4 @@
-/* fuzz_detour_prepare.c - libFuzzer: the input is a function; whatever is planned for it must hold.
+/* fuzz_detour_prepare.c - libFuzzer: the input is a function; checks each plan that is made for it.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -6,14 +6,14 @@
 
 #include "tests/unit/support/rows.h"
 
-/* A fuzzer has nothing to survive for. */
+/* A fuzzer ends at the first error. */
 #define REQUIRE(condition)                                                                         \
     do {                                                                                           \
         if (!(condition))                                                                          \
             abort();                                                                               \
     } while (0)
 
-/* Where the jump at bytes, which stands at address, leads. */
+/* The target of the jump at `bytes`, which runs at `address`. */
 static uintptr_t jump_target(const uint8_t *bytes, uintptr_t address)
 {
     int32_t relative;
@@ -57,17 +57,17 @@ static void check_plan(const struct detour_plan *plan, const uint8_t *code, size
     }
 }
 
-/* What was relocated can be relocated back, with the bytes of a function that has no short branch
- * at its entry. */
+/* Relocated code can be relocated back, to the same bytes if the function has no short branch at
+ * its entry. */
 static void check_round_trip(const struct detour_plan *plan)
 {
     struct detour_plan again;
     size_t size = plan->relocated_length;
     if (size - DETOUR_JUMP_LENGTH != plan->length || plan->relocated[0] == 0xf3)
-        return; /* lengthened, or what could be taken for a landing pad */
+        return; /* lengthened, or it looks like a landing pad */
     if (!detour_prepare(&again, plan->relocated, size, plan->prologue + ARCH_LANDING_PAD_SIZE,
                         plan->site, detour_back(plan) - plan->length - ARCH_LANDING_PAD_SIZE, NULL))
-        return; /* refused for what lies around it now */
+        return; /* refused because of the bytes around it now */
     REQUIRE(again.length == plan->length);
     REQUIRE(memcmp(again.relocated, plan->original, plan->length) == 0);
     REQUIRE(again.unwind_length == plan->unwind_length);

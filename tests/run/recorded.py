@@ -1,4 +1,4 @@
-"""What the tests of this folder share: a program under perf record, and how such a test runs."""
+"""Shared by the tests of this folder: a program under perf record, and the runner."""
 
 import argparse
 import os
@@ -12,8 +12,8 @@ sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 import harness
 import interpreters
 
-# Near the bottom and deep in the stack, in Python, in C and in the kernel; one function's file is
-# called what no page may contain as it stands.
+# Runs near the bottom of the stack and deep in it, in Python, in C and in the kernel; one
+# function's file has a name that HTML must escape.
 PROGRAM = """
 import os
 import time
@@ -49,7 +49,7 @@ DEPTH = 85  # some 340 frames with those of C
 
 
 def record(bench, debug=None, seconds=1.5, stack=65528, python=None, variables=()):
-    """The profile of the program. debug: a build-id cache to be filled.
+    """The profile of the program. debug: a build-id cache that perf fills.
     variables: more of the program's environment, as NAME=VALUE."""
     program = bench.write("program.py", PROGRAM % seconds)
     data = os.path.join(bench.folder, "recorded.data")
@@ -65,15 +65,22 @@ def record(bench, debug=None, seconds=1.5, stack=65528, python=None, variables=(
     return data
 
 
+def start_run(bench, *words, **more):
+    """pyperf-run in the case's folder. more: variables of the environment."""
+    more.update(PYPERF_LIBRARY=bench.library, TMPDIR=bench.home)
+    environment = bench.environment(preload=False, support=None, images=False, **more)
+    return bench.start([os.path.join(ROOT, "scripts", "pyperf-run")] + list(words), environment)
+
+
 def run_part(bench, part, *arguments, **more):
-    """A part of pyperf-run, as a user's shell would start it."""
+    """Runs a part of pyperf-run, as a user's shell starts it."""
     environment = bench.environment(preload=False, support=None, images=False, **more)
     return bench.run([os.path.join(PARTS, part)] + list(arguments), environment)
 
 
 def main(cases, title):
-    """All cases on one interpreter: the newest that libpyperf supports, or --python. One that was
-    fetched only where there is no other: it finds its library nowhere but where it stands."""
+    """Runs all cases on one interpreter: the newest that libpyperf supports, or --python. A fetched
+    one only if there is no other, because it finds its library only in its own tree."""
     parser = argparse.ArgumentParser(description=title.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build directory")
     parser.add_argument("--python", metavar="PATH", help="the interpreter to be profiled")

@@ -1,5 +1,5 @@
 # make check-run          the parts of pyperf-run: options, table, flame graph in a browser, archive on a
-#                         machine that has nothing else, pyperf-inspect, completions; and
+#                         machine that has nothing else, situations of bug reports, pyperf-inspect, completions; and
 #                         fetch-interpreters without a network, make help, make deb
 
 .PHONY: check-run
@@ -10,6 +10,6 @@ check-run: all flamegraph-template
 	for test in completions options table fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
-	for test in flamegraph archive package; do \
+	for test in flamegraph archive package situations; do \
 	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
 	done; [ -z "$$failed" ]

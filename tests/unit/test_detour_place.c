@@ -1,5 +1,5 @@
-/* test_detour_place.c - the page near the function: what stands in it, and that it was never
- * writable and executable at once. */
+/* test_detour_place.c - the contents of the page near the function, which is never writable and
+ * executable at once. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,7 +9,7 @@
 #include "support/plan.h"
 #include "trampoline/near_memory.h"
 
-/* mov %rdi, %rax; add $1000, %rax; ret - runs wherever it stands */
+/* mov %rdi, %rax; add $1000, %rax; ret - runs at any address */
 static const uint8_t code[] = {0x48, 0x89, 0xf8, 0x48, 0x05, 0xe8, 3, 0, 0, 0xc3};
 
 static long hook(long a, long b, long c)
@@ -54,8 +54,8 @@ START_TEST(fills_the_page)
 }
 END_TEST
 
-/* Where indirect jumps and calls are guarded, by IBT on x86-64, the relocated prologue may still be
- * called by its address, and what a stub leads to need not begin with a landing pad. */
+/* With guarded indirect jumps and calls (IBT on x86-64) the relocated prologue can still be called
+ * by its address, and the target of a stub need not begin with a landing pad. */
 START_TEST(guarded_jumps_may_lead_there)
 {
     static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}, notrack_jmp[] = {0x3e, 0xff, 0x25};
@@ -85,7 +85,7 @@ START_TEST(undoes_a_push)
 }
 END_TEST
 
-/* All stubs there can be, each to its own target. */
+/* The most stubs, each with its own target. */
 START_TEST(other_stubs)
 {
     uintptr_t page;
@@ -120,7 +120,7 @@ static const struct movable {
 } movables[] = {
     {5, 5, -1, true}, {20, 20, -1, true}, {20, 20, 19, false},
     {5, 5, 0, false}, {5, 5, 4, false},   {5, 9, -1, false}, /* lengthened */
-    {5, 5, 5, true}, /* the jump back is another anywhere else, of course */
+    {5, 5, 5, true},                                         /* the jump back always differs */
 };
 
 START_TEST(knows_what_can_be_moved)

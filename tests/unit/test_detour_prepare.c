@@ -1,6 +1,5 @@
 /* test_detour_prepare.c - plans detours of the functions in tests/unit/detour/: which are refused
- * and why, what the others look like relocated, and that they do there what they did at their
- * place. */
+ * and why, the relocated bytes of the others, and that these do the same as in place. */
 #include <capstone/capstone.h>
 #include <check.h>
 #include <errno.h>
@@ -12,7 +11,7 @@
 
 #include "support/rows.h"
 
-/* The linker's names for the ends of the section that fixture.h fills. */
+/* The linker's symbols for the bounds of the section that fixture.h fills. */
 struct fixture {
     const char *name;
     const uint8_t *begin;
@@ -20,7 +19,7 @@ struct fixture {
 };
 extern const struct fixture __start_prologues[], __stop_prologues[];
 
-/* Where the functions pretend to be: expected bytes are the same in every run. */
+/* The address that functions are planned for: expected bytes are the same in every run. */
 #define ENTRY ((uintptr_t)0x7f0010000000)
 #define HOME  (ENTRY + 0x10000)
 #define STUB  (ENTRY + 0x20000)
@@ -158,7 +157,7 @@ static const struct refusal {
 };
 #define REFUSALS (sizeof refusals / sizeof refusals[0])
 
-/* What capstone 5 writes otherwise than capstone 4. */
+/* Texts that differ between capstone 4 and capstone 5. */
 static const char *as_capstone_writes(const char *what)
 {
     static const char *const changed[][2] = {
@@ -192,7 +191,7 @@ START_TEST(refused)
 }
 END_TEST
 
-/* The jump back, from as far behind prologue as the site is long. */
+/* The jump back, at prologue + length of the site. */
 #define BACK "e9fbfffeff"
 
 static const struct acceptance {
@@ -279,7 +278,7 @@ START_TEST(every_fixture_is_tested)
 }
 END_TEST
 
-/* The beginnings of CPython's evaluators, as compiled. */
+/* The entries of CPython's evaluators, as compiled. */
 static const struct evaluator {
     const char *origin;
     const char *code;
@@ -407,7 +406,7 @@ START_TEST(why_may_be_null)
 }
 END_TEST
 
-/* A page at the given distance from the function, or at some other within reach. */
+/* A page at the given distance from the function, or at another one within reach. */
 static uint8_t *map_near(const uint8_t *code, intptr_t distance)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -429,7 +428,7 @@ typedef long function(long, long);
 static void run_both(const struct fixture *f, intptr_t distance)
 {
     static const long arguments[][2] = {{0, 0}, {1, 2}, {7, -5}, {-5, 7}, {1L << 40, 3}};
-    /* not at the page's beginning: who checks functions' types looks in front of them */
+    /* not at the page's beginning: function type checks (UBSan) read the bytes before a function */
     uint8_t *page = map_near(f->begin, distance), *prologue = page + 64;
     uintptr_t entry = (uintptr_t)f->begin;
     struct detour_plan plan;

@@ -1,5 +1,5 @@
-/* test_perf_map_hostile.c - a map file that somebody has planted, taken away or exchanged, and
- * disks and limits without room: an error, and nothing else. */
+/* test_perf_map_hostile.c - a map file that was planted, removed or replaced, full disks and
+ * limits: an error, and no other effect. */
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,14 +20,14 @@
 enum { PAGE = 4096, PID = 4711 };
 
 static struct perf_map map;
-static const char precious[] = "somebody's data\n";
+static const char precious[] = "foreign data\n";
 
 static const char *map_path(void)
 {
     return in_folder("perf-%d.map", PID);
 }
 
-/* The file is as it was: not a byte, not its mode. */
+/* Checks that the file is unchanged, its mode too. */
 static void check_precious(const char *path)
 {
     struct stat status;
@@ -75,7 +75,7 @@ START_TEST(file_with_another_name)
 }
 END_TEST
 
-START_TEST(file_of_somebody_else)
+START_TEST(file_of_another_user)
 {
     write_file(map_path(), precious, strlen(precious));
     if (chown(map_path(), 12345, 12345) != 0) {
@@ -131,7 +131,7 @@ START_TEST(odd_directories)
 }
 END_TEST
 
-/* Appends until there is an error; how many lines went in. */
+/* Appends until there is an error; returns the number of lines. */
 static int child_append_until(int expected, int at_most)
 {
     char text[128];
@@ -154,7 +154,7 @@ static int child_append_until(int expected, int at_most)
     return count;
 }
 
-/* The lines of child_append_until, and nothing else. */
+/* Checks for the lines of child_append_until, and no others. */
 static void child_check_lines(int count)
 {
     perf_map_finish(&map);
@@ -170,7 +170,7 @@ static void child_check_lines(int count)
     fclose(file);
 }
 
-/* After the shortage has ended, the next lines go behind those that are there. */
+/* After the shortage has ended, more lines follow the old ones. */
 static void child_go_on(int count, int more)
 {
     char text[128];
@@ -313,7 +313,7 @@ START_TEST(descriptors_used_up)
 }
 END_TEST
 
-/* Appends into a file whose path leads elsewhere by now: until it has to grow, nobody notices. */
+/* Appends to a file whose path leads elsewhere now, which is found when it has to grow. */
 static void check_stale(void)
 {
     int error = 0, lines = 0;
@@ -326,7 +326,7 @@ static void check_stale(void)
     ck_assert_int_eq(perf_map_append(&map, 1, 1, "dropped", 7), 0);
 }
 
-/* The map can be opened anew, in a file of its own or behind what is there. */
+/* The map can be opened again, as a new file or at the end of the present one. */
 static void check_opens_anew(const char *before)
 {
     char text[200];
@@ -406,7 +406,7 @@ START_TEST(truncated_while_open)
         clear_folder();
         open_with_a_line();
         ck_assert_int_eq(truncate(map_path(), sizes[i]), 0);
-        usleep(100); /* longer than "a moment" */
+        usleep(100); /* longer than A_MOMENT */
         ck_assert_int_eq(perf_map_append(&map, 1, 1, "lost", 4), ESTALE);
         ck_assert(!map.open);
         check_opens_anew(sizes[i] == 0 ? "" : sizes[i] == 3 ? "1 1\n" : "1 1 first\n");
@@ -414,7 +414,7 @@ START_TEST(truncated_while_open)
 }
 END_TEST
 
-/* Another writer of the same file, in another container: both have all their lines, whole. */
+/* Another writer of the same file, in another container: all lines of both are complete. */
 START_TEST(two_writers)
 {
     static struct perf_map other;
@@ -445,7 +445,7 @@ START_TEST(two_writers)
 }
 END_TEST
 
-/* CPython's own writer appends to the end of the file, behind what we have reserved. */
+/* CPython's own writer appends to the end of the file, behind our reserved bytes. */
 START_TEST(lines_behind_ours)
 {
     open_with_a_line();
@@ -470,7 +470,7 @@ static void set_age(const char *path, time_t seconds)
     ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
 }
 
-/* A process with our pid that has ended: its lines are of another address space. */
+/* An ended process with our pid: its lines belong to another address space. */
 START_TEST(map_of_an_earlier_process)
 {
     struct stat before, after;
@@ -482,7 +482,7 @@ START_TEST(map_of_an_earlier_process)
     perf_map_finish(&map);
     ck_assert_str_eq(read_file(map_path(), NULL), "1 1 first\n");
     ck_assert_int_eq(stat(map_path(), &after), 0);
-    ck_assert_uint_ne(before.st_ino, after.st_ino); /* not emptied: somebody may have it mapped */
+    ck_assert_uint_ne(before.st_ino, after.st_ino); /* not truncated: it may be mapped */
     ck_assert_int_eq(fstat(old, &after), 0);
     ck_assert_int_eq(after.st_size, (off_t)strlen(precious));
     ck_assert_uint_eq(after.st_nlink, 0);
@@ -493,8 +493,7 @@ END_TEST
 
 START_TEST(map_of_this_process)
 {
-    static const time_t ages[] = {0, 1,
-                                  -3600}; /* as old as this process, to a second; the future */
+    static const time_t ages[] = {0, 1, -3600}; /* as old as this process, in seconds; the future */
     for (size_t i = 0; i < LENGTH_OF(ages); i++) {
         clear_folder();
         write_file(map_path(), "7 7 before exec\n", 16);
@@ -504,7 +503,7 @@ START_TEST(map_of_this_process)
 }
 END_TEST
 
-/* What lives on with the old file notices, and does not crash. */
+/* A process that still uses the old file gets an error, and does not crash. */
 START_TEST(another_container_starts_anew)
 {
     static struct perf_map other;
@@ -539,7 +538,7 @@ END_TEST
 
 START_TEST(copies_from_root_and_this_user_alone)
 {
-    write_file(in_folder("other"), "8 8 other", 9); /* its last line is not whole */
+    write_file(in_folder("other"), "8 8 other", 9); /* its last line is incomplete */
     open_with_a_line();
     ck_assert_int_eq(perf_map_copy(&map, in_folder("other")), 0);
     ck_assert_int_eq(perf_map_append(&map, 1, 1, "last", 4), 0);
@@ -558,7 +557,7 @@ int main(void)
         link_to_a_file,
         link_to_nowhere,
         file_with_another_name,
-        file_of_somebody_else,
+        file_of_another_user,
         pipe_does_not_block,
         other_kinds_of_file,
         odd_directories,

@@ -1,11 +1,11 @@
-/* failure.h - why something could not be done, as a value.
+/* failure.h - the reason of a failure, as a value.
  *
- * Everything that can fail here fails before the first byte of the program's text is changed, and
- * says so in a `struct failure` that its caller passes in. Nothing below preload/ prints; preload/
- * turns one failure into one line on stderr and leaves the program unprofiled.
+ * Everything that can fail does so before the program's text is changed, and fills a `struct
+ * failure` that its caller passes in. Nothing below preload/ prints; preload/ turns one failure
+ * into one line on stderr and leaves the program unprofiled.
  *
- * This is the one list of all codes. It stands in the lowest folder because the folders above use
- * it, not because trampoline/ knows what all of them mean. */
+ * This is the only list of codes. It is in the lowest folder because all folders use it;
+ * trampoline/ does not know what each of them means. */
 #ifndef PYPERF_FAILURE_H
 #define PYPERF_FAILURE_H
 

@@ -1,4 +1,4 @@
-/* detour_prepare.c - plans a detour: the order of the questions, none of the CPU's answers.
+/* detour_prepare.c - plans a detour; the CPU-specific steps are in relocate.c.
  *
  *   entry              kept       site                              back
  *     | landing pad      | stays    | displaced                       | the rest of the function
@@ -7,12 +7,12 @@
  *                        \_________________________________________/   \________________/
  *       1. cut off         2. relocated to prologue                       3. searched for branches that lead
  *                                   jmp stub                                 between kept and back
- *                                   4. what the first bytes become
+ *                                   4. replaces the first bytes
  *
- * Where that cannot be done with the first instruction kept, it is displaced with the others.
+ * If that cannot be done with the first instruction kept, it is displaced with the others.
  *
- * The reasons that lie in the code come first, those that lie in where the hook happens to be come
- * last: a caller that is told FAILURE_JUMP_OUT_OF_REACH knows that a nearer stub would do. */
+ * Failures due to the code come first, those due to the hook's address last: after
+ * FAILURE_JUMP_OUT_OF_REACH the caller knows that a nearer stub would work. */
 #include "trampoline/detour.h"
 
 #include <errno.h>

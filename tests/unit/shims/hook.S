@@ -1,5 +1,5 @@
-/* hook.S - calls a hook as an interpreter would, with a value of its own in every register, and is
- * where the hook goes on: notes there what has become of them.
+/* hook.S - calls a hook as an interpreter does, with a different value in every register, and is
+ * the hook's target, which stores the registers.
  *
  * struct registers of test_hook.c: rax rbx rcx rdx rsi rdi rbp rsp r8..r15, xmm0..xmm15. */
 
@@ -17,8 +17,8 @@
     .text
 
 /* uintptr_t hook_call(void (*hook)(void), const struct registers *before): loads all registers but
- * rsp, calls, and returns what the evaluator has returned. Ends the process when the callee has not
- * kept what a callee keeps. */
+ * rsp, calls, and returns what the evaluator has returned. Ends the process if the callee has
+ * changed a callee-saved register. */
     .globl  hook_call
     .type   hook_call, @function
 hook_call:
@@ -82,7 +82,7 @@ hook_push:
     .cfi_endproc
     .size   hook_push, . - hook_push
 
-/* The two places to go on at: a trampoline and the plain evaluator. Each returns its own address. */
+/* The two possible targets, a trampoline and the plain evaluator. Each returns its own address. */
     .macro arrival name
     .globl  \name
     .type   \name, @function

@@ -1,8 +1,7 @@
 /* relocate.c - moves the instructions at a function's entry to another address (x86-64).
  *
- * An instruction can run elsewhere when it does the same there. Nearly all do. Those that mention
- * the instruction pointer are rewritten so that they lead to where they led, and the branches that
- * have a byte for their distance get four:
+ * Most instructions do the same at any address. Those with an operand relative to the instruction
+ * pointer are rewritten to keep their target, and branches with a one-byte distance get four bytes:
  *
  *   site: 0x1000  48 8b 05 f9 0f 00 00   mov 0xff9(%rip),%rax    -> 0x2000
  *         0x1007  74 07                  je  0x1010
@@ -12,16 +11,15 @@
  *         0x9007  0f 84 03 80 ff ff      je  0x1010
  *         0x900d  e9 f7 7f ff ff         jmp 0x1009              = back
  *
- * Three kinds cannot, and are refused. What leaves the straight line other than by a plain jump:
- * a call pushes an address that would lie in the relocated code, for which nobody has the source
- * line nor the exception tables; ret, int3, syscall and the like have no business in the first
- * bytes of a function that is worth hooking, and say that this is something else. What has a
- * one-byte distance and no longer form (loop, jrcxz). And what moves the stack pointer by an amount
- * that does not stand in the instruction, because whoever unwinds from the relocated code must be
- * told in advance where the return address is.
+ * Three kinds are refused. First, control transfers other than plain jumps: a call would push an
+ * address in the relocated code, which has neither line numbers nor exception tables; ret, int3,
+ * syscall and the like do not occur at the entry of an evaluator, so the function is not what it
+ * should be. Second, branches with a one-byte distance and no longer form (loop, jrcxz). Third,
+ * instructions that move the stack pointer by an amount that is not an immediate operand, because
+ * the unwind data of the relocated code must say where the return address is.
  *
- * Capstone (4.0.2 or 5) reads the instructions; where being wrong would crash the program, the raw bytes
- * are asked as well and have to agree. */
+ * Capstone (4.0.2 or 5) decodes the instructions; where an error would crash the program, the raw
+ * bytes are checked as well and have to agree. */
 #include "relocate.h"
 
 #include <capstone/capstone.h>
@@ -97,7 +95,7 @@ static void decoder_close(struct decoder *decoder)
 }
 
 /* Decodes the instruction at text->code + offset. Reads zeros behind the function's end, so that an
- * instruction which the end cuts in two is told from one that does not exist. */
+ * instruction which the end cuts in two is told from bytes that are no instruction. */
 static bool decode(struct decoder *decoder, const struct relocate_text *text, size_t offset,
                    struct failure *why)
 {
@@ -127,7 +125,7 @@ static bool in_group(const cs_insn *instruction, uint8_t group)
     return memchr(detail->groups, group, detail->groups_count) != NULL;
 }
 
-/* A branch whose target stands in the instruction, of whatever length, calls included. */
+/* Whether this is a direct branch, of any length, calls included. */
 static bool is_direct_branch(const cs_insn *instruction)
 {
     return in_group(instruction, X86_GRP_BRANCH_RELATIVE) &&
@@ -144,8 +142,8 @@ static uintptr_t start_of(const struct detour_plan *plan)
     return plan->site - plan->kept;
 }
 
-/* The start itself is not inside: a branch there arrives at the jump and so at the hook, as a call
- * would. What the function uses there are its arguments, or a call from outside would not work. */
+/* The start itself is not inside: a branch to it runs the jump and the hook, as a call does. Only the
+ * arguments are live there, as at any call. */
 static bool is_inside(const struct detour_plan *plan, uintptr_t target)
 {
     return target - (start_of(plan) + 1) < plan->length - 1;

@@ -1,0 +1,104 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154  # variables of pyperf-run and record.sh
+# places.sh: where the profile and the trampoline images lie. Read by record.sh.
+#
+#     FILE, FILE.old               the profiles of the run that ended last, and of the one before it
+#     FILE.images/RUN/             a run's images: perf report looks for them where they were made.
+#                                  The file "profile" in it holds the inode number of its profile
+#     FILE.images/RUN.recording/   the profile of a run that has not ended, or whose table is being made
+#
+# perf renames a FILE that is there to FILE.old when it begins, and truncates nothing of its own: of
+# two runs at once the second would move away what the first is writing, and a third would remove it.
+# So each run records into a folder of its own, and its profile becomes FILE when it ends.
+
+# Sets recorded, the profile while the run lasts, and images. Where nothing may be executed beside
+# the profile, the images lie in our own directory.
+make_places() {
+    kept='' recording='' recorded=$output
+    above=${output%"${output##*/}"}
+    above=$(cd -P -- "${above:-.}" 2>/dev/null && pwd) ||
+        fail 1 "$output: there is no such directory"
+    runs=${above%/}/${output##*/}.images
+    images=$runs/$(date +%Y%m%d-%H%M%S)-$$
+    if is_renamed && mkdir -p "$runs" 2>/dev/null && mkdir -m 700 "$images.recording" 2>/dev/null; then
+        recording=$images.recording
+        recorded=$recording/${output##*/}
+    fi
+    if ! mkdir -p "$images" 2>/dev/null || ! executes "$images"; then
+        rmdir "$images" "$runs" 2>/dev/null
+        images=$dir/images
+        mkdir "$images"
+        executes "$images" || say "$images: nothing may be executed there, so Python functions" \
+            'get no names: set TMPDIR to a place that is not mounted noexec'
+    fi
+    # A service that is started as root and then becomes somebody else still makes images.
+    [ "$(id -u)" != 0 ] || chmod 1733 "$images"
+}
+
+# Whether perf would make a new file: a device, or an empty file, is what the user has put there.
+is_renamed() {
+    if [ -e "$output" ] || [ -h "$output" ]; then
+        [ -s "$output" ] && { [ -f "$output" ] || [ -d "$output" ]; }
+    fi
+}
+
+executes() {
+    printf '#!/bin/sh\n' >"$1/try" && chmod 700 "$1/try" && "$1/try"
+    try=$?
+    rm -f "$1/try"
+    return $try
+} 2>/dev/null
+
+# Runs that end at the same moment take turns.
+take_turns() {
+    [ ! -d "$runs" ] || (
+        flock 9 2>/dev/null
+        "$@"
+    ) 9<"$runs"
+}
+
+# perf's own --switch-output makes several files, each with its time behind the name.
+publish() {
+    [ -z "$recording" ] || for file in "$recording"/*; do
+        [ -e "$file" ] || continue
+        named=${above%/}/${file##*/}
+        if [ -s "$named" ]; then
+            rm -rf "$named.old"
+            mv "$named" "$named.old"
+        fi
+        # Under its first name it is read for the table, while the next run may take the other one.
+        # A directory (perf record --threads) can have one name only.
+        ln -f "$file" "$named" 2>/dev/null || { mv "$file" "$named" && ln -s "$named" "$file"; }
+    done
+    if [ "$images" != "$dir/images" ] && [ -n "$(ls -A "$images")" ]; then
+        stat -L -c %i -- "$recorded" >"$images/profile"
+    fi
+} 2>/dev/null
+
+# Images of profiles that have no name any more, which may be our own by now.
+remove_older() {
+    wanted=" $(stat -L -c %i -- "$output" "$output.old" 2>/dev/null | tr '\n' ' ')"
+    for run in "$runs"/[0-9]*-[0-9]*-[0-9]*; do
+        case $run in *.recording) continue ;; esac
+        [ ! -d "$run.recording" ] || continue
+        profile=
+        [ ! -f "$run/profile" ] || read -r profile <"$run/profile"
+        case $wanted in
+        *" ${profile:-none} "*) ;;
+        *) rm -f "$run/profile" "$run"/pyperf-*.so
+            rmdir "$run" ;;
+        esac
+    done
+} 2>/dev/null
+
+# What this run does not need any more. Images that could not be kept beside the profile stay.
+remove_unused() {
+    [ -z "$recording" ] || rm -rf "$recording"
+    take_turns remove_older
+    if [ "$images" = "$dir/images" ] && [ -n "$(ls -A "$images" 2>/dev/null)" ]; then
+        kept=$images
+        say "the trampoline images could not be put beside $output: perf report needs $images," \
+            "remove $dir when done"
+    fi
+    rmdir "$runs" 2>/dev/null
+}

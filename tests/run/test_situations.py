@@ -1,0 +1,15 @@
+#!/usr/bin/env python3
+"""scripts/pyperf-run in the situations that bug reports tell of. A line for each thing looked at; the exit
+status is 1 when one of them was not as expected."""
+
+import sys
+
+sys.dont_write_bytecode = True
+
+import recorded
+import situations_together
+
+MODULES = (situations_together,)
+
+if __name__ == "__main__":
+    sys.exit(recorded.main([one for module in MODULES for one in module.CASES], __doc__))
