@@ -10,6 +10,6 @@ check-run: all flamegraph-template
 	for test in completions options table fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
-	for test in flamegraph archive package situations; do \
+	for test in libc flamegraph archive package situations; do \
 	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
 	done; [ -z "$$failed" ]
