@@ -54,9 +54,9 @@ core_sources := $(base_sources) $(wildcard preload/process/*.c preload/profile/*
 tool_sources := $(wildcard preload/tools/*.c)
 plan_libraries := -lelf $(arch_plan_libraries) -llzma
 
-# What ships needs a libc alone, and of that what trampoline/libc.symbols lists: glibc from 2.17 on, or
-# musl. SHARED=1, for a distribution's package: it needs this machine's libraries. The sanitizers'
-# run-time libraries need a whole libc, too.
+# The files that are built need a libc only, and of it only what trampoline/libc.symbols lists: glibc
+# 2.17 or later, or musl. SHARED=1, for a distribution's package: libraries of this machine. The
+# sanitizers' run-time libraries need a whole libc, too.
 SHARED ?= $(if $(SAN),1,0)
 ifeq ($(SHARED),0)
 libc_stub := $(O)/libc/libc.so.6
@@ -193,7 +193,7 @@ format:
 help:
 	@awk '/^# make / { entry = 1 } !/^#( make |       )/ { entry = 0 } entry { print substr($$0, 3) }' \
 	    Makefile scripts/dev/package.mk tests/tests.mk tests/*/*.mk
-	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SAN=address,undefined,'
+	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SHARED=1, SAN=address,undefined,'
 	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
 
 -include $(patsubst %.o,%.d,$(plan_objects) $(core_objects) $(inspect_objects) $(walk_object))

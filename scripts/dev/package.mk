@@ -55,8 +55,13 @@ uninstall-extras:
 	rm -f $(DESTDIR)$(mandir)/man1/pyperf-run.1 $(DESTDIR)$(mandir)/man7/libpyperf.7
 	rm -rf $(DESTDIR)$(partdir) $(DESTDIR)$(datadir)
 
+# A package of the distribution needs the distribution's libraries.
+packaged := $(O)/packaged
+
 # debhelper works in a source folder that holds only scripts/dev/debian.
-deb: $(O)/deb-tools-found all man flamegraph-template
+deb: $(O)/deb-tools-found flamegraph-template
+	$(Q)mkdir -p $(packaged) && cp $(O)/flamegraph* $(packaged)
+	$(Q)$(MAKE) --no-print-directory O=$(packaged) SHARED=1 all man
 	$(Q)rm -rf $(O)/deb && mkdir -p $(O)/deb/debian
 	$(Q)for file in scripts/dev/debian/*; do \
 	    sed -e 's/@VERSION@/$(VERSION)/' -e 's/@MAINTAINER@/$(maintainer)/' \
@@ -64,7 +69,7 @@ deb: $(O)/deb-tools-found all man flamegraph-template
 	        $$file >$(O)/deb/debian/$${file##*/} || exit; \
 	done; chmod +x $(O)/deb/debian/rules
 	$(Q)DEB_RULES_REQUIRES_ROOT=no $(MAKE) --no-print-directory -C $(O)/deb -f debian/rules \
-	    TOP=$(CURDIR) BUILD=$(O) binary >$(O)/deb.log 2>&1 </dev/null || { \
+	    TOP=$(CURDIR) BUILD=$(packaged) SHARED=1 binary >$(O)/deb.log 2>&1 </dev/null || { \
 	        cat $(O)/deb.log >&2; exit 1; }
 	@echo "libpyperf: $(abspath $(O))/libpyperf_$(VERSION)_$$(dpkg --print-architecture).deb"
 
