@@ -61,9 +61,7 @@ SHARED ?= $(if $(SAN),1,0)
 ifeq ($(SHARED),0)
 libc_stub := $(O)/libc/libc.so.6
 libc_only := -nodefaultlibs $(libc_stub) -lgcc
-plan_archives := -Wl,-Bstatic $(plan_libraries) -Wl,-Bdynamic,--exclude-libs,ALL
-else
-plan_archives := $(plan_libraries)
+archives := -Wl,-Bstatic $(plan_libraries) -Wl,-Bdynamic,--exclude-libs,ALL $(libc_only)
 endif
 
 object    = $(patsubst %,$(O)/obj/%.o,$(1))
@@ -102,20 +100,30 @@ $(O)/libpyperf.so: $(core_objects) preload/exports.map $(libc_stub)
 	$(Q)$(CC) -shared $(ldflags) $(sanitize) $(LDFLAGS) -Wl,--version-script=preload/exports.map \
 	    -Wl,-soname,libpyperf.so -o $@.new $(core_objects) $(libc_only) && mv $@.new $@
 
-$(O)/libpyperf-plan.so: $(plan_objects) trampoline/plan/plan.map $(libc_stub)
+$(O)/libpyperf-plan.so: $(plan_objects) trampoline/plan/plan.map $(O)/plan-libraries
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) \
 	    -Wl,--version-script=trampoline/plan/plan.map \
-	    -Wl,-soname,libpyperf-plan.so -o $@.new $(plan_objects) $(plan_archives) \
-	    $(libc_only) && mv $@.new $@
+	    -Wl,-soname,libpyperf-plan.so -o $@.new $(plan_objects) \
+	    $$(cat $(O)/plan-libraries) && mv $@.new $@
 
-$(O)/pyperf-inspect: $(inspect_objects) $(libc_stub)
+$(O)/pyperf-inspect: $(inspect_objects) $(O)/plan-libraries
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) -o $@ $(inspect_objects) \
-	    $(plan_archives) $(libc_only)
+	    $$(cat $(O)/plan-libraries)
 
 $(O)/libc/libc.so.6: trampoline/libc.symbols scripts/dev/libc-stub
 	$(Q)CC='$(CC)' scripts/dev/libc-stub $< $(@D)
+
+# How those two are linked: to archives of the libraries, unless these need a newer libc than is
+# allowed, as in Debian 13. Then they need the libraries of this machine.
+$(O)/plan-libraries: $(inspect_objects) $(libc_stub)
+	$(Q)echo '$(or $(archives),$(plan_libraries))' >$@.new; [ -z '$(archives)' ] || \
+	    $(CC) $(ldflags) -Wl,--gc-sections $(LDFLAGS) -o $@.tried $(inspect_objects) $(archives) \
+	        2>$@.log || { echo '$(plan_libraries)' >$@.new; \
+	        echo '  NOTE    this machine alone can use this build: the archives of' \
+	            'libelf, capstone and liblzma need more than glibc 2.17 ($@.log)'; }; \
+	    rm -f $@.tried; mv $@.new $@
 
 $(O)/pyperf-walk.so: $(walk_object)
 	$(call say,LINK,$@)
