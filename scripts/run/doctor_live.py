@@ -1,4 +1,4 @@
-"""The proof: a program of known functions, seen by perf and, from within, by libunwind."""
+"""Profiles a program of known functions with perf and, within the process, with libunwind."""
 
 import collections
 import json
@@ -13,7 +13,7 @@ AT_LEAST = 0.99
 SAMPLES_MIN = 30
 COPY = "dwarf,65528"  # the largest that perf takes
 
-# The time is asked for rarely: from the vdso perf 6.1 does not always find back.
+# The time is read rarely: perf 6.1 cannot always unwind from the vdso.
 PROGRAM = """
 import json, sys, time
 process_time = time.process_time if hasattr(time, "process_time") else time.clock  # 2.7
@@ -45,7 +45,7 @@ def main():
 main()
 """ % (DEPTH - 1)  # fmt: skip
 
-# perf's child: from here on its number is known, and libpyperf is in nothing but the program.
+# perf's child: from here on its pid is known, and libpyperf is only in the program.
 LAUNCH = """
 echo $$ >"$1"
 export LD_PRELOAD="$2" PYPERF_DIR="$3" PYTHONPERFSUPPORT=1
@@ -57,7 +57,7 @@ exec "$@"
 
 
 def expected_names(program, innermost):
-    """Without py::, innermost first."""
+    """Names without py::, innermost first."""
     names = [innermost] + ["Orders.total"] * DEPTH + ["main", "<module>"]
     return ["%s:%s" % (name, program) for name in names]
 
@@ -67,7 +67,7 @@ class Live:
         self.findings, self.place, self.perf, self.python = findings, place, perf, python
         self.program = place.write("doctor_program.py", PROGRAM)
         self.mode = "fp" if python.frame_pointers else COPY
-        # It is no fault of this machine when an interpreter's own support is not enough.
+        # An interpreter's own support may not be enough, which is no fault of this machine.
         self.complain = findings.warn if python.own_support else findings.fail
 
     # perf
@@ -98,7 +98,7 @@ class Live:
         return done, data
 
     def highest_addresses(self):
-        """A command for the front of perf, where there is one."""
+        """A command before perf, if there is one."""
         command = ["setarch", os.uname().machine, "-R"]
         try:
             return command if self.place.run(command + ["true"]).status == 0 else []
@@ -116,7 +116,7 @@ class Live:
         stacks = [tuple(one.python) for one in sorted(samples, key=lambda one: one.time)]
         busy = "busy:%s" % self.program
         hot = [number for number, one in enumerate(stacks) if one[:1] == (busy,)]
-        # One that breaks off below the first trampoline is not seen as one of busy().
+        # A stack that ends below the first trampoline does not count as one of busy().
         return stacks[hot[0] : hot[-1] + 1] if hot else stacks
 
     def judge(self, stacks):
@@ -199,7 +199,7 @@ class Live:
 
 
 def describe(chain, wanted):
-    """What is wrong with a stack."""
+    """The error of a stack."""
     if not chain:
         return "no Python function at all"
     common = 0
