@@ -25,6 +25,7 @@
 #include "trampoline/base/line.h"
 #include "trampoline/base/report.h"
 #include "trampoline/detour.h"
+#include "trampoline/earlier_maps.h"
 #include "trampoline/hook.h"
 #include "trampoline/image_cleanup.h"
 #include "trampoline/near_memory.h"
@@ -257,6 +258,8 @@ void lifecycle_start(void)
               python_is_left_alone() ? "left alone"
               : layout == NULL       ? "not known"
                                      : "known");
+    if (switches_in_environment()) /* the stacks of the start, too */
+        earlier_maps_cover();
     toggle_start(python_is_left_alone(), layout != NULL && layout->python_2);
     if (!python_is_left_alone() && !install(&why))
         report_refusal(&why);

@@ -15,6 +15,7 @@
 #include "preload/profile/trampolines.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/report.h"
+#include "trampoline/earlier_maps.h"
 
 static struct profile {
     pthread_mutex_t lock;
@@ -147,6 +148,7 @@ enum profile_mode profile_mode(void)
 static bool switch_on(enum profile_mode mode, struct failure *why)
 {
     bool made;
+    earlier_maps_cover();
     if (!registry_prepare(mode, &made, why))
         return false;
     /* With several interpreters and without the jump only this one is profiled. */

@@ -94,16 +94,3 @@ choose_build_ids() {
         fi ;;
     esac
 }
-
-# perf 6.1 keeps a process's mappings from before an exec, and takes the lowest address at which a
-# library was ever mapped for its address: in half of the runs all stacks in libc end at once. So
-# perf and the shells before the program run without randomisation, at the highest addresses, and
-# the program gets random ones, which are lower.
-choose_addresses() {
-    highest='' own_addresses=''
-    [ "$(cat /proc/self/personality 2>/dev/null)" = 00000000 ] || return 0
-    if setarch "$(uname -m)" -R true 2>/dev/null; then
-        highest="setarch $(uname -m) -R"
-        own_addresses="setarch $(uname -m)"
-    fi
-}

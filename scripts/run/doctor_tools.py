@@ -188,7 +188,7 @@ def plain_environment():
 def profiled_environment(library, images):
     result = plain_environment()
     before = os.environ.get("LD_PRELOAD", "")
-    result["LD_PRELOAD"] = library + (":" + before if before else "")
+    result["LD_PRELOAD"] = (before + ":" if before else "") + library
     result.update(PYTHONPERFSUPPORT="1", PYPERF_DIR=images)
     return result
 

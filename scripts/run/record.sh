@@ -23,6 +23,8 @@
 . "$parts/attach.sh"
 # shellcheck source=scripts/run/places.sh
 . "$parts/places.sh"
+# shellcheck source=scripts/run/isolated.sh
+. "$parts/isolated.sh"
 
 # $@: options of perf record, as many as perf_words says; then the program.
 record() {
@@ -31,15 +33,16 @@ record() {
     find_library
     check_attached "$@"
     find_python "$interpreter"
+    check_isolated "$@"
     spare_descriptors
     sort_signals
     make_directory
     make_places
-    preload=$(preloadable "$library")${LD_PRELOAD:+:$LD_PRELOAD}
+    # The user's own come first: a sanitizer ends a program in which it does not.
+    preload=${preloaded:+$preloaded:}$(preloadable "$library")
     choose_call_graph
     choose_frequency
     choose_build_ids
-    choose_addresses
     start_canary
     catch_signals
     start_perf "$@"
@@ -186,7 +189,7 @@ start_perf() {
         if [ "$number" = "$perf_words" ]; then
             # shellcheck disable=SC2086  # $reset is a command with its arguments
             set -- "$@" -- $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" "$ignored" \
-                "$err" "$unused" "$own_addresses"
+                "$err" "$unused"
         fi
         set -- "$@" "$1"
         shift
@@ -202,8 +205,7 @@ start_perf() {
         # perf dies of these without having written its data, and the launcher can undo it.
         [ -z "$reset" ] || trap '' HUP QUIT USR1
         eval "exec <&$in $in<&- 2>\"\$dir/log\""
-        # shellcheck disable=SC2086  # a command with its arguments
-        exec $highest perf "$@"
+        exec perf "$@"
     ) &
     perf=$!
     progress=
@@ -302,6 +304,7 @@ finish() {
     esac
     status=1
     [ ! -s "$dir/status" ] || read -r status <"$dir/status"
+    tell_daemons
     remove_unused
     [ -n "$kept" ] || rm -rf "$dir"
     leave "$status"

@@ -3,6 +3,7 @@
 import collections
 import os
 
+import mapped
 import perf_script
 import stacks
 
@@ -53,8 +54,8 @@ class Process:
 
 def is_whole(frames):
     """Whether the stack goes down to where its process or thread begins. That is not always the
-    last frame: without its symbols, the program or libc has no name for it, and a thread of
-    Python is whole from pythread_wrapper on. A sample in the kernel alone (kernel threads, idle,
+    last frame: without its symbols, the program or libc has no name for it, and for Python the stack
+    is whole from Py_BytesMain on, or pythread_wrapper in a thread. A sample in the kernel alone (kernel threads, idle,
     exec) has nothing to lose, and the dynamic loader runs before _start."""
     last = frames[-1]
     if last.kernel or last.loader or any(frame.beginning for frame in frames[-3:]):
@@ -272,18 +273,23 @@ class Totals:
             )
         if self.nameless:
             return advice_on_names(self.nameless)
+        named = any(event.functions for event in self.events)
+        if not named and self.python:
+            state = mapped.state(self.recording.path, {pid for pid, _ in self.python})
+            if state != mapped.ON:
+                return advice_on_library(state)
         for event in self.events:
             whole = self.whole(event)
             if whole is not None and whole < WHOLE_ENOUGH:
                 broken = Broken(self.interpreters(event))
                 return advice_on_stacks(self.recording, broken, 100 * (1 - whole))
-        if any(event.functions for event in self.events):
+        if named:
             return None
         if not self.python:
             return "No Python interpreter was seen: is the program one in Python?"
         return (
-            "An interpreter was seen, but no Python function: libpyperf was not in it, was switched"
-            " off, or declined; its line on stderr says why, and so does pyperf-run --doctor."
+            "No sample is within a Python function, though libpyperf was switched on: a function that was"
+            " running then gets its name when it is called again; record for longer, or more often (-F)."
         )
 
 
@@ -302,6 +308,20 @@ class Broken:
     @property
     def end_name(self):
         return os.path.basename(self.end)
+
+
+def advice_on_library(state):
+    what = "An interpreter was seen, but no Python function: libpyperf was "
+    if state == mapped.NOTHING:
+        return (
+            what + "not in it. Either it was started with another environment, which lacks LD_PRELOAD (sudo,"
+            " env -i, a container), or it is linked statically or setuid; see also pyperf-run --doctor."
+        )
+    return (
+        what + "in it, but did not profile. A line of libpyperf on stderr says why; where there is none, the"
+        " interpreter ignores the environment (python -I or -E, an isolated PyConfig): use -X perf, or"
+        ' sys.activate_stack_trampoline("perf") where there is no command line; see also pyperf-run --doctor.'
+    )
 
 
 def advice_on_names(image):
@@ -354,6 +374,12 @@ def advice_on_copies(size, broken):
         return (
             "of each, %d bytes were copied, which was too short, and %s; record again with"
             " --stack-size %d" % (size, harm, larger)
+        )
+    if size > broken.mean_length * BYTES_A_FRAME and perf_script.LIBC.search(broken.end):
+        return (
+            "though %d bytes of each were copied; most end in %s, for which perf finds no unwind data;"
+            " it takes those of the debug symbols, too: apt-get install libc6-dbg (or your"
+            " distribution's debug symbols of libc)" % (size, broken.end_name)
         )
     if size > broken.mean_length * BYTES_A_FRAME:
         return (

@@ -99,6 +99,7 @@ def doctor(bench):
     bench.equal("status", 0, findings.status)
     bench.equal("FAIL", [], findings.of("FAIL"))
     found(bench, findings, "profile", "ok", "complete:", "all 13 functions")
+    found(bench, findings, "profile of a child", "ok", "complete:", "all 13 functions")
     kind = "static" if bench.interpreter.kind == "static" else "libpython"
     found(bench, findings, "interpreter", "ok", "known to libpyperf", kind)
     found(bench, findings, "frame evaluator", "ok", "dynsym")
@@ -126,6 +127,28 @@ def doctor_of_others(bench):
         return
     found(bench, findings, "interpreter", "FAIL", "not known to libpyperf", "3.6 to 3.15")
     found(bench, findings, "hook", "FAIL", "this version of Python is not known")
+
+
+# Runs the program given with -c as another implementation would.
+PYPY = """#!/bin/sh
+exec %s -c "import platform; platform.python_implementation = lambda: 'PyPy'
+$2"
+"""
+
+
+@case(CASES, LIBRARY, needs=("perf",))
+def doctor_of_another_implementation(bench):
+    """Nothing is asked for that would not help."""
+    with open(os.path.join(bench.folder, "pypy3"), "w") as out:
+        out.write(PYPY % sys.executable)
+    os.chmod(out.name, 0o755)
+    findings = examine(bench, command(bench, out.name))
+    bench.equal("status", 1, findings.status)
+    found(bench, findings, "interpreter", "FAIL", "PyPy", "for CPython alone", "run the program with CPython")
+    for subject in ("frame evaluator", "hook", "profile", "stack from within"):
+        bench.equal(subject, "absent", findings.verdict(subject))
+    shown = " ".join(findings.lines)
+    bench.that("advice", "not of symbols", "symbols" not in shown, shown)
 
 
 def text_of(path):

@@ -143,6 +143,26 @@ def place_others(bench, elsewhere):
 
 
 @case(CASES, SUPPORTED, needs=("perf",))
+def archive_of_a_profile_that_is_there(bench):
+    """Recorded without a cache of its own, as pyperf-run does when no archive is asked for."""
+    data = recorded.record(bench)
+    archive = os.path.join(bench.folder, NAME + ".tar.bz2")
+    words = [os.path.join(recorded.ROOT, "scripts", "pyperf-run"), "--report", data, "--archive", archive]
+    environment = bench.environment(preload=False, support=None, images=False)
+    done = bench.run(words, environment)
+    bench.that("the table", "work", done.status == 0 and " work " in done.out, repr(done.seen))
+    bench.equal("stderr", "", done.err)
+    here = bench.run(["perf", "script", "-i", data] + perf.FIELDS + perf.WHOLE_STACKS, environment).out
+    elsewhere = Elsewhere(bench)
+    text = elsewhere.unpack(archive)
+    there = elsewhere.read(text, "script", perf.FIELDS)
+    here, there = ([one.python for one in perf.samples(shown)] for shown in (here, there))
+    bench.that("samples, Python functions", "%d" % len(here), here == there and len(here) > 50, "%d" % len(there))
+    left = [name for name in os.listdir(bench.folder) if name.startswith(".archive")]
+    bench.equal("temporary files left", [], left)
+
+
+@case(CASES, SUPPORTED, needs=("perf",))
 def archive_without_build_ids(bench):
     """Without a build id, which perf needs to cache the interpreter."""
     python, variables = without_build_id(bench)

@@ -7,9 +7,12 @@ import sys
 sys.dont_write_bytecode = True
 
 import recorded
+import situations_daemon
+import situations_isolated
+import situations_preload
 import situations_together
 
-MODULES = (situations_together,)
+MODULES = (situations_together, situations_isolated, situations_preload, situations_daemon)
 
 if __name__ == "__main__":
     sys.exit(recorded.main([one for module in MODULES for one in module.CASES], __doc__))

@@ -40,6 +40,8 @@ profile_wraps := -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_getti
 $(profile_tests): LDFLAGS += $(profile_wraps)
 -include $(patsubst %.o,%.d,$(profile_objects))
 
+$(O)/tests/test_earlier_maps: LDFLAGS += -Wl,--wrap=mmap
+
 # The image layout of a CPU with few trampolines for each FDE and large pages, which is also valid
 # for this CPU's code.
 other_layout := -DARCH_TRAMPOLINES_PER_FDE=16 -DARCH_UNWIND_COPIES=16 -DARCH_MAX_PAGE=65536

@@ -30,6 +30,8 @@
     X(FAILURE_TOO_SHORT, "the function is shorter than a jump")                                    \
     X(FAILURE_DECODE, "an instruction at the function's entry cannot be decoded")                  \
     X(FAILURE_INSTRUCTION, "an instruction at the function's entry cannot run elsewhere")          \
+    X(FAILURE_BREAKPOINT, "a probe (uprobe) or a debugger's breakpoint is on the function's "      \
+                          "entry: remove it, and restart the program")                             \
     X(FAILURE_BRANCH_OUT_OF_REACH, "a relocated branch or operand would not reach its target")     \
     X(FAILURE_BRANCH_INTO_ENTRY, "a branch of the function leads into the bytes to be replaced")   \
     X(FAILURE_JUMP_OUT_OF_REACH, "the hook is further away from the function than a jump reaches") \
