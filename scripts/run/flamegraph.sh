@@ -81,6 +81,11 @@ draw() {
             }
         else
             set --
+            if [ -n "${PYPERF_BUILDID_DIR-}" ]; then
+                perf() {
+                    command perf --buildid-dir "$PYPERF_BUILDID_DIR" "$@"
+                }
+            fi
         fi
         perf script -i perf.data "$@" --no-inline --max-stack 4096 -s "$script" -- \
             --template "$template" -o drawn.html

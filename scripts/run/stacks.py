@@ -44,7 +44,9 @@ class Recording:
         """Whether the file of that name is known to differ from the program's. The kernel is no
         file."""
         recorded = build_ids(self.path).get(name) if name.startswith("/") else None
-        return recorded is not None and recorded not in build_ids(name).values()
+        if recorded is None or recorded in build_ids(name).values():
+            return False
+        return not os.path.exists(os.path.join(copies(), ".build-id", recorded[:2], recorded[2:], "elf"))
 
 
 def seconds(text, which):
@@ -56,12 +58,17 @@ def environment():
     return dict(os.environ, LC_ALL="C")
 
 
+def copies():
+    """The build-id cache with what the program has removed (unpacked.sh), or nothing."""
+    return os.environ.get("PYPERF_BUILDID_DIR", "")
+
+
 class Archive:
     """Options for perf to read the files beside a profile in an archive (archive.sh)."""
 
     def __init__(self, path):
         folder = os.path.dirname(os.path.realpath(path))
-        self.before, self.after = [], []
+        self.before, self.after = ["--buildid-dir", copies()] if copies() else [], []
         if os.path.isdir(os.path.join(folder, "debug", ".build-id")):
             self.before = ["--buildid-dir", os.path.join(folder, "debug")]
             for option, name in (("--symfs", "files"), ("--kallsyms", "kallsyms")):

@@ -343,6 +343,13 @@ def advice_on_stacks(recording, broken, percent):
             " with both -N and -B, or neither." % what
         )
     if recording.stack_size and recording.has_lost(broken.end):
+        if not os.path.exists(broken.end):
+            return (
+                "%s: most end in %s, which is not here. A program that unpacks itself (PyInstaller --onefile)"
+                " removes it at its end, and no copy could be made in time: record one that keeps its files"
+                " (--onedir). Of a program in a container, pyperf-run --archive keeps all that is needed."
+                % (what, broken.end)
+            )
         return (
             "%s: most end in %s, and what has this name here is not what the program had (its build"
             " id is another; an upgrade, a container?): pyperf-run --archive keeps all that is needed."
