@@ -1,5 +1,6 @@
 """What perf and the machine allow, independent of the interpreter."""
 
+import glob
 import mmap
 import os
 import re
@@ -48,6 +49,14 @@ def install_perf():
     return "install your distribution's package linux-perf, linux-tools or perf"
 
 
+def ways_to_other_perfs():
+    """Those that a wrapper of Debian or Ubuntu does not start, since they are of another kernel's version."""
+    patterns = [os.path.join(glob.escape(one), "perf_[0-9]*") for one in os.get_exec_path()]
+    patterns += ["/usr/lib/linux-tools/*/perf", "/usr/lib/linux-tools-*/perf"]
+    others = [path for pattern in patterns for path in sorted(glob.glob(pattern)) if os.access(path, os.X_OK)]
+    return ["or put a link of the name perf into PATH before it, to %s" % path for path in others[:1]]
+
+
 class Perf:
     def __init__(self, findings, place):
         self.findings, self.place = findings, place
@@ -63,7 +72,7 @@ class Perf:
         version = re.search(r"perf version (\S+)", done.out)
         if done.status != 0 or not version:
             text = "%s does not run: %s" % (self.path, done.complaint())
-            self.findings.fail("perf", text, install_perf())
+            self.findings.fail("perf", text, install_perf(), *ways_to_other_perfs())
             return
         self.findings.ok("perf", "%s, version %s" % (self.path, version.group(1)))
         self.examine_permission()

@@ -17,8 +17,7 @@
 make_places() {
     kept='' recording='' recorded=$output
     above=${output%"${output##*/}"}
-    above=$(cd -P -- "${above:-.}" 2>/dev/null && pwd) ||
-        fail 1 "$output: there is no such directory"
+    above=$(cd -P -- "${above:-.}" && pwd)
     runs=${above%/}/${output##*/}.images
     images=$runs/$(date +%Y%m%d-%H%M%S)-$$
     if is_renamed && mkdir -p "$runs" 2>/dev/null && mkdir -m 700 "$images.recording" 2>/dev/null; then

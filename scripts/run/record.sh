@@ -20,6 +20,8 @@
 
 # shellcheck source=scripts/run/choices.sh
 . "$parts/choices.sh"
+# shellcheck source=scripts/run/ready.sh
+. "$parts/ready.sh"
 # shellcheck source=scripts/run/attach.sh
 . "$parts/attach.sh"
 # shellcheck source=scripts/run/places.sh
@@ -30,7 +32,8 @@
 # $@: options of perf record, as many as perf_words says; then the program.
 record() {
     check_program "$perf_words" "$@"
-    command -v perf >/dev/null || fail 1 'perf is not installed: apt-get install linux-perf'
+    check_perf
+    check_room
     find_library
     check_attached "$@"
     find_python "$interpreter"
