@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # variables of pyperf-run
-# attach.sh: what is to be said of processes that are running already, before perf record -p PID; and of
-# those that go on when the program has ended. Read by record.sh.
+# attach.sh: checks running processes before perf record -p PID, and reports those that continue
+# when the program has ended. Read by record.sh.
 
 # $@: options of perf record, as many as perf_words says; then the program.
 check_attached() {
@@ -19,7 +19,7 @@ check_attached() {
     done
 }
 
-# $1: their numbers, as perf takes them: 12,34
+# $1: pids as for perf: 12,34
 check_processes() {
     numbers=$1,
     while [ -n "$numbers" ]; do
@@ -34,7 +34,7 @@ check_processes() {
     done
 }
 
-# perf says of another user's process that perf_event_paranoid should be lower, which does not help.
+# For another user's process perf advises to lower perf_event_paranoid, which does not help.
 check_owner() {
     owner=$(stat -c %u "/proc/$pid")
     [ "$(id -u)" != 0 ] && [ "$owner" != "$(id -u)" ] || return 0
@@ -46,7 +46,7 @@ check_owner() {
         "only: run it as that user or as root (sudo pyperf-run ...)"
 }
 
-# Records all the same: C and the kernel are seen.
+# Records nevertheless: C and kernel functions are shown.
 check_library() {
     [ -r "/proc/$pid/maps" ] || return 0
     if ! grep -q '/libpyperf\.so' "/proc/$pid/maps"; then

@@ -1,5 +1,6 @@
-"""What perf and the machine allow, whatever the interpreter."""
+"""What perf and the machine allow, independent of the interpreter."""
 
+import glob
 import mmap
 import os
 import re
@@ -48,6 +49,14 @@ def install_perf():
     return "install your distribution's package linux-perf, linux-tools or perf"
 
 
+def ways_to_other_perfs():
+    """Those that a wrapper of Debian or Ubuntu does not start, since they are of another kernel's version."""
+    patterns = [os.path.join(glob.escape(one), "perf_[0-9]*") for one in os.get_exec_path()]
+    patterns += ["/usr/lib/linux-tools/*/perf", "/usr/lib/linux-tools-*/perf"]
+    others = [path for pattern in patterns for path in sorted(glob.glob(pattern)) if os.access(path, os.X_OK)]
+    return ["or put a link of the name perf into PATH before it, to %s" % path for path in others[:1]]
+
+
 class Perf:
     def __init__(self, findings, place):
         self.findings, self.place = findings, place
@@ -63,7 +72,7 @@ class Perf:
         version = re.search(r"perf version (\S+)", done.out)
         if done.status != 0 or not version:
             text = "%s does not run: %s" % (self.path, done.complaint())
-            self.findings.fail("perf", text, install_perf())
+            self.findings.fail("perf", text, install_perf(), *ways_to_other_perfs())
             return
         self.findings.ok("perf", "%s, version %s" % (self.path, version.group(1)))
         self.examine_permission()
@@ -128,7 +137,7 @@ def is_confined():
 
 
 def permitted_as(paranoid):
-    """By what right, and what others may."""
+    """The right by which perf works here, and other users' rights."""
     if capabilities():
         text = "with " + capabilities()[0]
         if paranoid is not None and paranoid > 2:
@@ -139,7 +148,7 @@ def permitted_as(paranoid):
 
 
 def ways_to_permission(paranoid):
-    """A filter refuses whoever asks; without one it is a matter of rights."""
+    """The next step: a seccomp filter refuses everyone; without one, rights are missing."""
     ways = []
     with_rights = "--cap-add PERFMON (Docker 20.10: SYS_ADMIN)"
     if is_confined():
@@ -226,7 +235,7 @@ def temporary_folder():
 
 
 def usable_folder():
-    """The first in which the doctor itself can work; None when there is none."""
+    """The first folder in which the doctor itself can work; None if there is none."""
     for folder in (temporary_folder(), "/tmp", "/var/tmp", "/dev/shm", os.getcwd()):
         if why_not_executable(folder) is None:
             return os.path.realpath(folder)
@@ -263,7 +272,7 @@ def examine_folder(findings, subject, folder):
 
 
 def examine_file(findings, subject, path, step):
-    """Something of our own that must be there."""
+    """A file of our own that must exist."""
     try:
         there = stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.R_OK)
     except (OSError, TypeError):

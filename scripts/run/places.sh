@@ -5,6 +5,7 @@
 #     FILE, FILE.old               the profiles of the run that ended last, and of the one before it
 #     FILE.images/RUN/             a run's images: perf report looks for them where they were made.
 #                                  The file "profile" in it holds the inode number of its profile
+#     FILE.images/RUN.debug/       copies of code that the program has unpacked and removed (unpacked.sh)
 #     FILE.images/RUN.recording/   the profile of a run that has not ended, or whose table is being made
 #
 # perf renames a FILE that is there to FILE.old when it begins, and truncates nothing of its own: of
@@ -16,8 +17,7 @@
 make_places() {
     kept='' recording='' recorded=$output
     above=${output%"${output##*/}"}
-    above=$(cd -P -- "${above:-.}" 2>/dev/null && pwd) ||
-        fail 1 "$output: there is no such directory"
+    above=$(cd -P -- "${above:-.}" && pwd)
     runs=${above%/}/${output##*/}.images
     images=$runs/$(date +%Y%m%d-%H%M%S)-$$
     if is_renamed && mkdir -p "$runs" 2>/dev/null && mkdir -m 700 "$images.recording" 2>/dev/null; then
@@ -84,12 +84,25 @@ remove_older() {
     wanted=" $(stat -L -c %i -- "$output" "$output.old" 2>/dev/null | tr '\n' ' ')"
     for run in "$runs"/[0-9]*-[0-9]*-[0-9]*; do
         case $run in *.recording) continue ;; esac
+        case ${run##*/} in *.*) continue ;; esac
         [ ! -d "$run.recording" ] || continue
         if ! is_wanted && [ -z "$(processes_of "$run")" ]; then
             rm -f "$run/profiles" "$run"/pyperf-*.so
+            rm -rf "$run.debug"
             rmdir "$run"
         fi
     done
+} 2>/dev/null
+
+# Of what was copied the program has left most where it was.
+drop_copies() {
+    rm -f "$images.debug.maps" "$images.debug/copy"
+    [ -d "$images.debug" ] || return 0
+    while read -r id path; do
+        [ ! -e "$path" ] || rm -r "$images.debug/.build-id/${id%"${id#??}"}/${id#??}"
+    done <"$images.debug/paths"
+    rmdir "$images.debug"/.build-id/* "$images.debug/.build-id"
+    [ -d "$images.debug/.build-id" ] || rm -rf "$images.debug"
 } 2>/dev/null
 
 is_wanted() {

@@ -9,6 +9,7 @@
 #     pyperf-run      passes signals on, waits, tidies up
 #      |- canary      dies of a signal sent to the whole group: see pass_on
 #      |- progress.py on a terminal
+#      |- unpacked.sh copies what a one-file bundle will remove
 #      `- perf record
 #          `- launch.sh       keeps the exit status
 #              `- the program          the only one with libpyperf.so in it
@@ -19,6 +20,8 @@
 
 # shellcheck source=scripts/run/choices.sh
 . "$parts/choices.sh"
+# shellcheck source=scripts/run/ready.sh
+. "$parts/ready.sh"
 # shellcheck source=scripts/run/attach.sh
 . "$parts/attach.sh"
 # shellcheck source=scripts/run/places.sh
@@ -29,7 +32,8 @@
 # $@: options of perf record, as many as perf_words says; then the program.
 record() {
     check_program "$perf_words" "$@"
-    command -v perf >/dev/null || fail 1 'perf is not installed: apt-get install linux-perf'
+    check_perf
+    check_room
     find_library
     check_attached "$@"
     find_python "$interpreter"
@@ -213,6 +217,19 @@ start_perf() {
         "$python" -B -E -s "$parts/progress.py" "$recorded" "$perf" "$older" >&2 &
         progress=$!
     fi
+    unpacked=
+    case $build_ids in
+    # Elsewhere the profile has no build ids of files that are gone.
+    *--buildid-mmap) start_copying ;;
+    esac
+}
+
+start_copying() {
+    (
+        eval "exec $in<&- $err>&-"
+        exec "$parts/unpacked.sh" "$images" "$images.debug" "$dir" "$perf"
+    ) >/dev/null 2>&1 &
+    unpacked=$!
 }
 
 # A signal to the whole group (Ctrl-C, timeout, kill %1) has reached the program already, and a
@@ -283,6 +300,8 @@ finish() {
         kill -s KILL "$canary"
         wait "$canary"
         [ -z "$progress" ] || wait "$progress"
+        [ -z "$unpacked" ] || kill -s KILL "$unpacked"
+        wait "$unpacked"
     } 2>/dev/null
     if [ ! -s "$dir/program" ]; then
         [ -n "$caught" ] || explain_perf
@@ -295,6 +314,7 @@ finish() {
     remove_maps
     chmod 755 "$images"
     take_turns publish
+    drop_copies
     case $perf_status in
     # perf ends itself with the signal that made it stop.
     0 | 130 | 143) show_profile ;;
@@ -316,12 +336,13 @@ show_profile() {
     trap 'remove_unused; [ -n "$kept" ] || rm -rf "$dir"; exit 143' TERM HUP
     # The second line is that of the shell's children.
     used=$(sed -n 2p "$dir/times")
+    [ ! -d "$images.debug" ] || copies=$images.debug
     answer "$recorded" stderr "$output"
     if [ -n "$archive" ]; then
         "$parts/archive.sh" "$recorded" "$dir/debug" "$archive"
     fi
     [ -n "$quiet" ] || [ ! -t 2 ] || say "the profile is $output:" \
-        "perf report -i $output --no-inline --max-stack 4096"
+        "perf${copies:+ --buildid-dir $copies} report -i $output --no-inline --max-stack 4096"
 }
 
 # The one line that matters, of the 15 that perf prints. The program was not run.

@@ -205,9 +205,11 @@ PATH=$REAL_PATH exec perf "$@"
 def doctor_of_bad_perfs(bench):
     folder = os.path.join(bench.folder, "bin")
     os.mkdir(folder)
+    other = bench.write("bin/perf_5.10", REFUSED)
+    os.chmod(other, 0o755)
     for what, text, subject, verdict, words in (
         ("refused", REFUSED, "perf permitted", "FAIL", ("is limited", "PERFMON")),
-        ("wrapper", WRAPPER, "perf", "FAIL", ("does not run", "not found for kernel", "install")),
+        ("wrapper", WRAPPER, "perf", "FAIL", ("does not run", "not found for kernel", "install", other)),
         ("no unwinders", WITHOUT_UNWINDERS, "perf call graphs", "warn", ("without libunwind",)),
     ):
         os.chmod(bench.write("bin/perf", text), 0o755)

@@ -7,7 +7,7 @@
 check-run: all flamegraph-template
 	$(Q)failed=; \
 	CC='$(CC)' $(PYTHON) tests/run/test_inspect.py $(O)/pyperf-inspect || failed=1; \
-	for test in completions options table fetch_interpreters; do \
+	for test in check completions options table fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
 	for test in libc flamegraph archive package situations; do \

@@ -43,17 +43,16 @@ def larger_copies(look):
 @case
 def other_file(look):
     """The file in which stacks end differs from the recorded one."""
-    lost = ["most end in /usr/bin/python3.9", "build id", "--archive"]
-    cut_there = sample([EVALUATOR, "[unknown] (/usr/bin/python3.9)", CUT])
-    for what, here, parts in (
-        ("the same", "c0ffee\n", ["cannot unwind"]),
-        ("changed", "beef\n", lost),
-        ("gone", None, lost),
+    there, gone = os.path.realpath(__file__), "/tmp/_MEIx/libpython3.9.so.1.0"
+    for what, file, here, parts in (
+        ("the same", there, "c0ffee\n", ["cannot unwind"]),
+        ("changed", there, "beef\n", ["most end in " + there, "build id", "--archive"]),
+        ("gone", gone, None, ["most end in " + gone, "not here", "--onedir", "--archive"]),
     ):
-        with Canned(WHOLE + cut_there) as canned:
-            canned.write("ids.perf.data", "c0de /lib/libc.so.6\nc0ffee /usr/bin/python3.9\n")
+        with Canned(WHOLE + sample([EVALUATOR, "[unknown] (%s)" % file, CUT])) as canned:
+            canned.write("ids.perf.data", "c0de /lib/libc.so.6\nc0ffee %s\n" % file)
             if here:
-                canned.write("ids.python3.9", here)
+                canned.write("ids." + os.path.basename(file), here)
             advice = canned.run("--json=-").advice or "none"
         look.that(what, " and ".join(parts), all(part in advice for part in parts), advice)
     in_kernel = WHOLE + sample([PAGE_FAULT, CUT]) + sample([EVALUATOR, py("f")] + START)

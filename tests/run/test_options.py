@@ -337,6 +337,48 @@ def isolated(look):
         look.that("2.7", "leave -E out", "leave -E out" in seen.err, repr(seen.err))
 
 
+DF = """#!/bin/sh
+echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'
+echo "/dev/x 1000 1000 %d 99%% /"
+"""
+# As Debian and Ubuntu have had it: a script that starts the perf of the kernel that runs.
+WRAPPER = """#!/bin/sh
+echo "WARNING: perf not found for kernel $(uname -r)" >&2
+exit 2
+"""
+
+
+@case
+def told_before_the_run(look):
+    """What would make the run vain, with nothing left behind and the program not run."""
+    with Canned(TEXT) as canned:
+        look_at_refusal(look, canned, "no folder", ["-o", "none/p.data"], "none/p.data: there is no such directory")
+        look_at_refusal(look, canned, "a file", ["-o", "/etc/passwd/p.data"], "there is no such directory")
+        os.chmod(canned.write("bin/df", DF % 4000), 0o755)
+        look_at_refusal(look, canned, "full", [], "3 MiB are free", "-o FILE")
+        os.chmod(canned.write("bin/df", DF % 100000), 0o755)
+        words, seen = recorded_with(canned)
+        good = "97 MiB are free" in seen.err and "13 MB a CPU second" in seen.err and bool(words)
+        look.that("nearly full", "a line, and it records", good, seen.err)
+        look.equal("nearly full, -q", "", recorded_with(canned, "-q")[1].err)
+        os.unlink(canned.path("bin/df"))
+        os.chmod(canned.write("bin/perf", WRAPPER), 0o755)
+        os.chmod(canned.write("bin/perf_5.10", "#!/bin/sh\necho perf version 5.10.1\n"), 0o755)
+        release = os.uname().release
+        look_at_refusal(look, canned, "wrapper", [], release, canned.path("bin/perf_5.10"), "version 5.10.1")
+
+
+def look_at_refusal(look, canned, what, options, *parts):
+    os.makedirs(canned.path("work"), exist_ok=True)
+    before = os.listdir(canned.folder) + os.listdir(canned.path("work"))
+    seen = canned.pyperf_run(*options, "sh", "-c", "echo it ran")
+    got = (seen.status, seen.out, seen.err.count("\n"))
+    look.equal("%s: status, stdout, lines" % what, (1, "", 1), got)
+    look.that("%s: says" % what, " and ".join(parts), all(one in seen.err for one in parts), seen.err)
+    after = os.listdir(canned.folder) + os.listdir(canned.path("work"))
+    look.equal("%s: left" % what, [], sorted(set(after) - set(before) - {"commands"}))
+
+
 COMMAND = re.compile(r"\bperf (?:--\S+ \S+ )?(?:report|script)(?: -.*|$)")
 # Without stacks: the progress of reading, mappings, a header.
 OTHER = re.compile(r"--header-only|--show-mmap-events|-g none|--inject")
