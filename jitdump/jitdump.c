@@ -22,7 +22,7 @@ enum {
 
 enum {
     PAGE = 4096,
-    BUFFER_SIZE = 24 << 10, /* the longest name (preload/names.h) and all else */
+    BUFFER_SIZE = 24 << 10, /* the longest name (preload/cpython/names.h) and both records */
 };
 
 struct file_header {
@@ -74,7 +74,7 @@ size_t jitdump_extent(const struct jitdump_function *function)
            round_up(function->unwind_size, 16);
 }
 
-/* Whether nothing is lost when the file is emptied: there is nothing, or a dump. */
+/* Whether the file may be emptied: it is empty already, or it is a jitdump. */
 static bool is_dump(int fd, const struct stat *status)
 {
     uint32_t magic = 0;
@@ -98,7 +98,7 @@ static int begin(struct jitdump *dump, int fd, uint32_t machine)
     if (error != 0)
         return error;
     dump->size = sizeof header;
-    /* Never unmapped and never read: perf record sees the event. */
+    /* The marker. Never read and never unmapped: perf record only needs the mmap event. */
     void *marker =
         mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
     return marker == MAP_FAILED ? errno : 0;
@@ -129,7 +129,7 @@ int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_
     return error;
 }
 
-/* The copy of the code ends in bytes that occur once on this machine. */
+/* The copy of the code ends in a salt that no other record on this machine has. */
 static void make_salt(const struct jitdump *dump, uint64_t time, uint8_t salt[JITDUMP_SALT_SIZE])
 {
     uint32_t pid = (uint32_t)dump->pid, index = (uint32_t)dump->functions;
@@ -176,7 +176,7 @@ static size_t put_records(const struct jitdump *dump, const struct jitdump_funct
     return length;
 }
 
-/* A record that says nothing: lines of no source, for no code. */
+/* A filler: a debug-info record without entries. */
 static size_t put_filler(uint8_t *out, size_t size)
 {
     struct debug_record filler = {.header = {JIT_CODE_DEBUG_INFO, (uint32_t)size, now()}};
@@ -185,7 +185,7 @@ static size_t put_filler(uint8_t *out, size_t size)
     return size;
 }
 
-/* Whether so many bytes leave room for a filler behind them, or fill the room exactly. */
+/* Whether a filler fits behind so many bytes, or they fill the room exactly. */
 static bool fits(size_t length, size_t room)
 {
     return length == room || length + sizeof(struct debug_record) <= room;
@@ -212,18 +212,18 @@ static int write_records(const struct jitdump *dump, int fd,
     return error;
 }
 
-/* All or nothing: half a record would hide those behind it. */
+/* All or nothing: readers cannot find the records behind half a one. */
 static int append(struct jitdump *dump, int fd, off_t found,
                   const struct jitdump_function *function)
 {
     off_t size = dump->size;
     if (found != dump->size)
-        return ESTALE; /* records of ours are gone, or somebody else's are there */
+        return ESTALE; /* records of ours are missing, or another process has appended */
     int error = write_records(dump, fd, function, &size);
     if (error == 0)
         dump->size = size;
     else if (ftruncate(fd, dump->size) != 0)
-        return error; /* and the next append finds that the file is not as it should be */
+        return error; /* the next append sees the wrong size and gives ESTALE */
     return error;
 }
 

@@ -11,12 +11,12 @@
  * it by its name, jit-PID.dump (tools/perf/util/jitdump.c, jit_detect). Its clock is the monotonic
  * one: perf record -k 1.
  *
- * Both records of a function are one write, done before the function runs for the first time and
- * within one page of the file, so a process that is killed leaves whole records. As with the map
- * (perf_map.h), no descriptor is kept; errors are errno values and nothing is printed. After any
- * error but ESTALE the dump can be used as before, and the next function may succeed. ESTALE: the
- * file was removed, replaced or truncated; the dump is closed, and can be opened anew. A dump is used
- * by one thread at a time. */
+ * Both records of a function are written by one write(2), before the function runs for the first
+ * time and within one page of the file, so a killed process leaves whole records. As in perf_map.h,
+ * no descriptor is kept, errors are errno values, and nothing is printed. After any error but
+ * ESTALE the dump can be used as before, and the next function may succeed. ESTALE: the file was
+ * removed, replaced or truncated; the dump is closed and can be opened again. A dump is used by one
+ * thread at a time. */
 #ifndef PYPERF_JITDUMP_H
 #define PYPERF_JITDUMP_H
 
@@ -31,7 +31,7 @@ struct jitdump {
     bool open;
     char path[64];
     struct own_file file;
-    off_t size; /* of all whole records */
+    off_t size; /* of all complete records */
     pid_t pid;
     uint64_t functions; /* written so far: the index of the next one */
 };
@@ -48,23 +48,23 @@ struct jitdump_function {
 };
 
 enum {
-    /* Added to the copy of the code, so that no two records of any two processes are alike: perf
-     * takes files with the same build id for the same, and makes the build id from the code. */
+    /* Appended to the copy of the code, so that no two records of any two processes are equal: perf
+     * makes the build id from the code, and takes files with equal build ids for the same file. */
     JITDUMP_SALT_SIZE = 16,
 };
 
-/* Code, salt and unwind data of a function stand in one mapping after `perf inject`; trampolines
+/* After `perf inject` one mapping holds code, salt and unwind data of a function, so trampolines
  * must be further apart than this many bytes. */
 size_t jitdump_extent(const struct jitdump_function *function);
 
-/* Makes jit-PID.dump in `directory`, mode 0600, and maps its marker. A file that is there is
- * emptied when it is a regular file of ours with no other link, and a dump, left by an earlier process
- * of this pid; anything else is EPERM or the error of open(2), and is not touched. `machine` is the ELF
- * machine (EM_X86_64). Keeps errno. */
+/* Makes jit-PID.dump in `directory`, mode 0600, and maps its marker. An existing file is emptied if
+ * it is a regular file of this user with no other link, and empty or a jitdump, as an earlier
+ * process with this pid leaves it. Anything else stays as it is, and gives EPERM or the error of
+ * open(2). `machine` is the ELF machine (EM_X86_64). Keeps errno. */
 int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_t machine);
 
-/* Appends the records of one function; after an error nothing of them is in the file. A closed dump
- * takes functions and drops them. Keeps errno. */
+/* Appends the records of one function; after an error the file holds no part of them. A closed dump
+ * ignores functions. Keeps errno. */
 int jitdump_append(struct jitdump *dump, const struct jitdump_function *function);
 
 /* In a forked child: forgets the dump, whose file belongs to the parent. The marker stays mapped.

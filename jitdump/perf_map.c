@@ -11,12 +11,12 @@
 #include "trampoline/base/process_identity.h"
 
 enum {
-    STEP = 4096,          /* the file grows by */
-    A_MOMENT = 25000,     /* nanoseconds; to look costs some 3000 */
+    STEP = 4096,          /* bytes by which the file grows */
+    A_MOMENT = 25000,     /* nanoseconds; a check of the file takes some 3000 */
     NUMBERS = 2 * 16 + 2, /* two 64-bit numbers in hexadecimal and their blanks */
 };
 
-/* Where the last line ends: newlines may stand behind it. */
+/* The end of the last line: reserved newlines may follow. */
 static off_t end_of_lines(int fd, off_t size)
 {
     char block[STEP];
@@ -34,8 +34,8 @@ static off_t end_of_lines(int fd, off_t size)
     return 0;
 }
 
-/* Writes newlines from the end of the file to `end`. Those of a write that failed half-way are found
- * by the next look at the file. */
+/* Writes newlines from the end of the file to `end`. After a partial write the next check of the
+ * file sees what was written. */
 static int put_newlines(struct file_tail *tail, int fd, off_t end)
 {
     char newlines[STEP];
@@ -57,8 +57,8 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* Whether another process has not written at our end of the lines, as far as the window shows: a store
- * of its has no system call that could be seen. */
+/* Whether no other process has written behind our last line, as far as the window shows. (Another
+ * libpyperf stores through a mapping, which need not show in size or time.) */
 static bool is_shown_end(const struct perf_map *map)
 {
     const struct file_tail *tail = &map->tail;
@@ -67,7 +67,7 @@ static bool is_shown_end(const struct perf_map *map)
            at >= (off_t)tail->window_size || tail->window[at] == '\n';
 }
 
-/* The same, and where the window does not show it, in the file. */
+/* The same; reads the file where the window does not reach. */
 static bool is_end(const struct perf_map *map, int fd)
 {
     char byte = '\n';
@@ -89,7 +89,7 @@ static int make_room(struct perf_map *map, int fd, off_t needed)
     return error != 0 ? error : file_tail_show(tail, fd);
 }
 
-/* Opens the file, looks whether it is there and whole, and makes room. */
+/* Opens the file, checks that it is still ours and complete, and makes room. */
 static int look_at_file(struct perf_map *map, off_t needed, int *fd)
 {
     struct stat status;
@@ -105,7 +105,7 @@ static int look_at_file(struct perf_map *map, off_t needed, int *fd)
         tail->length = end > tail->length ? end : tail->length;
         tail->reserved = status.st_size;
     }
-    debug_log(map, 3, "%s: looked at, %ld bytes", map->path, (long)tail->length);
+    debug_log(map, 3, "%s: checked, %ld bytes", map->path, (long)tail->length);
     return make_room(map, *fd, needed);
 }
 
@@ -118,7 +118,7 @@ static int look_at_new(struct perf_map *map, int fd, struct stat *status)
     return own_file_is_safe(status) ? 0 : EPERM;
 }
 
-/* The file, and when it is one that an earlier process has left, a new one in its place. */
+/* Opens the file. One that an earlier process has left is replaced. */
 static int open_own(struct perf_map *map, int *fd, struct stat *status)
 {
     *fd = own_file_open(map->path, O_CREAT);
@@ -126,7 +126,7 @@ static int open_own(struct perf_map *map, int *fd, struct stat *status)
     if (error != 0 || status->st_size == 0 || !process_is_younger_than(status->st_mtim.tv_sec))
         return error;
     close(*fd);
-    /* Not emptied: to a process that has it mapped, that would be a SIGBUS. */
+    /* Not truncated: a process that has it mapped would get a SIGBUS. */
     own_file_remove(&map->file, map->path);
     *fd = own_file_open(map->path, O_CREAT | O_EXCL);
     return look_at_new(map, *fd, status);
@@ -170,10 +170,10 @@ static int put(struct perf_map *map, int fd, const char *first, size_t count, co
     int error = file_tail_put(&map->tail, fd, 0, first, count);
     if (error == 0)
         error = file_tail_put(&map->tail, fd, count, second, length);
-    if (error == 0 && ends && map->written) /* else it is there already */
+    if (error == 0 && ends && map->written) /* otherwise the store has already put it there */
         error = file_tail_put(&map->tail, fd, count + length, "\n", 1);
     if (error != 0 && ftruncate(fd, map->tail.length) != 0)
-        return error; /* the next line is written over what is there of this one */
+        return error; /* the next line overwrites what was written of this one */
     return error;
 }
 
@@ -234,12 +234,12 @@ static int copy(struct perf_map *map, int from, off_t size)
             continue;
         if (n <= 0) {
             error = n < 0 ? errno : 0;
-            break; /* it has become shorter meanwhile */
+            break; /* the other file was truncated meanwhile */
         }
         error = append(map, block, (size_t)n, "", 0, false);
         at += error == 0 ? n : 0;
     }
-    /* The copy may end within a line; the next line begins behind it all the same. */
+    /* The copy may lack its last newline: the next line begins one byte later. */
     if (map->open && at > 0 && (pread(from, block, 1, at - 1) != 1 || *block != '\n'))
         map->tail.length++;
     return error;
@@ -269,11 +269,11 @@ void perf_map_finish(struct perf_map *map)
     int saved = errno, fd = -1;
     struct stat status;
     if (map->open && own_file_open_again(&map->file, map->path, &fd, &status) == 0) {
-        /* Neither longer, where somebody has left a last line without its newline, nor into lines
-         * that others have written. */
+        /* Never lengthens the file (a last line of another process may lack its newline), and never
+         * cuts lines of other processes. */
         off_t end = end_of_lines(fd, status.st_size);
         if (end < status.st_size && ftruncate(fd, end) != 0)
-            errno = saved; /* the empty lines stay, which is harmless */
+            errno = saved; /* on failure the empty lines stay, which is harmless */
     }
     if (fd >= 0)
         close(fd);

@@ -10,21 +10,20 @@
  *     ...7f31c0de1010 10 py::main:/srv/app.py\n\n\n\n\n\n\n
  *        ^ window                              ^ length    ^ reserved, a multiple of 4096
  *
- * What is reserved and not used yet holds newlines: empty lines, which perf passes over.
+ * Reserved bytes hold newlines until they are used: perf skips empty lines.
  * perf_map_finish cuts them off; after SIGKILL or _exit up to 4095 of them stay. On a file system
  * that copies on write nothing is reserved, and each line is written.
  *
- * A store behind the end of a file that somebody has truncated would be a SIGBUS in the program. So
- * before a store the file is looked at again, unless that was a moment ago: a burst of new
- * functions pays for it once.
+ * If another process truncates the file, a store behind its end is a SIGBUS in the program. So the
+ * file's size is checked before a store, unless that was done in the last 25 microseconds: a burst
+ * of new functions pays for one check.
  *
- * Others may append to the same file: an extension through CPython's own functions, and a process of
- * another container with the same pid and the same /tmp. Their lines are kept, and ours go behind
- * them.
+ * Others may append to the same file: an extension through CPython's own functions, or a process of
+ * another container with the same pid and the same /tmp. Their lines are kept; ours follow them.
  *
- * Errors are errno values, 0 for success; nothing is printed. After any error but ESTALE the map can
- * be used as before, and the next line may succeed. ESTALE: the file was removed, replaced or
- * truncated; the map is closed, and can be opened anew. A map is used by one thread at a time. */
+ * Errors are errno values, 0 for success; nothing is printed. After any error but ESTALE the map
+ * can be used as before, and the next line may succeed. ESTALE: the file was removed, replaced or
+ * truncated; the map is closed and can be opened again. A map is used by one thread at a time. */
 #ifndef PYPERF_PERF_MAP_H
 #define PYPERF_PERF_MAP_H
 
@@ -42,28 +41,28 @@ struct perf_map {
     char path[64];
     struct own_file file;
     struct file_tail tail; /* reserved is the size of the file */
-    uint64_t checked_at; /* nanoseconds, CLOCK_MONOTONIC: when the file was last seen to be whole */
+    uint64_t checked_at;   /* nanoseconds, CLOCK_MONOTONIC: the last check of the file */
 };
 
 /* Opens or creates perf-PID.map in `directory` ("/tmp": perf looks nowhere else), mode 0600, and
- * appends to what this process left there before an exec. What was last changed before this process
- * started is of an earlier process with its pid, and is removed first; a process that still uses it
- * (in another container) keeps it without a name, and gets ESTALE. Never follows a link, never
- * blocks; a file that is not regular, not ours or has other links is EPERM, and is not touched.
- * Keeps errno. */
+ * appends to what this process left there before an exec. A file that was last changed before this
+ * process started belongs to an earlier process with its pid and is removed first. A process in
+ * another container that still uses it keeps it mapped, and gets ESTALE. Never follows a link,
+ * never blocks; a file that is not regular, not ours or has other links is EPERM, and is not
+ * touched. Keeps errno. */
 int perf_map_open(struct perf_map *map, const char *directory, pid_t pid);
 
-/* Appends one line. `name` is `length` bytes without NUL or newline. A line that cannot be appended
- * (the disk is full, a limit is met, no descriptor is free) is not in the file in part either. A
- * closed map takes lines and drops them. Keeps errno. */
+/* Appends one line. `name` is `length` bytes without NUL or newline. After an error (disk full, a
+ * limit, no free descriptor) the file holds no part of the line. A closed map ignores lines. Keeps
+ * errno. */
 int perf_map_append(struct perf_map *map, uintptr_t address, size_t size, const char *name,
                     size_t length);
 
-/* Appends the lines of another map, which must be a regular file of ours or root's, as it is now.
+/* Appends the present lines of another map, which must be a regular file of this user or of root.
  * Keeps errno. */
 int perf_map_copy(struct perf_map *map, const char *path);
 
-/* Cuts the file to its lines and closes the map. */
+/* Truncates the file to its last line and closes the map. */
 void perf_map_finish(struct perf_map *map);
 
 /* In a forked child: forgets the map, whose file belongs to the parent. */

@@ -1,8 +1,8 @@
 # make check-unit         unit tests alone: no Python needed
 # make check-integration  integration tests on every interpreter found
-# make check-builds       the same on interpreters that are built for it: a long one
+# make check-builds       the same on interpreters that are built for it (takes long)
 
-# What unit tests read at run time, made by the build.
+# Files that unit tests read at run time, made by the build.
 unit_fixtures :=
 
 -include tests/unit/*.mk
@@ -11,6 +11,7 @@ unit_fixtures :=
 -include tests/fuzz/*.mk
 -include tests/cpython/*.mk
 -include tests/servers/*.mk
+-include tests/soak/*.mk
 
 .PHONY: check-builds
 

@@ -14,8 +14,8 @@ size_t code_memory_write(uintptr_t address, const void *bytes, size_t length)
     if (fd < 0)
         return 0;
     size_t done = 0;
-    /* Not pwrite: a seccomp filter may kill whoever makes a system call that the program never
-     * makes, and CPython calls these two. */
+    /* Not pwrite: a seccomp filter may kill a process that makes a system call the program never
+     * makes; CPython calls these two. */
     bool there = lseek(fd, (off_t)address, SEEK_SET) == (off_t)address;
     while (there && done < length) {
         ssize_t n = write(fd, (const char *)bytes + done, length - done);
@@ -28,7 +28,8 @@ size_t code_memory_write(uintptr_t address, const void *bytes, size_t length)
     int saved = errno;
     close(fd);
     errno = saved;
-    /* A sandbox may have put something else there that only swallows what it is given. */
+    /* The bytes are compared, because a sandbox may put another file there that discards what is
+     * written. */
     if (memcmp((const void *)address, bytes, done) != 0)
         return 0;
     arch_synchronise(address, done);

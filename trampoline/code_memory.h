@@ -1,11 +1,12 @@
-/* code_memory.h - bytes that are to be executed, put where nothing is ever writable.
+/* code_memory.h - writes code into pages that are never writable.
  *
- * Through /proc/self/mem the kernel writes into a private mapping whatever its protection, as it
- * does for a debugger. So a page can be executable from the start and still get its bytes, and
- * running text can be exchanged without another thread ever finding it not executable. A process
- * that may not make memory executable (MDWE, systemd's MemoryDenyWriteExecute) may do that.
+ * A write to /proc/self/mem changes a private mapping whatever its protection, as for a debugger.
+ * So a page can be executable from the start, and running text can be changed while it stays
+ * executable for other threads. This also works in a process that may not make writable memory
+ * executable (MDWE, systemd's MemoryDenyWriteExecute).
  *
- * Some kernels can be told to refuse it (proc_mem.force_override), and /proc may be missing. */
+ * Some kernels can be configured to refuse it (proc_mem.force_override), and /proc may be
+ * missing. */
 #ifndef PYPERF_CODE_MEMORY_H
 #define PYPERF_CODE_MEMORY_H
 
@@ -13,14 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes `length` bytes at `address`, where memory can be read, and returns how many of them stand
- * there now: fewer where what is mapped ends, or cannot be written even that way. */
+/* Writes `length` bytes at `address`, which must be readable, and returns how many were written:
+ * fewer where the mapping ends or cannot be written even that way. */
 size_t code_memory_write(uintptr_t address, const void *bytes, size_t length);
 
-/* Maps anonymous memory that holds `length` bytes, up to the end of a page, and is readable and
- * executable, in the place of what is mapped at `address`. Where /proc/self/mem is not to be had,
- * it is writable first and then executable, never both. False with errno when that is refused,
- * too; what is mapped at `address` is then of no use. */
+/* Replaces what is mapped at `address` by anonymous memory, whole pages, that is readable and
+ * executable and holds `length` bytes. Without /proc/self/mem it is writable first and then
+ * executable, never both. False with errno when that is refused too; do not use what is then mapped
+ * at `address`. */
 bool code_memory_map(uintptr_t address, const void *bytes, size_t length);
 
 #endif

@@ -2,23 +2,31 @@
  *
  *   before                          after
  *   entry: [endbr64]                entry: [endbr64]
- *   site:  push %r15                site:  jmp stub        (DETOUR_JUMP_LENGTH bytes)
- *          push %r14                       (rest of a whole instruction, never executed)
- *          push %r13                back:  ...             (untouched)
- *   back:  ...
+ *          push %r15                       push %r15       stays
+ *          push %r14                site:  jmp stub        (DETOUR_JUMP_LENGTH bytes)
+ *          push %r13                       (rest of a whole instruction, never executed)
+ *          push %r12                back:  ...             (untouched)
+ *   back:  ...                      undo:  lea 8(%rsp), %rsp
+ *                                   stub:  ...
  *                                   prologue:  endbr64     for indirect calls
  *                                              push %r15   the displaced instructions, adjusted
  *                                              push %r14   for their new address
  *                                              push %r13
+ *                                              push %r12
  *                                              jmp back
  *
- * A caller of the function arrives at `stub`; a call of `prologue` runs the function as it was.
- * Where the hook itself is within reach of the jump, that leads there, and the stub has no callers.
- * An `endbr64` at the entry stays where it is: with CET every indirect call must land on one.
+ * A caller of the function reaches `stub`; a call of `prologue` runs the original function. If the
+ * hook itself is within reach of the jump, the jump leads there, and the stub is not used. An
+ * `endbr64` at the entry stays in place: with CET every indirect call must land on one.
  *
- * Preparing reads only and does all that can fail for reasons of the code itself. It needs capstone
- * and is therefore part of libpyperf-plan.so, which is unloaded again when the plan is made; the
- * plan is plain data. Placing (detour_place.c), committing and reverting (detour_commit.c) are part of
+ * So does the first instruction, if it is a push; it is undone in front of the stub. A uprobe (bpftrace,
+ * perf probe) on the entry, while the jump is there, is an int3 over the first byte. The kernel executes
+ * the first instruction of the *file* elsewhere and continues behind it (Linux, kernel/events/uprobes.c):
+ * that must be where the jump begins, not its middle.
+ *
+ * Preparing only reads, and refuses code that cannot be displaced. It needs capstone and is
+ * therefore part of libpyperf-plan.so, which is unloaded when the plan is made; the plan is plain
+ * data. Placing (detour_place.c), committing and reverting (detour_commit.c) are part of
  * libpyperf.so. */
 #ifndef PYPERF_DETOUR_H
 #define PYPERF_DETOUR_H
@@ -38,23 +46,26 @@ enum {
 };
 
 struct detour_plan {
-    uintptr_t site;                         /* first byte to be replaced */
-    size_t length;                          /* bytes of whole instructions there */
-    uint8_t original[DETOUR_MAX_DISPLACED]; /* those bytes as they were */
-    uint8_t jump[DETOUR_JUMP_LENGTH];       /* what the first of them become */
+    uintptr_t site; /* first byte to be replaced */
+    size_t kept;    /* length of the instruction in front of it that stays */
+    size_t length;  /* length of the displaced instructions and that one */
+    uint8_t original[DETOUR_MAX_DISPLACED]; /* the bytes of that one and the displaced bytes */
+    uint8_t jump[DETOUR_JUMP_LENGTH];       /* the bytes that replace those from the site on */
     uintptr_t prologue;                     /* a landing pad, and behind it the relocated code */
     size_t relocated_length;
     uint8_t relocated[DETOUR_MAX_RELOCATED];
     size_t unwind_length; /* call frame instructions for the relocated code, after those of a CIE */
     uint8_t unwind[DETOUR_MAX_UNWIND];
-    /* Into the middle of the function only a direct jump may lead (AArch64, where its pages can be
-     * guarded): the image's copy of the instructions goes back by way of the one at `prologue`. */
+    /* Only a direct jump may lead into the middle of the function (AArch64 with guarded pages), so
+     * the image's copy of the instructions jumps to the end of the copy at `prologue`, which has
+     * one. */
     bool needs_direct_jump;
 };
 
 /* Plans a detour of the function whose `size` bytes of code are readable at `code` and run at
- * address `entry` (in a live process the two are the same place). The jump will lead to `stub`, who calls
- * the function as it was will call `prologue`; both addresses are final and nothing is written there.
+ * address `entry` (in a live process the two are the same place). The jump will lead to `stub`, or, if
+ * an instruction is kept, to the arch_undo in front of it; a call of `prologue` will run the original
+ * function. Both addresses are final and nothing is written there.
  *
  * Refused, with the instruction's address and text in `why`, when an instruction to be displaced
  * cannot be decoded, cannot run elsewhere (calls, returns, loops, anything that moves the stack
@@ -63,17 +74,16 @@ struct detour_plan {
 bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uintptr_t entry,
                     uintptr_t stub, uintptr_t prologue, struct failure *why);
 
-/* Plans a jump to `target` for good: the function's own code is never run, so nothing is displaced
- * and there is no prologue. The plan is for commit and revert alone. */
+/* Plans a jump that replaces the function by `target`: its own code never runs, so there is no
+ * prologue. The plan is for commit and revert alone. */
 bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size_t size,
                                 uintptr_t entry, uintptr_t target, struct failure *why);
 
-/* Where stubs and prologue stand in the memory near the function that near_memory_reserve has reserved:
- * a page of the smallest size that there is.
- * Stub 0 is that of the detour; there may be others, which lead to replacements. */
+/* The layout of the page near the function that near_memory_reserve has reserved, for the smallest
+ * page size. Stub 0 belongs to the detour; others lead to replacements of functions. */
 enum {
     DETOUR_PAGE_SIZE = 4096,
-    DETOUR_STUB_OFFSET = 0,
+    DETOUR_STUB_OFFSET = ARCH_UNDO_SIZE,
     DETOUR_PROLOGUE_OFFSET = 16,
     DETOUR_OTHER_STUBS_OFFSET = DETOUR_PROLOGUE_OFFSET + 128,
     DETOUR_STUB_SIZE = 16,
@@ -87,17 +97,24 @@ static inline uintptr_t detour_stub(uintptr_t page, size_t number)
 }
 
 /* Fills that page: at stub i a jump to `targets[i]`, of which there are `count`, at most
- * DETOUR_STUBS; at its prologue the relocated code. It is never writable and executable at once. False
- * with `why` when that is refused. Keeps errno. */
+ * DETOUR_STUBS; at its prologue the relocated code. It is never writable and executable at once.
+ * False with `why` when that is refused. Keeps errno. */
 bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_t *targets,
                   size_t count, struct failure *why);
 
-/* Whether the displaced instructions can run anywhere as they are, followed by a jump to
- * site + length: nothing in them had to be adjusted. */
+/* Where the function goes on behind the displaced instructions. */
+static inline uintptr_t detour_back(const struct detour_plan *plan)
+{
+    return plan->site - plan->kept + plan->length;
+}
+
+/* Whether the displaced instructions run unchanged at any address, followed by a jump to
+ * detour_back. */
 bool detour_is_movable(const struct detour_plan *plan);
 
-/* Writes the jump. Fails when the bytes at the site are not plan->original, or cannot be written;
- * the text is then as it was. The caller makes sure that no thread is between site and site+length
+/* Writes the jump. Fails when the bytes at the site are not those of plan->original, or cannot be
+ * written; the text is then unchanged. The caller makes sure that no thread is between site and
+ * detour_back
  * (for an interpreter: holds its lock, or runs before it exists). Keeps errno. */
 bool detour_commit(const struct detour_plan *plan, struct failure *why);
 

@@ -1,13 +1,13 @@
-/* detour_commit.c - detour_commit and detour_revert: a few bytes of running text, exchanged.
+/* detour_commit.c - detour_commit and detour_revert: replace a few bytes of running text.
  *
  * The bytes go in through /proc/self/mem (code_memory.h), so that
  *   - no page is writable at any time, let alone writable and executable,
- *   - no other thread that runs in the same page ever finds it not executable,
- *   - the mapping stays what it was: perf goes on seeing the interpreter's file there,
- *   - a process that may not change protections (MDWE, seccomp) is no exception.
- * Where that cannot be done mprotect is left: writable and not executable for a moment. That is for
- * a process with one thread only, because another thread could be running in that very page, and only
- * where it is known beforehand that the page will become executable again. */
+ *   - the page stays executable for other threads that run in it,
+ *   - the mapping stays unchanged: perf still sees the interpreter's file there,
+ *   - a process that may not change protections (MDWE, seccomp) can do it.
+ * Without /proc/self/mem, mprotect makes the page writable and not executable for a moment: only in
+ * a process with one thread, because another thread could run in that page, and only if a test has
+ * shown that the page can become executable again. */
 #include <errno.h>
 #include <link.h>
 #include <linux/membarrier.h>
@@ -28,7 +28,7 @@ static bool write_through_proc(uintptr_t address, const uint8_t *expected, const
                                size_t length)
 {
     size_t written = code_memory_write(address, bytes, length);
-    /* The second of two pages can be one that even this does not write: then neither. */
+    /* The second of two pages may not be writable even so; then the first is restored. */
     if (written > 0 && written < length)
         code_memory_write(address, expected, written);
     return written == length;
@@ -36,16 +36,16 @@ static bool write_through_proc(uintptr_t address, const uint8_t *expected, const
 
 static bool is_single_threaded(void)
 {
-    /* A directory's link count is 2 and one for each directory in it: here, one for each thread. */
+    /* A directory's link count is 2 plus its subdirectories; /proc/self/task has one for each
+     * thread. */
     struct stat status;
     return stat("/proc/self/task", &status) == 0 && status.st_nlink == 3;
 }
 
-/* Lets every core drop instructions it fetched before (membarrier(2), SYNC_CORE); the threads that
- * will run the new bytes got the interpreter's lock after us, but a lock does not serialise
- * instruction fetch. A kernel without it (before 4.16) leaves what x86 does by itself. Only where
- * there are other threads: programs do not make this call by themselves, so that a strict seccomp
- * filter kills whoever does. */
+/* Makes every core drop the instructions it has fetched (membarrier(2), SYNC_CORE); the threads
+ * that will run the new bytes take the interpreter's lock after us, but a lock does not serialise
+ * instruction fetch. Before Linux 4.16 only the guarantees of x86 remain. Only with other threads:
+ * programs rarely make this call, so a strict seccomp filter kills a process that does. */
 static void synchronise_cores(void)
 {
     if (__libc_single_threaded || is_single_threaded())
@@ -59,7 +59,7 @@ static void synchronise_cores(void)
 /* The last byte of the data of the object whose code is at `site`. */
 struct object_data {
     uintptr_t site;
-    volatile uint8_t *byte; /* NULL when nothing was found */
+    volatile uint8_t *byte; /* NULL: not found */
 };
 
 static int find_data(struct dl_phdr_info *info, size_t size, void *argument)
@@ -85,23 +85,23 @@ static int find_data(struct dl_phdr_info *info, size_t size, void *argument)
 }
 
 /* Whether text that was made writable and changed could be made executable again. MDWE (prctl(2))
- * and seccomp may refuse that for all memory, SELinux (execmod) for private pages of a file that were
- * written to, by the file's label. So it is tried with such a page of the same file that nobody
- * executes: one of the object's data. In a process with one thread nobody misses it meanwhile. */
+ * and seccomp may refuse that for all memory, SELinux (execmod) for modified private pages of a
+ * file, by the file's label. So it is tried with a page of the same file that is never executed,
+ * one of the object's data. With one thread nothing accesses it meanwhile. */
 static bool may_become_executable_again(uintptr_t site)
 {
     struct object_data data = {.site = site};
     if (dl_iterate_phdr(find_data, &data) == 0 || data.byte == NULL)
         return false;
     void *page = (void *)page_down((uintptr_t)data.byte);
-    if (mprotect(page, page_size(), PROT_READ | PROT_WRITE) != 0) /* what will have to restore it */
+    if (mprotect(page, page_size(), PROT_READ | PROT_WRITE) != 0) /* this must work to restore it */
         return false;
-    *data.byte = *data.byte; /* now it is a copy of the file's page */
+    *data.byte = *data.byte; /* makes it a modified private page */
     bool may = mprotect(page, page_size(), PROT_READ | PROT_EXEC) == 0;
     return mprotect(page, page_size(), PROT_READ | PROT_WRITE) == 0 && may;
 }
 
-/* A handler of a signal could run in either of the pages. */
+/* All signals are blocked, because a handler could run in one of the pages. */
 static bool write_through_mprotect(uintptr_t address, const uint8_t *bytes, size_t length)
 {
     void *first = (void *)page_down(address);
@@ -129,7 +129,10 @@ static bool exchange(const struct detour_plan *plan, const uint8_t *expected, co
     int saved = errno;
     bool done = true;
     if (memcmp((const void *)plan->site, expected, DETOUR_JUMP_LENGTH) != 0)
-        done = failure_set(why, FAILURE_TEXT_CHANGED, 0, "%p", (void *)plan->site);
+        done = failure_set(why,
+                           arch_is_breakpoint((const uint8_t *)plan->site) ? FAILURE_BREAKPOINT
+                                                                           : FAILURE_TEXT_CHANGED,
+                           0, "%p", (void *)plan->site);
     else if (!write_through_proc(plan->site, expected, bytes, DETOUR_JUMP_LENGTH) &&
              !write_through_mprotect(plan->site, bytes, DETOUR_JUMP_LENGTH))
         done = failure_set(why, FAILURE_TEXT_WRITE, errno, "%p", (void *)plan->site);
@@ -143,10 +146,10 @@ static bool exchange(const struct detour_plan *plan, const uint8_t *expected, co
 
 bool detour_commit(const struct detour_plan *plan, struct failure *why)
 {
-    return exchange(plan, plan->original, plan->jump, why);
+    return exchange(plan, plan->original + plan->kept, plan->jump, why);
 }
 
 bool detour_revert(const struct detour_plan *plan, struct failure *why)
 {
-    return exchange(plan, plan->jump, plan->original, why);
+    return exchange(plan, plan->jump, plan->original + plan->kept, why);
 }

@@ -1,16 +1,17 @@
 /* hook_variants.h - the ways from a frame to co_extra, for C and for assembly.
  *
- * A name; which argument of the evaluator is the frame; the offsets, in bytes, of the code object's
- * pointer in the frame and of co_extra in the code object; 1 where ce_extras is a pointer to the
- * array and not the array itself; 1 to look at the stack pointer; 1 where the code object's pointer
- * has tags in its lowest two bits. Which CPython has which, and
- * where that is known from, is in preload/layout.c: hook_find takes the one that fits a row.
+ * The columns: a name; which argument of the evaluator is the frame; the offsets, in bytes, of the
+ * code object's pointer in the frame and of co_extra in the code object; 1 if ce_extras is a
+ * pointer to the array, not the array itself; 1 to check the stack pointer; 1 if the code object's
+ * pointer has tags in its lowest two bits. preload/cpython/layout.c has these numbers and their
+ * sources for each CPython; hook_find finds the variant of a row.
  *
- * With 0 for its offset there is no co_extra: the value is in a table (hook.h, struct hook_code). */
+ * An offset of 0 for co_extra means that there is none: the value is in a table (hook.h, struct
+ * hook_code). */
 #ifndef PYPERF_HOOK_VARIANTS_H
 #define PYPERF_HOOK_VARIANTS_H
 
-#define HOOK_CODE_SHIFT     7 /* 128 bytes is the size of a code object in 2.7 */
+#define HOOK_CODE_SHIFT     7 /* a code object of 2.7 has 128 bytes */
 #define HOOK_CODE_BITS      16
 #define HOOK_CODE_SIZE_BITS 4
 

@@ -1,4 +1,4 @@
-/* image.c - an image's life: made, loaded, grown (image.h has the picture). */
+/* image.c - makes and loads an image (image.h has the picture). */
 #include "trampoline/image.h"
 
 #include <dlfcn.h>
@@ -15,197 +15,29 @@
 #include <unistd.h>
 
 #include "trampoline/base/debug.h"
-#include "trampoline/base/file_tail.h"
 #include "trampoline/base/own_file.h"
 #include "trampoline/code_memory.h"
-#include "trampoline/image_file.h"
+#include "trampoline/image_grow.h"
 #include "trampoline/loader_lock.h"
-
-enum {
-    /* Each region begins with a page, and is doubled until it grows in these steps: some 2,700
-     * symbols, 1,000 names, 4,096 trampolines. For each step the file is opened once. */
-    LARGEST_STEP = 64 << 10,
-};
-
-struct image {
-    uintptr_t base;   /* where offset 0 is mapped for execution */
-    void *handle;     /* of dlopen; NULL when it was only mapped */
-    uint32_t spacing; /* trampolines from one function to the next */
-    uint32_t used;    /* functions */
-    bool frozen;      /* belongs to the parent process */
-    bool written;     /* with writes for each symbol: the file system copies on write */
-    struct file_tail sections, symbols, names;
-    off_t text_end;        /* up to here trampolines are in the file */
-    Elf64_Shdr headers[2]; /* of .symtab and .strtab, as they are in the file */
-    struct own_file file;
-    char path[PATH_MAX]; /* empty: anonymous */
-};
-
-_Static_assert((int)IMAGE_SECTION_STRTAB == (int)IMAGE_SECTION_SYMTAB + 1, "image headers");
 
 static bool is_anonymous(const struct image *image)
 {
     return image->path[0] == '\0';
 }
 
-/* Where a region that ends at `end` should end next, when it has to hold all up to `needed`. */
-static off_t next_end(off_t start, off_t end, off_t needed)
-{
-    const off_t page = sysconf(_SC_PAGESIZE);
-    off_t step = end - start < LARGEST_STEP ? end - start : LARGEST_STEP;
-    off_t next = end + step > needed ? end + step : needed;
-    return (next + page - 1) / page * page;
-}
-
-/* Blocks for `size` more bytes of a region, and some beyond. Returns 0 or an errno value. */
-static int reserve(struct file_tail *tail, int fd, off_t start, off_t size)
-{
-    if (tail->length + size <= tail->reserved)
-        return 0;
-    off_t end = next_end(start, tail->reserved, tail->length + size);
-    int error = own_file_may_reach(end);
-    if (error != 0)
-        return error;
-    do
-        error = posix_fallocate(fd, tail->reserved, end - tail->reserved);
-    while (error == EINTR);
-    if (error == 0)
-        tail->reserved = end;
-    return error;
-}
-
-/* The trampolines themselves: the same 16 bytes but for the distance to prologue. */
-static void fill_trampolines(uint8_t *out, off_t offset, size_t length)
-{
-    for (size_t i = 0; i < length; i += ARCH_TRAMPOLINE_SIZE)
-        arch_put_trampoline(out + i, (uintptr_t)offset + i, IMAGE_PROLOGUE_OFFSET);
-}
-
-/* The end of the next function's trampoline. */
-static off_t text_needed(const struct image *image)
-{
-    return IMAGE_TEXT_OFFSET + ((off_t)image->used * image->spacing + 1) * ARCH_TRAMPOLINE_SIZE;
-}
-
-/* The unwind data of the trampolines that begin in `length` bytes of text from `offset` on. */
-static int write_fdes(int fd, size_t offset, size_t length)
-{
-    uint8_t fdes[IMAGE_FDES_MAX(IMAGE_BLOCK)] = {0};
-    size_t at, size = image_put_fdes(fdes, offset, length, &at);
-    return own_file_write(fd, fdes, size, (off_t)at);
-}
-
-/* More trampolines are written into the file, and show in the executable mapping. Returns 0 or an
- * errno value. */
-static int write_trampolines(struct image *image, int fd)
-{
-    uint8_t block[IMAGE_BLOCK];
-    off_t first = image->text_end;
-    off_t end = next_end(IMAGE_TEXT_OFFSET, image->text_end, text_needed(image));
-    if (end > IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE)
-        end = IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE;
-    while (image->text_end < end) {
-        size_t length =
-            end - image->text_end < IMAGE_BLOCK ? (size_t)(end - image->text_end) : IMAGE_BLOCK;
-        fill_trampolines(block, image->text_end, length);
-        int error = write_fdes(fd, (size_t)(image->text_end - IMAGE_TEXT_OFFSET), length);
-        if (error == 0)
-            error = own_file_write(fd, block, length, image->text_end);
-        if (error != 0)
-            return error;
-        image->text_end += (off_t)length;
-    }
-    if (image->base != 0)
-        arch_synchronise(image->base + (size_t)first, (size_t)(end - first));
-    return 0;
-}
-
-static bool has_room(const struct image *image, size_t name_size)
-{
-    return file_tail_has_room(&image->symbols, sizeof(Elf64_Sym)) &&
-           file_tail_has_room(&image->names, name_size) && text_needed(image) <= image->text_end;
-}
-
-/* Room for one more symbol, in each region that is short of it. Returns 0 or an errno value. */
-static int make_room(struct image *image, int fd, size_t name_size)
-{
-    int error = 0;
-    if (text_needed(image) > image->text_end)
-        error = write_trampolines(image, fd);
-    if (image->written)
-        return error;
-    if (error == 0)
-        error = reserve(&image->symbols, fd, IMAGE_SYMTAB_OFFSET, sizeof(Elf64_Sym));
-    if (error == 0)
-        error = reserve(&image->names, fd, IMAGE_STRTAB_OFFSET, (off_t)name_size);
-    if (error == 0)
-        error = file_tail_show(&image->symbols, fd);
-    if (error == 0)
-        error = file_tail_show(&image->names, fd);
-    return error;
-}
-
-/* The sizes of both tables. A reader that comes in between finds a name without its symbol. */
-static int put_sizes(struct image *image, int fd, size_t symbols, size_t names)
-{
-    Elf64_Shdr headers[2] = {image->headers[0], image->headers[1]};
-    const size_t at = IMAGE_SECTION_SYMTAB * sizeof *headers;
-    headers[0].sh_size = symbols;
-    headers[1].sh_size = names;
-    if (image->sections.window != NULL) {
-        Elf64_Shdr *mapped =
-            (Elf64_Shdr *)(image->sections.window +
-                           (image->sections.length - image->sections.window_start)) +
-            IMAGE_SECTION_SYMTAB;
-        __atomic_store_n(&mapped[1].sh_size, names, __ATOMIC_RELEASE);
-        __atomic_store_n(&mapped[0].sh_size, symbols, __ATOMIC_RELEASE);
-    } else {
-        int error = file_tail_put(&image->sections, fd, at, headers, sizeof headers);
-        if (error != 0)
-            return error;
-    }
-    memcpy(image->headers, headers, sizeof headers);
-    return 0;
-}
-
-/* The entries first, then the sizes that make them part of the tables. */
-static int put_symbol(struct image *image, int fd, const char *name, size_t length)
-{
-    const Elf64_Sym symbol = {
-        .st_name = (Elf64_Word)(image->names.length - IMAGE_STRTAB_OFFSET),
-        .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
-        .st_shndx = IMAGE_SECTION_TEXT,
-        .st_value = image_trampoline(image, image->used) - image->base,
-        .st_size = ARCH_TRAMPOLINE_SIZE,
-    };
-    int error = file_tail_put(&image->names, fd, 0, name, length);
-    if (error == 0)
-        error = file_tail_put(&image->names, fd, length, "", 1);
-    if (error == 0)
-        error = file_tail_put(&image->symbols, fd, 0, &symbol, sizeof symbol);
-    if (error == 0)
-        error = put_sizes(image, fd, image->headers[0].sh_size + sizeof symbol,
-                          image->headers[1].sh_size + length + 1);
-    if (error == 0) {
-        image->names.length += (off_t)length + 1;
-        image->symbols.length += sizeof symbol;
-    }
-    return error;
-}
-
 static int append(struct image *image, const char *name, size_t length)
 {
     struct stat status;
     int fd = -1, error = 0;
-    if (!has_room(image, length + 1)) {
+    if (!image_has_room(image, length + 1)) {
         error = own_file_open_again(&image->file, image->path, &fd, &status);
         if (error == 0)
-            error = make_room(image, fd, length + 1);
+            error = image_make_room(image, fd, length + 1);
         debug_log(image, error == 0 ? 2 : 1, "%s %s after %u functions", image->path,
                   error == 0 ? "grows" : strerrordesc_np(error), image->used);
     }
     if (error == 0)
-        error = put_symbol(image, fd, name, length);
+        error = image_put_symbol(image, fd, name, length);
     if (fd >= 0)
         close(fd);
     return error;
@@ -214,7 +46,7 @@ static int append(struct image *image, const char *name, size_t length)
 int image_append(struct image *image, const char *name, size_t length)
 {
     int saved = errno, error = 0;
-    if (image->frozen || text_needed(image) > IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE)
+    if (image->frozen || image_is_full(image))
         return ENOBUFS;
     if (!is_anonymous(image) && image->headers[1].sh_size + length + 1 > IMAGE_NAME_BYTES)
         return ENOBUFS;
@@ -230,7 +62,8 @@ static void new_build_id(uint8_t id[IMAGE_BUILD_ID_SIZE])
 {
     if (getrandom(id, IMAGE_BUILD_ID_SIZE, GRND_NONBLOCK) == IMAGE_BUILD_ID_SIZE)
         return;
-    /* An old kernel, or one just booted: unlike any other image of this machine is enough. */
+    /* On an old kernel, or just after boot: it only has to differ from other images of this
+     * machine. */
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     pid_t pid = getpid();
@@ -248,9 +81,9 @@ static void put_head(uint8_t *head, const struct detour_plan *detour)
     image_put_head(head, detour, build_id, &owner);
 }
 
-/* What is mapped through another name of the file, which is gone at once: perf takes the lowest
- * mapping of a name for the load address of the object, and a window may come to lie below the text.
- * Where the file system has no links, perf may fail to unwind, by chance. */
+/* Opens the file by a second name, for the windows, and removes that name: perf takes the lowest
+ * mapping of a name for the object's load address, and a window may be below the text. On a file
+ * system without hard links perf may by chance fail to unwind. */
 static int open_by_other_name(const struct image *image)
 {
     char other_name[PATH_MAX + 8];
@@ -275,7 +108,7 @@ static int map_windows(struct image *image, int fd)
     return error;
 }
 
-/* Writes what the loader wants to see, and makes room for the rest. */
+/* Writes the parts that the loader reads, and reserves blocks for the others. */
 static int begin_file(struct image *image, int fd, const struct detour_plan *detour)
 {
     uint8_t page[IMAGE_HEAD_SIZE] = {0};
@@ -286,7 +119,7 @@ static int begin_file(struct image *image, int fd, const struct detour_plan *det
     put_head(page, detour);
     int error = own_file_write(fd, page, sizeof page, 0);
     if (error == 0)
-        error = write_trampolines(image, fd);
+        error = image_write_trampolines(image, fd);
     memset(page, 0, sizeof page);
     image_put_dynamic(page);
     if (error == 0)
@@ -294,16 +127,16 @@ static int begin_file(struct image *image, int fd, const struct detour_plan *det
     image->written = own_file_is_copied_on_write(fd);
     if (error != 0 || image->written)
         return error;
-    error = reserve(&image->sections, fd, IMAGE_SECTIONS_OFFSET, IMAGE_SECTIONS_SIZE);
+    error = image_reserve(&image->sections, fd, IMAGE_SECTIONS_OFFSET, IMAGE_SECTIONS_SIZE);
     if (error == 0)
-        error = reserve(&image->symbols, fd, IMAGE_SYMTAB_OFFSET, 1);
+        error = image_reserve(&image->symbols, fd, IMAGE_SYMTAB_OFFSET, 1);
     if (error == 0)
-        error = reserve(&image->names, fd, IMAGE_STRTAB_OFFSET, 1);
+        error = image_reserve(&image->names, fd, IMAGE_STRTAB_OFFSET, 1);
     return error != 0 ? error : map_windows(image, fd);
 }
 
-/* The tables as they are before the first function. Last: the loader has read the file, and a file
- * that was written after it was read has been read by nobody else (image_cleanup.h). */
+/* Writes the tables without functions. Done last: the loader has read the file by then, and
+ * image_cleanup.h takes a file that was read after its last write for one that perf has read. */
 static int begin_tables(struct image *image, int fd, const struct detour_plan *detour)
 {
     uint8_t page[IMAGE_SECTIONS_SIZE] = {0};
@@ -318,13 +151,13 @@ static int begin_tables(struct image *image, int fd, const struct detour_plan *d
     if (error == 0)
         error = file_tail_put(&image->names, fd, 0, names, size);
     if (error == 0)
-        error = put_sizes(image, fd, sizeof symbols, size);
+        error = image_put_sizes(image, fd, sizeof symbols, size);
     image->symbols.length += sizeof symbols;
     image->names.length += (off_t)size;
     return error;
 }
 
-/* Without the loader: perf asks for no more. */
+/* Maps the text without the loader, which is all that perf needs. */
 static bool map_text(struct image *image, int fd, struct failure *why)
 {
     void *text = mmap(NULL, IMAGE_DYNAMIC_OFFSET, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
@@ -334,8 +167,8 @@ static bool map_text(struct image *image, int fd, struct failure *why)
     return true;
 }
 
-/* dlopen rather than mmap, where it can be called: then gdb, dl_iterate_phdr and the unwinders in
- * the process know it, too. */
+/* Loads the image by dlopen if that can be called, so that gdb, dl_iterate_phdr and the unwinders
+ * in the process know it too. */
 static bool load(struct image *image, int fd, struct failure *why)
 {
     struct link_map *map;
@@ -372,7 +205,7 @@ static bool make_file(struct image *image, const char *directory, const struct d
         image->path[0] = '\0';
         return failure_set(why, FAILURE_IMAGE_FILE, ENAMETOOLONG, "%.100s...", directory);
     }
-    /* Mode 0600, O_EXCL: a file or link that stands there already is never opened. */
+    /* Mode 0600, O_EXCL: never opens an existing file or link. */
     int fd = mkostemps(image->path, (int)strlen(".so"), O_CLOEXEC);
     if (fd < 0) {
         failure_set(why, FAILURE_IMAGE_FILE, errno, "%s", image->path);
@@ -408,7 +241,7 @@ struct image *image_create(const char *directory, uint32_t spacing,
     return image;
 }
 
-/* Head and text in executable memory: made beside it, because nobody can write there. */
+/* Fills the executable memory with head and text, from a draft: a store there would fault. */
 static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
 {
     uint8_t *draft = mmap(NULL, IMAGE_DYNAMIC_OFFSET, PROT_READ | PROT_WRITE,
@@ -418,7 +251,7 @@ static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
     put_head(draft, detour);
     size_t at;
     image_put_fdes(draft + IMAGE_FDES_OFFSET, 0, IMAGE_TEXT_SIZE, &at);
-    fill_trampolines(draft + IMAGE_TEXT_OFFSET, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
+    image_fill_trampolines(draft + IMAGE_TEXT_OFFSET, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
     bool filled = code_memory_map((uintptr_t)memory, draft, IMAGE_DYNAMIC_OFFSET);
     int error = errno;
     munmap(draft, IMAGE_DYNAMIC_OFFSET);
@@ -426,7 +259,7 @@ static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
     return filled;
 }
 
-/* The same layout in anonymous memory, whose text is filled as a whole; there are no tables. */
+/* Makes the same layout in anonymous memory: all of the text at once, and no tables. */
 static bool make_anonymous(struct image *image, const struct detour_plan *detour,
                            struct failure *why)
 {

@@ -16,14 +16,14 @@
 #include "trampoline/image_file.h"
 
 enum {
-    NAME_SIZE = 32, /* of pyperf-4194304-XXXXXX.so, the longest there is, and its NUL */
+    NAME_SIZE = 32, /* pyperf-4194304-XXXXXX.so, the longest name, and its NUL */
     RANDOM_LETTERS = 6,
 };
 
 const char image_shared_directory[] = "/tmp";
 
-/* Some of the names in a directory, each as likely to be there as any other (reservoir sampling), so
- * that each comes up once in a while, however many there are. */
+/* A random sample of the names in a directory (reservoir sampling), so that each is checked at some
+ * time, however many there are. */
 struct sample {
     uint32_t seen, random;
     char names[IMAGE_CLEANUP_FILES][NAME_SIZE];
@@ -61,7 +61,7 @@ static int64_t later(int64_t one, int64_t other)
     return one > other ? one : other;
 }
 
-/* Since when nobody has used it. */
+/* The time of the last use: at least as late as the last read or write. */
 static int64_t last_use(const struct stat *status)
 {
     int64_t written = later(status->st_mtim.tv_sec, status->st_ctim.tv_sec);
@@ -76,12 +76,12 @@ static bool is_old(const struct stat *status, int64_t now, int64_t age)
 
 enum use { USED, UNUSED, UNKNOWN };
 
-/* Whether anybody has the file open or mapped, beside this descriptor. */
+/* Whether the file is open or mapped elsewhere than by this descriptor. */
 static enum use use_of(int fd)
 {
     struct statfs status;
-    /* To whoever opens the file before the lease is given back we would owe an answer, by a signal
-     * that ends a process, unless it is another one. */
+    /* If a process opens the file before the lease is released, the kernel notifies us by SIGIO,
+     * which would end the program; SIGURG is ignored by default. */
     if (fstatfs(fd, &status) != 0 || (unsigned)status.f_type == OVERLAYFS_SUPER_MAGIC ||
         fcntl(fd, F_SETSIG, SIGURG) != 0)
         return UNKNOWN;
@@ -91,8 +91,8 @@ static enum use use_of(int fd)
     return UNUSED;
 }
 
-/* Whether the file that is open here may be removed. */
-static bool may_go(int fd, int64_t now, const struct process_identity *own)
+/* Whether the open file may be removed. */
+static bool may_remove(int fd, int64_t now, const struct process_identity *own)
 {
     uint8_t head[IMAGE_EH_FRAME_HDR_OFFSET];
     struct process_identity owner;
@@ -105,27 +105,27 @@ static bool may_go(int fd, int64_t now, const struct process_identity *own)
     return use == UNUSED || (use == UNKNOWN && is_old(&status, now, IMAGE_CLEANUP_LONG));
 }
 
-/* Whether it was removed. */
-static bool look_at(int directory, const char *name, int64_t now,
-                    const struct process_identity *own)
+/* Returns whether the image was removed. */
+static bool remove_if_unused(int directory, const char *name, int64_t now,
+                             const struct process_identity *own)
 {
     struct stat status;
     if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
         !is_old(&status, now, IMAGE_CLEANUP_DAY))
         return false;
-    /* Without O_NOATIME this would be the read that keeps it for another day. */
+    /* Without O_NOATIME this read would keep it for another day. */
     int fd = openat(directory, name,
                     O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOATIME);
     if (fd < 0)
         return false;
-    bool removed = may_go(fd, now, own) && unlinkat(directory, name, 0) == 0;
+    bool removed = may_remove(fd, now, own) && unlinkat(directory, name, 0) == 0;
     close(fd);
     return removed;
 }
 
 static void look_through(DIR *directory, int64_t now)
 {
-    static struct sample sample; /* one process, one look: too much for a small stack */
+    static struct sample sample; /* too large for a small stack; used once in a process */
     struct process_identity own;
     const struct dirent *entry;
     process_identity_get(&own);
@@ -137,7 +137,7 @@ static void look_through(DIR *directory, int64_t now)
     uint32_t count = sample.seen < IMAGE_CLEANUP_FILES ? sample.seen : IMAGE_CLEANUP_FILES;
     int removed = 0;
     for (uint32_t i = 0; i < count && removed < IMAGE_CLEANUP_REMOVED; i++)
-        removed += look_at(dirfd(directory), sample.names[i], now, &own);
+        removed += remove_if_unused(dirfd(directory), sample.names[i], now, &own);
 }
 
 void image_cleanup(const char *directory, int64_t now)

@@ -1,23 +1,23 @@
-/* image_cleanup.h - images of processes that have ended, removed from the directory that all share.
+/* image_cleanup.h - removes images of ended processes from the shared directory.
  *
- * An image stays when its process ends, because perf reads it later. So each profiled process would
- * leave one in /tmp for ever. By this rule a later one removes it:
+ * An image stays when its process ends, because perf reads it later. So that /tmp does not fill, a
+ * later process removes it, if:
  *
- *   - it is a regular file of the same user with one name, pyperf-PID-XXXXXX.so, and its head is
- *     that of an image;
- *   - no process has it open or mapped, which the kernel says: else it gives no write lease
- *     (fcntl(2), F_SETLEASE). That goes for all containers, and for forked children, which use their
- *     parent's images when it has ended;
- *   - nobody has written or read it for a day. A file that has been read since it was written counts
- *     as read a day later than it says, because with `relatime` (mount(8)) the kernel notes one read
- *     a day.
+ *   - it is a regular file of the same user with one link, named pyperf-PID-XXXXXX.so, and has the
+ *     head of an image;
+ *   - no process has it open or mapped: otherwise the kernel gives no write lease (fcntl(2),
+ *     F_SETLEASE). That includes other containers, and forked children that use images of an ended
+ *     parent;
+ *   - it was neither written nor read for a day. A file that was read since its last write counts
+ *     as read a day later than its access time, because with `relatime` (mount(8)) the kernel
+ *     records one read a day.
  *
- * Some file systems give no leases, and overlayfs gives them for files that are mapped. There it goes
- * when it has not been used for ten days, as systemd-tmpfiles has it for /tmp, and the process that
- * has made it is not known to be alive.
+ * Some file systems give no leases, and overlayfs gives them for mapped files. There an image is
+ * removed if it was not used for ten days, systemd-tmpfiles' limit for /tmp, and the process that
+ * made it is not known to be alive.
  *
- * A profile that is older than that and still wanted keeps its names elsewhere: in the directory
- * beside perf.data, as pyperf-run does it, in an archive, or in perf's build-id cache. */
+ * A profile that is kept longer needs its images elsewhere: in the directory beside perf.data,
+ * where pyperf-run puts them, in an archive, or in perf's build-id cache. */
 #ifndef PYPERF_IMAGE_CLEANUP_H
 #define PYPERF_IMAGE_CLEANUP_H
 
@@ -26,20 +26,20 @@
 enum {
     IMAGE_CLEANUP_DAY = 24 * 60 * 60, /* seconds */
     IMAGE_CLEANUP_LONG = 10 * IMAGE_CLEANUP_DAY,
-    /* How much one look does at most: entries of the directory that are read, images that are looked
-     * at (some of them, when there are more), and images that are removed, some 0.1 ms each. */
+    /* The most that one call does: directory entries read, images checked (a random sample of
+     * more), and images removed, some 0.1 ms each. */
     IMAGE_CLEANUP_ENTRIES = 1 << 16,
     IMAGE_CLEANUP_FILES = 512,
     IMAGE_CLEANUP_REMOVED = 128,
 };
 
-/* Where images are made when the user has named no directory. Only there it is to be called: what is
- * in a directory that the user has named (that may be /tmp as well, so the pointers are compared) is
- * the user's. */
+/* Where images are made unless the user has named a directory. Images in a directory that the user
+ * has named belong to the user and are never removed; that directory may be "/tmp" too, so callers
+ * compare the pointers. */
 extern const char image_shared_directory[];
 
-/* Looks through `directory` once. `now` is the time, in seconds since 1970. Reports nothing; keeps
- * errno, and no descriptor. */
+/* Cleans `directory` once. `now` is the time, in seconds since 1970. Reports nothing; keeps errno,
+ * and leaves no descriptor open. */
 void image_cleanup(const char *directory, int64_t now);
 
 #endif

@@ -1,6 +1,6 @@
-/* image_file.c - the parts of an image's file that are there from the start (image.h has the
- * picture). Written field by field and not with libelf: libelf is gone from the process when a
- * forked child or a second image needs one. The tests read the result with libelf. */
+/* image_file.c - the initial contents of an image's file (image.h has the picture). Written without
+ * libelf, which is no longer in the process when a forked child or a second image needs a file. The
+ * tests read the result with libelf. */
 #include "trampoline/image_file.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 static const char owner_magic[8] = "pyperf1";
 
-/* .dynsym, .dynstr and .hash are there because dlopen wants them, and hold nothing. */
+/* .dynsym, .dynstr and .hash are empty; dlopen requires them. */
 enum {
     DYNAMIC_HASH = 0x100,
     DYNAMIC_SYM = 0x120,
@@ -19,7 +19,7 @@ enum {
     PROPERTY_SIZE = sizeof(Elf64_Nhdr) + 4 + 16,
     NOTE_OFFSET = PROPERTY_OFFSET + PROPERTY_SIZE,
     NOTE_SIZE = sizeof(Elf64_Nhdr) + 4 + IMAGE_BUILD_ID_SIZE,
-    OWNER_OFFSET = 0x210, /* which process has made the image: no note, elflint knows them all */
+    OWNER_OFFSET = 0x210, /* the owner; no note, because elflint reports unknown ones */
     OWNER_SIZE = sizeof owner_magic + sizeof(struct process_identity),
     SHSTRTAB_OFFSET = IMAGE_SECTION_COUNT * sizeof(Elf64_Shdr),
 };
@@ -77,7 +77,7 @@ static void put_segments(Elf64_Phdr *segment)
                               .p_filesz = PROPERTY_SIZE,
                               .p_memsz = PROPERTY_SIZE,
                               .p_align = 8};
-    /* Without this one, or with PF_X in it, the loader makes all stacks executable. */
+    /* Without PT_GNU_STACK, or with PF_X in it, the loader makes all stacks executable. */
     *segment = (Elf64_Phdr){.p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W, .p_align = 16};
 }
 
@@ -104,7 +104,7 @@ bool image_get_owner(const uint8_t *head, struct process_identity *owner)
     return true;
 }
 
-/* What the loader of a process with guarded jumps or shadow stacks asks for. */
+/* The property note, which the loader requires in a process with guarded jumps or shadow stacks. */
 static void put_property(uint8_t *note)
 {
     Elf64_Nhdr header = {.n_namesz = 4, .n_descsz = 16, .n_type = NT_GNU_PROPERTY_TYPE_0};
@@ -123,9 +123,9 @@ static void put_prologue(uint8_t *head, const struct detour_plan *detour)
 {
     size_t moved = image_prologue_size(detour) - ARCH_JUMP_SIZE;
     uintptr_t next = detour->prologue;
-    if (moved > 0) /* both have the same bytes in front of the jump back */
+    if (moved > 0) /* both are equal up to the jump back */
         next = detour->needs_direct_jump ? detour->prologue + ARCH_LANDING_PAD_SIZE + detour->length
-                                         : detour->site + detour->length;
+                                         : detour_back(detour);
     memcpy(head + IMAGE_PROLOGUE_OFFSET, detour->original, moved);
     arch_put_jump(head + IMAGE_PROLOGUE_OFFSET + moved, IMAGE_PROLOGUE_OFFSET + moved,
                   IMAGE_CONSTANT);

@@ -1,13 +1,12 @@
-/* image_unwind.c - the unwind data of an image: one CIE, one FDE for the relocated prologue, one for
- * each group of trampolines (trampoline.S says how one can do for many), and the search table that
- * leads to them. */
+/* image_unwind.c - the unwind data of an image: one CIE, one FDE for the relocated prologue, one
+ * for each group of trampolines (trampoline.S shows how they share it), and the search table. */
 #include "trampoline/base/dwarf.h"
 #include "trampoline/image_file.h"
 
 enum { SLEB_MINUS_8 = 0x78 }; /* DWARF_DATA_ALIGNMENT, DWARF 4, 7.6 */
 
 struct writer {
-    uint8_t *out;    /* what is to stand at `from` */
+    uint8_t *out;    /* the bytes at offset `from` */
     size_t from, at; /* offsets in the file, which are addresses as well */
 };
 
@@ -54,7 +53,7 @@ static size_t put_cie(struct writer *w)
     put1(w, 1); /* augmentation length */
     put1(w, DW_EH_PE_pcrel | DW_EH_PE_sdata4);
     put1(w, DW_CFA_def_cfa), put1(w, ARCH_DWARF_STACK_POINTER), put1(w, ARCH_CFA_AT_ENTRY);
-    if (ARCH_CFA_AT_ENTRY != 0) { /* else it is in its register */
+    if (ARCH_CFA_AT_ENTRY != 0) { /* otherwise the return address is in its register */
         put1(w, DW_CFA_offset | ARCH_DWARF_RETURN_ADDRESS);
         put1(w, ARCH_CFA_AT_ENTRY / DWARF_DATA_ALIGNMENT);
     }
@@ -73,7 +72,8 @@ static size_t begin_fde(struct writer *w, size_t cie, size_t code, size_t length
     return start;
 }
 
-/* The instructions of a plan count from the relocated code on, and hold for what it was as well. */
+/* The instructions of a plan count from the relocated code, and also hold for the landing pad
+ * before it. */
 static size_t put_prologue_fde(struct writer *w, size_t cie, const struct detour_plan *detour,
                                size_t size)
 {
@@ -122,10 +122,10 @@ void image_put_unwind(uint8_t *head, const struct detour_plan *detour, size_t pr
     struct writer w = {head, 0, IMAGE_EH_FRAME_OFFSET};
     size_t cie = put_cie(&w);
     size_t prologue_fde = put_prologue_fde(&w, cie, detour, prologue_size);
-    w.at = IMAGE_FDES_OFFSET; /* readers go from one entry to the next: it has all that is left */
+    w.at = IMAGE_FDES_OFFSET; /* readers go from entry to entry: no gap behind the last one */
     finish_entry(&w, prologue_fde);
 
-    /* The rows are sorted by address: the head's code stands before the trampolines. */
+    /* Rows are sorted by address: the prologue is before the trampolines. */
     size_t header = w.at = IMAGE_EH_FRAME_HDR_OFFSET;
     put_search_header(&w, IMAGE_EH_FRAME_OFFSET, 1 + IMAGE_FDES);
     put_search_row(&w, header, IMAGE_PROLOGUE_OFFSET, prologue_fde);

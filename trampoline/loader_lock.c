@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 static struct {
-    pid_t process;               /* in which it was looked for */
+    pid_t process;               /* the process that looked for it */
     const pthread_mutex_t *lock; /* NULL: not found */
 } found;
 
 enum { CANDIDATES = 8 };
 
-/* The locks that this thread has while it walks the list: others, too, when it is in a dlopen. */
+/* The locks that this thread holds while it walks the list: more than one inside a dlopen. */
 struct search {
     uintptr_t loader; /* where it is loaded */
     pid_t thread;
@@ -21,8 +21,8 @@ struct search {
     size_t count;
 };
 
-/* What is read is not locked: another thread's lock may be seen in the middle of a change, and is
- * then not ours. */
+/* Read without synchronisation: another thread's lock may be seen half changed, which does not
+ * match. */
 static bool is_held_by(const pthread_mutex_t *lock, pid_t thread)
 {
     return __atomic_load_n(&lock->__data.__lock, __ATOMIC_RELAXED) != 0 &&
@@ -42,7 +42,7 @@ static void search_segment(struct search *search, uintptr_t start, size_t size)
     }
 }
 
-/* Called for each object; the loader's data is searched when its turn comes. */
+/* Called for each object; searches the loader's data. */
 static int search_object(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct search *search = data;
@@ -57,7 +57,8 @@ static int search_object(struct dl_phdr_info *info, size_t size, void *data)
     return 1;
 }
 
-/* As locks know it. Without a system call: a dormant process makes none that CPython does not make. */
+/* The thread id that locks record. Without gettid: a process with profiling off makes only system
+ * calls that CPython makes too. */
 static pid_t this_thread(void)
 {
     pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;

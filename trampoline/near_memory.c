@@ -1,41 +1,25 @@
-/* near_memory.c - which free page to take.
+/* near_memory.c - chooses a free page near the evaluator.
  *
- * A static non-PIE program stands at 0x400000 with its heap above, growing upwards from a random
- * place; a PIE likewise; a shared library stands in the middle of other mappings, which the kernel
- * adds to from above. Below the object's lowest neighbour is the one direction in which nothing
- * grows, so the nearest gap below the site wins; only when there is none the nearest above, and
- * then its upper end, away from a heap that grows into its lower one.
+ * A static non-PIE program is at 0x400000 with its heap above, growing upwards from a random
+ * address; a PIE likewise; a shared library is among other mappings, to which the kernel adds
+ * downwards. Nothing grows into a gap below the object from beneath, so the nearest gap below the
+ * site is taken, else the nearest above, at its upper end, away from a heap that grows into the
+ * lower one.
  *
  *     0x10000   [ free ............... here ] program [ heap --> ........ free ]      */
 #include "trampoline/near_memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "arch.h"
 #include "trampoline/base/page.h"
-
-enum {
-    /* Not below: vm.mmap_min_addr is 65536 by default (Documentation/admin-guide/sysctl/vm.rst). */
-    LOWEST = 65536,
-    MAPS_LIMIT = 8 << 20, /* some 80,000 mappings */
-};
-
-/* The kernel maps nothing above without being asked to, and not the last page (x86: TASK_SIZE_MAX in
- * arch/x86/include/asm/page_64.h). */
-static uintptr_t end_of_addresses(void)
-{
-    return ((uintptr_t)1 << ARCH_ADDRESS_BITS) - page_size();
-}
+#include "trampoline/gaps.h"
 
 struct search {
     uintptr_t site;
-    size_t length, page;    /* bytes, whole pages; and those of one page */
-    uintptr_t below, above; /* best so far, 0 for none */
+    size_t length, page;    /* bytes, whole pages; bytes of one page */
+    uintptr_t below, above; /* the best addresses so far, 0 for none */
 };
 
 static bool reaches(const struct search *search, uintptr_t page)
@@ -45,13 +29,12 @@ static bool reaches(const struct search *search, uintptr_t page)
     return high - low < ARCH_JUMP_REACH;
 }
 
-/* Gaps come in ascending order. One page is left free on either side, so that an overrun of a
- * neighbour meets nothing and the kernel's stack guard is not in the way. */
-static void consider_gap(struct search *search, uintptr_t start, uintptr_t end)
+/* One page is left free on either side, so that an overrun of a neighbour faults and the kernel's stack
+ * guard gap is kept. */
+static void consider_gap(void *context, uintptr_t start, uintptr_t end)
 {
-    if (end > end_of_addresses()) /* before [vsyscall] */
-        end = end_of_addresses();
-    if (start >= end || end - start < search->length + 2 * search->page)
+    struct search *search = context;
+    if (end - start < search->length + 2 * search->page)
         return;
     uintptr_t top = end - search->length - search->page;
     if (end <= search->site) {
@@ -65,46 +48,16 @@ static void consider_gap(struct search *search, uintptr_t start, uintptr_t end)
     }
 }
 
+static uintptr_t best(const struct search *search)
+{
+    return search->below != 0 ? search->below : search->above;
+}
+
 uintptr_t near_memory_find_in(const char *maps, uintptr_t site, size_t length)
 {
     struct search search = {.site = site, .length = page_up(length), .page = page_size()};
-    uintptr_t previous_end = LOWEST;
-    for (const char *line = maps; line != NULL && *line != '\0';) {
-        char *dash;
-        uintptr_t start = strtoull(line, &dash, 16);
-        if (*dash != '-')
-            break;
-        uintptr_t end = strtoull(dash + 1, NULL, 16);
-        if (start > previous_end)
-            consider_gap(&search, previous_end, start);
-        if (end > previous_end)
-            previous_end = end;
-        line = strchr(dash, '\n');
-        line = line == NULL ? NULL : line + 1;
-    }
-    if (previous_end < end_of_addresses())
-        consider_gap(&search, previous_end, end_of_addresses());
-    return search.below != 0 ? search.below : search.above;
-}
-
-/* The whole file, NUL terminated, in a mapping of its own; NULL when it cannot be read. */
-static char *read_maps(int fd)
-{
-    char *text = mmap(NULL, MAPS_LIMIT, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (text == MAP_FAILED)
-        return NULL;
-    size_t used = 0;
-    for (;;) {
-        ssize_t n = read(fd, text + used, MAPS_LIMIT - 1 - used);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        used += (size_t)n;
-    }
-    text[used] = '\0';
-    return text;
+    gaps_in(maps, consider_gap, &search);
+    return best(&search);
 }
 
 bool near_memory_reserve_at(uintptr_t address, size_t length)
@@ -112,7 +65,7 @@ bool near_memory_reserve_at(uintptr_t address, size_t length)
     void *wanted = (void *)address;
     void *mapped = mmap(wanted, length, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    /* A kernel before 4.17 does not know MAP_FIXED_NOREPLACE and takes the address as a hint. */
+    /* Before Linux 4.17 MAP_FIXED_NOREPLACE is ignored and the address is a hint. */
     if (mapped != MAP_FAILED && mapped != wanted)
         munmap(mapped, length);
     return mapped == wanted;
@@ -121,22 +74,17 @@ bool near_memory_reserve_at(uintptr_t address, size_t length)
 uintptr_t near_memory_reserve(uintptr_t site, size_t length, struct failure *why)
 {
     int saved = errno;
-    uintptr_t found = 0;
-    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    char *text = fd < 0 ? NULL : read_maps(fd);
-    if (text == NULL) {
+    struct search search = {.site = site, .length = page_up(length), .page = page_size()};
+    if (!gaps_here(consider_gap, &search)) {
         failure_set(why, FAILURE_NO_NEAR_MEMORY, errno, "/proc/self/maps");
-    } else {
-        found = near_memory_find_in(text, site, length);
-        munmap(text, MAPS_LIMIT);
-        if (found == 0 || !near_memory_reserve_at(found, length)) {
-            failure_set(why, FAILURE_NO_NEAR_MEMORY, found == 0 ? 0 : errno, "around %p",
-                        (void *)site);
-            found = 0;
-        }
+        errno = saved;
+        return 0;
     }
-    if (fd >= 0)
-        close(fd);
+    uintptr_t found = best(&search);
+    if (found == 0 || !near_memory_reserve_at(found, length)) {
+        failure_set(why, FAILURE_NO_NEAR_MEMORY, found == 0 ? 0 : errno, "around %p", (void *)site);
+        found = 0;
+    }
     errno = saved;
     return found;
 }

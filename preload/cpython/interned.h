@@ -1,14 +1,15 @@
-/* interned.h - strings that stay for as long as the process lives, each of them once.
+/* interned.h - strings that are never freed, each stored once.
  *
  * Names of functions and files are kept here, and the prefixes of qualified names (qualnames.h). A
- * string is known by a number of 32 bits, so that equal strings are equal numbers. A program that
- * compiles the same template on each request keeps the same few strings however often it does.
+ * string has a number of 32 bits, so that equal strings have equal numbers. A program that compiles
+ * the same template on each request keeps the same few strings however often it does.
  *
  * Threads: used under the interpreter's lock, and from 3.12 on, where interpreters may have a lock
  * each, under the profile's (profile.h). */
 #ifndef PYPERF_INTERNED_H
 #define PYPERF_INTERNED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,5 +19,8 @@ uint32_t intern(const char *text, size_t length);
 
 /* The string of a number that is not 0, NUL terminated. */
 const char *interned(uint32_t number);
+
+/* Whether it is the string of `length` bytes, which hold no NUL. */
+bool interned_is(uint32_t number, const char *text, size_t length);
 
 #endif

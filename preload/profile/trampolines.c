@@ -7,7 +7,16 @@
 #include "preload/profile/outputs.h"
 #include "preload/profile/registry.h"
 
-/* Works the names out. Where they are too long to be kept they are cut off, as names.h says. */
+/* Functions of one file mostly come one after the other. */
+static uint32_t intern_file(const struct name *name)
+{
+    static uint32_t last; /* under the profile's lock */
+    if (last == 0 || !interned_is(last, name->text, name->length))
+        last = intern(name->text, name->length);
+    return last;
+}
+
+/* Makes the names. Names that are too long to be interned are cut off, as in names.h. */
 static bool describe(struct registry_function *function, const python_object *code, uint64_t value)
 {
     static struct name name; /* under the profile's lock */
@@ -17,7 +26,7 @@ static bool describe(struct registry_function *function, const python_object *co
     function->qualname = intern(name.text, name.length);
     name_clear(&name);
     qualnames_put_string(&name, python_field(code, row->code_filename));
-    function->file = intern(name.text, name.length);
+    function->file = intern_file(&name);
     return function->qualname != 0 && function->file != 0;
 }
 
@@ -25,7 +34,7 @@ uintptr_t trampolines_find(enum profile_mode mode, const python_object *code, ui
 {
     struct failure why = {.code = FAILURE_NONE};
     struct registry_function function;
-    /* A trampoline from before a fork, or of the other mode: what it is called is known. */
+    /* A trampoline from before a fork, or of the other mode: its name is known. */
     uint32_t known =
         code_tag_is_trampoline(value) ? registry_at(HOOK_ADDRESS(value)) : REGISTRY_NONE;
     if (known != REGISTRY_NONE)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # archive.sh DATA DEBUGDIR OUT.tar.bz2: a profile with all that another machine needs to read it.
-# DEBUGDIR: a build-id cache that "perf --buildid-dir DEBUGDIR record --buildid-all" has filled.
+# DEBUGDIR: a build-id cache that "perf --buildid-dir DEBUGDIR record --buildid-all" has filled; or - where
+# there is none: then the files that the profile names are taken from where they are.
 # archive.sh --ready OUT.tar.bz2: whether it could, asked before there is a profile.
 #
 # perf finds the files in such a cache by their build-ids, for the names and for unwinding alike,
@@ -12,7 +13,7 @@ main() {
     [ "$1" != --ready ] || set -- --ready - "$2"
     [ $# = 3 ] || fail 'usage: archive.sh DATA DEBUGDIR OUT.tar.bz2'
     [ "$1" = --ready ] || [ -r "$1" ] || fail "$1: no such profile, or it may not be read"
-    [ "$1" = --ready ] || [ -d "$2/.build-id" ] || fail "$2 is no build-id cache: perf record has put nothing there"
+    [ "$1" = --ready ] || [ "$2" = - ] || [ -d "$2/.build-id" ] || fail "$2 is no build-id cache: perf record has put nothing there"
     name=$(basename -- "$3" .tar.bz2)
     case ${3##*/} in
     ?*.tar.bz2) ;;
@@ -31,11 +32,13 @@ main() {
     top=$dir/$name
     mkdir "$top"
     link_or_copy "$1" "$top/perf.data"
-    # No links: what perf has put there is linked to the system's files, and tar complains when
-    # another perf does the same to one that it reads.
-    cp -a "$(readlink -f -- "$2")" "$top/debug"
     perf buildid-list -i "$top/perf.data" >"$dir/identified" 2>"$dir/log" ||
         fail "perf cannot read $1: $(tail -n 1 "$dir/log")"
+    cache=$2
+    [ "$2" != - ] || collect
+    # No links: what perf has put there is linked to the system's files, and tar complains when
+    # another perf does the same to one that it reads.
+    cp -a "$(readlink -f -- "$cache")" "$top/debug"
     tell_missing
     list_unidentified
     [ ! -s "$dir/unidentified" ] || arrange_by_path
@@ -56,6 +59,27 @@ fail() {
 link_or_copy() {
     source=$(readlink -f -- "$1")
     ln "$source" "$2" 2>/dev/null || cp -p "$source" "$2"
+}
+
+# perf takes only a file that still has the profile's build-id into its cache.
+collect() {
+    cache=$dir/collected
+    mkdir -p "$cache/.build-id"
+    running=$(perf buildid-list -k 2>/dev/null) || running=
+    while read -r id path; do
+        case $path in
+        /*) [ "$(perf buildid-list -i "$path" 2>/dev/null)" != "$id" ] ||
+            perf --buildid-dir "$cache" buildid-cache -a "$path" 2>/dev/null || : ;;
+        '[kernel.kallsyms]') [ "$id" != "$running" ] || collect_kernel ;;
+        esac
+    done <"$dir/identified"
+}
+
+# As perf record would: perf has no command for it.
+collect_kernel() {
+    mkdir -p "$cache/$path/$id" "$cache/.build-id/${id%"${id#??}"}"
+    cat /proc/kallsyms >"$cache/$path/$id/kallsyms"
+    ln -s "../../$path/$id" "$cache/.build-id/${id%"${id#??}"}/${id#??}"
 }
 
 # $1: a build-id

@@ -94,16 +94,3 @@ choose_build_ids() {
         fi ;;
     esac
 }
-
-# perf 6.1 does not forget what a process had mapped before an exec, and takes the lowest address
-# at which a library was ever seen for the one that it has: in half of the runs all stacks in libc
-# end at once. So perf and the shells before the program get the highest addresses there are, those
-# without randomisation, and the program gets its random ones, which are lower.
-choose_addresses() {
-    highest='' own_addresses=''
-    [ "$(cat /proc/self/personality 2>/dev/null)" = 00000000 ] || return 0
-    if setarch "$(uname -m)" -R true 2>/dev/null; then
-        highest="setarch $(uname -m) -R"
-        own_addresses="setarch $(uname -m)"
-    fi
-}

@@ -115,10 +115,9 @@ def examine(findings, arguments, place):
     )
     if not python.ask():
         return
-    inspect = find_beside(library, "pyperf-inspect")
-    python.examine(inspect)
-    if inspect is None:
-        findings.warn("frame evaluator", "not looked at: pyperf-inspect was not built", "make")
+    python.examine(find_beside(library, "pyperf-inspect"))
+    if not python.is_cpython:
+        return
     doctor_machine.examine_kernel(findings, python.frame_pointers)
     if not there:
         return

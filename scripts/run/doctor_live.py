@@ -3,24 +3,28 @@
 import collections
 import json
 import os
+import re
 
 import doctor_tools
 import perf_script
 
 SECONDS = 2
 DEPTH = 10
-AT_LEAST = 0.99
+AT_LEAST = 0.98
 SAMPLES_MIN = 30
 COPY = "dwarf,65528"  # the largest that perf takes
 
-# The time is asked for rarely: from the vdso perf 6.1 does not always find back.
+# The time is asked for rarely: from the vdso perf 6.1 does not always find back. Some time goes to libc.
 PROGRAM = """
-import json, sys, time
+import json, os, sys, time
 process_time = time.process_time if hasattr(time, "process_time") else time.clock  # 2.7
+
+zeros = bytearray(1 << 22)
 
 def busy(end):
     number = 0
     while process_time() < end:
+        bytearray(zeros)
         for number in range(100000):
             number += 1
 
@@ -37,6 +41,7 @@ class Orders:
             return self.total(depth - 1)
         if sys.argv[1] == "walk":
             return walk(sys.argv[2])
+        print("pid:%%d" %% os.getpid())
         return busy(process_time() + float(sys.argv[2]))
 
 def main():
@@ -45,15 +50,15 @@ def main():
 main()
 """ % (DEPTH - 1)  # fmt: skip
 
-# perf's child: from here on its number is known, and libpyperf is in nothing but the program.
+# perf's child: libpyperf is in nothing but the program.
 LAUNCH = """
-echo $$ >"$1"
-export LD_PRELOAD="$2" PYPERF_DIR="$3" PYTHONPERFSUPPORT=1
-shift 3
-# perf 6.1 takes the lowest address at which a library was ever seen for its own: see choices.sh.
-setarch "$(uname -m)" true 2>/dev/null && exec setarch "$(uname -m)" "$@"
+export LD_PRELOAD="$1" PYPERF_DIR="$2" PYTHONPERFSUPPORT=1
+shift 2
 exec "$@"
 """
+
+# As a script, env or timeout starts an interpreter: with programs before it in the same process.
+AS_CHILD = ["/bin/sh", "-c", 'env "$@"; exit $?', "sh"]
 
 
 def expected_names(program, innermost):
@@ -73,37 +78,33 @@ class Live:
     # perf
 
     def profile(self):
-        done, data = self.record()
-        if done.status != 0 or not os.path.exists(data):
-            self.findings.fail("profile", "perf record failed: " + done.complaint(), self.by_hand())
-            return
-        pid = doctor_tools.number_in(self.place.path("pid"))
-        stacks = self.read(data, pid)
+        if self.profile_as("profile", []):
+            self.profile_as("profile of a child", AS_CHILD)
+
+    def profile_as(self, subject, prefix):
+        """Whether it makes sense to go on."""
+        done, data = self.record(prefix)
+        pid = re.search(r"^pid:(\d+)$", done.out, re.M)
+        if done.status != 0 or not os.path.exists(data) or not pid:
+            self.findings.fail(subject, "perf record failed: " + done.complaint(), self.by_hand())
+            return False
+        self.place.pids.add(int(pid.group(1)))
+        stacks = self.read(data, int(pid.group(1)))
         if len(stacks) < SAMPLES_MIN:
             text = "only %d samples in %d seconds of running" % (len(stacks), SECONDS)
             step = "run the doctor again when the machine is less busy, or: %s" % self.by_hand()
-            self.complain("profile", text, step)
-            return
-        self.judge(stacks)
+            self.complain(subject, text, step)
+            return False
+        return self.judge(subject, stacks)
 
-    def record(self):
+    def record(self, prefix):
         data = self.place.path("perf.data")
         environment = doctor_tools.profiled_environment(self.python.library, self.place.images)
-        command = self.highest_addresses() + [self.perf.path, "record", "-N", "-F", "199", "--call-graph", self.mode]
-        command += ["-o", data, "--", "/bin/sh", "-c", LAUNCH, "sh", self.place.path("pid")]
-        command += [environment["LD_PRELOAD"], self.place.images]
+        command = [self.perf.path, "record", "-N", "-F", "199", "--call-graph", self.mode]
+        command += ["-o", data, "--", "/bin/sh", "-c", LAUNCH, "sh"]
+        command += [environment["LD_PRELOAD"], self.place.images] + prefix
         command += [self.python.path, self.program, "busy", str(SECONDS)]
-        done = self.place.run(command)
-        self.place.pids.add(doctor_tools.number_in(self.place.path("pid")) or 0)
-        return done, data
-
-    def highest_addresses(self):
-        """A command for the front of perf, where there is one."""
-        command = ["setarch", os.uname().machine, "-R"]
-        try:
-            return command if self.place.run(command + ["true"]).status == 0 else []
-        except OSError:
-            return []
+        return self.place.run(command), data
 
     def read(self, data, pid):
         """The Python functions of each sample while the program was busy, as tuples."""
@@ -119,7 +120,7 @@ class Live:
         # One that breaks off below the first trampoline is not seen as one of busy().
         return stacks[hot[0] : hot[-1] + 1] if hot else stacks
 
-    def judge(self, stacks):
+    def judge(self, subject, stacks):
         wanted = tuple(expected_names(self.program, "busy"))
         complete = sum(one == wanted for one in stacks)
         how = "by frame pointers" if self.mode == "fp" else "from stack copies"
@@ -131,11 +132,12 @@ class Live:
         )
         if complete >= AT_LEAST * len(stacks):
             text = "complete: %s have all %d functions, down to <module>"
-            self.findings.ok("profile", text % (share, len(wanted)))
-            return
+            self.findings.ok(subject, text % (share, len(wanted)))
+            return True
         chain = collections.Counter(one for one in stacks if one != wanted).most_common(1)[0][0]
         text = "not complete: whole are %s; the others: %s" % (share, describe(chain, wanted))
-        self.complain("profile", text, self.remedy(chain))
+        self.complain(subject, text, self.remedy(chain))
+        return False
 
     def remedy(self, chain):
         if self.python.own_support:

@@ -69,6 +69,10 @@ class Python:
         self.own_support = False  # they have them without it
 
     @property
+    def is_cpython(self):
+        return self.about["implementation"] == "CPython"
+
+    @property
     def version(self):
         return tuple(int(part) for part in self.about["version"].split("."))
 
@@ -102,9 +106,11 @@ class Python:
             ", debug build" if about["debug"] else "",
         )
         series = self.version[:2]
-        if about["implementation"] != "CPython":
-            self.findings.fail("interpreter", text + ": not known to libpyperf", RELEASES)
-        elif about["free_threaded"]:
+        if not self.is_cpython:
+            text += ": libpyperf is for CPython alone"
+            self.findings.fail("interpreter", text, "run the program with CPython 2.7 or 3.6 to 3.15")
+            return
+        if about["free_threaded"]:
             text += ": free-threaded, which libpyperf does not support; its own support is used"
             self.findings.warn("interpreter", text, WITH_LOCK)
         elif series == PYTHON_2 or KNOWN[0] <= series <= KNOWN[1]:
@@ -116,6 +122,8 @@ class Python:
             self.findings.fail("interpreter", text + ": not known to libpyperf", RELEASES)
         if inspect:
             self.examine_code(inspect)
+        else:
+            self.findings.warn("frame evaluator", "not looked at: pyperf-inspect was not built", "make")
 
     def examine_own_support(self, text):
         text += ": later than what is known to libpyperf, its own support is used"

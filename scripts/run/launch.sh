@@ -2,15 +2,14 @@
 # launch.sh: what perf record runs. Starts the program as it would have been started without us,
 # and keeps its exit status.
 #
-#     launch.sh DIR PRELOAD IMAGES IGNORED STDERR UNUSED ADDRESSES program [arguments]
+#     launch.sh DIR PRELOAD IMAGES IGNORED STDERR UNUSED program [arguments]
 #
 # DIR is pyperf-run's private directory, IGNORED the signals that the program shall ignore, STDERR
-# and UNUSED numbers of descriptors (record.sh, spare_descriptors), ADDRESSES a command in front of
-# the program (choose_addresses).
+# and UNUSED numbers of descriptors (record.sh, spare_descriptors).
 set -u
 
-dir=$1 preload=$2 images=$3 ignored=$4 err=$5 unused=$6 own_addresses=$7
-shift 7
+dir=$1 preload=$2 images=$3 ignored=$4 err=$5 unused=$6
+shift 6
 echo $$ >"$dir/launcher"
 # Caught, not ignored: what is ignored stays so in the program.
 trap : HUP INT QUIT USR1 USR2 TERM
@@ -28,8 +27,7 @@ exec 2>/dev/null
     for number in $unused; do
         eval "exec $number>&-"
     done
-    # shellcheck disable=SC2086  # a command with its arguments
-    exec $own_addresses "$@"
+    exec "$@"
 )
 status=$?
 times >"$dir/times"

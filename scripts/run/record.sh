@@ -44,7 +44,6 @@ record() {
     choose_call_graph
     choose_frequency
     choose_build_ids
-    choose_addresses
     start_canary
     catch_signals
     start_perf "$@"
@@ -191,7 +190,7 @@ start_perf() {
         if [ "$number" = "$perf_words" ]; then
             # shellcheck disable=SC2086  # $reset is a command with its arguments
             set -- "$@" -- $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" "$ignored" \
-                "$err" "$unused" "$own_addresses"
+                "$err" "$unused"
         fi
         set -- "$@" "$1"
         shift
@@ -207,8 +206,7 @@ start_perf() {
         # perf dies of these without having written its data, and the launcher can undo it.
         [ -z "$reset" ] || trap '' HUP QUIT USR1
         eval "exec <&$in $in<&- 2>\"\$dir/log\""
-        # shellcheck disable=SC2086  # a command with its arguments
-        exec $highest perf "$@"
+        exec perf "$@"
     ) &
     perf=$!
     progress=

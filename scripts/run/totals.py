@@ -54,8 +54,8 @@ class Process:
 
 def is_whole(frames):
     """Whether the stack goes down to where its process or thread begins. That is not always the
-    last frame: without its symbols, the program or libc has no name for it, and a thread of
-    Python is whole from pythread_wrapper on. A sample in the kernel alone (kernel threads, idle,
+    last frame: without its symbols, the program or libc has no name for it, and for Python the stack
+    is whole from Py_BytesMain on, or pythread_wrapper in a thread. A sample in the kernel alone (kernel threads, idle,
     exec) has nothing to lose, and the dynamic loader runs before _start."""
     last = frames[-1]
     if last.kernel or last.loader or any(frame.beginning for frame in frames[-3:]):
@@ -381,6 +381,12 @@ def advice_on_copies(size, broken):
         return (
             "of each, %d bytes were copied, which was too short, and %s; record again with"
             " --stack-size %d" % (size, harm, larger)
+        )
+    if size > broken.mean_length * BYTES_A_FRAME and perf_script.LIBC.search(broken.end):
+        return (
+            "though %d bytes of each were copied; most end in %s, for which perf finds no unwind data;"
+            " it takes those of the debug symbols, too: apt-get install libc6-dbg (or your"
+            " distribution's debug symbols of libc)" % (size, broken.end_name)
         )
     if size > broken.mean_length * BYTES_A_FRAME:
         return (

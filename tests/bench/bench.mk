@@ -1,7 +1,7 @@
 # make bench              what profiling costs, against off and CPython's own (QUICK=1: 5 minutes;
 #                         ROWS=calls,startup: only these)
 # make bench-report       docs/performance.md and docs/performance.svg from the last "make bench"
-# make bench-qualnames    the qualified names worked out for 3.6-3.10 against those of 3.11
+# make bench-qualnames    the qualified names derived for 3.6-3.10 against those of 3.11
 
 .PHONY: bench-report bench-qualnames
 
@@ -25,7 +25,7 @@ $(O)/bench/%: $(O)/obj/tests/bench/%.c.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^
 
-# Linked like libpyperf.so, so that the difference is what libpyperf.so does.
+# Linked like libpyperf.so, so that the difference is libpyperf.so's work.
 $(O)/bench/empty.so: tests/bench/empty.c
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)

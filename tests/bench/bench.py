@@ -2,8 +2,8 @@
 
 usage: bench.py --build DIR [--quick] [--rows calls,programs,...]
 
-Prints the tables and keeps them in DIR/bench/results.json, where report.py finds them. The exit
-status says whether measuring worked; a demand that is not met is a row of the table.
+Prints the tables and keeps them in DIR/bench/results.json, for report.py. The exit status says
+whether measuring worked; a demand that is not met is a row of the table.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def processor():
 
 
 def machine(bench):
-    """What a reader has to know about where the figures come from."""
+    """The machine on which the figures were measured."""
     kernel = platform.uname()
     return [
         ("date", datetime.date.today().isoformat()),
@@ -63,11 +63,11 @@ def load(path):
 
 
 def run_section(bench, name):
-    """The tables of a section; one that says why, when it cannot be measured."""
+    """The tables of a section, or one that says why it cannot be measured."""
     started = time.time()
     try:
         tables = importlib.import_module("rows_" + name).rows(bench)
-    except Exception as error:  # what the other sections have measured is not lost
+    except Exception as error:  # so that the results of other sections are not lost
         if not isinstance(error, (measure.Failed, OSError)):
             traceback.print_exc()
         table = measure.Table(name, ["not measured"])

@@ -1,9 +1,9 @@
 /* floor.c - the PEP 523 floor: a frame evaluator that only jumps on.
  *
- * Any tool that wants to see the frames of CPython 3.11 has to set an evaluator, and from then on
- * the interpreter no longer runs Python-to-Python calls in its own loop. This extension module sets
- * one that is a single jump: what a program costs with it is the least that any frame hook can
- * cost. Built by the benchmark against the headers of the interpreter that is measured. */
+ * Any tool that hooks the frames of CPython 3.11 has to set an evaluator, and then the interpreter
+ * no longer runs Python-to-Python calls in its own loop. This extension module sets one that is a
+ * single jump: its cost is the least that any frame hook can have. The benchmark builds it with the
+ * headers of the measured interpreter. */
 #include <Python.h>
 
 struct _PyInterpreterFrame;

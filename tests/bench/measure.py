@@ -1,18 +1,17 @@
-"""What all rows of the benchmark share: interpreters and how they are set up, interleaved rounds,
-figures with their spread, tables.
+"""Shared by all rows of the benchmark: interpreters and their setups, interleaved rounds, figures
+with their spread, tables.
 
 Absolute times mean nothing on a shared machine. So each round measures every variant, in an order
-that rotates, and a figure is the ratio or the difference of the best of all rounds: what disturbs
-a measurement only ever makes it longer. Where a few per cent matter, the processes of all variants
-stand side by side and take turns of a few milliseconds: a processor that others use, too, has slow
-and fast moments, and every variant gets its share of both. The spread is what the same figure
-comes out at when it is taken from the first, the second and the third third of the rounds alone:
-its lowest and highest value.
+that rotates, and a figure is the ratio or the difference of the best of all rounds, because
+disturbances only make a measurement longer. Where a few per cent matter, the processes of all
+variants run side by side and take turns of a few milliseconds, so that every variant gets its share
+of a shared processor's slow and fast moments. The spread is the lowest and highest value of the
+same figure from the first, the second and the third third of the rounds alone.
 
-A process is fast or slow for all its life, by where the kernel has put its code and its heap: a
-loop over a generator takes 30 to 40 ns on 3.9, off or on. The best of many processes is then the
-luckiest one, which says nothing. So, where a few per cent matter, the best pass counts within a
-process, and the median among the processes, new ones in each round (typical_ratio).
+The addresses of its code and heap make a process fast or slow as a whole: a loop over a generator
+takes 30 to 40 ns on 3.9, off or on. The best of many processes is then chance. So, where a few per
+cent matter, the best pass counts within a process, and the median among the processes, new ones in
+each round (typical_ratio).
 """
 
 import ast
@@ -29,7 +28,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
-import interpreters  # noqa: E402  (which interpreters there are: the integration tests know)
+import interpreters  # noqa: E402  (the integration tests find interpreters)
 
 OFF, DORMANT, ON, NATIVE, FLOOR = "off", "dormant", "on", "-X perf", "floor"
 
@@ -38,8 +37,8 @@ Row = collections.namedtuple("Row", "cells demand met")
 
 
 class Table:
-    """`rows` of as many cells as `columns`; with a demand, what must be and whether it is.
-    `cause` is what has been found out about a demand of this table that is not met."""
+    """`rows` have as many cells as `columns`; a demand adds the required value and whether it is
+    met. `cause` explains a demand of this table that is not met."""
 
     def __init__(self, title, columns, notes=(), cause=None):
         self.title = title
@@ -61,7 +60,7 @@ class Table:
 
 
 class Failed(Exception):
-    """A measurement that could not be made; the row says so."""
+    """A measurement that failed; the row says so."""
 
 
 def fetched(one):
@@ -100,7 +99,7 @@ class Bench:
         return quick if self.quick else full
 
     def ours(self):
-        """Those that have no perf support of their own, as they are on this machine."""
+        """The interpreters without perf support of their own on this machine."""
         return [one for one in self.found if one.supported and not one.native and not fetched(one)]
 
     def natives(self):
@@ -109,16 +108,16 @@ class Bench:
         return [one for one in found if not fetched(one)]
 
     def all_native(self):
-        """All that have it, where each is measured with its own and with ours."""
+        """All that have their own; each is measured with its own and with ours."""
         return [one for one in self.found if one.supported and one.native]
 
     def one(self, *series):
-        """An interpreter of this version, shared builds first; None when there is none."""
+        """An interpreter of this version, shared builds first; None if there is none."""
         found = [one for one in self.found if one.series == series]
         return min(found, key=lambda one: one.kind) if found else None
 
     def setup(self, setup):
-        """What is added to the environment, and the interpreter's options."""
+        """The variables added to the environment, and the interpreter's options."""
         variables = {}
         if setup in (DORMANT, ON):
             variables["LD_PRELOAD"] = self.library
@@ -142,7 +141,7 @@ class Bench:
         return checked(self.execute(words, variables), interpreter, setup)
 
     def execute(self, command, variables=(), silent=True):
-        """The standard output of a command; its map file and images are gone afterwards."""
+        """The standard output of a command; removes its map file and images."""
         environment = dict(self.environment, **dict(variables))
         process = subprocess.Popen(
             command,
@@ -168,7 +167,7 @@ class Bench:
             os.unlink(path)
 
     def clear_images(self):
-        """Of processes whose ids are not known."""
+        """Removes those of processes with unknown ids."""
         for path in glob.glob(os.path.join(self.images, "*")):
             os.unlink(path)
 
@@ -192,7 +191,7 @@ class Bench:
 
 
 def checked(line, interpreter, setup):
-    """What a workload printed, when it ran as it was meant to."""
+    """A workload's output, if it ran in the right mode."""
     if not line:
         raise Failed("%s, %s: the workload failed" % (interpreter.label, setup))
     result = json.loads(line)
@@ -203,7 +202,7 @@ def checked(line, interpreter, setup):
 
 
 class Server:
-    """A workload that measures when it is asked to (workload.serve)."""
+    """A workload that measures on request (workload.serve)."""
 
     def __init__(self, bench, interpreter, setup, script, *arguments):
         self.bench = bench
@@ -235,7 +234,7 @@ class Server:
 
 
 def take_turns(servers, passes, what):
-    """The best of what each server answers; they are asked in turn, `passes` times."""
+    """The best answer of each server; they are asked in turn, `passes` times."""
     best = [float("inf")] * len(servers)
     for _ in range(passes):
         for number, server in enumerate(servers):
@@ -255,7 +254,7 @@ def interleave(rounds, variants, measure):
 
 
 def thirds(values):
-    """Every third, in the order of the rounds, or single rounds when there are fewer."""
+    """The thirds of the rounds in order, or single rounds if there are fewer."""
     parts = min(3, len(values))
     return [values[part * len(values) // parts : (part + 1) * len(values) // parts]
             for part in range(parts)]
@@ -277,7 +276,7 @@ def difference(on, off, scale=1.0):
 
 
 def typical_ratio(on, off):
-    """Of rounds that had processes of their own; what each gives is its best already."""
+    """A figure of rounds with their own processes, each of which gives its best."""
     return figure(lambda a, b: a / b, on, off, best=statistics.median)
 
 

@@ -1,10 +1,10 @@
-/* phases.c - what libpyperf does before the interpreter starts, step by step.
+/* phases.c - the steps of libpyperf before the interpreter starts.
  *
  *   phases LIBPYPERF-PLAN.SO FILE MINOR     FILE: libpython, or a static python3.MINOR
  *
- * Does in a process of its own what preload/session.c does in its constructor, and prints the
- * nanoseconds of three steps: loading libpyperf-plan.so with what it needs (libelf, capstone and
- * their libraries), looking up the interpreter's symbols, and unloading. */
+ * Does the same as libpyperf's constructor (preload/process/lifecycle.c) in a process of its own,
+ * and prints the nanoseconds of three steps: loading libpyperf-plan.so with what it needs (libelf,
+ * capstone and their libraries), looking up the interpreter's symbols, and unloading. */
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
-/* qualnames.c - the rule of preload/names.c for qualified names, as a filter for qualnames.py.
+/* qualnames.c - the rule of preload/cpython/names.c for qualified names, as a filter for
+ * qualnames.py.
  *
  * One code object a line: the line number of the enclosing one (-1: none), co_flags, co_name.
- * Prints the name that libpyperf works out on 3.6 to 3.10, one a line. */
+ * Prints the name that libpyperf derives on 3.6 to 3.10, one a line. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

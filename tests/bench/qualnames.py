@@ -1,5 +1,5 @@
-"""The share of code objects of the standard library for which libpyperf's worked-out qualified name
-is CPython's own. Needs an interpreter that has co_qualname: 3.11 or later.
+"""The share of code objects of the standard library for which the qualified name that libpyperf
+derives is CPython's own. Needs an interpreter with co_qualname: 3.11 or later.
 
 usage: qualnames.py FILTER    (build/tests/qualnames)
 """

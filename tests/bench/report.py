@@ -1,4 +1,4 @@
-"""make bench-report: docs/performance.md and docs/performance.svg from what make bench measured.
+"""make bench-report: docs/performance.md and docs/performance.svg from the results of make bench.
 
 usage: report.py --build DIR FOLDER
 """

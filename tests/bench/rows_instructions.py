@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from measure import DORMANT, FLOOR, HERE, NATIVE, OFF, ON, Failed, Table
 
-# Two sizes, both behind the interpreter's own warming up (opcache, specialising): their difference
-# is calls alone. fib(n) makes 2 fib(n + 1) - 1 of them.
+# Two sizes, both after the interpreter's warming up (opcache, specialising): they differ only in
+# calls. fib(n) makes 2 fib(n + 1) - 1 of them.
 SMALL, LARGE = (15, 1973), (19, 13529)
-HOOK, IMAGE = "libpyperf.so", "image"
+HOOK = "libpyperf.so"
 
 
 def count_file(path):
@@ -33,19 +33,13 @@ def count_file(path):
                 if not inclusive:
                     counts[current] = counts.get(current, 0) + int(line.split()[1])
                 inclusive = False
-    result = {HOOK: 0, IMAGE: 0, "all": sum(counts.values())}
-    for number, count in counts.items():
-        base = os.path.basename(names.get(number) or "")
-        if base == HOOK:
-            result[HOOK] += count
-        elif base.startswith("pyperf-"):
-            result[IMAGE] += count
-    return result
+    hook = sum(count for n, count in counts.items() if (names.get(n) or "").endswith("/" + HOOK))
+    return {HOOK: hook, "all": sum(counts.values())}
 
 
 def count(bench, one, setup, size, number):
-    """Runs fib under callgrind. Its code is translated when it first runs: with the jump at the
-    evaluator's entry put in and taken out, it must look again."""
+    """Runs fib under callgrind, which translates code when it first runs: because the jump at the
+    evaluator's entry is written and taken out, it must check for modified code."""
     variables, options = bench.setup(setup)
     out = os.path.join(bench.work, "callgrind.%d" % number)
     words = ["valgrind", "--tool=callgrind", "--smc-check=all", "--callgrind-out-file=" + out]
@@ -57,7 +51,7 @@ def count(bench, one, setup, size, number):
 
 
 def measure(bench):
-    """Instructions a call: {(interpreter, setup): {object: count}}. Nothing else has to be quiet,
+    """Instructions a call: {(interpreter, setup): {object: count}}. Counts do not depend on load,
     so all processors work."""
     variants = []
     ours = bench.ours()
@@ -84,7 +78,7 @@ def measure(bench):
     return {
         (one, setup): {
             key: (counts[one, setup, LARGE][key] - counts[one, setup, SMALL][key]) / calls
-            for key in (HOOK, IMAGE, "all")
+            for key in (HOOK, "all")
         }
         for one, setup in variants
     }
@@ -96,12 +90,11 @@ def rows(bench):
     counts = measure(bench)
     table = Table(
         "Instructions a call of fib (callgrind: no noise)",
-        ["interpreter", "off", "dormant - off", "on - off", "of these hook", "trampoline"]
+        ["interpreter", "off", "dormant - off", "on - off", "of these hook"]
         + ["floor - off", "on - floor"],
         [
-            "hook: libpyperf.so; trampoline: the image's text; the rest are jumps: at the entry (to "
-            "3.10), from there to the hook, and from the displaced instructions back to the "
-            "evaluator",
+            "hook: libpyperf.so; the rest is the trampoline, 6, and jumps: at the entry (to 3.10), from "
+            "there to the hook, and from the displaced instructions back to the evaluator",
             "3.12 and 3.13: their own -X perf",
         ],
     )
@@ -109,11 +102,11 @@ def rows(bench):
         off = counts[one, OFF]["all"]
         if (one, NATIVE) in counts:
             more = counts[one, NATIVE]["all"] - off
-            table.add([one.label, "%.1f" % off, "", "%+.1f" % more] + [""] * 4)
+            table.add([one.label, "%.1f" % off, "", "%+.1f" % more] + [""] * 3)
             continue
         on, asleep = counts[one, ON], counts[one, DORMANT]["all"] - off
         cells = [one.label, "%.1f" % off, "%+.1f" % asleep, "%+.1f" % (on["all"] - off)]
-        cells += ["%.1f" % on[HOOK], "%.1f" % on[IMAGE]]
+        cells.append("%.1f" % on[HOOK])
         if (one, FLOOR) in counts:
             floor = counts[one, FLOOR]["all"]
             cells += ["%+.1f" % (floor - off), "%+.1f" % (on["all"] - floor)]

@@ -31,7 +31,7 @@ def chosen(bench):
 
 
 def setups_of(bench, one):
-    """Off first, then what is compared with it."""
+    """Off first, then the setups compared with it."""
     if one in bench.natives():
         return [OFF, NATIVE]
     return [OFF, ON] + ([FLOOR] if one.series == (3, 11) else [])

@@ -8,14 +8,14 @@ from measure import HERE, ON, Failed, Table, amount, figure, interleave
 
 FUNCTIONS = 15000
 
-# The same for both. Functions with what is below them, which needs every stack; without inlined
-# functions, which perf would look up in debug information with a process for each object.
+# The same for both. Functions with their callees, which needs every stack; without inlined
+# functions, for which perf starts a process for each object.
 RECORD = ["-F", "499", "--call-graph", "dwarf,8192"]
 REPORT = ["--stdio", "--children", "-g", "none", "--no-inline", "--percent-limit", "0.01"]
 
 
 def record(bench, one, data, options, variables):
-    """Runs the program under perf record. Its pid and when it ended."""
+    """Runs the program under perf record. Returns its pid and the time of its end."""
     program = ["env"] + ["%s=%s" % pair for pair in sorted(variables.items())] + [one.path]
     program += options + [os.path.join(HERE, "workload_many.py"), str(FUNCTIONS)]
     program.append(str(bench.rounds(2, 1)))
@@ -28,7 +28,7 @@ def record(bench, one, data, options, variables):
 
 
 def report(bench, data):
-    """Prints the report; how many functions of the program it names."""
+    """Makes the report; returns how many functions of the program it names."""
     text = bench.execute(["perf", "report", "-i", data] + REPORT, silent=False)
     return sum("py::function_" in line for line in text.splitlines())
 

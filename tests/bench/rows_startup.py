@@ -11,7 +11,7 @@ MILLISECONDS = 1e-6  # from the nanoseconds of spawn.c and phases.c
 
 
 def spawn(bench, rounds, commands):
-    """For each command, which is (variables, words): nanoseconds of each round, and the same of CPU
+    """For each command (variables, arguments): nanoseconds of each round, elapsed and of CPU
     time."""
     words = [os.path.join(bench.build, "bench", "spawn"), str(rounds)]
     for number, (variables, command) in enumerate(commands):
@@ -93,7 +93,7 @@ def phases(bench, more):
 
 
 def checked_with_hyperfine(bench):
-    """Whole commands by somebody else's stopwatch: short calls of hyperfine take turns."""
+    """Whole commands by an independent tool: short calls of hyperfine take turns."""
     if shutil.which("hyperfine") is None:
         return []
     one = bench.one(3, 9) or bench.ours()[-1]

@@ -1,12 +1,12 @@
-/* spawn.c - how long whole commands take, one after the other, many times over.
+/* spawn.c - times whole commands, one after the other, many times.
  *
  *   spawn ROUNDS [NAME=VALUE]... COMMAND [ARGUMENT]... [+ [NAME=VALUE]... COMMAND [ARGUMENT]...]...
  *
- * Each round runs every command once, so that what disturbs one disturbs its neighbours; who goes
- * first rotates. Prints a line for each round, for each command two numbers: nanoseconds from
- * posix_spawn to its end, and nanoseconds of CPU time, in which other programs do not show. A
- * shell, or Python's subprocess, costs as much as /bin/true itself; this does not. The commands'
- * map files are removed, output goes to /dev/null. */
+ * Each round runs every command once, so that a disturbance affects all of them; the order rotates.
+ * Prints a line for each round, for each command two numbers: nanoseconds from posix_spawn to its
+ * end, and nanoseconds of CPU time, which does not include other programs. A shell, or Python's
+ * subprocess, would cost as much as /bin/true itself. The commands' map files are removed, output
+ * goes to /dev/null. */
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -46,7 +46,7 @@ static int64_t now(void)
     return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
-/* The words of one command; its variables come behind those of this process. */
+/* One command; its variables come after those of this process. */
 static void read_command(struct command *command, char **words)
 {
     size_t count = 0;

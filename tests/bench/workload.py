@@ -1,11 +1,11 @@
-"""What the benchmark's workloads share. They run on every Python from 3.6 on."""
+"""Shared by the benchmark's workloads, which run on every Python from 3.6 on."""
 
 import json
 import sys
 
 
 def start():
-    """The arguments; sets the floor's evaluator when it is asked for."""
+    """The arguments; sets the floor's evaluator if requested."""
     arguments = [word for word in sys.argv[1:] if not word.startswith("--floor=")]
     for word in sys.argv[1:]:
         if word.startswith("--floor="):
@@ -15,9 +15,9 @@ def start():
 
 
 def serve(measure):
-    """Measures once for each line of stdin, the line being what to measure, and answers with a
-    number. Several interpreters are asked in turn, a few milliseconds each: what disturbs one
-    disturbs all."""
+    """Measures once for each line of stdin, which names what to measure, and answers with a number.
+    Several interpreters are asked in turn, a few milliseconds each, so that a disturbance affects
+    all."""
     finish()
     sys.stdout.flush()
     for line in iter(sys.stdin.readline, ""):
@@ -26,8 +26,8 @@ def serve(measure):
 
 
 def finish(**result):
-    """The result as JSON, and whether this process was profiled: a row that compares off with off
-    would look very good."""
+    """Prints the result as JSON, and whether this process was profiled, so that off is not compared
+    with off."""
     active = getattr(sys, "is_stack_trampoline_active", None)
     result["active"] = None if active is None else active()
     print(json.dumps(result))

@@ -57,8 +57,8 @@ KINDS = {
 
 
 def measure(kind):
-    """The best of a few in a row: another process has just had the processor, its caches and its
-    memory of branches."""
+    """The best of a few in a row: another process has just used the processor, its caches and its
+    branch predictor."""
     function, calls = KINDS[kind]
     best = float("inf")
     for _ in range(4):

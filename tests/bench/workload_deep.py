@@ -1,7 +1,7 @@
 """A stack of a known depth, busy at its end. usage: workload_deep.py DEPTH SECONDS
 
-Prints its process id, because perf started it, and between which times (CLOCK_MONOTONIC) its stack
-is that deep."""
+Prints its process id, because perf started it, and the times (CLOCK_MONOTONIC) between which its
+stack is that deep."""
 
 import os
 import sys

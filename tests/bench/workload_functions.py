@@ -27,13 +27,12 @@ def prepare(count, path):
 
 
 def resident():
-    """Bytes of memory, without what the kernel maps in larger pieces than a function needs: the
-    window on the map file, and the text of the image."""
+    """Bytes of memory, without the pages of our files, which are the kernel's cache of them."""
     total, counts = 0, True
     with open("/proc/self/smaps") as file:
         for line in file:
             if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-                counts = not ("/perf-" in line or (" r-xp " in line and "/pyperf-" in line))
+                counts = not ("/perf-" in line or "/pyperf-" in line)
             elif line.startswith("Rss:") and counts:
                 total += int(line.split()[1]) * 1024
     return total
@@ -42,7 +41,7 @@ def resident():
 def run(path):
     with open(path, "rb") as file:
         codes = marshal.loads(file.read())
-    gc.disable()  # its rounds over ever more functions would be in the figures
+    gc.disable()  # its passes over more and more functions would be in the figures
     # co_extra is 16 bytes, and so is an object: without these, some fit where memory was in use.
     ballast = [object() for _ in range(200000)]
     resident()

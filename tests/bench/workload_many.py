@@ -1,4 +1,4 @@
-"""Many functions, busy for a while: what a report has to find names for.
+"""Many functions, busy for a while, for which a report has to find names.
 usage: workload_many.py COUNT SECONDS
 
 Prints its process id, because perf started it, and the time of its end (CLOCK_MONOTONIC)."""

@@ -1,7 +1,7 @@
-"""Which of CPython's regression tests: the quick choice, and those that are left out."""
+"""The selection of CPython's regression tests: the quick ones, and those that are left out."""
 
-# What touches frames, threads, interpreters, signals, fork, tracing, recursion, code objects, gc
-# and embedding. Those a version has not got are left out there.
+# Tests of frames, threads, interpreters, signals, fork, tracing, recursion, code objects, gc and
+# embedding. Tests that a version does not have are left out there.
 QUICK = """
 test_asyncgen test_atexit test_bdb test_call test_capi test_cmd_line_script test_code test_codeop
 test_compile test_contextlib test_coroutines test_ctypes test_deque test_descr test_dis test_embed

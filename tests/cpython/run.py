@@ -3,11 +3,11 @@
 
     run.py [--build DIR] [--quick] [--jitdump] [--jobs N] [--python PATH]... [MODULE]...
 
-What passes without the preload must pass with it. Each module of each interpreter that has a `test`
-package runs in a process of its own (`python -m test MODULE`). One that fails is run without the
-preload, and where it passes then, up to three times more either way: it fails only under the
-preload when it failed each time with it, and passed each time without. Printed is a line for each
-module that did not simply pass, and then for each interpreter
+A test that passes without the preload must pass with it. Each module of each interpreter that has a
+`test` package runs in a process of its own (`python -m test MODULE`). A module that fails is run
+without the preload, and if it passes then, up to three times more both ways: it "fails only under
+the preload" if it failed each time with it, and passed each time without. Prints a line for each
+module that did not pass at once, and then for each interpreter
 
     python3.8.18 shared, 423 modules: 398 passed, 2 when run again, 20 skipped,
                          3 fail without the preload too, 0 only under it
@@ -49,7 +49,7 @@ WITHOUT_TOO = "fails without the preload too"
 ONLY_WITH = "FAILS ONLY UNDER THE PRELOAD"
 SKIPPED_MODULE = re.compile(r"^\d+ tests? skipped\b", re.MULTILINE)  # regrtest's summary
 
-# Map, image and dump files of thousands of processes: in a /tmp of the module's own, where we may.
+# Map, image and dump files of thousands of processes go to the module's own /tmp, if permitted.
 OWN_TMP = ["unshare", "--mount", "/bin/sh", "-c"]
 OWN_TMP += ["mount -t tmpfs -o mode=1777 tmpfs /tmp && exec \"$@\"", "sh"]
 
@@ -108,7 +108,7 @@ class Suite:
         return listed.stdout.split() if listed.returncode == 0 else []
 
     def run(self, module, preload, options):
-        """PASSED, FAILED, SKIPPED or LATE, and what was printed."""
+        """PASSED, FAILED, SKIPPED or LATE, and the output."""
         folder = tempfile.mkdtemp(prefix="pyperf-", dir="/var/tmp")
         command = self.own_tmp + [self.interpreter.path] + options
         command += ["-m"] + (["test.regrtest", "-w"] if self.is_python_2 else ["test", "-W"])
@@ -157,9 +157,9 @@ class Suite:
         return ONLY_WITH
 
     def judge(self, module):
-        """What is to be said of a module, and the seconds it took. What is installed beside the
-        interpreter makes some fail (what a .pth file does in each sub-interpreter, say): those get
-        another chance to show something, without it."""
+        """The result of a module, and its seconds. Packages installed beside the interpreter make
+        some fail (a .pth file that runs in each sub-interpreter, for example): those are run again
+        without them."""
         start = time.monotonic()
         verdict = self.compare(module, [])
         if verdict == WITHOUT_TOO:
@@ -168,7 +168,7 @@ class Suite:
 
 
 def end_session(process):
-    """Nothing that a test has started outlives it."""
+    """Kills the processes that a test has left."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -185,7 +185,8 @@ def verdict(status, text):
 
 
 def run_suite(suite, modules, jobs):
-    """One line for each module that did not simply pass, then the counts. Returns the failures."""
+    """Prints one line for each module that did not pass at once, then the counts. Returns the
+    failures."""
     if not suite.is_profiling():
         print("%s: not profiling, so nothing would be tested" % suite.interpreter.label)
         return 1
@@ -219,7 +220,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    # A shell's background job ignores it, and its children would: then tests of SIGINT fail.
+    # A shell's background job ignores it, and its children inherit that: tests of SIGINT fail then.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     wanted = [os.path.realpath(path) for path in arguments.python or ()]
     suites, failed = [], 0
@@ -231,7 +232,7 @@ def main():
                 suites.append(suite)
             else:
                 print("%s, skipped: it has no test package" % interpreter.label, flush=True)
-    # Those of the machine itself first: what it had before the tests.
+    # The machine's own interpreters first, then the fetched ones.
     fetched = os.path.dirname(interpreters.FETCHED) + os.sep
     own = [one for one in suites if not one.interpreter.path.startswith(fetched)]
     if arguments.quick and len(own) >= 2:

@@ -11,8 +11,8 @@ names_sources := $(base_sources) jitdump/perf_map.c preload/profile/trampolines.
 fuzz:
 	$(Q)$(MAKE) --no-print-directory -j2 -O $(addprefix fuzz-,$(fuzzers))
 
-# What a run finds new stays in $(O)/fuzz; the seeds are only read. Those of elf_lookup are the ELF
-# files that its unit tests read.
+# New inputs stay in $(O)/fuzz; the seeds are only read. Those of elf_lookup are the ELF files of
+# its unit tests.
 $(addprefix fuzz-,$(fuzzers)): fuzz-%: $(O)/fuzz/%
 	@mkdir -p $(O)/fuzz/corpus-$* $(O)/fuzz/seeds-$*
 	$(Q)$(O)/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \

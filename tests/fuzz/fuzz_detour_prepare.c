@@ -1,4 +1,4 @@
-/* fuzz_detour_prepare.c - libFuzzer: the input is a function; whatever is planned for it must hold.
+/* fuzz_detour_prepare.c - libFuzzer: the input is a function; checks each plan that is made for it.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -6,14 +6,14 @@
 
 #include "tests/unit/support/rows.h"
 
-/* A fuzzer has nothing to survive for. */
+/* A fuzzer ends at the first error. */
 #define REQUIRE(condition)                                                                         \
     do {                                                                                           \
         if (!(condition))                                                                          \
             abort();                                                                               \
     } while (0)
 
-/* Where the jump at bytes, which stands at address, leads. */
+/* The target of the jump at `bytes`, which runs at `address`. */
 static uintptr_t jump_target(const uint8_t *bytes, uintptr_t address)
 {
     int32_t relative;
@@ -25,19 +25,20 @@ static uintptr_t jump_target(const uint8_t *bytes, uintptr_t address)
 static void check_plan(const struct detour_plan *plan, const uint8_t *code, size_t size,
                        uintptr_t entry, uintptr_t stub, uintptr_t prologue)
 {
-    size_t pad = plan->site - entry;
+    size_t pad = plan->site - plan->kept - entry;
     REQUIRE(pad == 0 || pad == 4);
+    REQUIRE(plan->kept <= 2 && plan->kept + DETOUR_JUMP_LENGTH <= plan->length);
     REQUIRE(plan->length >= DETOUR_JUMP_LENGTH && plan->length <= DETOUR_MAX_DISPLACED);
     REQUIRE(pad + plan->length <= size);
     REQUIRE(memcmp(plan->original, code + pad, plan->length) == 0);
-    REQUIRE(jump_target(plan->jump, plan->site) == stub);
+    REQUIRE(jump_target(plan->jump, plan->site) == (plan->kept > 0 ? stub - ARCH_UNDO_SIZE : stub));
 
     REQUIRE(plan->prologue == prologue);
     REQUIRE(plan->relocated_length >= plan->length + DETOUR_JUMP_LENGTH);
     REQUIRE(plan->relocated_length <= DETOUR_MAX_RELOCATED);
     size_t back = plan->relocated_length - DETOUR_JUMP_LENGTH;
     REQUIRE(jump_target(plan->relocated + back, prologue + ARCH_LANDING_PAD_SIZE + back) ==
-            plan->site + plan->length);
+            detour_back(plan));
 
     size_t offset = 0, cfa_offset = ARCH_CFA_AT_ENTRY;
     struct row rows[DETOUR_MAX_UNWIND];
@@ -56,17 +57,17 @@ static void check_plan(const struct detour_plan *plan, const uint8_t *code, size
     }
 }
 
-/* What was relocated can be relocated back, with the bytes of a function that has no short branch
- * at its entry. */
+/* Relocated code can be relocated back, to the same bytes if the function has no short branch at
+ * its entry. */
 static void check_round_trip(const struct detour_plan *plan)
 {
     struct detour_plan again;
     size_t size = plan->relocated_length;
     if (size - DETOUR_JUMP_LENGTH != plan->length || plan->relocated[0] == 0xf3)
-        return; /* lengthened, or what could be taken for a landing pad */
+        return; /* lengthened, or it looks like a landing pad */
     if (!detour_prepare(&again, plan->relocated, size, plan->prologue + ARCH_LANDING_PAD_SIZE,
-                        plan->site, plan->site - ARCH_LANDING_PAD_SIZE, NULL))
-        return; /* refused for what lies around it now */
+                        plan->site, detour_back(plan) - plan->length - ARCH_LANDING_PAD_SIZE, NULL))
+        return; /* refused because of the bytes around it now */
     REQUIRE(again.length == plan->length);
     REQUIRE(memcmp(again.relocated, plan->original, plan->length) == 0);
     REQUIRE(again.unwind_length == plan->unwind_length);

@@ -1,10 +1,6 @@
-/* Gives the input to elf_lookup three times: as the file itself, as the ELF file that another one
- * has packed in .gnu_debugdata, and as a separate debug file found by build id. For libFuzzer:
- *
- *   clang -fsanitize=fuzzer,address,undefined -g -D_GNU_SOURCE -Itrampoline/arch/$(uname -m)
- *       tests/fuzz/fuzz_elf_lookup.c preload/elf_lookup.c trampoline/failure.c -lelf -llzma
- *
- * Good first inputs are the fixtures of test_elf_lookup, build/tests/elf. */
+/* fuzz_elf_lookup.c - libFuzzer: gives the input to elf_lookup three times: as the file itself, as
+ * the ELF file that another one has packed in .gnu_debugdata, and as a separate debug file found by
+ * build id. The seeds are the fixtures of test_elf_lookup, build/tests/elf (fuzz.mk). */
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>

@@ -1,9 +1,9 @@
 /* fuzz_names.c - libFuzzer: the input is a code object and one that it encloses, of any version;
- * the names that are registered for them, and the lines of the map, must be fit for perf: one line
- * each, valid UTF-8 without control characters, no longer than is said.
+ * the names that are registered for them, and the lines of the map, must be valid for perf: one
+ * line each, UTF-8 without control characters, within the size limit.
  *
- * The interpreter is made of the few objects below; trampolines.c, qualnames.c, names.c, interned.c
- * and perf_map.c are real. */
+ * The interpreter consists of the few objects below; trampolines.c, qualnames.c, names.c,
+ * interned.c and perf_map.c are real. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static struct perf_map map;
 static char folder[] = "/tmp/fuzz_names.XXXXXX";
 static unsigned registered;
 
-/* What stands in a map: the byte after the next character. 0 when it is not fit to be there. */
+/* The end of the next character of a map; 0 if it is not allowed there. */
 static size_t character_at(const unsigned char *text, size_t room)
 {
     uint32_t c = text[0];
@@ -71,7 +71,7 @@ static void check_line(uintptr_t address, const char *name, size_t length)
     REQUIRE(memcmp(line + numbers, name, length) == 0 && line[size - 1] == '\n');
 }
 
-/* The registry: functions are remembered, and looked at as they come. */
+/* The registry: functions are stored, and checked when they are added. */
 static struct registry_function functions[2 * MAP_INPUTS];
 
 static void put_name(struct name *name, const struct registry_function *function)
@@ -127,7 +127,7 @@ void outputs_update(enum profile_mode mode)
 
 static char code_type, string_type, tuple_type;
 
-/* A string: compact ASCII, or characters that the interpreter is asked for. */
+/* A string: compact ASCII, or characters that are read through the API. */
 struct text {
     char header[48]; /* unicode_ascii_data is never more */
     char ascii[LONGEST + 1];
@@ -234,7 +234,7 @@ static uint32_t take(struct input *input, size_t count)
     return value;
 }
 
-/* Its kind, how often its characters come again, and how many they are. */
+/* Its kind, the number of repetitions of its characters, and the number of characters. */
 static void take_string(struct input *input, struct text *string, const struct layout *layout)
 {
     unsigned kind = take(input, 1) % 8;
@@ -274,7 +274,7 @@ static void take_code(struct input *input, struct code *code, struct text *names
     memcpy(code->fields + layout->code_firstlineno, &line, sizeof line);
 }
 
-/* A new map and no strings now and then, or they would fill the disk and the memory. */
+/* Now and then a new map and no strings, because they would fill disk and memory. */
 static void begin_anew(void)
 {
     static unsigned inputs;

@@ -1,6 +1,6 @@
-"""Each way in which a process comes from another, with each switch: who is profiled, and into which
-files. Forked ones go on as their parents; others read the switches anew, and what reaches them of
--X is up to the interpreter: that is looked up without libpyperf."""
+"""Each way to make a child process, with each switch: which processes are profiled, and into which
+files. Forked children continue as their parents; others read the switches again. Which -X options
+they get is the interpreter's decision, and is tested without libpyperf first."""
 
 import glob
 import os
@@ -23,9 +23,9 @@ STARTED = (
     *("subprocess_call", "subprocess_shell", "subprocess_preexec", "os_system", "posix_spawn"),
     *("os_execv", "os_execlp", "fork_and_exec"),
 )
-# Those for which an option and a variable together are tried as well.
+# For these an option is also combined with a variable.
 MIXED = ("os_fork", "multiprocessing_spawn", "subprocess_call", "os_execv", "fork_and_exec")
-# The two variables, options, and what they come to.
+# The two variables, options, and the resulting mode.
 SWITCHES = (
     ("1", None, "", MAP),
     (None, "1", "", JITDUMP),
@@ -33,13 +33,13 @@ SWITCHES = (
     (None, None, "-X perf_jit", JITDUMP),
     ("1", None, "-X perf_jit", JITDUMP),
 )
-# What is left when no option reaches a child.
+# The mode when no option reaches a child.
 BY_ENVIRONMENT = (MAP, JITDUMP, OFF, OFF, MAP)
 OF_OPTION = {"perf": MAP, "perf_jit": JITDUMP}
 
 
 class Family:
-    """What the processes of one run of programs/children.py said of themselves."""
+    """What the processes of one run of programs/children.py wrote about themselves."""
 
     def __init__(self, bench, way, words, environment):
         path = os.path.join(bench.folder, "family")
@@ -64,7 +64,7 @@ class Family:
 
 
 def is_running(group):
-    """Whether the process group has a member that is not merely waiting to be reaped."""
+    """Whether the process group has a member that is no zombie."""
     for path in glob.glob("/proc/[0-9]*/stat"):
         try:
             with open(path) as file:
@@ -77,14 +77,14 @@ def is_running(group):
 
 
 def wait_for_helpers(group):
-    """multiprocessing's own processes end a moment after the one that started them."""
+    """Waits: multiprocessing's own processes end after the one that started them."""
     end = time.time() + 5
     while is_running(group) and time.time() < end:
         time.sleep(0.01)
 
 
 def options_that_arrive(bench, way, words, known={}):
-    """The -X options of the child when libpyperf is not there; looked up once each."""
+    """The -X options of the child without libpyperf; tested once each."""
     if (bench.python, way, words) not in known:
         known[bench.python, way, words] = look_up_options(bench, way, words)
     return known[bench.python, way, words]
@@ -118,7 +118,7 @@ def names_in(bench, pid, result):
 
 
 def python_before_exec(bench, way):
-    """Whether the child runs Python code, as its parent's copy, before it is what it shall be."""
+    """Whether the child runs Python code as a copy of its parent before exec."""
     forks = ("subprocess_preexec", "fork_and_exec")
     return way in forks or (way == "posix_spawn" and bench.version < (3, 8))
 
@@ -138,7 +138,7 @@ def look_at_way(bench, way, row, by_environment):
         bench.equal("%s: processes" % what, ["child", "parent"], sorted(family.members))
         return
     parent, child = (family.members[who][0] for who in ("parent", "child"))
-    # Where one pid was two programs in succession, both have written.
+    # If one pid was two programs in succession, both have written.
     in_parents = both(of_parent, of_child) if parent == child else of_parent
     twice = parent == child or python_before_exec(bench, way)
     in_childs = both(of_parent, of_child) if twice else of_child
@@ -151,7 +151,7 @@ def look_at_way(bench, way, row, by_environment):
 
 def look_at_names(bench, what, parent, child):
     in_parents, in_childs = names_in(bench, *parent), names_in(bench, *child)
-    # The dump of a process that becomes another program is the successor's alone, as CPython's.
+    # As in CPython, exec replaces the dump: it holds the records of the new program only.
     if child[0] != parent[0] or parent[1] != JITDUMP or child[1] != JITDUMP:
         named = "only_in_parent" in in_parents
         bench.equal("%s: the parent's own function in its file" % what, True, named)
@@ -200,8 +200,8 @@ print(sys.is_stack_trampoline_active(), flush=True)
 
 @case(CASES)
 def children_of_sys_function(bench):
-    """What the program switched on itself: forked children inherit it, started ones do not, and a
-    child that switches off does so for itself."""
+    """Profiling that the program has switched on: forked children inherit it, other children do
+    not, and a child that switches off does not affect its parent."""
     program = bench.write("switched.py", SWITCHED_ON)
     for backend, result in (("perf", MAP), ("perf_jit", JITDUMP)):
         since = time.time() - 0.1

@@ -1,5 +1,5 @@
-"""Where a process has little address space, no /tmp, no /proc, another root or another number: the
-program does what it does without us, and what there can be of a profile is there."""
+"""A process with little address space, no /tmp, no /proc, another root or another pid: the program
+behaves as without libpyperf, and the profile is as complete as possible."""
 
 import os
 
@@ -12,12 +12,12 @@ from outcome import switch_environment
 
 CASES = []
 MIB = 1024  # KiB, as ulimit counts
-# Beyond what the program needs by itself.
+# Beyond the program's own need.
 SPACES = (1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24, 32, 48, 64, 96, 128, 160, 192, 256)
 
 
 def apart(text):
-    """How many lines of ours, and the rest."""
+    """The number of our lines, and the other output."""
     ours = lines_of_ours(text)
     return len(ours), "".join(line for line in text.splitlines(True) if line[:-1] not in ours)
 
@@ -28,7 +28,7 @@ def limited(bench, option, kibibytes, program, environment):
 
 
 def needed(bench, option, program):
-    """KiB with which the program just works by itself."""
+    """The KiB that the program needs by itself."""
     plain = bench.environment(preload=False, support=None, images=False)
     low, high = 1000, 400000
     while high - low > 256:
@@ -51,10 +51,10 @@ def look_at_limit(bench, option, program):
             lines, rest = apart(done.err)
             expected = (0, "end\n", "")
             if LEFT in done.err:
-                left.append(space)  # and that ends the program where it finds no memory
+                left.append(space)  # which ends the program when it finds no memory
             elif (done.status, done.out, rest) != expected or lines > (asked != "not asked"):
                 wrong.append((space, done.seen))
-        named = "ulimit %s, %s: other than without us at MiB more" % (option, asked)
+        named = "ulimit %s, %s: differs from plain at MiB more" % (option, asked)
         bench.equal(named, [], wrong[:3])
         if bench.interpreter.native and asked != "not asked":
             named = "ulimit %s, %s: left to its own support at MiB more" % (option, asked)
@@ -67,13 +67,13 @@ def look_at_limit(bench, option, program):
 
 @case(CASES)
 def confined_to_address_space(bench):
-    """From what the program just needs to plenty."""
+    """Limits from the program's own need up to plenty."""
     program = bench.write("calls.py", CALLS)
     for option in ("-v", "-d"):
         look_at_limit(bench, option, program)
 
 
-# A root that has all of the machine but /tmp and /proc, which are there or not; the build on its
+# Makes a root with all folders of the machine, with or without /tmp and /proc; the build is on its
 # /mnt, the case's folder on its /media.
 OTHER_ROOT = r"""
 root=$1 build=$2 folder=$3 tmp=$4 proc=$5
@@ -114,7 +114,7 @@ def in_other_root(bench, tmp, proc, command, environment):
 
 @case(CASES)
 def confined_to_another_root(bench):
-    """With and without /tmp and /proc, the image elsewhere or in /tmp as well."""
+    """With and without /tmp and /proc, and with the image in /tmp or elsewhere."""
     bench.write("hot.py", HOT.replace("print(os.getpid())", 'print("end")'))
     command = [bench.python, "/media/hot.py", "0"]
     probe = in_other_root(bench, "/tmp", "/proc", ["/bin/true"], bench.environment(preload=False))
@@ -143,7 +143,7 @@ def look_at_other_root(bench, named, tmp, proc, images, done):
         bench.equal("%s: names" % named, ["<module>", "hot", "main"], names)
         wanted = files if images == "/media/images" else []
     else:
-        # One for the map; one more where there is no image either.
+        # One line for the map; one more without an image.
         bench.equal("%s: lines of ours" % named, 1 if images == "/media/images" else 2, lines)
         wanted = files if images == "/media/images" else []
     if proc == "/proc" and images == "/media/images":
@@ -183,7 +183,7 @@ print("end", os.waitpid(pid, 0)[1])
 
 @case(CASES)
 def confined_by_itself(bench):
-    """A daemon that shuts itself into an empty directory: no files, no /proc from then on."""
+    """A daemon that changes its root to an empty directory: no files and no /proc from then on."""
     if os.geteuid() != 0:
         raise Skip("only root can change its root")
     program = bench.write("enter.py", ENTER_ROOT)
@@ -194,13 +194,13 @@ def confined_by_itself(bench):
             done = bench.run_python(program, empty, how, environment=environment)
             lines, rest = apart(done.err)
             bench.equal("%s: status, output" % how, (0, "end 0\n", ""), (*done.seen[:2], rest))
-            # The map, the dump, the image, the hook; and the child's map and image, since it does not
-            # inherit that they could not be had.
+            # The map, the dump, the image, the hook; and the child's map and image, because it does
+            # not inherit their failures.
             bench.that("%s: lines of ours" % how, "at most 6", lines <= 6, repr(done.err))
             bench.equal("%s: files made there" % how, [], os.listdir(empty))
 
 
-# Process 1 of its own namespace, as in a container; its files are in a /tmp of its own.
+# Process 1 of its own pid namespace, as in a container, with its own /tmp.
 OWN_NAMESPACE = """
 mount --bind "$1" /mnt && mount --bind "$2" /media && mount -t tmpfs none /tmp || exit 99
 shift 2
@@ -219,7 +219,7 @@ main()
 
 
 def samples_of(bench, environment):
-    """Of a process that still runs: afterwards nobody can look into its namespaces."""
+    """Reports while the process still runs: its namespaces end with it."""
     words = ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child"]
     words += ["sh", "-c", OWN_NAMESPACE, "sh", bench.build, bench.folder]
     process = bench.start(words + [bench.python, "/media/busy.py"], environment)
@@ -234,7 +234,8 @@ def samples_of(bench, environment):
         recorded = bench.run(perf_words + ["-o", data, "-p", pid, "--", "sleep", "0.6"], plain)
         if recorded.status != 0:
             raise RuntimeError("perf record: %s" % recorded.err)
-        # For inlined functions perf 6.1 asks an addr2line that is outside, and dies of its silence.
+        # For inlined functions perf 6.1 asks an addr2line outside of the namespace, which cannot
+        # answer, and perf crashes.
         return perf.script(bench, data, ["--no-inline"])
     finally:
         if process.poll() is None:
@@ -243,7 +244,7 @@ def samples_of(bench, environment):
 
 @case(CASES, needs=("perf",))
 def confined_to_own_namespaces(bench):
-    """perf looks for the files of the innermost number, in the process's own /tmp."""
+    """perf looks for the files of the pid in the innermost namespace, in the process's own /tmp."""
     if os.geteuid() != 0:
         raise Skip("perf needs root to look into another namespace")
     bench.write("busy.py", BUSY)

@@ -1,5 +1,5 @@
-"""CPython's own test_perf_profiler.py, taken from an installed 3.13 or later, against interpreters
-that never had what it tests. programs/conformance.py says what is put in place of what."""
+"""CPython's own test_perf_profiler.py, from an installed 3.13 or later, run by interpreters without
+perf support. programs/conformance.py lists what is replaced."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ STDLIB = "import sysconfig; print(sysconfig.get_paths()['stdlib'])"
 
 @functools.lru_cache(None)
 def native_test():
-    """The file of the oldest interpreter that has it; None where there is none."""
+    """The file of the oldest interpreter that has it; None if there is none."""
     plain = interpreters.plain_environment()
     for one in interpreters.find()[0]:
         if one.series >= (3, 13):

@@ -1,4 +1,4 @@
-"""PYPERF_DEBUG: what a bug report needs, and nothing else of the program is another."""
+"""PYPERF_DEBUG: the log has what a bug report needs, and the program is otherwise unchanged."""
 
 import os
 import re
@@ -29,7 +29,7 @@ ALWAYS = set("process python plan layout detour switches profile image map jitdu
 
 
 def modules(bench, what, lines):
-    """Of lines that are all whole."""
+    """The parsed lines; checks that all are complete."""
     matches = [LINE.match(line) for line in lines]
     bad = [line for line, match in zip(lines, matches) if match is None]
     bench.equal("%s: other lines" % what, [], bad[:3])
@@ -82,7 +82,7 @@ def debug_log_on_stderr(bench):
 
 @case(CASES)
 def debug_log_of_dormant(bench):
-    """Off, and waiting for a signal."""
+    """Profiling off, with a toggle signal."""
     program = bench.write("program.py", "print(1)\n")
     for more, wanted in (({}, set()), ({"PYPERF_TOGGLE_SIGNAL": "RTMIN+3"}, {"toggle"})):
         if more and bench.version < (3,):
@@ -98,7 +98,7 @@ def debug_log_of_dormant(bench):
 
 @case(CASES)
 def debug_log_with_a_typo(bench):
-    """One line that says what to write instead, and no log."""
+    """One line that says what to write instead; nothing is logged."""
     program = bench.write("program.py", "print(1)\n")
     os.symlink("/dev/null", os.path.join(bench.folder, "link"))
     for setting, said in (
@@ -118,6 +118,6 @@ def debug_log_with_a_typo(bench):
 
 @case(CASES, LIBRARY)
 def debug_log_of_others(bench):
-    """Processes that are not Python."""
+    """Nothing is logged in processes that are not Python."""
     done = bench.run(["/bin/echo", "1"], bench.environment(PYPERF_DEBUG="all:3"))
     bench.equal("status, output", (0, "1\n", ""), done.seen)

@@ -1,4 +1,4 @@
-"""scripts/run/doctor.py: what it finds on this machine, and on machines that are made worse."""
+"""scripts/run/doctor.py: its findings on this machine, and with simulated faults."""
 
 import glob
 import os
@@ -62,7 +62,7 @@ def plain(bench, **more):
 
 
 def examine(bench, words, **more):
-    """Runs a doctor; what is always to be so of what it prints and leaves."""
+    """Runs a doctor, and checks what holds for all its output and files."""
     findings = Findings(bench.run(words, plain(bench, **more), timeout=60))
     bench.equal("stderr", "", findings.err)
     longest = max(map(len, findings.lines), default=0)
@@ -86,7 +86,7 @@ def look_at_rest(bench):
 
 
 def found(bench, findings, subject, verdict, *words):
-    """The finding, and words that are in it or in its next step."""
+    """Checks the finding, and words in it or in its next step."""
     got = findings.all.get(subject, ("absent", "", ""))
     text = " ".join(got)
     good = got[0] == verdict and all(word in text for word in words)
@@ -99,6 +99,7 @@ def doctor(bench):
     bench.equal("status", 0, findings.status)
     bench.equal("FAIL", [], findings.of("FAIL"))
     found(bench, findings, "profile", "ok", "complete:", "all 13 functions")
+    found(bench, findings, "profile of a child", "ok", "complete:", "all 13 functions")
     kind = "static" if bench.interpreter.kind == "static" else "libpython"
     found(bench, findings, "interpreter", "ok", "known to libpyperf", kind)
     found(bench, findings, "frame evaluator", "ok", "dynsym")
@@ -107,7 +108,7 @@ def doctor(bench):
 
 
 def look_at_walk(bench, findings):
-    """Whole, or for the one reason that is libunwind's own."""
+    """Complete, or incomplete for libunwind's own reason."""
     if not os.path.exists(os.path.join(bench.build, "pyperf-walk.so")):
         bench.skip("stack from within", "pyperf-walk.so is not built: no libunwind")
         return
@@ -126,6 +127,28 @@ def doctor_of_others(bench):
         return
     found(bench, findings, "interpreter", "FAIL", "not known to libpyperf", "3.6 to 3.15")
     found(bench, findings, "hook", "FAIL", "this version of Python is not known")
+
+
+# Runs the program given with -c as another implementation would.
+PYPY = """#!/bin/sh
+exec %s -c "import platform; platform.python_implementation = lambda: 'PyPy'
+$2"
+"""
+
+
+@case(CASES, LIBRARY, needs=("perf",))
+def doctor_of_another_implementation(bench):
+    """Nothing is asked for that would not help."""
+    with open(os.path.join(bench.folder, "pypy3"), "w") as out:
+        out.write(PYPY % sys.executable)
+    os.chmod(out.name, 0o755)
+    findings = examine(bench, command(bench, out.name))
+    bench.equal("status", 1, findings.status)
+    found(bench, findings, "interpreter", "FAIL", "PyPy", "for CPython alone", "run the program with CPython")
+    for subject in ("frame evaluator", "hook", "profile", "stack from within"):
+        bench.equal(subject, "absent", findings.verdict(subject))
+    shown = " ".join(findings.lines)
+    bench.that("advice", "not of symbols", "symbols" not in shown, shown)
 
 
 def text_of(path):
@@ -157,7 +180,7 @@ def doctor_without_perf(bench):
     found(bench, findings, "profile", "FAIL", "not tried", "see perf, above")
 
 
-# What a perf says that may not record, and one that is a wrapper for a package that is missing.
+# A perf that may not record, and a wrapper whose package is missing.
 REFUSED = """#!/bin/sh
 case $1 in
 version) echo 'perf version 5.10.1' ;;
@@ -197,7 +220,7 @@ def doctor_of_bad_perfs(bench):
 
 @case(CASES, LIBRARY, needs=("perf",))
 def doctor_of_folders(bench):
-    """/bin/true, because the interpreter does not matter here."""
+    """Runs with /bin/true, because the interpreter does not matter here."""
     folder = os.path.join(bench.folder, "mounted")
     for variable in ("PYPERF_DIR", "TMPDIR"):
         for options, words in (("noexec", "noexec"), ("ro", "Read-only file system")):
@@ -212,7 +235,7 @@ def doctor_of_folders(bench):
 
 @case(CASES)
 def doctor_without_ctypes(bench):
-    """Neither ctypes nor a library that is where it should be."""
+    """Without ctypes, and without libpyperf-plan.so."""
     bench.write("ctypes.py", "raise ImportError('no ctypes here')\n")
     folder = os.path.join(bench.folder, "a b")
     large = shutil.ignore_patterns("obj", "tests", "bench", "interpreters")
@@ -230,7 +253,7 @@ def doctor_without_ctypes(bench):
 
 @case(CASES, needs=("perf",))
 def doctor_interrupted(bench):
-    """At several times; it dies of the signal and leaves nothing, nor a process."""
+    """Signals at several times: it dies of the signal and leaves no files and no processes."""
     for number, seconds in ((signal.SIGINT, 0), (signal.SIGINT, 1), (signal.SIGTERM, 1.6)):
         process = bench.start(command(bench, bench.python), plain(bench))
         process.stdout.readline()
@@ -244,7 +267,7 @@ def doctor_interrupted(bench):
 
 @case(CASES, needs=("perf",))
 def doctor_unread(bench):
-    """Its reader goes away; a nohup is respected."""
+    """The reader of stdout ends; SIGHUP stays ignored under nohup."""
     words = 'trap "" HUP; { "$@"; echo "$?" >status; } | head -n 1'
     process = bench.start(["sh", "-c", words, "sh"] + command(bench, bench.python), plain(bench))
     done = harness.finish(process)
@@ -260,7 +283,7 @@ def doctor_unread(bench):
 
 
 def processes_of(folder):
-    """Command lines in which the folder is named."""
+    """Command lines that name the folder."""
     lines = []
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         line = text_of(path).replace("\0", " ")
@@ -271,13 +294,13 @@ def processes_of(folder):
 
 @case(CASES, needs=("perf",))
 def doctor_of_a_user(bench):
-    """Who is not root, from what "make install" makes."""
+    """An ordinary user, with the files of "make install"."""
     if os.geteuid() != 0:
-        raise Skip("only root can become somebody else")
+        raise Skip("only root can become another user")
     as_nobody = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
     home = os.path.join(bench.folder, "user")
     install(bench, home)
-    # To run it says nothing: setpriv may exec what nobody cannot read, with a libpython of Debian's.
+    # Running it proves nothing: setpriv can exec a file that user nobody cannot read.
     if subprocess.call(as_nobody + ["test", "-r", bench.python]) != 0:
         raise Skip("the interpreter lies where only root can reach it")
     words = as_nobody + [bench.python, os.path.join(home, "lib", "libpyperf", "doctor.py")]
@@ -306,7 +329,7 @@ def install(bench, home):
     os.chown(os.path.join(home, "tmp"), NOBODY, NOBODY)
 
 
-# Says of any interpreter that it has frame pointers.
+# Reports frame pointers for any interpreter.
 MISLED = """#!/bin/sh
 printf 'file=%s\\nevaluator=0x1000 10\\nfound=dynsym\\nframe-pointers=yes\\nshare=9/9\\n' "$1"
 """
@@ -314,7 +337,7 @@ printf 'file=%s\\nevaluator=0x1000 10\\nfound=dynsym\\nframe-pointers=yes\\nshar
 
 @case(CASES, needs=("perf",))
 def doctor_of_broken_stacks(bench):
-    """Walked by frame pointers that this interpreter has not got."""
+    """Stacks are walked by frame pointers that this interpreter does not have."""
     if not os.path.exists(os.path.join(bench.build, "pyperf-inspect")):
         raise Skip("pyperf-inspect is not built")
     if perf.frame_pointers(bench) != "no":
@@ -341,7 +364,7 @@ def depth_by_frame_pointers():
 
 @case(CASES, needs=("perf",))
 def doctor_under_mdwe(bench):
-    """Nothing becomes executable, in the doctor and in all that it starts."""
+    """No memory may become executable, in the doctor and its children."""
     findings = examine(bench, locked(bench, "mdwe") + command(bench, bench.python))
     bench.equal("status", 0, findings.status)
     found(bench, findings, "profile", "ok", "complete:")
@@ -357,7 +380,7 @@ def locked(bench, word):
 
 @case(CASES, LIBRARY, needs=("perf",))
 def doctor_under_seccomp(bench):
-    """As in a container: the doctor and pyperf-run say what it has to be started with."""
+    """As in a container: the doctor and pyperf-run name the option that the container needs."""
     prefix = locked(bench, "no-perf")
     findings = examine(bench, prefix + command(bench, sys.executable))
     bench.equal("status", 1, findings.status)

@@ -1,4 +1,4 @@
-"""Functions that are made and dropped: nobody is shown under the name of one that is no more."""
+"""Functions that are made and dropped: no function is shown under the name of a dropped one."""
 
 import re
 
@@ -12,7 +12,7 @@ NAME = re.compile(r"(?:inner|outer)_(\d+)\b")
 
 @case(CASES)
 def dropped_functions(bench):
-    """Each looks at its own stack, and compares it with the map."""
+    """Each function compares its own stack with the map."""
     program = bench.program("dropped.py")
     done = bench.run_python("-W", "ignore", program, str(LOOKED_AT), "look", timeout=600)
     bench.equal("status, output", (0, "%d looked at\n" % LOOKED_AT, ""), done.seen)
@@ -20,7 +20,7 @@ def dropped_functions(bench):
 
 @case(CASES, needs=("perf",))
 def dropped_functions_in_stacks(bench):
-    """As perf sees it: the inner function, then the outer one of the same number."""
+    """perf shows the inner function, then the outer one of the same number."""
     command = [bench.python, bench.program("dropped.py"), str(SAMPLED)]
     done, data = perf.record(bench, command)
     bench.equal("status", 0, done.status)

@@ -1,4 +1,4 @@
-"""The program must not notice: switches, its own process, and behaviour that must stay the same."""
+"""Effects on the program: the process and its behaviour must stay the same."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def switch_options(bench):
 
 @case(CASES)
 def text_restored(bench):
-    """Off means off: not a byte of the evaluator is another than in its file."""
+    """Off: the evaluator has the bytes of its file."""
     for what, arguments, support, same in (
         ("on", [], "1", False),
         ("unset", [], None, True),
@@ -63,7 +63,7 @@ def text_restored(bench):
         entry = json.loads(done.out)
         bench.equal("%s: entry as in the file" % what, same, entry["memory"] == entry["file"])
         bench.equal("%s: rights of its page" % what, "r-xp", entry["rights"])
-        # endbr64 stays where it is: an indirect call must still find it.
+        # endbr64 stays in place, for indirect calls.
         if entry["file"].startswith("f30f1efa"):
             bench.equal("%s: begins with endbr64" % what, "f30f1efa", entry["memory"][:8])
 
@@ -85,7 +85,7 @@ def inside_the_process(bench):
     bench.equal("variables that came or went", [], sorted(changed - ignored))
     extra = sorted(mapped_files(seen["maps"]) - mapped_files(before["maps"]))
     images = bench.image_paths(done.pid, bench.images)
-    # The tables of an image are mapped under a name of their own, which is gone by then.
+    # The tables of an image are mapped by a second name, which is removed by then.
     tables = [path + ".tables (deleted)" for path in images]
     expected = sorted([bench.library, bench.map_path(done.pid)] + images + tables)
     bench.equal("files mapped more", expected, extra)
@@ -107,7 +107,7 @@ print(sum(os.fstat(one).st_size for one in held))
 
 @case(CASES)
 def descriptors_of_the_program(bench):
-    """A daemon closes all and opens its own under the same numbers."""
+    """A daemon closes all descriptors and opens its own under the same numbers."""
     program = bench.write("daemon.py", DAEMON % os.path.join(bench.folder, "own%d"))
     done = bench.run_python(program)
     bench.equal("bytes in its own files", (0, "0\n", ""), done.seen)
@@ -123,7 +123,7 @@ def same(bench, what, *arguments, **more):
 
 @case(CASES)
 def same_behaviour(bench):
-    """Each part of programs/behaviour.py shows the same with and without."""
+    """Each part of programs/behaviour.py prints the same with and without libpyperf."""
     program = bench.program("behaviour.py")
     parts = bench.plain(program).out.split()
     bench.that("parts", "20 or more", len(parts) >= 20, str(len(parts)))
@@ -159,8 +159,8 @@ if sys.argv[1:]:
 
 
 def look_at_limits(bench, program, *depth):
-    """The same; where calls of C are counted, a Python call counts among them, as it does with a
-    perf support of the interpreter's own."""
+    """The expected output; in versions that count C calls, a Python call counts as C calls, as with
+    the interpreter's own perf support."""
     if bench.version not in ((3, 12), (3, 13)):
         same(bench, " ".join(("depth",) + depth), program, *depth)
         return
@@ -173,7 +173,8 @@ def look_at_limits(bench, program, *depth):
 
 @case(CASES)
 def recursion(bench):
-    """The same depth, and what works without works with, while a tenth of the stack is to spare."""
+    """The recursion limit is the same, and a recursion that works without libpyperf works with it,
+    if a tenth of the stack is to spare."""
     program = bench.write("recursion.py", RECURSION)
     look_at_limits(bench, program)
     depths = [5000, 10000, 12000, 15000, 18000, 25000]
@@ -215,7 +216,7 @@ calls_last()
 
 @case(CASES)
 def recursion_taking_turns(bench):
-    """At each level of one thread another one runs, whose calls come from C."""
+    """At each level of one thread's recursion another thread runs functions that C calls."""
     program = bench.write("turns.py", TAKING_TURNS)
     for size in (64 << 10, 256 << 10, 8 << 20):
         for depth in (900, 9000, 20000):
@@ -260,7 +261,8 @@ calls()
 
 @case(CASES)
 def deep_thread_at_fork(bench):
-    """It is not there in the child, where its depth is no reason to leave functions unnamed."""
+    """A deep thread does not exist in a forked child, so its depth must not leave functions unnamed
+    there."""
     program = bench.write("deep.py", DEEP_AT_FORK)
     depth = "2000" if bench.interpreter.debug else "6000"  # 3.13's allow 500 calls of C
     if bench.plain(program, depth).status != 0:
@@ -275,7 +277,7 @@ def deep_thread_at_fork(bench):
 
 @case(CASES)
 def daemon_threads(bench):
-    """They die in pthread_exit when the interpreter ends, unwound through our frames."""
+    """Daemon threads end in pthread_exit at the interpreter's end, unwound through our frames."""
     for _ in range(5):
         same(bench, "daemon threads at exit", bench.program("daemon_threads.py"))
 
@@ -354,7 +356,7 @@ def sub_interpreter_stacks(bench):
 
 @case(CASES)
 def co_extra_of_others(bench):
-    """Another user of co_extra keeps its values, whoever came first, in each interpreter."""
+    """Another user of co_extra keeps its values, before or after libpyperf, in each interpreter."""
     program = bench.program("co_extra.py")
     for how in ("main", "sub"):
         plain, done = bench.plain(program, how), bench.run_python(program, how)

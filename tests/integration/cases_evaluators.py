@@ -1,4 +1,4 @@
-"""Other frame evaluators (PEP 523): both work, whoever came first, whatever comes and goes."""
+"""Other frame evaluators (PEP 523): both work, in any order of setting and unsetting."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ def interleavings(ours, theirs):
         yield "".join(next(mine) if place in places else next(other) for place in range(length))
 
 
-# +, j and - switch us on and off; s and u set the other and take it away.
+# +, j and - switch profiling on and off; s and u set and unset the other evaluator.
 SEQUENCES = list(interleavings("+-+", "sus")) + list(interleavings("-+-", "sus"))
 SEQUENCES += list(interleavings("j+", "sus"))
 
@@ -35,7 +35,7 @@ def build(bench):
 
 
 def expected_rows(sequence, number):
-    """name, active, set, counted of one call from Python and two from C, all is right."""
+    """A row: name, active, set, calls counted (one from Python and two from C), results right."""
     active = other = False
     for place, step in enumerate(sequence):
         active = step in "+j" if step in "+j-" else active
@@ -70,7 +70,7 @@ def look_at_sequences(bench, options, following, after, environment):
 
 
 def unnamed(expected, names):
-    """Functions that should have names and have none, and the other way round."""
+    """Functions that should have names and have none, or the reverse."""
     for name, active, *_ in expected:
         for function in ("direct_" + name, "by_c_" + name):
             if (function in names) != active:
@@ -114,7 +114,7 @@ print("end")
 
 @case(CASES)
 def evaluator_that_compiles(bench):
-    """One that runs some functions in its own way, and asks nobody."""
+    """An evaluator that runs some functions itself, without calling another one."""
     if bench.version >= (3, 12):
         raise Skip("from 3.12 on an evaluator has to end the frame, with what is not exported")
     environment = build(bench)
@@ -159,7 +159,7 @@ print(len(wrong), counting.count() > 0)
 
 @case(CASES)
 def evaluator_threads(bench):
-    """Both are switched by a thread of their own while four compute."""
+    """Two threads switch profiling and the other evaluator while four compute."""
     environment = build(bench)
     done = bench.run_python("-c", THREADS, environment=environment)
     bench.equal("status, output", (0, "0 True\n", ""), done.seen)

@@ -1,5 +1,5 @@
-"""The N-th allocation fails, for every N, and likewise other calls of libc, when they are made on
-libpyperf's behalf: the program shows what it shows without us.
+"""The N-th allocation on libpyperf's behalf fails, for every N, and likewise other calls of libc:
+the program prints the same as without libpyperf.
 
 Every call rather than every SAMPLE-th one with PYPERF_TEST_ALL_FAULTS=1; allocations always."""
 
@@ -14,7 +14,7 @@ from outcome import compile_program
 CASES = []
 ALL_FAULTS = "PYPERF_TEST_ALL_FAULTS"
 SAMPLE = 7
-# A file that another test has planted for a process that had a child's pid before: pids come round.
+# A file that another test has planted for an earlier process with a child's pid.
 STALE = re.compile(r"cannot write /tmp/perf-\d+\.map: Operation not permitted")
 
 
@@ -31,7 +31,7 @@ class Faults:
         self.counts, self.wrong = collections.Counter(), []
 
     def run(self, number, again=True):
-        """The functions that were made to fail: none when there is no N-th call."""
+        """The functions that failed: none if there is no N-th call."""
         report = os.path.join(self.bench.folder, "report")
         environment = self.bench.environment(
             LD_PRELOAD="%s:%s" % (self.library, self.bench.library),
@@ -50,7 +50,7 @@ class Faults:
             return self.run(number, again=False)
         self.counts.update(failed)
         ours = lines_of_ours(done.err)
-        # One for each process in which something has failed.
+        # One line for each process in which something has failed.
         silent = len(ours) == len(done.err.splitlines()) <= (len(failed) if self.asked else 0)
         expected = self.own if LEFT in done.err else self.plain
         if done.seen[:2] != expected.seen[:2] or not silent:
@@ -62,7 +62,7 @@ class Faults:
         while self.run(number) or self.run(number + 1):
             number += step
         named = "%s, %s" % (self.kind, "asked" if self.asked else "not asked")
-        self.bench.equal("%s: other than without us" % named, [], self.wrong[:3])
+        self.bench.equal("%s: differs from plain" % named, [], self.wrong[:3])
         total, found = sum(self.counts.values()), sorted(self.counts.items())
         got = "%d: %s" % (total, " ".join("%s %d" % pair for pair in found))
         self.bench.that("%s: faults" % named, "%d or more" % least, total >= least, got)

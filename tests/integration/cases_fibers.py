@@ -1,5 +1,4 @@
-"""Stacks that are not what they were: Python on one of the program's own making, and a limit that the
-program lowers."""
+"""Python on a stack that the program has allocated, and a stack limit that the program lowers."""
 
 import os
 
@@ -43,16 +42,16 @@ OUTSIDE = "outside call_helper helper worker call_by_worker called_from_c".split
 
 @case(CASES)
 def fibers(bench):
-    """The program does what it does without us, and what runs on threads' own stacks while the fiber
-    is in Python has its names."""
+    """The program behaves as without libpyperf, and functions on threads' own stacks have names
+    while the fiber runs Python."""
     program, script = embedding_program(bench, "fibers.c"), bench.write("fibers.py", FIBERS)
     size = OLD if bench.version < (3, 11) else NEW
     for where in ("main", "above", "below"):
         command = [program, where, str(size), script]
         plain = bench.run(command, bench.environment(preload=False, support=None, images=False))
         if plain.status != 0:
-            # From 3.14 on CPython looks at the stack's bounds itself (python/cpython#139653).
-            bench.skip(where, "it ends with status %d without us" % plain.status)
+            # From 3.14 on CPython checks the stack's bounds itself (python/cpython#139653).
+            bench.skip(where, "it ends with status %d without libpyperf" % plain.status)
             continue
         done = bench.run(command)
         bench.equal("%s: status, output" % where, plain.seen, done.seen)
@@ -95,8 +94,8 @@ print(down(depth), after())
 
 @case(CASES)
 def lowered_stack_limit(bench):
-    """Below what it was when the thread began to run Python; plain CPython from 3.11 on recurses
-    without C stack."""
+    """The limit is lowered after the thread has begun to run Python; plain CPython from 3.11 on
+    recurses without C stack."""
     program = bench.write("lowered.py", LOWERED)
     looked = 0
     for kibibytes in (64, 256, 1024, 4096):
@@ -114,4 +113,4 @@ def lowered_stack_limit(bench):
                 for path in bench.image_paths(done.pid, bench.images):
                     os.unlink(path)
     if bench.version >= (3, 11):
-        bench.equal("what works without us", 32, looked)
+        bench.equal("works without libpyperf", 32, looked)

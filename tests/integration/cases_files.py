@@ -1,4 +1,4 @@
-"""PYPERF_DIR, and what happens where files cannot be had: the program runs, one line says why."""
+"""PYPERF_DIR, and files that cannot be made: the program runs, and one line says why."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ print("end")
 """
 
 
-# Said of what the interpreter's own support then does, which may be its end.
+# Reported before the interpreter's own support, which may fail fatally.
 LEFT = "left to the interpreter's own perf support"
 
 
@@ -81,7 +81,7 @@ def directory_unusable(bench):
 
 
 def on_own_mount(bench, options, folder, command):
-    """The command, with a tmpfs of these options on the folder that only it sees."""
+    """The command, with a private tmpfs of these options on the folder."""
     os.makedirs(folder, exist_ok=True)
     mount = 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"'
     unshare = ["unshare", "-m"] + (["-r"] if os.geteuid() != 0 else [])
@@ -127,7 +127,7 @@ def fallback_stacks(bench):
     bench.pids.add(pid)
     samples = [one for one in perf.script(bench, data) if one.pid == pid]
     named = [one for one in samples if one.python and one.python[0] == "hot:" + program]
-    # The rest is the interpreter's start and main() itself.
+    # The other samples are the interpreter's start and main() itself.
     got = "%s of all samples" % perf.share(len(named), len(samples))
     enough = len(named) >= 0.6 * len(samples) > 60
     bench.that("hot() is the innermost", "60 % of 100 or more", enough, got)
@@ -135,7 +135,7 @@ def fallback_stacks(bench):
 
 @case(CASES)
 def limits(bench):
-    """Where the process may write no files, or open none."""
+    """The process may write no files, or open none."""
     program = bench.write("calls.py", CALLS)
     for limit in ("-f 0", "-f 100", "-n 4", "-n 5", "-c 0", "-v 400000"):
         words = ["sh", "-c", 'ulimit %s; exec "$@"' % limit, "sh", bench.python, program]
@@ -180,7 +180,7 @@ print("end")
 
 @case(CASES)
 def rights_dropped_meanwhile(bench):
-    """A daemon that gives up root, and with it the right to write into the files it has made."""
+    """A daemon that drops root, and with it the right to write to its files."""
     if os.geteuid() != 0:
         raise Skip("only root can")
     environment = bench.environment(images=False)
@@ -203,7 +203,7 @@ with open(sys.argv[1], "w") as out:
 
 @case(CASES)
 def standard_descriptors_closed(bench):
-    """What is opened gets the numbers 0 to 2, and nothing of ours is written there."""
+    """Files that are opened get the numbers 0 to 2, and libpyperf writes nothing to them."""
     program, answers = bench.write("closed.py", CLOSED), []
     for preload in (False, True):
         answer = os.path.join(bench.folder, "answer%d" % preload)
@@ -233,7 +233,7 @@ os.execv(sys.executable, [sys.executable, "-c", "def f(): return 1\\nprint(f())"
 
 @case(CASES)
 def map_not_followed(bench):
-    """What stands in the map's place and is no file of ours is left alone."""
+    """A file at the map's path that is not ours stays unchanged."""
     program = bench.write("foreign.py", FOREIGN)
     for what in ("link", "hard link", "fifo", "directory"):
         victim = bench.write("victim", "precious\n")

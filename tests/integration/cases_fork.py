@@ -1,4 +1,4 @@
-"""Children: forked ones share memory and nothing else of ours; others start anew."""
+"""Child processes: forked ones share our memory, but no files; others start fresh."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from maps import Map, look_at_form
 
 CASES = []
 
-# What each process of programs/forks.py runs that no other does.
+# The functions that only one process of programs/forks.py runs.
 FAMILY = ("parent", "child", "grandchild")
 OWN = {
     "parent": {"in_parent", "parent_hot", "only_before"},
@@ -66,7 +66,7 @@ def fork_maps_by_c(bench):
 
 @case(CASES, needs=("perf",))
 def fork_stacks(bench):
-    """Frames that a child has inherited keep their names; no name of one shows in another."""
+    """Frames that a child has inherited keep their names; no process shows names of another."""
     program = bench.program("forks.py")
     done, data = perf.record(bench, [bench.python, program, "os", "0.7"])
     family = json.loads(done.out)
@@ -89,7 +89,7 @@ def fork_stacks(bench):
 
 @case(CASES)
 def fork_while_walked(bench):
-    """The child has the loader's lock, which nobody will give back."""
+    """The loader's lock is held at the fork and stays locked in the child."""
     done = bench.run_python(bench.program("forks_walked.py"), "20", "0")
     hung, parent, pids = json.loads(done.out)
     remember(bench, pids + [parent])
@@ -194,8 +194,9 @@ sys.stdout.flush()
 
 @case(CASES, needs=("perf",))
 def exec_stacks(bench):
-    """The same pid, before and after: perf tells the two by their images. At the same addresses,
-    because without us perf 6.1 does not unwind a library that comes back at another one."""
+    """The same pid before and after an exec: perf distinguishes the two programs by their images.
+    At fixed addresses, because also without libpyperf perf 6.1 does not unwind a library that is
+    mapped again elsewhere."""
     fixed = ["setarch", "-R"]
     if bench.run(fixed + ["true"], bench.environment(preload=False)).status != 0:
         raise Skip("addresses cannot be fixed here: setarch -R is not permitted")

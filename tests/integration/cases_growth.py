@@ -1,4 +1,4 @@
-"""A program that goes on making functions: how much memory that takes, and where it ends."""
+"""A program that makes functions without end: how much memory that takes, and the limit."""
 
 import json
 import os
@@ -8,13 +8,14 @@ from maps import Map
 from outcome import switch_environment
 
 CASES = []
-# With a million functions of each kind, and the ends of both kinds of image, on all interpreters:
-# some ten minutes.
+# With a million functions of each kind, and both kinds of image filled, on all interpreters: some
+# ten minutes.
 ALL_GROWTH = "PYPERF_TEST_ALL_GROWTH"
-NOISE = 1024  # KiB by which the resident size of a program varies that does not grow
-# Trampoline, symbol and table (preload/profile/registry.h), and a name of at most 21 bytes; the table doubles.
+NOISE = 1024  # KiB by which the resident size of a program that does not grow varies
+# Trampoline, symbol and table (preload/profile/registry.h), and a name of at most 21 bytes; the
+# table doubles.
 BYTES = 16 + 24 + 18 + 21
-INTERNED = 70  # bytes that 3.12 and later keep of each name, without us as well
+INTERNED = 70  # bytes that 3.12 and later keep for each name, also without libpyperf
 PERF_JIT_FUNCTIONS, PERF_FUNCTIONS = 64 * 4096, 64 * 65536
 
 
@@ -53,7 +54,7 @@ def growth_of_different_functions(bench):
     ):
         most = BYTES + 1024.0 * NOISE / functions
         each = 1024.0 * kib / functions
-        if bench.version >= (3, 12):  # interned names do not die any more
+        if bench.version >= (3, 12):  # interned names are immortal
             most += INTERNED + 32 * bench.interpreter.debug  # Objects/obmalloc.c, debug hooks: 24
         what = "%d functions: bytes each, in %s" % (count, half_of)
         bench.that(what, "at most %.0f" % most, each <= most, "%.0f" % each)
@@ -61,7 +62,7 @@ def growth_of_different_functions(bench):
     bench.equal("%d functions: named" % count, count + 1, len(set(names) - {"<module>"}))
 
 
-# One compilation for a thousand; after the last one those that are known already, anew.
+# Compiles a thousand functions at a time; at the end the first thousand again.
 UNTIL_FULL = """
 import sys
 wanted = int(sys.argv[1])

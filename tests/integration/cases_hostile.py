@@ -1,5 +1,5 @@
-"""What stands in the place of our files, and what becomes of them: nothing is followed, nothing of
-others is written to, and the program runs on."""
+"""Foreign files at the paths of ours, and changes to our files: no link is followed, no foreign
+file is written to, and the program continues."""
 
 import json
 import os
@@ -26,7 +26,7 @@ NEED_ROOT = ("device", "another user's file", "privileges dropped")
 
 
 def split(text):
-    """Our lines, and the rest."""
+    """Our lines, and the other output."""
     ours = [line for line in text.splitlines(True) if line.startswith(OURS)]
     return ours, "".join(line for line in text.splitlines(True) if not line.startswith(OURS))
 
@@ -36,7 +36,7 @@ def path_of(bench, file, pid):
 
 
 def describe(path):
-    """What must not change about a file."""
+    """The properties of a file that must not change."""
     status = os.lstat(path)
     content = b""
     if stat.S_ISREG(status.st_mode):
@@ -54,7 +54,7 @@ def take_away(path):
 
 
 def plant(bench, what, file, words):
-    """Runs the interpreter with that in the place of its file; returns what is known of it."""
+    """Runs the interpreter with that at the path of its file; returns what was observed."""
     victim = os.path.join(bench.folder, "victim", "file")
     os.makedirs(os.path.dirname(victim), exist_ok=True)
     with open(victim, "w") as opened:
@@ -65,7 +65,7 @@ def plant(bench, what, file, words):
     environment["PLANTED_ENVIRONMENT"] = json.dumps(later)
     command = [bench.python, bench.program("planted.py"), what, file, victim]
     done = bench.run(command + words, environment)
-    # A hard link more is all that the planting itself does to it.
+    # Planting itself only adds a hard link.
     same = describe(victim) == before and sorted(os.listdir(os.path.dirname(victim))) == ["file"]
     return done, same, path_of(bench, file, done.pid)
 
@@ -99,7 +99,8 @@ def hostile_planted(bench):
 
 @case(CASES)
 def hostile_own_file(bench):
-    """Of an earlier process with our pid: the map goes on behind it, the dump begins anew."""
+    """Files of an earlier process with our pid: lines are appended to the map, and the dump is
+    replaced."""
     done, _, path = plant(bench, "own file", "map", ["-X", "perf", "-c", PROGRAM])
     bench.equal("map: status, output", (0, "True\n", ""), done.seen)
     with open(path) as file:
@@ -113,7 +114,7 @@ def hostile_own_file(bench):
 
 
 def look_at_files(bench, named, folder, pid):
-    """What there is of a map and a dump is whole."""
+    """Checks that all lines of a map and all records of a dump are complete."""
     dump, map_file = (os.path.join(folder, name % pid) for name in ("jit-%d.dump", "perf-%d.map"))
     if os.path.isfile(dump) and not os.path.islink(dump) and os.path.getsize(dump) > 0:
         try:
@@ -161,7 +162,8 @@ def look_at_running(bench, what, file, option):
 
 @case(CASES)
 def hostile_while_running(bench):
-    """The files are limited, removed, replaced and truncated under way; SIGXFSZ never comes."""
+    """The files are limited, removed, replaced and truncated while the program runs; SIGXFSZ is
+    never raised."""
     for what in RUNNING:
         if what in NEED_ROOT and os.geteuid() != 0:
             bench.skip(what, "needs root")
@@ -172,7 +174,7 @@ def hostile_while_running(bench):
 
 @case(CASES)
 def hostile_limits_from_the_start(bench):
-    """RLIMIT_FSIZE is there before the interpreter is, with SIGXFSZ as it is by default."""
+    """RLIMIT_FSIZE is set before the interpreter starts, with SIGXFSZ's default action."""
     program = bench.program("hostile.py")
     for kibibytes in (0, 1, 4, 16, 64, 256):
         for file, option in FILES:
@@ -188,8 +190,8 @@ def hostile_limits_from_the_start(bench):
             look_at_files(bench, named, "/tmp", done.pid)
 
 
-# In a mount namespace of its own: the build on /mnt, the case's folder on /media, and on /tmp a
-# file system that is soon full. The files are copied out at the end.
+# In a mount namespace of its own: the build on /mnt, the case's folder on /media, and a small file
+# system on /tmp. The files are copied out at the end.
 SMALL = """
 mount --bind "$1" /mnt && mount --bind "$2" /media || exit 99
 mount -t tmpfs -o "size=$3" none /tmp || exit 99
@@ -210,7 +212,7 @@ def on_small_tmp(bench, size, command, environment):
 
 @case(CASES)
 def hostile_disk_full(bench):
-    """/tmp fills up, with the image elsewhere and on it."""
+    """/tmp fills up, with the image there or elsewhere."""
     out = os.path.join(bench.folder, "out")
     os.mkdir(out)
     shutil.copy(bench.program("hostile.py"), bench.folder)
@@ -249,7 +251,7 @@ f()
 
 @case(CASES)
 def hostile_umask(bench):
-    """Nobody else may read the files, whatever the program's umask is."""
+    """The files have mode 0600, whatever the program's umask is."""
     for umask in ("000", "022", "077"):
         for file, option in FILES:
             words = ["-c", PLAIN_ENV, umask, option.split()[1]]

@@ -17,7 +17,7 @@ from outcome import switch_environment
 
 CASES = []
 EM_X86_64 = 62
-# A hundred kills take twenty seconds; one interpreter gets them all, every one with this set.
+# A hundred kills take twenty seconds: for one interpreter, or for all with this variable.
 ALL_KILLS = "PYPERF_TEST_ALL_KILLS"
 KILLS, FEW_KILLS, SEED = 100, 15, 20231002
 
@@ -106,7 +106,7 @@ def look_at_loads(bench, dump, pid):
     )
     close = [hex(low) for (low, size), (high, _) in zip(placed, placed[1:]) if low + size > high]
     bench.equal("code and unwind data that would overlap the next", [], close[:3])
-    # .eh_frame_hdr stands at the end and has version 1 (LSB, 10.6.2).
+    # .eh_frame_hdr is at the end and has version 1 (LSB, 10.6.2).
     wrong = [one for one in unwindings if one.unwinding[-one.header_size :][:1] != b"\1"]
     bench.equal("unwinding info without .eh_frame_hdr at its end", 0, len(wrong))
 
@@ -161,7 +161,7 @@ def record_stacks(bench):
 
 @case(CASES, needs=("perf",))
 def jitdump_stacks(bench):
-    """As CPython's documentation of perf_jit has it: perf record -k 1, perf inject --jit."""
+    """As in CPython's documentation of perf_jit: perf record -k 1, perf inject --jit."""
     expected, data = record_stacks(bench)
     samples = [one for one in perf.script(bench, data) if one.pid == expected.pid]
     cases_stacks.look_at_stacks(bench, expected, samples)
@@ -181,7 +181,7 @@ def jitdump_stacks(bench):
 
 
 def kill_once(bench, delay):
-    """Problems of a dump whose writer was killed after that time; and how far it got."""
+    """Errors in a dump whose writer was killed after that time; and how far it got."""
     progress = os.path.join(bench.folder, "progress")
     harness.remove(progress)
     words = [bench.python, "-X", "perf_jit", bench.program("progress.py"), progress]
@@ -199,7 +199,7 @@ def kill_once(bench, delay):
             dump = jitdump_parser.load(bench.dump_path(done.pid))
             names = [re.sub(r":progress-\d\.py$", "", one.name) for one in dump.loads]
         except jitdump_parser.Damaged as error:
-            # Killed between open and the header: there is nothing to read.
+            # Killed between open and the header: the file is empty.
             size = os.path.getsize(bench.dump_path(done.pid))
             if size > 0:
                 problems.append("after %.4f s: %s, of %d bytes" % (delay, error, size))
@@ -243,7 +243,7 @@ last()
 
 @case(CASES)
 def jitdump_of_exited_process(bench):
-    """The tail is there after os._exit, a signal, an abort and an exception."""
+    """The last record is in the file after os._exit, a signal, an abort and an exception."""
     for what, words, status in (
         ("os._exit", "os._exit(5)", 5),
         ("SIGTERM", "os.kill(os.getpid(), 15)", -15),
@@ -266,7 +266,7 @@ OWN = {
 
 @case(CASES)
 def jitdump_of_forked_processes(bench):
-    """Each its own, and no record in two of them."""
+    """Each process has its own dump, and no record is in two of them."""
     program = bench.program("forks.py")
     for how in ("os", "c"):
         done = run_with_jitdump(bench, program, how, "0.01")

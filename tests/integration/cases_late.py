@@ -1,4 +1,4 @@
-"""A libpython that arrives by dlopen, long after the program's start."""
+"""A libpython that is loaded by dlopen, long after the program's start."""
 
 import os
 import re
@@ -29,7 +29,7 @@ print(os.getpid(), state, flush=True)
 
 
 def build(bench):
-    """The program, the library it is to load, and where that finds its modules."""
+    """The program, the library that it loads, and the path of that one's modules."""
     library = shared_library(bench)
     (prefix,) = configuration(bench, "prefix")
     program = compile_program(bench, "late.c", "late", ["-ldl"])
@@ -38,7 +38,7 @@ def build(bench):
 
 @case(CASES)
 def late_switches(bench):
-    """Whoever loads it, and however: the switches are honoured, the locale is the program's."""
+    """For each way to load it: the switches are obeyed, and the locale stays the program's."""
     program, library, variables = build(bench)
     script = bench.write("inside.py", SCRIPT)
     for how in ("local", "global", "again", "never"):
@@ -75,8 +75,8 @@ def with_other_symbols(path, copy):
 
 @case(CASES)
 def late_replaced(bench):
-    """Between dlopen and Py_Initialize an upgrade replaces libpython, or removes it: what counts is
-    what is mapped."""
+    """Between dlopen and Py_Initialize an upgrade replaces libpython, or removes it: libpyperf uses
+    the mapped one."""
     program, library, variables = build(bench)
     script = bench.write("inside.py", SCRIPT)
     copy = os.path.join(bench.folder, "libpython-of-the-case.so")
@@ -92,7 +92,7 @@ def late_replaced(bench):
 
 
 def look_at_late(bench, named, done, outcome):
-    """What the program and we ourselves say, and what is left."""
+    """The output of the program and of libpyperf, and the files left."""
     expected = (0, ["none C.UTF-8", "%d %s" % (done.pid, outcome != OFF)], "")
     seen = (done.status, done.out.splitlines()[:2], done.err)
     bench.equal("%s: status, output" % named, expected, seen)
@@ -100,7 +100,7 @@ def look_at_late(bench, named, done, outcome):
 
 
 def look_at_declined(bench, named, done, plain, said):
-    """As without us, but for the line that says why."""
+    """As without libpyperf, but for one line that says why."""
     expected = (0, plain.out.replace(str(plain.pid), str(done.pid)))
     bench.equal("%s: status, output" % named, expected, (done.status, done.out))
     good = re.match(said + "$", done.err, re.S) is not None
@@ -122,8 +122,8 @@ __attribute__((constructor)) static void run(void) { write(2, "planted\\n", 8); 
 
 @case(CASES)
 def late_elsewhere(bench):
-    """LD_PRELOAD=./libpyperf.so, and another directory when Python starts, where somebody has put
-    something."""
+    """LD_PRELOAD=./libpyperf.so, and another current directory when Python starts, which holds a
+    planted libpyperf-plan.so."""
     program, library, variables = build(bench)
     script = bench.write("inside.py", SCRIPT)
     other = os.path.join(bench.folder, "other")
@@ -179,7 +179,7 @@ def other_build(bench, name, folder):
 def late_stacks(bench):
     program, library, variables = build(bench)
     script = bench.write("inside.py", SCRIPT)
-    # A file of its own: perf has Debian's libpython loaded itself, see c_and_kernel_frames.
+    # A copy, because perf itself has Debian's libpython loaded; see c_and_kernel_frames.
     copy = shutil.copy(os.path.realpath(library), bench.folder)
     command = [program, "local", copy, script]
     done, data = perf.record(bench, command, **dict(variables, support="1", SECONDS="0.5"))

@@ -1,8 +1,8 @@
-"""Stacks are complete wherever the kernel puts our mappings: addresses differ from start to start.
+"""Stacks are complete at any address of our mappings: addresses differ from start to start.
 
-perf takes the lowest mapping of a file, of whatever part of it, for where the file begins, and
-looks for its unwind data from there (Linux 6.1, tools/perf/util/unwind-libunwind-local.c,
-read_unwind_spec_eh_frame). A mapping of the image below its text hides all unwind data of it."""
+perf takes the lowest mapping of any part of a file for the file's beginning, and looks for its
+unwind data from there (Linux 6.1, tools/perf/util/unwind-libunwind-local.c,
+read_unwind_spec_eh_frame). A mapping of the image below its text hides its unwind data."""
 
 import collections
 import os
@@ -27,10 +27,10 @@ outer()
 MAPPINGS = """
 with open("/proc/self/maps") as maps: mapped = list(maps)
 for line in mapped:
-    # Not the tables, which are mapped by another name.
+    # Without the tables, which are mapped by another name.
     if "/pyperf-" in line and line.endswith(".so\\n"): print(" ".join(line.split()[:3]))
 """
-# What is loaded late, as far as it is no part of the interpreter.
+# Extension modules that are loaded later, if they are not part of the interpreter.
 LATE = """
 for name in "_ctypes _decimal _json _csv _sqlite3 _ssl _lzma _bz2 zlib array math".split():
     try:
@@ -44,7 +44,7 @@ MMAP_EVENT = re.compile(r"PERF_RECORD_MMAP2? \d+/\d+: \[(0x\w+)\((0x\w+)\) @ [^]
 
 @case(CASES)
 def lowest_mapping_of_many_starts(bench):
-    """It begins with the file's first byte and is executable: the text, or its copy nearby."""
+    """The lowest mapping begins with the file's first byte and is executable."""
     lowest = collections.Counter()
     for _ in range(STARTS):
         done = bench.run_python("-c", MAPPINGS)
@@ -70,8 +70,9 @@ def stacks_of_many_starts(bench):
 
 @case(CASES, needs=("perf",))
 def addresses_of_one_file(bench):
-    """perf 7.2 unwinds through no file that lies where another one lay, when it has seen a sample
-    in that: libpyperf-plan.so and its libraries, which come and go (preload/process/plan_library.h)."""
+    """perf 7.2 does not unwind through a file at addresses where it has seen a sample in another
+    one, as in libpyperf-plan.so and its libraries, which are unloaded
+    (preload/process/plan_library.h)."""
     done, data = perf.record(bench, [bench.python, bench.write("late.py", LATE)])
     bench.equal("status", 0, done.status)
     words = [bench.perf, "script", "-i", data, "--show-mmap-events"]

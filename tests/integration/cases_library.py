@@ -1,4 +1,4 @@
-"""What libpyperf.so is, and what it does in processes that are not Python."""
+"""Properties of libpyperf.so, and its effects in processes that are not Python."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def exported_symbols(bench):
 
 @case(CASES, harness.LIBRARY)
 def version(bench):
-    """pyperf-run's, and which build: one for both libraries."""
+    """The version of pyperf-run, and the build: one string in both libraries."""
     top = os.path.dirname(os.path.dirname(harness.HERE))
     run = output(os.path.join(top, "scripts", "pyperf-run"), "--version").split()[-1]
     found = []
@@ -60,7 +60,7 @@ def segments(bench):
 
 @case(CASES, harness.LIBRARY)
 def other_programs(bench):
-    """Programs that are not Python show the same, in the same environment."""
+    """Programs that are not Python print the same, in the same environment."""
     bench.write("file", "text\n")
     for command in (
         ["/bin/true"],
@@ -95,7 +95,7 @@ def nothing_loaded(bench):
 
 @case(CASES, harness.LIBRARY)
 def searched_for(bench):
-    """By the dynamic loader's own account."""
+    """As the dynamic loader reports it."""
     environment = bench.environment(LD_DEBUG="libs")
     done = bench.run(["/bin/true"], environment)
     bench.equal("status", 0, done.status)

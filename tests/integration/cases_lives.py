@@ -1,7 +1,7 @@
-"""Interpreters that are made and ended, over and over, in one process: programs/lives.c.
+"""Interpreters that are started and ended repeatedly in one process: programs/lives.c.
 
-Each life is decided anew, by its own switches, and what one leaves behind means nothing to the
-next. Whatever is printed is compared with a run without libpyperf."""
+Each interpreter (a "life") obeys its own switches, and is not affected by those before it. Output
+is compared with a run without libpyperf."""
 
 import itertools
 import os
@@ -15,7 +15,7 @@ from outcome import JITDUMP, MAP, OFF, configuration, embedding_program, switch_
 
 CASES = []
 STATES = "PYPERF_TEST_LIVES"
-# A file for each life; FIRST stands for the call of a sys function.
+# A script for each interpreter; FIRST stands for the call of a sys function.
 LIFE = """
 import os, sys
 if os.environ["PYPERF_TEST_LIVES"] != os.devnull: FIRST
@@ -34,8 +34,8 @@ FIRST = {
 }
 SET, UNSET = "PYTHONPERFSUPPORT=1 init", "PYTHONPERFSUPPORT= init"
 
-# Since which version; PYTHONPERFSUPPORT at first; how each life is made, what it calls first, and
-# what it comes to.
+# The first version; PYTHONPERFSUPPORT at the start; for each interpreter how it is started, what it
+# calls first, and the resulting mode.
 LIVES = (
     ((3, 6), "1", [("init", MAP)] * 10),
     ((3, 6), None, [("init", OFF)] * 3),
@@ -52,27 +52,27 @@ LIVES = (
 
 
 def home_of(bench, known={}):
-    """Where the library finds its modules."""
+    """The path of the library's modules."""
     if bench.python not in known:
         (known[bench.python],) = configuration(bench, "prefix")
     return known[bench.python]
 
 
 def run_lives(bench, program, steps, support="1"):
-    """With libpyperf, and what is to be seen without."""
+    """Runs with libpyperf, and without it for comparison."""
     more = {"PYTHONHOME": home_of(bench), STATES: os.path.join(bench.folder, "states")}
     plain = switch_environment(bench, None, preload=False, **more)
     expected = bench.run([program] + steps, dict(plain, **{STATES: os.devnull}))
     done = bench.run([program] + steps, switch_environment(bench, support, **more))
     for one in (done, expected):
-        # 2.7 says of destructors that they came too late, where, and one into another.
+        # 2.7 prints messages about late destructors, which may be mixed.
         if bench.version == (2, 7):
             one.err = "".join(sorted(re.sub("at 0x[0-9a-f]+", "at 0x", one.err)))
     return done, expected
 
 
 def names_of_life(bench, pid, path):
-    """By file. Not the module: it is running when it switches."""
+    """Names by file, without <module>: that is running when it switches."""
     names = {}
     if os.path.exists(bench.map_path(pid)):
         names[MAP] = Map(bench.map_path(pid)).of_file(path)
@@ -113,7 +113,7 @@ def look_at_lives(bench, program, support, lives):
 
 @case(CASES)
 def lives_decided(bench):
-    """By the environment, the configuration and the sys functions of each."""
+    """Switched by the environment, the configuration and the sys functions of each."""
     program = embedding_program(bench, "lives.c")
     for since, support, lives in LIVES:
         if bench.version >= since:
@@ -136,7 +136,7 @@ except KeyError as error:
 
 @case(CASES)
 def lives_share_trampolines(bench):
-    """The same functions in each of twenty lives, in one image and with one line each."""
+    """The same functions in each of twenty interpreters, in one image and with one line each."""
     program = embedding_program(bench, "lives.c")
     path = bench.write("repeated.py", REPEATED)
     done, expected = run_lives(bench, program, ["init", "run:main:" + path, "final"] * 20)
@@ -148,7 +148,7 @@ def lives_share_trampolines(bench):
     bench.equal("images", 1, len(bench.image_paths(done.pid, bench.images)))
 
 
-# Of a sub-interpreter: PART stands for its name.
+# The script of a sub-interpreter: PART stands for its name.
 PART = """
 import sys
 def in_PART(n): return n if n < 2 else in_PART(n - 1) + in_PART(n - 2)
@@ -172,7 +172,7 @@ getattr(sys, "activate_stack_trampoline", len)("perf")
 
 
 def look_at_parts(bench, what, program, steps, parts):
-    """The steps in a second life, after one with an interpreter of its own."""
+    """Runs the steps in a second interpreter, after one was started and ended."""
     first = ["init", "sub:Z", "run:Z:" + parts["Z"], "end:Z", "run:main:" + parts["Z"], "final"]
     steps = first + ["init"] + steps + ["run:main:" + parts["Y"], "final"]
     done, expected = run_lives(bench, program, steps)
@@ -187,7 +187,7 @@ def look_at_parts(bench, what, program, steps, parts):
 
 @case(CASES)
 def lives_of_sub_interpreters(bench):
-    """Made and ended in any order, by any thread, and switching."""
+    """Sub-interpreters are made and ended in any order, by any thread, and switch profiling."""
     program = embedding_program(bench, "lives.c")
     parts = {
         part: bench.write("part_%s.py" % part, (text + PART).replace("PART", part))
@@ -235,8 +235,8 @@ KINDS = ("code", "closure()", "started.__next__", "started")
 
 @case(CASES)
 def lives_outlived(bench):
-    """Code objects, functions and generators that are used and freed elsewhere than they were made,
-    and when their interpreter is gone."""
+    """Code objects, functions and generators that are used and freed in another interpreter, or
+    after theirs has ended."""
     program = embedding_program(bench, "lives.c")
     for kind in KINDS:
         path = bench.write("kept.py", KEPT % kind)
@@ -275,8 +275,9 @@ sys.stdout.write("daemons\\n")
 
 @case(CASES)
 def lives_with_daemons(bench):
-    """Threads that run Python code when their interpreter ends, and are gone before the next. To
-    3.8 they wait for the lock, get it in the next life and crash: there only the last has them."""
+    """Threads that run Python code when their interpreter ends, and end before the next one starts.
+    Up to 3.8 they wait for the lock, get it in the next interpreter and crash: there only the last
+    interpreter has them."""
     program = embedding_program(bench, "lives.c")
     path = bench.write("daemons.py", DAEMONS)
     off = bench.write("daemons_off.py", FIRST["off"].join(["import os, sys\nif os.environ[%r] != os.devnull: " % STATES, DAEMONS]))
@@ -303,7 +304,8 @@ exec(open(%r).read(), {})
 
 @case(CASES)
 def lives_with_another_tool(bench):
-    """A user of co_extra in each life: its values are its own, and only they come to its free()."""
+    """A user of co_extra in each interpreter: its values are its own, and only they are passed to
+    its free()."""
     program = embedding_program(bench, "lives.c")
     text = TOOL % bench.program("co_extra.py")
     firsts = dict(FIRST, **{"as it is": "pass"})
@@ -332,7 +334,7 @@ main()
 
 @case(CASES, needs=("perf",))
 def lives_in_stacks(bench):
-    """Complete in each of three lives; the second is off."""
+    """Stacks are complete in each of three interpreters; the second is off."""
     program = embedding_program(bench, "lives.c")
     steps, paths = [], []
     for number, variable in enumerate(("1", "", "1")):

@@ -1,5 +1,5 @@
-"""Processes that may not make memory executable, or have no /proc/self/mem: profiled in full by
-what is left, and where nothing is left declined in one line."""
+"""Processes that may not make memory executable, or have no /proc/self/mem: fully profiled if there
+is one way left to write code, otherwise refused in one line."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from maps import Map
 from outcome import compile_program, switch_environment
 
 CASES = []
-# Words of programs/locked.c. With any one of these there is a way.
+# Words of programs/locked.c. With each one of these there is a way.
 LOCKS = ("mdwe", "seccomp", "no-mem", "null-mem")
 SHUT = ("mdwe no-mem", "seccomp no-mem", "mdwe seccomp null-mem", "no-proc")
 SWITCHES = 1000
@@ -58,7 +58,7 @@ def locked_down(bench):
 
 @case(CASES)
 def locked_down_without_image(bench):
-    """The image that is no file is executable memory, too."""
+    """An anonymous image is executable memory too."""
     program = bench.write("hot.py", HOT)
     for words, prefix in each_lock(bench, LOCKS):
         environment = bench.environment(PYPERF_DIR="/nonexistent")
@@ -68,7 +68,7 @@ def locked_down_without_image(bench):
 
 @case(CASES)
 def locked_down_toggle(bench):
-    """The text is exchanged many times, and never is a page writable and executable."""
+    """The text is changed many times, and no page is ever writable and executable."""
     program = bench.write("entry.py", ENTRY)
     changed = [False, False] if bench.version >= (3, 11) else [False, True]
     on, off = (changed, [True, True]) if bench.version >= (3, 9) else (False, True)
@@ -119,8 +119,9 @@ print(seen.count(True), seen.count(False), called())
 
 @case(CASES)
 def locked_down_with_a_thread(bench):
-    """Without /proc/self/mem the text cannot be exchanged while another thread may run in it: what
-    is there stays, which is said once, and what is not there cannot be switched on."""
+    """Without /proc/self/mem the text cannot be changed while another thread may run in it:
+    profiling that is on stays on, which one line says, and profiling that is off cannot be switched
+    on."""
     program = bench.write("with_thread.py", WITH_THREAD)
     for words, prefix in each_lock(bench, LOCKS[2:]):
         for state, active, lines in (("on", True, 1), ("off", False, 0)):
@@ -166,7 +167,7 @@ print(pid, os.waitpid(pid, 0)[1])
 
 @case(CASES)
 def locked_down_later(bench):
-    """By the program itself, before or after it has switched profiling on."""
+    """The program locks itself, before or after it has switched profiling on."""
     program = bench.write("later.py", LATER)
     for state in ("on", "off"):
         done = bench.run_python(program, state, environment=switch_environment(bench))
@@ -184,16 +185,16 @@ def locked_down_later(bench):
 
 @case(CASES)
 def locked_down_wholly(bench):
-    """No way is left: one line, and not a byte of text is another."""
+    """No way is left: one line, and the text is unchanged."""
     program = bench.write("program.py", PROGRAM)
     entry = bench.program("entry.py")
     for words, prefix in each_lock(bench, SHUT):
         command = prefix + [bench.python, program]
         refused(bench, words, bench.run(command), without_us(bench, command))
         silent = bench.run(command, bench.environment(support=None))
-        bench.equal("%s: nobody asked" % words, bench.plain(program).seen, silent.seen)
+        bench.equal("%s: not requested" % words, bench.plain(program).seen, silent.seen)
         if words != "no-proc":
-            # What is left to the interpreter's own support may be a fatal error.
+            # The interpreter's own support may end with a fatal error.
             environment = bench.environment(support=None if bench.interpreter.native else "1")
             seen = json.loads(bench.run(prefix + [bench.python, entry], environment).out)
             bench.equal("%s: text as in the file" % words, seen["file"], seen["memory"])

@@ -1,5 +1,5 @@
-"""Interpreters in the main program: its file is not always the one that was executed, and it may
-export nothing."""
+"""Interpreters in the main program, whose file is not always the executed one, and which may export
+nothing."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def loader(path):
 
 @case(CASES)
 def started_by_the_loader(bench):
-    """ld.so PYTHON: /proc/self/exe is the loader."""
+    """"ld.so PYTHON": /proc/self/exe is the loader."""
     start = [loader(bench.python), bench.python]
     words, environment = bench.asked(start + ["-c", PROGRAM], bench.environment())
     done = bench.run(words, environment)
@@ -48,7 +48,7 @@ SWITCHES = (({"support": "1"}, MAP), ({"PYTHON_PERF_JIT_SUPPORT": "1"}, JITDUMP)
 
 
 def program_with_python(bench, name, *flags):
-    """With all of the interpreter inside, none of it exported."""
+    """A program that contains the interpreter and exports none of it."""
     names = ("LIBPL", "LIBRARY", "LIBS", "MODLIBS", "SYSLIBS", "prefix")
     folder, library, *libs, prefix = configuration(bench, *names)
     archive = os.path.join(folder, library)
@@ -65,7 +65,7 @@ def tool(*words):
 
 @case(CASES)
 def static_python(bench):
-    """Found by .symtab, or a debug file: whatever the layout of the program."""
+    """Symbols from .symtab or a debug file, in programs of each layout."""
     script = bench.write("script.py", SCRIPT)
     path, variables = program_with_python(bench, "program")
     joined = program_with_python(bench, "joined", "-no-pie", "-Wl,-z,noseparate-code")[0]
@@ -91,7 +91,7 @@ def static_python(bench):
 
 @case(CASES)
 def static_python_declined(bench):
-    """Without symbols: one line, where somebody has asked."""
+    """Without symbols: one line, if profiling is requested."""
     script = bench.write("script.py", SCRIPT)
     path, variables = program_with_python(bench, "program")
     tool("strip", path)

@@ -1,4 +1,4 @@
-"""The map file: its form, that nothing is missing, and the names in it."""
+"""The map file: its format, its completeness, and the names in it."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ CASES = []
 
 @case(CASES)
 def map_of_killed_process(bench):
-    """Nothing that was called is missing after SIGKILL; what was not called is not there."""
+    """After SIGKILL the map has all functions that were called, and no others."""
     program = bench.program("qualnames.py")
     process = bench.start([bench.python, program, "sleep"])
     called = process.stdout.readline().split()
@@ -38,7 +38,7 @@ def map_of_ended_process(bench):
 
 @case(CASES)
 def map_of_many_exits(bench):
-    """Each way to end: what was called is there."""
+    """Each way to end a process: all called functions are in the map."""
     for way in ("sys.exit(3)", "os._exit(4)", "os.abort()", "1/0", "os.kill(os.getpid(), 15)"):
         code = "import os, sys\ndef last(): %s\nlast()" % way
         done, plain = bench.run_python("-c", code), bench.plain("-c", code)
@@ -58,7 +58,7 @@ for line in (1, 2, 3):
 
 @case(CASES)
 def map_of_recompiled_code(bench):
-    """The same name, file and line is one function, however many code objects carry it."""
+    """The same name, file and line is one function, for any number of code objects."""
     done = bench.run_python(bench.write("same.py", SAME))
     bench.equal("status, stderr", (0, ""), (done.status, done.err))
     map_file = Map(bench.map_path(done.pid))
@@ -67,7 +67,7 @@ def map_of_recompiled_code(bench):
     bench.equal("lines for three lines of a file", 3, names.count("moved"))
 
 
-# The file's name as Python text, and what stands for it in the map.
+# The file's name as Python source, and its form in the map.
 ODD_FILES = [
     ("'new\\nline.py'", "new\\nline.py"),
     ("'return\\rtab\\t.py'", "return\\rtab\\t.py"),
@@ -83,7 +83,7 @@ ODD_FILES = [
 ]
 
 
-# In Python 2 names are bytes: what is UTF-8 is shown as that.
+# In Python 2 names are bytes: UTF-8 is shown as such.
 ODD_FILES_2 = [
     ("'new\\nline.py'", "new\\nline.py"),
     ("'escape\\x1b[31m.py'", "escape\\x1b[31m.py"),
@@ -131,7 +131,8 @@ last()
 
 @case(CASES)
 def map_of_extreme_names(bench):
-    """Longer than any path, empty, with a NUL: no line is damaged, the next function is there."""
+    """Names longer than any path, empty, or with a NUL: no line is damaged, and the next function
+    is in the map."""
     program = bench.write("extreme.py", LONG)
     done = bench.run_python(program)
     bench.equal("status, stderr", (0, ""), (done.status, done.err))

@@ -1,12 +1,12 @@
-"""What only CPython 3.12 and later have: interpreters with a lock each, and a JIT that excludes
-perf support."""
+"""Features of CPython 3.12 and later: interpreters with a lock each, and a JIT that excludes perf
+support."""
 
 from harness import NATIVE, Skip, case
 from maps import Map
 
 CASES = []
 
-# Four threads with an interpreter of its own each, and the main one, all at the same time.
+# Four threads with their own interpreters, and the main one, at the same time.
 OWN_LOCKS = """
 import threading
 try:
@@ -43,7 +43,8 @@ except ValueError as error:
 
 @case(CASES, NATIVE)
 def interpreters_with_own_locks(bench):
-    """Nobody waits for anybody, nothing is damaged, and nearly all functions have their names."""
+    """Interpreters do not wait for each other, no file is damaged, and nearly all functions have
+    names."""
     for _ in range(3):
         done = bench.run_python("-W", "ignore", "-c", OWN_LOCKS)
         bench.equal("status, output", (0, "end\n", ""), done.seen)
@@ -56,7 +57,8 @@ def interpreters_with_own_locks(bench):
 
 @case(CASES, NATIVE)
 def jit_and_perf(bench):
-    """As without us: whichever comes first excludes the other, in the same words."""
+    """As without libpyperf: the first of JIT and perf support excludes the other, with the same
+    message."""
     if bench.plain("-c", "import sys; sys._jit.is_available() or 1/0").status != 0:
         raise Skip("this interpreter has no JIT")
     for options in ([], ["-X", "perf"]):

@@ -1,4 +1,4 @@
-"""What only Python 2.7 has: the functions of sys in its own manner, byte strings, classic classes."""
+"""Features of Python 2.7: its form of the sys functions, byte strings, classic classes."""
 
 import harness
 from harness import case
@@ -9,7 +9,7 @@ CASES = []
 ACTIVATE = "activate_stack_trampoline"
 NO_TEXT = ACTIVATE + "() argument must be str, not "
 
-# An expression of one of the three functions, and what comes of it.
+# An expression with one of the three functions, and its result.
 CALLS = (
     ("sys.activate_stack_trampoline('perf')", "None"),
     ("sys.is_stack_trampoline_active()", "True"),
@@ -68,7 +68,7 @@ def sys_of_python_2(bench):
 
 @case(CASES, harness.PYTHON_2)
 def toggle_signal_of_python_2(bench):
-    """Not used, in one line; the signal ends the program as it does without us."""
+    """The signal is refused in one line, and ends the program as without libpyperf."""
     code = "import os, signal; assert signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL; "
     code += "os.kill(os.getpid(), signal.SIGUSR2)"
     environment = switch_environment(bench, PYPERF_TOGGLE_SIGNAL="USR2")
@@ -111,7 +111,7 @@ New.of_class New.value Meta.of_meta WithMeta.method"""
 
 @case(CASES, harness.PYTHON_2)
 def late_names_of_python_2(bench):
-    """Of functions that were made while nobody was looking: their classes know them."""
+    """Names of functions that were made before profiling was on: found in their classes."""
     program = bench.write("late.py", LATE)
     done = bench.run_python(program, environment=switch_environment(bench))
     bench.equal("status, output", (0, "", ""), done.seen)
@@ -143,7 +143,8 @@ Old.method.<locals>.<lambda>"""
 
 @case(CASES, harness.PYTHON_2)
 def scopes_of_python_2(bench):
-    """Functions with exec and import * have the flags of class bodies; lists have no scope."""
+    """Functions with exec and import * have the flags of class bodies; list comprehensions have no
+    scope."""
     program = bench.write("scopes.py", UNOPTIMIZED)
     done = bench.run_python("-W", "ignore", program)
     bench.equal("status, output", (0, "", ""), done.seen)

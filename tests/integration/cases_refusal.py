@@ -1,4 +1,4 @@
-"""What libpyperf leaves alone, and how it says so: one line, and the program runs."""
+"""Interpreters that libpyperf does not profile: one line says so, and the program runs."""
 
 import os
 import re
@@ -22,13 +22,13 @@ HEX = re.compile("0x[0-9a-f]+")
 
 
 def without_us(bench, command):
-    """For refused(): what has perf support of its own uses it where ours declines."""
+    """For refused(): interpreters with their own perf support use it where libpyperf declines."""
     support = "1" if bench.interpreter.native else None
     return bench.run(command, bench.environment(preload=False, support=support, images=False))
 
 
 def refused(bench, what, done, plain):
-    """One line of ours, ahead of the program's own, and all else as without us."""
+    """One line of ours, before the program's own, and all else as without libpyperf."""
     lines = done.err.splitlines(True)
     ours = [line for line in lines if line.startswith(OURS)]
     native = bench.interpreter.native
@@ -37,7 +37,7 @@ def refused(bench, what, done, plain):
     bench.that("%s: lines of ours" % what, "1, '%s%s...'" % (OURS, said), good, repr(ours))
     rest = "".join(line for line in lines if line not in ours)
     bench.equal("%s: status, output" % what, plain.seen[:2], (done.status, done.out))
-    # A fatal error of the interpreter's names a thread by its address.
+    # The interpreter's fatal errors name a thread by its address.
     bench.equal("%s: stderr" % what, HEX.sub("0x", plain.err), HEX.sub("0x", rest))
     left = bench.left(done.pid)
     expected = [path.replace(str(plain.pid), str(done.pid)) for path in bench.left(plain.pid)]
@@ -52,7 +52,7 @@ def unknown_version(bench):
 
 @case(CASES, harness.NATIVE)
 def left_alone(bench):
-    """PYPERF_NATIVE=1: the interpreter's own trampolines, and nothing of ours."""
+    """PYPERF_NATIVE=1: the interpreter's own trampolines, without libpyperf's."""
     program = bench.write("program.py", PROGRAM)
     done = bench.run_python(program, environment=bench.environment(PYPERF_NATIVE="1"))
     bench.equal("status, output", bench.plain(program).seen, done.seen)
@@ -78,7 +78,7 @@ def unknown_version_off(bench):
 
 @case(CASES)
 def damaged_companion(bench):
-    """libpyperf-plan.so missing, cut off, of another kind."""
+    """libpyperf-plan.so is missing, truncated, or no library."""
     program = bench.write("program.py", PROGRAM)
     plain = without_us(bench, [bench.python, program])
     place = os.path.join(bench.folder, "damaged")
@@ -106,7 +106,7 @@ def damaged_companion(bench):
 
 @case(CASES)
 def damaged_companion_unasked(bench):
-    """Silent as long as nobody asks for profiling."""
+    """No message unless profiling is requested."""
     program = bench.write("program.py", PROGRAM)
     place = os.path.join(bench.folder, "alone")
     os.mkdir(place)

@@ -19,14 +19,15 @@ WITH_DUMP = ("real_timer", "toggling", "segmentation_fault", "killed_by_alarm")
 
 
 def without_addresses(done):
-    # From 3.14 on faulthandler shows the C stack, too, and ours is another one.
+    # From 3.14 on faulthandler also shows the C stack, which differs with libpyperf.
     err = re.sub(r"(Current thread's C stack trace[^\n]*\n)(  [^\n]*\n)*", r"\1", done.err)
     err = re.sub(r"used \d+ kB|repeated \d+ more", "", err)  # of a stack that has ended
     return (done.status, done.out, re.sub(r"0x[0-9a-f]+", "0x", err))
 
 
 def crashes_alone(bench, program):
-    """In which run without libpyperf, of many, the storm ends with SIGSEGV; None if in none."""
+    """The number of the first run without libpyperf in which the storm ends with SIGSEGV; None if
+    there is none."""
     for number in range(1, RUNS_ALONE + 1):
         if bench.plain(program, STORM).status == -signal.SIGSEGV:
             return number
@@ -36,7 +37,7 @@ def crashes_alone(bench, program):
 def settled(bench, program, part, run):
     """3.13.0's faulthandler reads the entry frame of an evaluator while that is popped
     (Python/traceback.c, dump_frame), and crashes in 3 to 6 of 60 runs of the storm, with or without
-    libpyperf. Such a run is run once more, if one without libpyperf is seen to crash."""
+    libpyperf. Such a run is repeated if a run without libpyperf crashes too."""
     for _ in range(RUNS_MORE):
         done = run()
         if part != STORM or done.status != -signal.SIGSEGV:
@@ -50,14 +51,14 @@ def settled(bench, program, part, run):
 
 @case(CASES)
 def signals_alike(bench):
-    """Each part of programs/signals.py shows the same with and without."""
+    """Each part of programs/signals.py prints the same with and without libpyperf."""
     program = bench.program("signals.py")
     parts = bench.plain(program).out.split()
     bench.that("parts", "15 or more", len(parts) >= 15, str(len(parts)))
     for part in parts:
         plain = settled(bench, program, part, lambda: bench.plain(program, part))
         if bench.interpreter.native and plain.status != 0:
-            # Its own trampolines do not stand being switched by a handler.
+            # The interpreter's own trampolines crash when a handler switches them.
             plain = bench.plain(program, part, "silent")
         for options in (["-X", "perf"], ["-X", "perf_jit"])[: 2 if part in WITH_DUMP else 1]:
             command = [bench.python] + options + [program, part]
@@ -83,8 +84,8 @@ print(state)
 
 @case(CASES)
 def signals_of_our_lines(bench):
-    """Nobody reads stderr, or its file may not grow: our line is lost, and no signal comes of it, also
-    before the interpreter ignores SIGPIPE and SIGXFSZ."""
+    """stderr is a pipe without reader, or a file at its limit: our line is lost and raises no
+    signal, also before the interpreter ignores SIGPIPE and SIGXFSZ."""
     lock = Lock(bench)
     program = bench.write("dispositions.py", DISPOSITIONS)
     alone = os.path.join(bench.folder, "alone")

@@ -1,4 +1,4 @@
-"""Whole stacks in perf and gdb: every Python function, in order, down to <module>."""
+"""Complete stacks in perf and gdb: every Python function, in order, down to <module>."""
 
 import collections
 import itertools
@@ -16,11 +16,10 @@ CASES = []
 AT_LEAST = 0.99
 SAMPLES = 300  # in hot functions, for each interpreter
 SECONDS_A_PATH = "0.15"
-THROUGH_LIBFFI = "foreign_callback"  # in programs/stacks.py
 
 
 class Expected:
-    """What programs/stacks.py says of itself."""
+    """The output of programs/stacks.py."""
 
     def __init__(self, out):
         answer = json.loads(out)
@@ -30,7 +29,7 @@ class Expected:
 
 
 def look_at_stacks(bench, expected, samples, named=""):
-    """The shares, and that no path was left out."""
+    """Checks the shares, and that no path is missing."""
     samples = [one for one in samples if one.pid == expected.pid]
     hot = [number for number, one in enumerate(samples) if expected.hot in one.python]
     good, bad = collections.Counter(), collections.Counter()
@@ -42,33 +41,28 @@ def look_at_stacks(bench, expected, samples, named=""):
             bad[chain] += 1
     complete = sum(good.values())
     bench.that(named + "samples in hot()", "%d or more" % SAMPLES, len(hot) >= SAMPLES, str(len(hot)))
-    least, unseen = AT_LEAST, set()
-    if bench.interpreter.own_libc and bench.perf == "perf":
-        # Complete with perf 5.10 and 7.2: stacks_of_other_perfs.
-        bench.skip(THROUGH_LIBFFI, "perf 6.1 gets through that libc and libffi by chance alone")
-        least, unseen = 0.93, {THROUGH_LIBFFI}
     bench.that(
         named + "every frame down to <module>",
-        "%.0f %% or more" % (100 * least),
-        complete >= least * len(hot) > 0,
+        "%.0f %% or more" % (100 * AT_LEAST),
+        complete >= AT_LEAST * len(hot) > 0,
         "complete %s%s" % (perf.share(complete, len(hot)), worst(bad)),
     )
-    # A stack that breaks off below the first trampoline is not seen as one of hot().
+    # A stack that ends below the first trampoline does not count as one of hot().
     between = samples[hot[0] : hot[-1] + 1] if hot else []
     rooted = [one for one in between if one.python and one.python[-1] in expected.roots]
     lost = collections.Counter(tuple(one.python) for one in between if one not in rooted)
-    # Code with frame pointers has a leave before its ret, behind which its unwind data has the
-    # caller's rbp below the stack pointer: perf copies nothing from there. Code that is not
-    # optimised consists of little else.
+    # After the leave at the end of code with frame pointers, its unwind data has the caller's rbp
+    # below the stack pointer, which perf does not copy. Code without optimisation has many such
+    # places.
     some = 0.05 if perf.frame_pointers(bench) != "no" else 0
-    at_least = least - (0.1 if bench.interpreter.debug else some)
+    at_least = AT_LEAST - (0.1 if bench.interpreter.debug else some)
     bench.that(
         named + "any sample meanwhile reaches <module>",
         "%d %% or more" % (100 * at_least),
         len(rooted) >= at_least * len(between) > 0,
         "%s%s" % (perf.share(len(rooted), len(between)), worst(lost)),
     )
-    seen = {name for name in good if good[name] >= 5} | unseen
+    seen = {name for name in good if good[name] >= 5}
     missing = sorted(set(expected.paths.values()) - seen)
     bench.equal(named + "paths with less than 5 complete samples", [], missing)
 
@@ -91,7 +85,7 @@ def record_stacks(bench, options=(), **environment):
 
 @case(CASES, needs=("perf",))
 def stacks(bench):
-    """As a user types it: images in /tmp."""
+    """As on the command line: images in /tmp."""
     expected, data = record_stacks(bench, images=False)
     bench.equal("images in /tmp", 1, len(bench.image_paths(expected.pid)))
     look_at_stacks(bench, expected, perf.script(bench, data))
@@ -99,7 +93,7 @@ def stacks(bench):
 
 @case(CASES, needs=("perf",))
 def stacks_after_deletion(bench):
-    """Names out of perf's build-id cache, when all of ours is gone."""
+    """Names from perf's build-id cache, after our files are removed."""
     expected, data = record_stacks(bench, ["--buildid-all"], images=False)
     for path in bench.left(expected.pid):
         os.unlink(path)
@@ -109,7 +103,7 @@ def stacks_after_deletion(bench):
 
 @case(CASES, needs=("perf",))
 def stacks_of_other_perfs(bench):
-    """One older than this machine's, and one that unwinds with libdw instead of libunwind."""
+    """An older perf, and one that unwinds with libdw instead of libunwind."""
     fetched = interpreters.fetched("perf")
     if not fetched:
         raise harness.Skip("scripts/dev/fetch-interpreters has brought none")
@@ -137,14 +131,15 @@ def complete_of_short(bench, program, prefix):
     pid = int(done.out)
     bench.pids.add(pid)
     chain = ["%s:%s" % (name, program) for name in ("hot", "main", "<module>")]
-    # Not what is between: perf 6.1 loses the vdso and libc when setarch has had them elsewhere.
+    # Without the frames in between: perf 6.1 loses the vdso and libc when setarch had them
+    # elsewhere.
     hot = [one for one in perf.script(bench, data) if one.pid == pid and chain[0] in one.python]
     return sum(one.python == chain for one in hot), len(hot)
 
 
 @case(CASES, needs=("perf",))
 def stacks_in_any_layout(bench):
-    """Where the kernel puts what is mapped is another place on each start."""
+    """Mappings are at other addresses on each start."""
     program = bench.write("short.py", SHORT)
     starts = [("start %d" % number, []) for number in range(1, STARTS + 1)]
     starts.append(("fixed addresses", ["setarch", "-R"]))
@@ -157,11 +152,48 @@ def stacks_in_any_layout(bench):
         got = "complete " + perf.share(good, total)
         bench.that(what, "99 % of 40 or more", total >= 40 and good >= 0.99 * total, got)
 
+MAPPED = re.compile(r"PERF_RECORD_MMAP2? (\d+)/\d+: \[(0x[0-9a-f]+)\((0x[0-9a-f]+)\) .*\]: \S+ (.*)$", re.M)
+BEFORE = ["env"] * 6
+LIBC_SIZE = 16 << 20  # and more
+
+
+def remembered(shown, pid):
+    """What perf 6.1 takes for the mappings of a process: all that it ever had, its parent's included,
+    but those that a later one covers. (start, end, name), the latest last."""
+    kept = []
+    for number, start, length, name in MAPPED.findall(shown):
+        if int(number) != pid:
+            continue
+        start = int(start, 16)
+        end = start + int(length, 16)
+        parts = [
+            part
+            for low, high, old in kept
+            for part in ((low, min(high, start), old), (max(low, end), high, old))
+        ]
+        kept = [one for one in parts if one[0] < one[1]] + [(start, end, name)]
+    return kept
+
+
+@case(CASES, needs=("perf",))
+def stacks_after_exec(bench):
+    """Where env, sh or timeout had libc is not where the program has it: perf 6.1 takes the lower one."""
+    for number in range(1, 4):
+        done, data = perf.record(bench, BEFORE + [bench.python, "-c", "import os; print(os.getpid())"])
+        pid = int(done.out)
+        bench.pids.add(pid)
+        shown = bench.run(["perf", "script", "-i", data, "-F", "comm", "--show-mmap-events"]).out
+        libc = [one for one in remembered(shown, pid) if re.search(r"/libc[.-][^/]*$", one[2])]
+        own = libc[-1][0] - LIBC_SIZE
+        what = "start %d: what is left of another libc below the program's own" % number
+        bench.equal(what, [], [hex(start) for start, _, _ in libc if start < own])
+
 
 @case(CASES, needs=("perf",))
 def c_and_kernel_frames(bench):
     """Each function of programs/in_c.py spends its time in C; innermost first. Not in a library
-    that perf has loaded itself: where that was before the exec, perf 6.1 believes it still is."""
+    that perf itself has loaded: perf 6.1 takes its addresses before the exec for the present
+    ones."""
     done, data = perf.record(bench, [bench.python, bench.program("in_c.py")])
     bench.equal("status", 0, done.status)
     samples = perf.script(bench, data)
@@ -190,7 +222,7 @@ def c_and_kernel_frames(bench):
 
 
 def above(sample):
-    """The frames that the innermost Python function has called."""
+    """The C frames below the innermost Python function."""
     return itertools.takewhile(lambda frame: frame.function is None, sample.frames)
 
 
@@ -219,7 +251,7 @@ def gdb(bench):
     finally:
         harness.kill(process)
     frames = re.findall(r"^#\d+ .* in py::(.*?) \(", shown, re.M)
-    # gdb takes names without capital letters for Ada's and shows their suffix that way.
+    # gdb takes names without capital letters for Ada's and shows their suffix in its form.
     frames = [re.sub(r"\[py\]$", ".py", name) for name in frames]
     bench.that("frames", repr(names), frames == names, repr(frames or shown[-600:]))
     broken = re.findall(r"Backtrace stopped.*|corrupt.*", shown)

@@ -1,5 +1,5 @@
-"""What is known about profiling has one owner: a switch happens as a whole or not at all, an error is
-forgotten when its cause is gone, and no two processes or interpreters fill the same trampolines."""
+"""The state of profiling: a switch is complete or has no effect, an error does not outlast its
+cause, and no two processes or interpreters use the same trampolines."""
 
 import collections
 import json
@@ -15,7 +15,7 @@ JITDUMP, MAP = "perf_jit", "perf"
 
 
 def load_names(bench, pid):
-    """Of the records of a jitdump."""
+    """The names in the records of a jitdump."""
     dump = jitdump_parser.load(bench.dump_path(pid))
     indices = [one.index for one in dump.loads]
     names = [one.name[len("py::") :].rsplit(":", 1)[0] for one in dump.loads]
@@ -29,7 +29,7 @@ def names_of(bench, pid, mode):
 
 
 def repeated(names):
-    """Of the functions that a program has made for this: others may have the same name."""
+    """Names of the functions that a program has made for this: others may occur twice."""
     counts = collections.Counter(names)
     return sorted(name for name in counts if counts[name] > 1 and name[-1:].isdigit())
 
@@ -43,7 +43,7 @@ def missing(expected, names):
 
 
 class Switching:
-    """What is wrong after all rounds; each is a process."""
+    """The errors of all rounds; each round is a process."""
 
     def __init__(self, bench, modes):
         self.bench, self.wrong = bench, collections.defaultdict(list)
@@ -82,14 +82,14 @@ class Switching:
 
 @case(CASES, NATIVE)
 def switched_among_interpreters(bench):
-    """One interpreter switches while another, which has a lock of its own, registers."""
+    """One interpreter switches while another, with its own lock, registers functions."""
     Switching(bench, [JITDUMP])
     Switching(bench, [JITDUMP, MAP, JITDUMP, MAP])
 
 
 @case(CASES)
 def switched_in_vain(bench):
-    """Without memory for another image the profile that is on goes on."""
+    """Without memory for another image, profiling stays on as it was."""
     done = bench.run_python(bench.program("wanting.py"), "memory", MAP)
     bench.equal("status, stderr", (0, ""), (done.status, done.err))
     seen = json.loads(done.out)
@@ -107,7 +107,7 @@ def switched_in_vain(bench):
 
 @case(CASES)
 def descriptors_used_up(bench):
-    """Functions that are called in the meantime are in the files when there are descriptors again."""
+    """Functions that were called without free descriptors are in the files later."""
     for mode in (MAP, JITDUMP):
         variable = "PYTHONPERFSUPPORT" if mode == MAP else "PYTHON_PERF_JIT_SUPPORT"
         environment = bench.environment(support=None, **{variable: "1"})
@@ -115,8 +115,8 @@ def descriptors_used_up(bench):
         done = bench.run_python(program, "descriptors", mode, environment=environment)
         lines = done.err.splitlines()
         bench.equal("%s: status" % mode, 0, done.status)
-        # One for the file, another one where the image had to grow just then, and the same of a
-        # child in which functions have been called before it had descriptors (os.register_at_fork).
+        # One line for the file, one if the image had to grow at that time, and the same for a child
+        # that has called functions before it had descriptors (os.register_at_fork).
         said = 1 <= len(lines) <= 4 and all("Too many open files" in line for line in lines)
         bench.that("%s: stderr" % mode, "up to four lines", said, done.err)
         seen = json.loads(done.out)
@@ -134,7 +134,7 @@ def descriptors_used_up(bench):
 
 @case(CASES)
 def forked_by_system_call(bench):
-    """Both processes go on, and neither writes into what is the other's."""
+    """Both processes go on, and neither writes to the other's files."""
     if bench.plain("-c", "import ctypes").status != 0:
         raise Skip("this interpreter has no ctypes")
     for how in ("syscall", "_Fork"):

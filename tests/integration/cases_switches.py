@@ -1,7 +1,8 @@
-"""The truth table of CPython's switches: variables and options, and off, map or jitdump.
+"""The truth table of CPython's switches: variables and options, and the result: off, map or
+jitdump.
 
-Each table is also looked at with the interpreters that have the feature themselves (3.12 knows no
-jitdump), without libpyperf: a row that is wrong about CPython fails there.
+Each table is also checked without libpyperf on interpreters that have the feature (3.12 has no
+jitdump): a row that is wrong about CPython fails there.
 """
 
 import glob
@@ -33,8 +34,8 @@ OFF_VALUES = (
     *("2147483648", "-2147483649", "9223372036854775808", "99999999999999999999", "True", "\u0661"),
 )
 
-# Options of the interpreter, and what they come to with neither variable, with
-# PYTHONPERFSUPPORT=1, and with PYTHON_PERF_JIT_SUPPORT=1.
+# Options of the interpreter, and the mode with neither variable, with PYTHONPERFSUPPORT=1, and with
+# PYTHON_PERF_JIT_SUPPORT=1.
 OPTIONS = (
     ("", OFF, MAP, JITDUMP),
     ("-E", OFF, OFF, OFF),
@@ -76,7 +77,7 @@ OPTIONS = (
 
 
 def applies(bench, support, jit, expected):
-    """3.12 has no jitdump of its own, and takes its switches for none."""
+    """3.12 has no jitdump and ignores its switches."""
     return bench.version != (3, 12) or (jit is None and expected != JITDUMP)
 
 
@@ -99,7 +100,7 @@ def value_rows():
 
 
 def order(support, jit, options):
-    """A later one overrides an earlier one that is less."""
+    """A later option overrides an earlier one that is less."""
     if jit == "1" or "perf_jit" in options:
         return JITDUMP
     return MAP if support == "1" or "perf" in options else OFF
@@ -133,13 +134,13 @@ def switch_table(bench):
 
 @case(CASES, harness.NATIVE)
 def switch_table_native(bench):
-    """That the tables are right about CPython."""
+    """Checks the tables against CPython."""
     look_at_tables(bench, preload=False)
 
 
 @case(CASES, harness.NATIVE)
 def switch_table_left_alone(bench):
-    """With PYPERF_NATIVE=1 the interpreter's own switches do what they do without us."""
+    """With PYPERF_NATIVE=1 the interpreter's own switches work as without libpyperf."""
     for support, jit, words, expected in order_rows():
         if applies(bench, support, jit, expected):
             environment = switch_environment(bench, support, jit)
@@ -151,7 +152,7 @@ def switch_table_left_alone(bench):
 
 
 def ways_to_run(bench):
-    """What follows the options, and whether more words after it belong to the program."""
+    """The word that ends the options, and whether the words after it belong to the program."""
     script = bench.write("script.py", PROGRAM)
     bench.write("as_module.py", PROGRAM)
     os.makedirs(os.path.join(bench.folder, "directory"), exist_ok=True)
@@ -187,7 +188,7 @@ def look_at_ways(bench, preload):
 
 @case(CASES)
 def switch_ways_to_run(bench):
-    """Options end where the program begins, however it is given."""
+    """Options end at the program, in each form."""
     look_at_ways(bench, preload=True)
 
 
@@ -196,8 +197,8 @@ def switch_ways_to_run_native(bench):
     look_at_ways(bench, preload=False)
 
 
-# How programs/embed.c initialises, since which version, and what it comes to with neither
-# variable, with PYTHONPERFSUPPORT=1, and with PYTHON_PERF_JIT_SUPPORT=1.
+# How programs/embed.c initialises, the first version, and the mode with neither variable, with
+# PYTHONPERFSUPPORT=1, and with PYTHON_PERF_JIT_SUPPORT=1.
 EMBEDDED = (
     ("plain", (3, 6), OFF, MAP, JITDUMP),
     ("no-signals", (3, 6), OFF, MAP, JITDUMP),
@@ -216,7 +217,7 @@ EMBEDDED = (
 
 def look_at_embedded(bench, preload):
     program, script = embedding_program(bench, "embed.c"), bench.write("inside.py", PROGRAM)
-    # Where the library is to find its modules: it would look beside the program.
+    # The path of the library's modules: by default it looks beside the program.
     (prefix,) = configuration(bench, "prefix")
     for how, since, alone, with_map, with_jit in EMBEDDED:
         if bench.version < since:

@@ -1,5 +1,5 @@
-"""sys.activate_stack_trampoline() and its two companions: that they are there, everywhere and from
-the first, how they look, and what they say."""
+"""sys.activate_stack_trampoline() and the two other functions: they exist everywhere and from the
+first line, with CPython's signatures and messages."""
 
 import functools
 import glob
@@ -20,7 +20,7 @@ ACTIVATE, DEACTIVATE, IS_ACTIVE = (
 NAMES = (ACTIVATE, DEACTIVATE, IS_ACTIVE)
 NO_TEXT = ACTIVATE + "() argument must be str, not "
 
-# For the machine without 3.12: what its documentation says.
+# For a machine without 3.12: from its documentation.
 DOCUMENTED = {
     ACTIVATE: ("($module, backend, /)", "Activate stack profiler trampoline *backend*."),
     DEACTIVATE: (
@@ -31,8 +31,8 @@ DOCUMENTED = {
     IS_ACTIVE: ("($module, /)", "Return *True* if a stack profiler trampoline is active."),
 }
 
-# An expression, and what comes of it: a type and a text, or the call of a function of sys of the
-# same kind, whose words must be the same but for the name.
+# An expression and its result: a type and a text, or the call of a similar function of sys, whose
+# message must be the same but for the name.
 CALLS = (
     ("sys.activate_stack_trampoline('perf')", ["value", "None"]),
     ("sys.activate_stack_trampoline('perf')", ["value", "None"]),
@@ -82,7 +82,7 @@ CALLS = (
 
 
 def ask(bench, python, preload=True, options=()):
-    """The answer of programs/sys_functions.py, and what follows from it for each row of CALLS."""
+    """The output of programs/sys_functions.py, and the expected one for each row of CALLS."""
     rows = [call for call, _ in CALLS] + [like for _, like in CALLS if isinstance(like, str)]
     environment = switch_environment(bench, preload=preload)
     command = [python] + list(options) + [bench.program("sys_functions.py"), json.dumps(rows)]
@@ -96,7 +96,7 @@ def ask(bench, python, preload=True, options=()):
 
 
 def renamed(expected, call, like):
-    """The words of the other function with our function's name."""
+    """The other function's message with our function's name."""
     if not isinstance(like, str):
         return expected
     own, other = (text.split("(")[0][len("sys.") :] for text in (call, like))
@@ -107,7 +107,7 @@ def look_at_calls(bench, python, preload):
     answer, wanted = ask(bench, python, preload)
     for (call, like), expected, got in zip(CALLS, wanted, answer["calls"]):
         if not preload and "perf_jit'" in call:
-            continue  # by the switches alone, up to 3.13.0
+            continue  # up to 3.13.0 only by the switches
         bench.equal(call, renamed(expected, call, like), got)
 
 
@@ -118,7 +118,7 @@ def sys_calls(bench):
 
 @case(CASES, harness.NATIVE)
 def sys_calls_native(bench):
-    """That the table is right about CPython."""
+    """Checks the table against CPython."""
     try:
         look_at_calls(bench, bench.python, preload=False)
     except RuntimeError as why:
@@ -127,7 +127,7 @@ def sys_calls_native(bench):
 
 @functools.lru_cache(None)
 def native():
-    """An interpreter whose own functions are the model."""
+    """An interpreter that has these functions itself."""
     for one in interpreters.find()[0]:
         if one.series >= (3, 12):
             return one.path
@@ -155,7 +155,7 @@ def sys_looks(bench):
 
 @case(CASES)
 def sys_scope(bench):
-    """Exactly three names more, where they are not there already, and nothing else."""
+    """sys has exactly three more names, unless it has them already."""
     code = "import sys, json; print(json.dumps([dir(sys), sorted(sys.modules)]))"
     plain = bench.plain("-c", code)
     done = bench.run_python("-c", code, environment=switch_environment(bench))
@@ -176,7 +176,7 @@ assert sys.is_stack_trampoline_active() is False
 import os
 with open(os.environ[%r], "a") as file: file.write("%%d %%s\\n" %% (os.getpid(), before))
 """ % STATE
-# At the very first line there is no os yet that could be imported.
+# At the first line os cannot be imported yet.
 USE_FIRST = USE.replace("import os\n", "import posix as os\n").replace(
     "os.environ[%r]" % STATE, "os.environ[%r]" % STATE.encode()
 )
@@ -189,7 +189,7 @@ def user_folder(bench):
 
 
 def before_the_program(bench):
-    """What, the file that is run then, and the environment and options that make it so."""
+    """A name, the file that is run, and the environment and options for it."""
     os.makedirs(os.path.join(bench.folder, "early"))
     user = user_folder(bench)
     early = {"PYTHONPATH": os.path.join(bench.folder, "early")}
@@ -218,7 +218,7 @@ def sys_before_site(bench):
 
 @case(CASES)
 def sys_at_first_line(bench):
-    """The functions of site are in the map: it starts before."""
+    """The functions of site are in the map: profiling starts before."""
     environment = switch_environment(bench)
     done = bench.run_python("-X", "perf", "-c", "pass", environment=environment)
     bench.equal("status, output", (0, "", ""), done.seen)
@@ -246,10 +246,10 @@ print(there(other))
 
 @case(CASES)
 def sys_reloaded(bench):
-    """Where sys has its other functions again, it has these."""
+    """A reloaded sys has these functions, as its other ones."""
     done = bench.run_python("-c", AGAIN, environment=switch_environment(bench))
     bench.equal("status, stderr", (0, ""), (done.status, done.err))
-    for what, line in zip(("reload", "imported anew"), done.out.splitlines()):
+    for what, line in zip(("reload", "imported again"), done.out.splitlines()):
         bench.equal(what, str([True] * 5), line)
 
 
@@ -302,7 +302,7 @@ print("end")
 
 @case(CASES)
 def sys_in_sub_interpreters(bench):
-    """Made while off and while on, in turn: the three names are there and work."""
+    """Sub-interpreters made while off and while on, in turn: the three functions exist and work."""
     program = bench.write("sub.py", SUB_INTERPRETER)
     for module in ("_testcapi", "_xxsubinterpreters"):
         if bench.plain("-c", "import %s" % module).status != 0:

@@ -1,5 +1,5 @@
-"""System calls: a seccomp filter that permits what the interpreter does by itself does not kill it
-because of us. docs/services.md says why each of the others is made."""
+"""System calls: a seccomp filter that permits the interpreter's own calls does not kill it because
+of libpyperf. docs/services.md says why each of the others is made."""
 
 import os
 
@@ -37,21 +37,21 @@ def main():
 main()
 """
 HELLO = "print(1)\n"
-# What the allocator and the locks of libc do depends on chance.
+# The calls of libc's allocator and locks depend on timing.
 BY_CHANCE = "brk mmap munmap mremap madvise futex sched_yield restart_syscall rt_sigreturn".split()
-# Of a dormant process, as docs/services.md has them; a CPython that reads or writes any file makes
-# the first two itself.
+# Of a process with profiling off, as in docs/services.md; a CPython that reads or writes any file
+# makes the first two itself.
 DORMANT = "lseek write fcntl getpid".split()
-# Of one that is profiled.
+# Of a profiled process.
 PROFILED = DORMANT + (
     "gettid fallocate ftruncate fstatfs link unlink pwrite64 madvise sched_getaffinity"
 ).split()
-# Of one that switches while it has threads.
+# Of a process that switches while it has threads.
 SWITCHED = PROFILED + ["membarrier"]
 
 
 class Calls:
-    """What programs/system_calls.c sees, and what it lets pass."""
+    """Records system calls by programs/system_calls.c, or permits some."""
 
     def __init__(self, bench):
         self.bench = bench

@@ -1,5 +1,5 @@
-"""scripts/run/table.py, run by each interpreter, on what perf has really recorded. What perf might
-print otherwise is looked at in tests/run/test_table.py."""
+"""scripts/run/table.py, run by each interpreter, on profiles of perf. tests/run/test_table.py tests
+other output of perf."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def table_shares(bench):
     for depth in (10, 60):
         data = record_shares(bench, depth, 65528)
         event, functions, advice = totals(bench, data)
-        # cases_stacks.py says why copies do not do for all of those.
+        # cases_stacks.py says why stack copies do not work for all of those.
         look_at_shares(bench, "depth %d" % depth, event, functions, 0.9 if walks else 0.99)
         if event["complete"] < 0.99:
             bench.that("depth %d: advice" % depth, "fp", "fp does" in (advice or ""), repr(advice))
@@ -98,7 +98,7 @@ LIMIT = "/proc/sys/kernel/perf_event_max_stack"
 
 
 class Raised:
-    """The kernel's limit of frames. It cannot be set while anybody records."""
+    """The kernel's limit of frames. It cannot be set while any process records."""
 
     def __init__(self, frames):
         self.frames = str(frames)
@@ -127,7 +127,7 @@ class Raised:
 
 @case(CASES, needs=("perf",))
 def table_of_deep_stacks(bench):
-    """300 calls, each of some 4 frames, in the table, perf script and perf report."""
+    """300 calls of some 4 frames each, in the table, perf script and perf report."""
     if perf.frame_pointers(bench) != "yes":
         raise harness.Skip("no copy of a stack holds %d calls" % CALLS)
     program = bench.program("deep.py")

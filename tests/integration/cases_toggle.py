@@ -1,4 +1,4 @@
-"""Switching while the program runs: what gets a name, what it costs, and that nothing breaks."""
+"""Switching while the program runs: which functions get names, the cost, and safety."""
 
 import collections
 import json
@@ -12,7 +12,7 @@ CASES = []
 SWITCHES = 100000
 THREAD_SWITCHES = 10000
 
-# Of programs/toggle_stages.py: active, and which names the map and the dump have more.
+# The stages of programs/toggle_stages.py: active, and the names added to the map and the dump.
 STAGES = (
     ("off from the start", False, None, None),
     ("on, running() is on the stack and inside() is called", True, ["inside"], None),
@@ -22,7 +22,7 @@ STAGES = (
     ("off twice; second(), third()", False, [], None),
     ("on again", True, [], None),
     ("on twice; third()", True, ["third"], None),
-    ("running() anew", True, ["running"], None),
+    ("running() again", True, ["running"], None),
     ("first() again: a name once", True, [], None),
     ("to the dump: both(), first()", True, [], ["both", "first"]),
     ("off: fourth()", False, [], []),
@@ -33,7 +33,7 @@ STAGES = (
 
 
 def more(before, after):
-    """What a file that only grows has got; a text when it did not only grow."""
+    """What was added to a file; a text if it did not only grow."""
     if before is None or after is None:
         return after
     return after[len(before) :] if after[: len(before)] == before else "not as before: %r" % after
@@ -57,7 +57,7 @@ def toggle_stages(bench):
 
 @case(CASES)
 def toggle_cost(bench):
-    """Nothing is left by a hundred thousand switches, whatever is done between them."""
+    """A hundred thousand switches leave nothing behind, whatever runs between them."""
     program = bench.program("toggle_cost.py")
     for what, count in (
         ("nothing", SWITCHES),
@@ -76,7 +76,7 @@ def toggle_cost(bench):
         grown = after.pop("resident KiB") - before.pop("resident KiB")
         named = "%s %d times" % (what, count)
         bench.that("%s: resident KiB more" % named, "128 or less", grown <= 128, str(grown))
-        # One more is an arena of the interpreter's own, whatever the number of switches.
+        # One more can be an arena of the interpreter's own, independent of the number of switches.
         mappings = after.pop("mappings") - before.pop("mappings")
         bench.that("%s: mappings more" % named, "1 or less", mappings <= 1, str(mappings))
         for held in sorted(before):
@@ -154,7 +154,7 @@ def toggle_threads(bench):
 
 @case(CASES)
 def toggle_anywhere(bench):
-    """In handlers, generators, finalisers, tracers, signals, children and at exit."""
+    """Switched in handlers, generators, finalisers, tracers, signals, children and at exit."""
     program = bench.program("toggle_anywhere.py")
     plain = bench.plain(program, "silent")
     for switches in ([], ["-X", "perf"], ["-X", "perf_jit"]):
@@ -194,7 +194,7 @@ after()
 
 @case(CASES)
 def toggle_more_than_255(bench):
-    """The original raises SystemError at the 255th."""
+    """CPython's own raises SystemError at the 255th call."""
     done = bench.run_python("-c", THOUSAND, environment=switch_environment(bench))
     bench.equal("status, output", (0, "", ""), done.seen)
     bench.equal("names", ["after"], Map(bench.map_path(done.pid)).of_file("<string>"))

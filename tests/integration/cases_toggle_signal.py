@@ -1,4 +1,4 @@
-"""PYPERF_TOGGLE_SIGNAL: switched on and off from outside, and a program that does not notice."""
+"""PYPERF_TOGGLE_SIGNAL: profiling is switched by a signal, without other effects on the program."""
 
 import json
 import os
@@ -15,7 +15,7 @@ CASES = []
 LINE = "libpyperf: PYPERF_TOGGLE_SIGNAL is not used: %s\n"
 NO_NAME = LINE % "it must name USR1, USR2, or one of RTMIN to RTMAX, as in RTMIN+3"
 BUILTIN = "<built-in function toggle_stack_trampoline>"
-# Those that mean something else, and those that mean nothing.
+# Signals with another purpose, and words that name no signal.
 REFUSED = ("INT", "SIGTERM", "HUP", "KILL", "9", "SEGV", "CHLD", "PIPE", "ALRM", "PROF", "0", "65")
 NO_NAMES = ("33", "-12", "012", "USR3", "RTMIN+31", "RTMIN-1", "SIG", "SIG12", "USR2 ", "no\nname")
 
@@ -26,7 +26,7 @@ def toggled(bench, name="USR2", **more):
 
 
 def run_part(bench, part, name="USR2", number=signal.SIGUSR2, **more):
-    """What a part of programs/toggle_signal.py answers, and its end."""
+    """The output of a part of programs/toggle_signal.py, and its end."""
     program, environment = bench.program("toggle_signal.py"), toggled(bench, name, **more)
     done = bench.run([bench.python, program, part, str(int(number))], environment)
     bench.equal("%s, %s: status, stderr" % (part, name), (0, ""), (done.status, done.err))
@@ -34,7 +34,7 @@ def run_part(bench, part, name="USR2", number=signal.SIGUSR2, **more):
 
 
 def names_inside(bench, pid):
-    """Of functions that are defined in others; none where there is no map."""
+    """Names of enclosed functions; none without a map."""
     if not os.path.exists(bench.map_path(pid)):
         return "no map"
     names = Map(bench.map_path(pid)).of_file(bench.program("toggle_signal.py"))
@@ -43,7 +43,7 @@ def names_inside(bench, pid):
 
 @case(CASES)
 def toggle_signal_stages(bench):
-    """On, off, on; what is called meanwhile, and nothing else, gets a name."""
+    """On, off, on: only functions that are called while it is on get names."""
     for name, number in (
         ("USR2", signal.SIGUSR2),
         ("SIGUSR1", signal.SIGUSR1),
@@ -61,7 +61,7 @@ def toggle_signal_stages(bench):
 
 @case(CASES)
 def toggle_signal_dormant(bench):
-    """Nothing is switched, nothing is left, and the evaluator is as it is in its file."""
+    """Nothing is switched, no file is left, and the evaluator has the bytes of its file."""
     done = bench.run_python(bench.program("entry.py"), environment=toggled(bench))
     entry = json.loads(done.out)
     bench.equal("entry as in the file", entry["file"], entry["memory"])
@@ -85,7 +85,7 @@ def toggle_signal_from_outside(bench):
 
 @case(CASES, needs=("perf",))
 def toggle_signal_stacks(bench):
-    """Names while it is on, and then only. What perf record starts ignores USR2, so it is USR1."""
+    """Names only while it is on. By USR1, because programs that perf record starts ignore USR2."""
     program = bench.program("toggle_signal.py")
     command = [bench.python, program, "phases", "10"]
     done, data = perf.record(bench, command, support=None, PYPERF_TOGGLE_SIGNAL="USR1")
@@ -114,14 +114,14 @@ def toggle_signal_storm(bench):
 
 @case(CASES)
 def toggle_signal_of_the_program(bench):
-    """A signal that the program takes is the program's, and one it gives back is ours again."""
+    """A handler of the program replaces ours, and ours works again when the program restores it."""
     _, answer = run_part(bench, "own_handler")
     bench.equal("calls, active; restored; taken and ignored", [3, False, True, 4, True], answer)
 
 
 @case(CASES)
 def toggle_signal_ignored(bench):
-    """As by nohup."""
+    """Ignored at the start, as by nohup."""
     code = "import os, signal; os.kill(os.getpid(), 12); print(signal.getsignal(12) == 1)"
     command = ["sh", "-c", "trap '' USR2; exec \"$@\"", "sh", bench.python, "-c", code]
     done = bench.run(command, toggled(bench))
@@ -131,7 +131,8 @@ def toggle_signal_ignored(bench):
 
 @case(CASES)
 def toggle_signal_while_blocked(bench):
-    """Not cut short: whether it lasted, its result, and switched before its end."""
+    """Calls are not cut short: whether it lasted, its result, and whether it switched before its
+    end."""
     _, answer = run_part(bench, "blocking")
     results = {"sleep": None, "read": "all of it", "recv": "all of it", "join": None}
     results.update(lock=False, loop=None)
@@ -173,7 +174,7 @@ def handlers(bench, environment):
 
 @case(CASES)
 def toggle_signal_seen(bench):
-    """What a program sees of its signals: nothing but the one handler, and that if asked for."""
+    """A program sees only the one handler, and only if it was requested."""
     plain = handlers(bench, bench.environment(preload=False, support=None))
     bench.equal("not asked for", plain, handlers(bench, bench.environment(support=None)))
     bench.equal("empty", plain, handlers(bench, toggled(bench, "")))
@@ -210,7 +211,7 @@ def toggle_signal_lives(bench):
 
 @case(CASES)
 def toggle_signal_late(bench):
-    """A libpython that arrives by dlopen."""
+    """A libpython that is loaded by dlopen."""
     library, program = shared_library(bench), compile_program(bench, "late.c", "late", ["-ldl"])
     script = bench.write("life.py", LIFE)
     environment = toggled(bench, PYTHONHOME=configuration(bench, "prefix")[0])
@@ -221,7 +222,7 @@ def toggle_signal_late(bench):
 
 @case(CASES)
 def toggle_signal_embedded(bench):
-    """Where there is no way to have it without harm: one line, and the program as it is."""
+    """Where it cannot be installed safely: one line, and the program is unchanged."""
     program, script = embedding_program(bench, "embed.c"), bench.write("life.py", LIFE)
     environment = toggled(bench, PYTHONHOME=configuration(bench, "prefix")[0])
     done = bench.run([program, "handler", script], environment)
@@ -235,7 +236,7 @@ def toggle_signal_embedded(bench):
 
 @case(CASES)
 def toggle_signal_refused(bench):
-    """Without libpyperf-plan.so there is no switch; the user learns what the signal would do."""
+    """Without libpyperf-plan.so it cannot be switched; one line says what the signal will do."""
     shutil.copy(bench.library, os.path.join(bench.folder, "libpyperf.so"))
     environment = toggled(bench, LD_PRELOAD=os.path.join(bench.folder, "libpyperf.so"))
     done = bench.run_python("-c", "print(1)", environment=environment)
@@ -247,7 +248,7 @@ def toggle_signal_refused(bench):
 
 
 def look_at_refusal(bench, why, **more):
-    """One line, and the program runs as ever."""
+    """One line, and the program runs unchanged."""
     code = "import signal; print(signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL)"
     done = bench.run_python("-c", code, environment=toggled(bench, **more))
     got = (done.status, done.out, why in done.err, done.err.count("\n"))

@@ -1,5 +1,4 @@
-"""Stacks that are left otherwise than by returning: by C++ exceptions and by threads that end, with
-Python functions, and so our trampolines, on them."""
+"""Stacks with trampolines that are unwound: by C++ exceptions and by threads that end."""
 
 import os
 
@@ -32,7 +31,7 @@ def unwound_by_exceptions(bench):
 
 @case(CASES)
 def unwound_threads(bench):
-    """pthread_exit and pthread_cancel; then the others go on."""
+    """pthread_exit and pthread_cancel; then the other threads go on."""
     program = bench.program("threads_end.py")
     for way in WAYS:
         plain = bench.plain(program, way)

@@ -1,8 +1,8 @@
-"""What a case gets to work with: its interpreter, the library, a folder, and ways to run programs.
+"""What a case works with: its interpreter, the library, a folder, and ways to run programs.
 
-A case is a function of one argument, a Bench, marked with @case. It says what it saw with
-bench.equal and bench.that; each is one line of output. What a program leaves in /tmp is removed
-when the case ends, by the pids that are known.
+A case is a function of one argument, a Bench, marked with @case. It reports with bench.equal and
+bench.that; each is one line of output. Files of its programs in /tmp are removed when the case
+ends, by their pids.
 """
 
 import glob
@@ -56,12 +56,12 @@ class Done:
 
     @property
     def seen(self):
-        """All of what a program's user can see."""
+        """Status, stdout and stderr."""
         return (self.status, self.out, self.err)
 
 
 class Skip(Exception):
-    """Raised by a case that cannot be had on this machine or interpreter."""
+    """Raised by a case that cannot run on this machine or interpreter."""
 
 
 class Bench:
@@ -80,7 +80,7 @@ class Bench:
         os.mkdir(self.images)
         self.pids = set()
 
-    # what was seen
+    # results
 
     def equal(self, what, expected, got):
         self.that(what, repr(expected), expected == got, repr(got))
@@ -123,7 +123,7 @@ class Bench:
         return {name: value for name, value in result.items() if value is not None}
 
     def start(self, command, environment=None, **more):
-        """A process whose pid has no files of a predecessor."""
+        """A process whose pid has no files of an earlier process."""
         more.setdefault("stdin", subprocess.DEVNULL)
         environment = self.environment() if environment is None else environment
         if self.python in command:
@@ -144,7 +144,7 @@ class Bench:
         return process
 
     def asked(self, command, environment):
-        """The same in the words of this version, which may have no -X."""
+        """The same with the options of this version, which may have no -X."""
         if self.version == interpreters.PYTHON_2:
             return python_2.asked_for(command, environment)
         return command, environment
@@ -156,11 +156,11 @@ class Bench:
         return self.run([self.python] + list(arguments), **more)
 
     def plain(self, *arguments, **more):
-        """The same without libpyperf: what is to be seen with it."""
+        """The same without libpyperf: the expected outcome."""
         more["environment"] = self.environment(preload=False, support=None, images=False)
         return self.run_python(*arguments, **more)
 
-    # what a process leaves
+    # files of a process
 
     def map_path(self, pid):
         return "/tmp/perf-%d.map" % pid
@@ -172,7 +172,7 @@ class Bench:
         return sorted(glob.glob("%s/pyperf-%d-*.so" % (glob.escape(folder), pid)))
 
     def left(self, pid):
-        """All files that a process may leave, wherever."""
+        """All files that a process may leave."""
         files = self.image_paths(pid) + self.image_paths(pid, self.images)
         files += glob.glob(self.dump_path(pid)) + glob.glob("/tmp/jitted-%d-*.so" % pid)
         return files + glob.glob(self.map_path(pid))
@@ -187,7 +187,7 @@ class Bench:
 
 
 def finish(process, timeout=TIMEOUT):
-    """Waits for its end; what hangs is killed with all that it started, and fails the case."""
+    """Waits for its end; kills its process group after the timeout, and fails the case."""
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -217,11 +217,11 @@ def remove_own_files():
 
 # cases
 
-# NATIVE: those supported ones that have perf support of their own, which ours takes the place of.
+# NATIVE: supported ones with perf support of their own, which ours replaces.
 SUPPORTED, NATIVE, OTHERS, LIBRARY = "supported", "native", "others", "library"
 PYTHON_2 = "2.7"
 
-# What a case may need that a machine may be without, and how the user says so.
+# What a case needs and a machine may lack, and the variable that permits this.
 NOT_NEEDED = (
     ("perf", "PYPERF_NO_PERF"),
     ("gdb", "PYPERF_NO_GDB"),
@@ -244,12 +244,12 @@ class Case:
         return self.kind == (SUPPORTED if interpreter.supported else OTHERS)
 
     def missing(self):
-        """Why it cannot be run, as the user wants it; None when it can."""
+        """Why the case is skipped; None if it is not."""
         return ruled_out(self.needs)
 
 
 def ruled_out(needs):
-    """The reason that the user has given for doing without one of them."""
+    """The variable by which the user has permitted to lack one of them."""
     for need, variable in NOT_NEEDED:
         if need in needs and os.environ.get(variable, "0") not in ("", "0"):
             return "%s is set" % variable
@@ -277,9 +277,9 @@ def run_case(one, interpreter, build, tally):
         one.function(bench)
     except Skip as why:
         tally.skip("%s, %s: %s" % (tally.label, one.name, why))
-    except RuntimeError as why:  # said by a case, in its own words
+    except RuntimeError as why:  # raised by a case
         bench.that("runs", "to its end", False, str(why))
-    except Exception:  # whatever it is, the next case is to be run
+    except Exception:  # any error, so that the next case is run
         where = traceback.format_exc().strip().split("\n")
         bench.that("runs", "to its end", False, re.sub(r"\s+", " ", " | ".join(where[-5:])))
     finally:

@@ -1,4 +1,4 @@
-"""Which interpreters there are on this machine, and which of them the tests want."""
+"""The interpreters on this machine, and those that the tests need."""
 
 import glob
 import os
@@ -6,8 +6,8 @@ import re
 import subprocess
 import sys
 
-# What the interpreter says about itself; 2.7 has to understand it. "shared" is what the process
-# maps, because Debian's static python3.11 reports Py_ENABLE_SHARED as its library package is built.
+# Run by the interpreter, also by 2.7. "shared" is decided by the mappings, because Debian's static
+# python3.11 reports Py_ENABLE_SHARED.
 PROBE = """
 import platform, sys
 mapped = any('/libpython' in line for line in open('/proc/self/maps'))
@@ -19,14 +19,14 @@ print('free-threaded' if free else 'debug' if hasattr(sys, 'gettotalrefcount') e
 """
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-# What scripts/dev/fetch-interpreters has brought: "interpreter PATH", "perf PATH", "skipped NAME: why".
+# Written by scripts/dev/fetch-interpreters: "interpreter PATH", "perf PATH", "skipped NAME: why".
 FETCHED = os.path.join(TOP, "build", "interpreters", "list")
 
 SUPPORTED = ((3, 6), (3, 15))
 PYTHON_2 = (2, 7)  # supported as well
 NATIVE = (3, 12)  # the first with perf support of its own
 WANTED = [((3, minor), "shared") for minor in range(6, 14)] + [((3, 11), "static")]
-# Of these any build will do.
+# Any build of these is enough.
 WANTED_OTHERS = [(2, 7), (3, 14), (3, 15)]
 
 
@@ -63,7 +63,7 @@ class Interpreter:
 
     @property
     def own_libc(self):
-        """Whether it brings a libc of its own, newer than that of this machine's perf."""
+        """Whether it has its own libc, newer than that of this machine's perf."""
         return self.path.startswith(os.path.dirname(FETCHED)) and self.series >= (3, 13)
 
     @property
@@ -72,7 +72,7 @@ class Interpreter:
 
 
 def plain_environment():
-    """The caller's, without what would change how an interpreter starts."""
+    """The caller's environment without variables that change an interpreter's start."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -98,7 +98,7 @@ def candidates():
 
 
 def fetched(kind):
-    """What is in that list of one kind: interpreter, perf or skipped."""
+    """The lines of one kind in that list: interpreter, perf or skipped."""
     try:
         with open(FETCHED) as lines:
             rows = [line.rstrip("\n").partition(" ") for line in lines]
@@ -129,19 +129,19 @@ def find():
     return found, left_out
 
 
-# Much like a neighbour that is.
+# Similar to a neighbour that is included.
 NEIGHBOURS = ((3, 7), (3, 8), (3, 10), (3, 14))
 
 
 def thorough(found):
-    """Those that all cases are run on: one shared and one static build of a series, the first; the
-    others get a choice, unless PYPERF_TEST_ALL_INTERPRETERS=1 says otherwise."""
+    """The interpreters on which all cases are run: the first shared and the first static build of a
+    series. The others run a selection, unless PYPERF_TEST_ALL_INTERPRETERS=1."""
     if os.environ.get("PYPERF_TEST_ALL_INTERPRETERS", "0") not in ("", "0"):
         return {one.path for one in found}
     chosen = {}
     for one in sorted(found, key=lambda one: one.kind):  # shared ones first
         if not one.debug and one.series not in NEIGHBOURS:
-            # Debian's static 3.11 is the one build that a user of this machine has.
+            # Debian's static 3.11 is the build that users of this machine have.
             kind = one.kind if one.path.startswith("/usr/bin/") else None
             chosen.setdefault((one.series, kind), one.path)
     return set(chosen.values())

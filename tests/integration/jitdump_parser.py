@@ -1,7 +1,7 @@
 """Reads a jitdump by Linux's tools/perf/Documentation/jitdump-specification.txt, version 1.
 
-Independent of the code that writes it. Anything the specification does not allow, a record that
-ends behind the file included, is a Damaged."""
+Independent of the code that writes it. Raises Damaged for anything that the specification does not
+allow, also for a truncated record."""
 
 import struct
 
@@ -23,7 +23,7 @@ class Header:
 
 
 class Record:
-    """What all records have; those that are read have more."""
+    """The fields of all records; those that are parsed have more."""
 
     def __init__(self, kind, size, timestamp, offset):
         self.kind, self.size, self.timestamp, self.offset = kind, size, timestamp, offset
@@ -39,7 +39,7 @@ class Dump:
             raise Damaged("magic %#x" % self.header.magic)
         if self.header.size < struct.calcsize("=" + HEADER):
             raise Damaged("a header of %d bytes" % self.header.size)
-        # Debug info of no lines is what fills up pages.
+        # Debug info without entries fills up pages.
         self.records = [one for one in self.read(self.header.size) if not one.is_filler]
         self.loads = [one for one in self.records if one.kind == LOAD]
 

@@ -1,4 +1,4 @@
-"""/tmp/perf-PID.map as a reader sees it."""
+"""Reads /tmp/perf-PID.map."""
 
 import collections
 import re
@@ -10,7 +10,7 @@ class Map:
     def __init__(self, path):
         with open(path, "rb") as file:
             self.bytes = file.read()
-        # Not splitlines, which splits at more than newlines.
+        # Not splitlines, which also splits at other characters.
         text = self.bytes.rstrip(b"\n").decode("utf-8")
         self.lines = text.split("\n") if text else []
         good = [line for line in self.lines if LINE.match(line)]

@@ -1,4 +1,5 @@
-"""What the switches came to: which of perf's files a process has left, and what it said itself."""
+"""The effect of the switches: which of perf's files a process has left, and the state that it
+reported."""
 
 import os
 import shutil
@@ -8,7 +9,7 @@ import harness
 
 OFF, MAP, JITDUMP = "off", "map", "jitdump"
 STATE = "PYPERF_TEST_STATE"
-# Silent: what it has to say goes to the file that the environment names.
+# Prints nothing: the state goes to the file that the environment names.
 PROGRAM = """
 import os, sys
 def called(): return sys.is_stack_trampoline_active()
@@ -25,14 +26,15 @@ def switch_environment(bench, support=None, jit=None, **more):
 
 
 def result_of(bench, pid, since=0.0):
-    """By the files alone; "map+jitdump" for both. Older ones are of a predecessor with that pid."""
+    """The mode by the files; "map+jitdump" for both. Older files belong to an earlier process with
+    that pid."""
     paths = [(MAP, bench.map_path(pid)), (JITDUMP, bench.dump_path(pid))]
     there = [(name, path) for name, path in paths if os.path.exists(path)]
     return "+".join(name for name, path in there if os.stat(path).st_mtime > since) or OFF
 
 
 def states(path):
-    """pid -> what sys.is_stack_trampoline_active() said there; takes the file away."""
+    """pid -> the value of sys.is_stack_trampoline_active() there; removes the file."""
     try:
         with open(path) as file:
             words = [line.split() for line in file]
@@ -52,7 +54,7 @@ def look_at_outcome(bench, what, expected, done, environment):
 
 
 def written(support, jit):
-    """The two variables as a shell would have them."""
+    """The two variables in shell syntax."""
     pairs = (("PYTHONPERFSUPPORT", support), ("PYTHON_PERF_JIT_SUPPORT", jit))
     return " ".join("%s=%r" % pair for pair in pairs if pair[1] is not None) or "no variable"
 
@@ -67,7 +69,7 @@ def configuration(bench, *names):
 
 
 def headers(bench):
-    """The folder of Python.h; the case is skipped where there is none."""
+    """The folder of Python.h; the case is skipped if there is none."""
     code = "import sysconfig; print(sysconfig.get_paths()['include'])"
     folder = bench.plain("-c", code).out.strip()
     if not os.path.exists(os.path.join(folder, "Python.h")):
@@ -76,7 +78,7 @@ def headers(bench):
 
 
 def shared_library(bench):
-    """The path of its libpython; the case is skipped where there is none."""
+    """The path of its libpython; the case is skipped if there is none."""
     folder, name, version = configuration(bench, "LIBDIR", "LDVERSION", "VERSION")
     name = version if name == "None" else name  # 2.7
     # Debian says /usr/lib.
@@ -97,7 +99,7 @@ def compiler(name):
 
 
 def compile_program(bench, name, output, flags):
-    """From programs/; what the compiler says is the case's failure."""
+    """Compiles a program of programs/; the compiler's errors fail the case."""
     path = os.path.join(bench.folder, output)
     command = [compiler(name), "-O1", "-w", "-o", path, bench.program(name)] + list(flags)
     done = bench.run(command, bench.environment(preload=False, support=None, images=False))

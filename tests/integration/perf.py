@@ -1,4 +1,4 @@
-"""perf record and perf script, as a user runs them: no perf inject."""
+"""Runs perf record and perf script, as a user does: no perf inject."""
 
 import os
 import re
@@ -23,7 +23,7 @@ def call_graph(bench):
 
 
 def frame_pointers(bench):
-    """What pyperf-run finds: yes, no or partly."""
+    """What pyperf-run finds about frame pointers: yes, no or partly."""
     text = "\nwith open('/proc/self/maps') as maps: print(maps.read())"
     lines = [line.split() for line in bench.plain("-c", text).out.splitlines() if "r-xp" in line]
     files = [words[-1] for words in lines if words[-1].startswith("/")]
@@ -33,8 +33,8 @@ def frame_pointers(bench):
 
 
 def record(bench, command, options=(), **environment):
-    """Runs the command under perf record; returns what is known of perf and the path of the data.
-    The program's own output is on stdout."""
+    """Runs the command under perf record; returns perf's outcome and the path of the data. The
+    program's own output is on stdout."""
     data = os.path.join(bench.folder, "perf.data")
     words = [bench.perf, "record", "--call-graph", call_graph(bench), "-F", FREQUENCY, "-o", data]
     try:
@@ -50,7 +50,7 @@ def record(bench, command, options=(), **environment):
 
 
 def script(bench, data, options=()):
-    """All samples, in order of time."""
+    """All samples in order of time."""
     words = [bench.perf, "script", "-i", data] + FIELDS + list(options)
     shown = subprocess.run(
         words,
@@ -66,7 +66,7 @@ def script(bench, data, options=()):
 
 
 def samples(shown):
-    """Those that perf script has shown, with FIELDS."""
+    """The samples in the output of perf script with FIELDS."""
     return list(perf_script.parse(shown.split("\n")))
 
 

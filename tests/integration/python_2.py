@@ -1,6 +1,7 @@
-"""What is different in Python 2.7: which cases are left out there and why, and how the others ask."""
+"""Differences of Python 2.7: which cases are left out and why, and how the others are
+translated."""
 
-# What takes the place of -X, which 2.7 has not got, and of -I.
+# Replacements of -X, which 2.7 does not have, and of -I.
 OPTIONS = {
     "perf": ("PYTHONPERFSUPPORT", "1"),
     "perf_jit": ("PYTHON_PERF_JIT_SUPPORT", "1"),
@@ -21,7 +22,7 @@ LEFT_OUT = {
     "multiprocessing-fork": "multiprocessing has no start methods",
     "children-started": "multiprocessing has no start methods",
     "children-forked": "multiprocessing has no start methods",
-    "children-of-children": "-X reaches nobody here, as there is none",
+    "children-of-children": "there is no -X here",
     "children-of-sys-function": "subprocess.run is Python 3's",
     "recursion": "as deep as the C stack goes, with and without",
     "evaluator-orders": EVALUATORS,
@@ -51,7 +52,7 @@ LEFT_OUT_ALIKE = (("toggle-signal-", SIGNAL),)
 
 
 def left_out(name):
-    """Why a case is not for 2.7; None when it is."""
+    """Why a case is not for 2.7; None if it is."""
     for beginning, why in LEFT_OUT_ALIKE:
         if name.startswith(beginning) and not name.endswith("-of-python-2"):
             return why
@@ -59,7 +60,7 @@ def left_out(name):
 
 
 def has_no(words):
-    """Whether there is an option among the words that 2.7 has not got."""
+    """Whether one of the options does not exist in 2.7."""
     return any(word[0] == "-" and set(word) & set(NEW_OPTIONS) for word in words.split())
 
 
@@ -88,14 +89,14 @@ WORDS = (
 
 
 def translated(text):
-    """The program in 2.7's words, on the same lines. What is printed goes out at once (-u)."""
+    """The program translated to 2.7, on the same lines. Output is not buffered (-u)."""
     for new, old in WORDS:
         text = text.replace(new, old)
     if "print(" not in text or "__future__" in text:
         return text
     future = "from __future__ import print_function"
     lines = text.split("\n")
-    # Behind the docstring, which has to be first.
+    # After the docstring, which has to be first.
     if text.startswith('"""'):
         end = next(n for n, line in enumerate(lines) if line.endswith('"""') and len(line) > 3 * (n == 0) + 2)
         lines[end] += "; " + future

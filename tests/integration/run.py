@@ -3,20 +3,22 @@
 
     run.py [--build DIR] [--only CASE]... [--python PATH]... [--jobs N] [--list]
 
-One line for each thing looked at: verdict, interpreter, case, expected, got. What failed is said
-once more at the end, and the last line is "N passed, N failed, N skipped"; the exit status is 1
-when anything failed, and when no supported interpreter was found at all.
+One line for each check: verdict, interpreter, case, expected, got. Failures are repeated at the
+end, after which stand the cases that took most time, all interpreters together. The last line is
+"N passed, N failed, N skipped"; the exit status is 1 if anything failed, or if no supported
+interpreter was found.
 
 Environment: PYENV_ROOT (default ~/.pyenv) and PYPERF_INTERPRETERS (a colon-separated list of paths)
 say where interpreters are, beside /usr/bin. Without PYPERF_NO_PERF=1, a machine where perf is
 missing or not permitted is a failure; likewise PYPERF_NO_GDB=1 and gdb.
 
 Each interpreter's cases run in a process of their own (this file with --worker), as many at a time
-as there are CPUs. Of further builds of a series, and of neighbours, a choice of cases is run
+as there are CPUs. Further builds of a series, and neighbours, run a selection of cases
 (interpreters.py, thorough); all of them with PYPERF_TEST_ALL_INTERPRETERS=1.
 """
 
 import argparse
+import collections
 import os
 import queue
 import re
@@ -24,6 +26,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 sys.dont_write_bytecode = True
 
@@ -50,6 +53,7 @@ import cases_locked
 import cases_main_program
 import cases_map
 import cases_native
+import cases_probes
 import cases_pyperf_run
 import cases_python_2
 import cases_refusal
@@ -102,11 +106,12 @@ MODULES = (
     cases_confined,
     cases_faults,
     cases_fibers,
+    cases_probes,
     cases_native,
     cases_debug,
     cases_conformance,
 )
-# Of those that are not thorough (interpreters.py).
+# Run on interpreters that do not run all cases (interpreters.py, thorough).
 CHOICE = """
     stacks stacks-of-other-perfs stacks-after-deletion sub-interpreter-stacks fork-stacks
     jitdump-stacks fork-maps map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
@@ -114,7 +119,9 @@ CHOICE = """
     left-alone lives-share-trampolines growth-of-same-functions dropped-functions evaluator-orders
     unknown-version
 """.split()
-LIBRARY = "library"  # in the place of an interpreter: what concerns none
+LIBRARY = "library"  # in the place of an interpreter: cases that need none
+SLOWEST = 20  # cases whose time is printed
+SPENT = re.compile(r"time ([0-9.]+) (\S+)$")
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped$")
 
 
@@ -145,12 +152,14 @@ def work(arguments):
     tally = harness.Tally(interpreter.label if interpreter else LIBRARY)
     for case in all_cases():
         if case.applies_to(interpreter) and (not arguments.only or case.name in arguments.only):
+            start = time.monotonic()
             harness.run_case(case, interpreter, os.path.realpath(arguments.build), tally)
+            print("time %.2f %s" % (time.monotonic() - start, case.name), flush=True)
     print(tally.closing(), flush=True)
     return 1 if tally.failed else 0
 
 
-def run_worker(what, choice, arguments, lines):
+def run_worker(what, choice, arguments, lines, seconds):
     command = [sys.executable, os.path.realpath(__file__), "--worker", what]
     command += ["--build", arguments.build]
     for name in arguments.only or choice:
@@ -160,8 +169,10 @@ def run_worker(what, choice, arguments, lines):
     )
     counts = None
     for line in worker.stdout:
-        counts = CLOSING.match(line)
-        if not counts:
+        counts, spent = CLOSING.match(line), SPENT.match(line)
+        if spent:
+            seconds[spent.group(2)] += float(spent.group(1))
+        elif not counts:
             lines.put(line)
     if worker.wait() < 0 or not counts:
         got = (what, worker.returncode)
@@ -171,11 +182,12 @@ def run_worker(what, choice, arguments, lines):
 
 
 def run_all(subjects, arguments, tally):
-    """Workers take the next subject from a queue; the lines of all are printed as they come.
+    """Workers take the next subject from a queue; their lines are printed as they come.
 
-    Returns those lines that say FAIL.
+    Returns the lines that say FAIL, and the seconds that each case took.
     """
     waiting, lines, failures = queue.Queue(), queue.Queue(), []
+    seconds = collections.Counter()
     for subject in subjects:
         waiting.put(subject)
 
@@ -185,7 +197,7 @@ def run_all(subjects, arguments, tally):
                 subject = waiting.get_nowait()
             except queue.Empty:
                 break
-            counts = run_worker(*subject, arguments, lines)
+            counts = run_worker(*subject, arguments, lines, seconds)
             with lock:
                 tally.add(*counts)
         lines.put(None)
@@ -200,7 +212,7 @@ def run_all(subjects, arguments, tally):
             sys.stdout.flush()
             if line.startswith("FAIL"):
                 failures.append(line)
-    return failures
+    return failures, seconds
 
 
 def main():
@@ -210,7 +222,7 @@ def main():
         return 0
     if arguments.worker:
         return work(arguments)
-    # nohup and background jobs leave these ignored, and so would the programs of the cases.
+    # nohup and background jobs leave these ignored, which programs of the cases would inherit.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     tally = harness.Tally("all")
@@ -228,7 +240,10 @@ def main():
         subjects += [(one.path, () if one.path in whole else CHOICE) for one in found]
         if not any(one.supported for one in found):
             tally.report("interpreters", "one of 3.6 to 3.15", False, "none")
-    failures = run_all(subjects, arguments, tally)
+    failures, seconds = run_all(subjects, arguments, tally)
+    slowest = seconds.most_common(SLOWEST)
+    print("\nSeconds: " + ", ".join("%s %.0f" % one for one in slowest))
+    print("Seconds of all cases: %.0f" % sum(seconds.values()))
     if failures:
         print("\nOf these, once more, what failed:")
         sys.stdout.writelines(failures)

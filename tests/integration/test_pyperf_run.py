@@ -3,9 +3,8 @@
 
 Usage: test_pyperf_run.py INTERPRETER        (PYPERF_BUILD names the build directory)
 
-Each case is one line: verdict, interpreter, case, expected, got. What is run gets a HOME and a TMPDIR of
-its own, so that runs side by side do not see each other's files and perf's cache stays clean.
-"""
+Each case is one line: verdict, interpreter, case, expected, got. Programs get their own HOME and
+TMPDIR, so that parallel runs do not see each other's files and perf's cache stays clean. """
 
 import glob
 import json
@@ -51,7 +50,7 @@ class Bench:
         self.tally.report(case, repr(expected), expected == got, repr(got))
 
     def command(self, *arguments):
-        """Quiet, so that all that is on stderr is the program's."""
+        """Quiet, so that stderr has only the program's output."""
         return [RUN, "-q", "--", self.interpreter] + list(arguments)
 
     def clear_work(self):
@@ -77,7 +76,7 @@ class Bench:
         )
 
     def start(self, *arguments):
-        """A program in a session of its own that has said it is ready, and its pid."""
+        """Starts a program in its own session, and returns it and its pid when it is ready."""
         handle, data = tempfile.mkstemp(dir=self.folder)
         os.close(handle)
         process = subprocess.Popen(
@@ -152,7 +151,7 @@ def refuses(bench):
 
 
 def not_permitted(bench):
-    """A perf that fails as the real one does; no setting makes a kernel refuse root."""
+    """A perf that fails as the real one does, because no setting makes a kernel refuse root."""
     folder = os.path.join(bench.folder, "refusing")
     os.mkdir(folder)
     fake = os.path.join(folder, "perf")
@@ -198,7 +197,7 @@ def inherited_signals(bench):
 
 
 def on_terminal(bench, command, until=None, send=b""):
-    """What is shown, and the status; `send` is typed half a second after `until` was shown."""
+    """Returns what is shown, and the status; types `send` half a second after `until` was shown."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(bench.work)
@@ -229,11 +228,11 @@ def control_c(bench):
     bench.check("Ctrl-C arrives once, SIGTERM never", ["seen [2]"], re.findall(r"seen .*\]", text))
     bench.check("Ctrl-C: the program's status", (True, 7), (os.WIFEXITED(status), status >> 8))
     ours = re.findall("pyperf-run|samples", text)
-    bench.check("Ctrl-C, -q on a terminal: nothing of ours", [], ours)
+    bench.check("Ctrl-C, -q on a terminal: no line of pyperf-run", [], ours)
 
 
 def progress(bench):
-    """On a terminal, samples and megabytes that grow, and nothing of it left at the end."""
+    """A terminal shows growing samples and megabytes, which are erased at the end."""
     script = os.path.join(bench.folder, "hot.py")
     text, status = on_terminal(bench, [RUN, bench.interpreter, script])
     bench.check("on a terminal: status", 0, status)
@@ -289,9 +288,9 @@ for _ in range(50):
 
 
 def short_children(bench):
-    """They leave neither images, which they do not need, nor maps, which nobody needs."""
+    """Short children leave neither images nor maps."""
     bench.clear_work()
-    before = glob.glob("/tmp/perf-*.map")  # of processes that had the same pids
+    before = glob.glob("/tmp/perf-*.map")  # of earlier processes with the same pids
     done = bench.run(bench.command("-c", FORKING))
     pids = done.stdout.split()
     bench.check("50 children", (0, 51), (done.returncode, len(set(pids))))
@@ -307,10 +306,10 @@ def names(samples):
 
 
 def libc_frames(bench):
-    """perf 6.1 loses the stacks of a library that was elsewhere before an exec: by chance, so more
-    than one run."""
+    """perf 6.1 by chance loses the stacks of a library that was elsewhere before an exec, so there
+    is more than one run."""
     if "/build/interpreters/" in bench.interpreter and "/bullseye/" not in bench.interpreter:
-        return  # a libc that is stripped, so that no function of it has a name
+        return  # a stripped libc, whose functions have no names
     for number in range(4):
         bench.run(bench.command("-c", COPIES))
         samples = bench.samples("--no-inline")
@@ -323,7 +322,7 @@ def libc_frames(bench):
 
 
 def answers(bench):
-    """The table is on stderr while recording, and on stdout of --report; the rest in files."""
+    """The table is on stderr when recording, and on stdout for --report."""
     bench.clear_work()
     script = os.path.join(bench.folder, "hot.py")
     words = [RUN, "--top", "3", "--collapsed", "folded", bench.interpreter, script, "alone"]
@@ -347,7 +346,8 @@ def answers(bench):
 
 
 def call_graphs(bench):
-    """Frame pointers where the interpreter's code has them, else stack copies of the size asked."""
+    """Frame pointers if the interpreter's code has them, otherwise stack copies of the given
+    size."""
     libraries = os.path.join(bench.folder, "libraries")
     os.mkdir(libraries)
     for name in ("libpyperf.so", "libpyperf-plan.so"):
@@ -373,7 +373,7 @@ def call_graphs(bench):
 
 
 def runs(bench):
-    """The images of a profile stay as long as perf keeps the profile, whatever fails later."""
+    """The images of a profile stay as long as perf keeps the profile, even if a later run fails."""
     bench.clear_work()
     kept = []
     for _ in range(4):
@@ -391,7 +391,7 @@ def runs(bench):
 
 
 def no_execution(bench):
-    """Where nothing may be executed beside the profile, images are kept elsewhere."""
+    """On a noexec file system, images are kept elsewhere than beside the profile."""
     bench.clear_work()
     place = os.path.join(bench.work, "noexec")
     os.mkdir(place)
@@ -412,7 +412,7 @@ def no_execution(bench):
 
 
 def ordinary_user(bench):
-    """Nobody, with the kernel's own default of what is permitted."""
+    """The user nobody, with the kernel's default permissions."""
     if os.getuid():
         return
     for path in (bench.folder, bench.temporary, bench.work, bench.home):
@@ -459,8 +459,8 @@ def odd_places(bench):
 
 
 def main():
-    # A shell without job control starts background commands, a CI run for instance, with these two
-    # ignored, and ignored they would stay in the programs that are to get them.
+    # A shell without job control, as in CI, starts background commands with these two ignored, and
+    # the programs that must receive them would inherit that.
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     bench = Bench(sys.argv[1])

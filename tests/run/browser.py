@@ -23,18 +23,18 @@ def find(bench):
 
 
 class Browser:
-    """With one page. fetched: the addresses of all that the page wanted beside itself; errors: its
-    scripts' exceptions that nobody caught."""
+    """With one page. fetched: the addresses of all other resources that the page requested; errors:
+    uncaught exceptions of its scripts."""
 
     def __init__(self, bench):
         self.fetched, self.errors, self.loaded = [], [], False
         self.count, self.session, self.unread, self.page = 0, None, b"", None
         words = [find(bench), "--headless", "--disable-gpu", "--remote-debugging-pipe", WINDOW]
         words += ["--user-data-dir=" + os.path.join(bench.folder, "chromium")]
-        # Chromium's sandbox is not for root.
+        # Chromium's sandbox does not work as root.
         words += ["--no-sandbox"] if os.geteuid() == 0 else []
         ends = os.pipe() + os.pipe()
-        # Out of the way of 3 and 4, where Chromium expects its ends.
+        # Moved away from 3 and 4, where Chromium expects its ends.
         theirs = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (ends[0], ends[3])]
         self.read_end, self.write_end = ends[2], ends[1]
 
@@ -64,7 +64,8 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        # All of its processes: one that is left would write to its folder, which is removed next.
+        # Kills all of its processes: a remaining one would write to its folder, which is removed
+        # next.
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         os.close(self.read_end)
@@ -78,7 +79,7 @@ class Browser:
             self.note(self.receive())
 
     def evaluate(self, script):
-        """What the body of an async function returns."""
+        """The value that the body of an async function returns."""
         whole = "(async () => { %s })()" % script
         answer = self.call(
             "Runtime.evaluate", expression=whole, awaitPromise=True, returnByValue=True

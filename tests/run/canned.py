@@ -1,4 +1,4 @@
-"""A perf that prints what a test has written down, and runs of table.py and pyperf-run with it."""
+"""A fake perf that prints canned output, and runs of table.py and pyperf-run with it."""
 
 import json
 import os
@@ -44,7 +44,7 @@ EVENT = (
     " read_format = ID|LOST%s\n"
 )
 DWARF = "CALLCHAIN|PERIOD|REGS_USER|STACK_USER"
-# What perf prints below a stack of which too little was copied.
+# perf's output below a stack of which too little was copied.
 CUT = "ffffffffffffffff [unknown] ([unknown])"
 EVALUATOR = "_PyEval_EvalFrameDefault (/opt/lib/libpython3.9.so.1.0)"
 START = ["__libc_start_main@@GLIBC_2.34 (/usr/lib/libc.so.6)", "_start (/opt/bin/python3.9)"]
@@ -67,7 +67,7 @@ def header(size=65528, events=("cpu-clock:ppp",), kind=DWARF, command="perf reco
 
 
 def sample(frames, comm="python3", pid=7, period=1000000, event="cpu-clock:ppp", time=10.5, tid=None):
-    """As perf script prints it; a frame is "[address] symbol (object)"."""
+    """A sample in the format of perf script; a frame is "[address] symbol (object)"."""
     lines = ["%s  %d/%d  %f:    %d %s: " % (comm, pid, tid or pid, time, period, event)]
     for frame in frames:
         has_address = frame.split(" ")[0].startswith("ffffffff")
@@ -76,7 +76,7 @@ def sample(frames, comm="python3", pid=7, period=1000000, event="cpu-clock:ppp",
 
 
 def task(what, time, comm="python3", pid=7, tid=7):
-    """What perf script --show-task-events prints beside samples."""
+    """A record that perf script --show-task-events prints beside samples."""
     told = {"exec": "COMM exec: %s:%d/%d" % (comm, pid, tid)}
     told["fork"], told["exit"] = "FORK(%d:%d):(7:7)" % (pid, tid), "EXIT(%d:%d):(7:7)" % (pid, tid)
     return "%s  %d/%d  %f: PERF_RECORD_%s\n" % (comm, pid, tid, time, told[what])
@@ -97,7 +97,7 @@ class Seen:
 
 
 class Canned:
-    """A profile and the perf that reads it, in a folder of its own."""
+    """A profile and the fake perf that reads it, in their own folder."""
 
     def __init__(self, text="", head=None, errors="", status=0):
         self.place = tempfile.TemporaryDirectory(prefix="pyperf-test-")
@@ -148,7 +148,7 @@ class Canned:
         return Seen(child.returncode, (out or b"").decode(), (err or b"").decode())
 
     def pyperf_run(self, *words, pass_fds=(), prefix=(), **more):
-        """What is preloaded is the libc that is there anyway."""
+        """libc stands for libpyperf.so: preloading it changes nothing."""
         environment = dict(
             os.environ,
             PATH=self.path("bin") + ":" + os.environ["PATH"],
@@ -195,13 +195,13 @@ class Look:
 
 
 def main(label, cases):
-    """Runs all of them; the exit status."""
+    """Runs all cases; returns the exit status."""
     tally = harness.Tally(label)
     for function in cases:
         look = Look(function.__name__.replace("_", " "), tally)
         try:
             function(look)
-        except Exception:  # whatever it is, the next case is to be run
+        except Exception:  # any error, so that the next case is run
             where = " | ".join(traceback.format_exc().strip().split("\n")[-5:])
             look.that("runs", "to its end", False, where)
     print(tally.closing())

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: a program under perf record, and how such a test runs."""
+"""Shared by the tests of this folder: a program under perf record, and the runner."""
 
 import argparse
 import os
@@ -12,8 +12,8 @@ sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 import harness
 import interpreters
 
-# Near the bottom and deep in the stack, in Python, in C and in the kernel; one function's file is
-# called what no page may contain as it stands, another's has a name of Windows.
+# Near the bottom and deep in the stack, in Python, in C and in the kernel. One function's file has a
+# name that has to be escaped in a page, another's has a name of Windows.
 PROGRAM = """
 import os
 import time
@@ -51,7 +51,7 @@ DEPTH = 85  # some 340 frames with those of C
 
 
 def record(bench, debug=None, seconds=1.5, stack=65528, python=None, variables=()):
-    """The profile of the program. debug: a build-id cache to be filled.
+    """The profile of the program. debug: a build-id cache that perf fills.
     variables: more of the program's environment, as NAME=VALUE."""
     program = bench.write("program.py", PROGRAM % seconds)
     data = os.path.join(bench.folder, "recorded.data")
@@ -75,14 +75,14 @@ def start_run(bench, *words, **more):
 
 
 def run_part(bench, part, *arguments, **more):
-    """A part of pyperf-run, as a user's shell would start it."""
+    """Runs a part of pyperf-run, as a user's shell starts it."""
     environment = bench.environment(preload=False, support=None, images=False, **more)
     return bench.run([os.path.join(PARTS, part)] + list(arguments), environment)
 
 
 def main(cases, title):
-    """All cases on one interpreter: the newest that libpyperf supports, or --python. One that was
-    fetched only where there is no other: it finds its library nowhere but where it stands."""
+    """Runs all cases on one interpreter: the newest that libpyperf supports, or --python. A fetched
+    one only if there is no other, because it finds its library only in its own tree."""
     parser = argparse.ArgumentParser(description=title.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build directory")
     parser.add_argument("--python", metavar="PATH", help="the interpreter to be profiled")

@@ -1,4 +1,4 @@
-"""The sentence below the table: what is missing from the stacks, and what to do."""
+"""The advice below the table: what is missing from the stacks, and what to do."""
 
 import os
 import tempfile
@@ -35,11 +35,14 @@ def larger_copies(look):
     odd = sample([EVALUATOR, "[unknown] (/opt/lib/jit.so)", CUT])
     parts = ["though 65528 bytes", "jit.so", "cannot unwind"]
     look_for(look, "65528, not deep", parts, WHOLE + odd, header(65528))
+    libc = sample([EVALUATOR, "[unknown] (/usr/lib/x86_64-linux-gnu/libc.so.6)"])
+    parts = ["though 65528 bytes", "libc.so.6", "apt-get install libc6-dbg"]
+    look_for(look, "65528, in libc", parts, WHOLE + libc, header(65528))
 
 
 @case
 def other_file(look):
-    """What stacks end in is not what was recorded."""
+    """The file in which stacks end differs from the recorded one."""
     there, gone = os.path.realpath(__file__), "/tmp/_MEIx/libpython3.9.so.1.0"
     for what, file, here, parts in (
         ("the same", there, "c0ffee\n", ["cannot unwind"]),
@@ -65,7 +68,7 @@ def from_which_share_on(look):
     look.equal("99 %", (0.99, None), (enough.event["complete"], enough.advice))
     less = table(WHOLE * 98 + cut(30), head=header(8192))
     look.that("98.99 %: heading", "98.9 % complete", "98.9 % of" in less.lines[0], less.lines[0])
-    # A sentence may go over several lines.
+    # A sentence may take several lines.
     last = " ".join(less.lines[-3:])
     look.that("98.99 %: last line", "--stack-size 16384.", last.endswith("size 16384."), last)
     look.equal("nothing at 100 %", None, table(WHOLE, "--json=-").advice)
@@ -97,7 +100,7 @@ def other_ways(look):
 
 
 def threads(count, seconds=0.003, first=100):
-    """Each begins and ends at once."""
+    """Threads that begin and end at once."""
     return "".join(
         task("fork", 10 + number, tid=number) + task("exit", 10 + number + seconds, tid=number)
         for number in range(first, first + count)
@@ -106,7 +109,8 @@ def threads(count, seconds=0.003, first=100):
 
 @case
 def short_threads(look):
-    """The timer of a thread begins with it: who ends sooner than it fires is never seen."""
+    """perf's timer starts with a thread: a thread that ends before its first expiry has no
+    sample."""
     second = sample([EVALUATOR, py("f")] + START, period=5000000) * 200
     missed = ["1.0 s of 2.1 s of CPU time (48 %)", "300 of 301 threads and processes", "-F 1999"]
     one_seen = task("fork", 9, tid=8) + sample([py("f")] + START, tid=8, period=5000000)

@@ -1,4 +1,4 @@
-"""Which function a sample's time belongs to."""
+"""To which function a sample's time is counted."""
 
 import json
 
@@ -68,7 +68,7 @@ def names_as_perf_prints_them(look):
         # IPython's name for a cell's code.
         ("<cell line: 1>.<locals>.f", "/tmp/ipykernel_1/2.py"),
         ("<cell line: 1>", "<ipython-input-1:2>"),
-        # Nothing of CPython's: what stands in no brackets has no colon.
+        # Not made by CPython: names without brackets have no colon.
         ("a<b", "/srv/<c>:d.py"),
         ("", "/srv/a.py"),
     ):
@@ -138,6 +138,10 @@ def complete_stacks(look):
             python + ["pythread_wrapper (/opt/libpython3.9.so)"] + ["[unknown] " + libc] * 2,
             1.0,
         ),
+        ("main in a stripped libc", python + ["Py_BytesMain (/usr/bin/python3)", "[unknown] " + libc], 1.0),
+        ("nothing below main", python + ["Py_RunMain (/opt/libpython3.9.so)", lost], 1.0),
+        ("main of 2.7", python + ["Py_Main (/usr/bin/python2.7)", "[unknown] " + libc, lost], 1.0),
+        ("a run within", ["Py_RunMain (/opt/libpython3.9.so)"] + python + [lost], 0.0),
         ("the kernel alone", [PAGE_FAULT], 1.0),
         ("loader", ["_dl_relocate_object (/lib64/ld-linux-x86-64.so.2)"], 1.0),
         ("cut", python + [lost], 0.0),
@@ -146,7 +150,7 @@ def complete_stacks(look):
         ("broken off in the interpreter", python, 0.0),
         ("start in the middle", ["_start (/opt/x)"] + python + [lost], 0.0),
     ):
-        # The first makes the process one of an interpreter.
+        # The first sample shows that the process has an interpreter.
         text = sample(python + START) + sample(frames) * 3
         got = table(text, "--json=-").event["complete"]
         look.equal(what, (1 + 3 * expected) / 4, got)

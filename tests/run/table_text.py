@@ -1,4 +1,4 @@
-"""How the table looks."""
+"""The format of the table."""
 
 import json
 import re
@@ -52,7 +52,7 @@ own %  total %  samples  function  file
 
 @case
 def elapsed(look):
-    """What a program waits for is no time of the CPU."""
+    """Waiting is not CPU time."""
     second = sample([EVALUATOR, py("f")] + START, period=1000000000)
     run = task("exec", 10) + second + task("exit", 14.02)
     other = sample([EVALUATOR, py("f")] + START, tid=8, period=0)
@@ -62,7 +62,7 @@ def elapsed(look):
     for what, text, options, line in (
         ("one thread", run, (), "4.0 s elapsed, 1.0 s of CPU time, waited 3.0 s (75 %)"),
         ("used", run, ("--used", "0m1.4s 0m0.11s"), "4.0 s elapsed, 1.5 s of CPU time, waited 2.5 s (62 %)"),
-        ("used by nobody", run, ("--used", "0m0.000000s 0m0.000000s"), "4.0 s elapsed, 1.0 s of CPU time, waited 3.0 s (75 %)"),
+        ("unused", run, ("--used", "0m0.000000s 0m0.000000s"), "4.0 s elapsed, 1.0 s of CPU time, waited 3.0 s (75 %)"),
         ("two threads", two, (), "4.0 s elapsed, 1.0 s of CPU time, waited at least 3.0 s (75 %)"),
         ("busy", task("exec", 10) + second * 5 + task("exit", 14), (), "4.0 s elapsed, 5.0 s of CPU time"),
         ("samples alone", late, (), "3.0 s elapsed, 2.0 s of CPU time, waited 1.0 s (33 %)"),

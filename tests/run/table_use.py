@@ -165,11 +165,11 @@ def progress(look):
 
 @case
 def memory(look):
-    """As much for a hundred times the samples."""
+    """Memory stays the same for a hundred times the samples."""
     stack = ["f_%d (/opt/lib/libx.so)" % number for number in range(100)] + [py("f")] + START
     again = "i=0; while [ $i -lt %d ]; do cat $CANNED/text; i=$((i + 1)); done\n"
     look_at_memory(look, "the same stacks", sample(stack) * 40, again, (1, 100), 40)
-    # Generated code: each frame at an address of its own.
+    # Generated code: each frame has its own address.
     generated = sample(["%s (/tmp/x.so)" % py("f").split(" (")[0]])
     others = """awk 'BEGIN { getline a; getline b; sub(/^[ \\t]*[0-9a-f]+/, "", b)
         for (i = 0; i < %d; i++) printf "%%s\\n\\t%%16x%%s\\n\\n", a, i, b }' $CANNED/text\n"""
@@ -197,7 +197,7 @@ def options(look):
     for words in (["--stack-size", "12"], ["--stack-size", "65536"], ["--top", "-1"], ["--x"]):
         seen = table(TEXT, *words)
         look.equal(" ".join(words), (2, ""), (seen.status, seen.out))
-    # The width is the terminal's only where the table goes to one.
+    # The terminal's width is used only if the table goes to a terminal.
     look.equal("--width 100 is the default", table(TEXT).out, table(TEXT, "--width", "100").out)
     terminal = on_terminal(TEXT)
     look.that("a terminal of 50", "50 columns", max(map(len, terminal)) <= 50, repr(terminal))

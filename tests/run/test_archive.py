@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Archives, read where there is nothing but perf: in a root that holds perf's own files.
+"""Archives, read on a machine that has nothing but perf: in a root with perf's own files.
 
     test_archive.py [--build DIR] [--python PATH] [--only CASE]...
 
-One line for each thing looked at: verdict, interpreter, case, expected, got. PYPERF_NO_PERF=1
-leaves out all of it.
+One line for each check: verdict, interpreter, case, expected, got. PYPERF_NO_PERF=1 skips all of
+it.
 """
 
 import os
@@ -24,12 +24,12 @@ import perf
 from harness import SUPPORTED, case
 
 CASES = []
-NAME = "my job's"  # what a shell has to be told about
+NAME = "my job's"  # needs quoting in a shell
 MAPPED = "print([line.split()[5] for line in open('/proc/self/maps') if 'r-xp' in line])"
 
 
 class Elsewhere:
-    """Another machine. perf and its libraries lie in a folder where no profile has any, so that
+    """Another machine: perf and its libraries are in a folder that no profile mentions, so that
     nothing is at the paths of the recording."""
 
     def __init__(self, bench):
@@ -58,7 +58,7 @@ class Elsewhere:
         return self.bench.run(self.enter + self.perf + arguments, environment)
 
     def unpack(self, archive):
-        """As READ-ME says; returns it."""
+        """Unpacks as READ-ME says; returns its text."""
         shutil.copy(archive, self.root)
         with tarfile.open(archive) as tar:
             text = tar.extractfile("./%s/READ-ME" % NAME).read().decode("utf-8")
@@ -67,7 +67,7 @@ class Elsewhere:
         return text
 
     def read(self, text, what, more=()):
-        """What the command of READ-ME shows; its paths are relative to the root's top."""
+        """The output of READ-ME's command; its paths are relative to the new root."""
         command = re.search(r"^    perf (.* %s .*)$" % what, text, re.MULTILINE).group(1)
         done = self.run(shlex.split(command) + list(more))
         if done.status != 0:
@@ -96,7 +96,7 @@ def summary(shown):
 
 
 def look_at_script(bench, what, here, there):
-    """Every name and every frame. What is seen here must be worth it."""
+    """Compares every name and every frame, and checks that there are enough."""
     good = here == there and len(re.findall(r" py::deep:", here)) > 5 * recorded.DEPTH
     bench.that(what, summary(here), good, summary(there))
 
@@ -135,7 +135,7 @@ def look_at_members(bench, archive):
 
 
 def place_others(bench, elsewhere):
-    """As if other versions were installed there: an ELF file of another build-id at each path."""
+    """Other versions are installed there: an ELF file of another build-id at each path."""
     for path in eval(bench.plain("-c", MAPPED).out):
         if os.path.isfile(path):
             os.makedirs(elsewhere.root + os.path.dirname(path), exist_ok=True)
@@ -143,8 +143,28 @@ def place_others(bench, elsewhere):
 
 
 @case(CASES, SUPPORTED, needs=("perf",))
+def archive_of_a_profile_that_is_there(bench):
+    """Recorded without a cache of its own, as pyperf-run does when no archive is asked for."""
+    data = recorded.record(bench)
+    archive = os.path.join(bench.folder, NAME + ".tar.bz2")
+    words = [os.path.join(recorded.ROOT, "scripts", "pyperf-run"), "--report", data, "--archive", archive]
+    environment = bench.environment(preload=False, support=None, images=False)
+    done = bench.run(words, environment)
+    bench.that("the table", "work", done.status == 0 and " work " in done.out, repr(done.seen))
+    bench.equal("stderr", "", done.err)
+    here = bench.run(["perf", "script", "-i", data] + perf.FIELDS + perf.WHOLE_STACKS, environment).out
+    elsewhere = Elsewhere(bench)
+    text = elsewhere.unpack(archive)
+    there = elsewhere.read(text, "script", perf.FIELDS)
+    here, there = ([one.python for one in perf.samples(shown)] for shown in (here, there))
+    bench.that("samples, Python functions", "%d" % len(here), here == there and len(here) > 50, "%d" % len(there))
+    left = [name for name in os.listdir(bench.folder) if name.startswith(".archive")]
+    bench.equal("temporary files left", [], left)
+
+
+@case(CASES, SUPPORTED, needs=("perf",))
 def archive_without_build_ids(bench):
-    """perf cannot keep the interpreter in its cache then."""
+    """Without a build id, which perf needs to cache the interpreter."""
     python, variables = without_build_id(bench)
     debug = os.path.join(bench.folder, "cache")
     data = recorded.record(bench, debug, python=python, variables=variables)
@@ -170,7 +190,8 @@ def frames(shown):
 
 
 def without_build_id(bench):
-    """The interpreter, or its library, without the note; what to start, and with what."""
+    """Copies the interpreter, or its library, without the note; returns the program and its
+    environment."""
     folder = os.path.join(bench.folder, "stripped")
     os.mkdir(folder)
     whole, variables = bench.python, []
@@ -213,7 +234,7 @@ def archive_refusals(bench):
 
 
 def look_at_missing(bench, data, debug, archive):
-    """perf may have had no room for a copy."""
+    """A copy is missing in the cache, as without disk space."""
     image = os.path.join(debug, bench.images.lstrip("/"))
     shutil.rmtree(image)
     done = recorded.run_part(bench, "archive.sh", data, debug, archive)

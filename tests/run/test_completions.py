@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""What bash, zsh and fish offer for pyperf-run, asked of the shells themselves.
+"""Completions of bash, zsh and fish for pyperf-run, in the shells themselves.
 
     test_completions.py
 
-bash and zsh run on a terminal: the line is typed, a key inserts all that is offered, and printf
-shows it word by word. A shell that is not installed is skipped.
-"""
+bash and zsh run on a terminal: the line is typed, a key inserts all completions, and printf shows
+them word by word. A shell that is not installed is skipped. """
 
 import fcntl
 import os
@@ -67,7 +66,7 @@ complete -c pyperf-probe -f -a 'alpha beta'
 
 ALL = object()  # every long option of the man page
 
-# What is typed, what is offered. pyperf-probe's own completion is alpha and beta.
+# Typed text, and completions. pyperf-probe's own completions are alpha and beta.
 QUESTIONS = (
     ("pyperf-run --", ALL),
     ("pyperf-run --fl", {"--flamegraph"}),
@@ -104,7 +103,7 @@ class Terminal:
         if self.pid == 0:
             os.chdir(folder)
             os.execvpe(command[0], command, environment)
-        # Wide, so that no line is shown in parts.
+        # Wide, so that no line is wrapped.
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 5000, 0, 0))
         path = os.path.join(folder, "setup")
         with open(path, "w") as out:
@@ -126,7 +125,7 @@ class Terminal:
         return seen.decode(errors="replace")
 
     def offered(self, line):
-        # Ctrl-X inserts what is offered, Ctrl-A and Ctrl-E go to the line's ends.
+        # Ctrl-X inserts all completions, Ctrl-A and Ctrl-E go to the line's ends.
         self.send(line + "\x18" + "\x01printf '<%s>\\n' \x05; echo EN''D\n")
         words = re.findall(r"<([^<>\r\n]*)>\r", self.read_to("END\r"))
         typed = line.split(" ")
@@ -153,7 +152,7 @@ class Fish:
 
 
 def open_shell(name, folder, environment):
-    """None where it is not installed."""
+    """None if it is not installed."""
     if shutil.which(name) is None or (name == "bash" and not os.path.exists(BASH_COMPLETION)):
         return None
     if name == "fish":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""fetch-interpreters without a network: the real mmdebstrap asks a mirror on this machine that has
-hardly anything, and a stand-in for mmdebstrap has everything.
+"""fetch-interpreters without a network: the real mmdebstrap with a nearly empty mirror on this
+machine, and a fake mmdebstrap that has everything.
 
 Each case is one line: verdict, case, expected, got.
 """
@@ -25,7 +25,7 @@ import harness
 
 PROGRAM = os.path.join(ROOT, "scripts", "dev", "fetch-interpreters")
 LOADER = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
-# In the order of what is printed: the kind, the name where it is skipped, and the program.
+# In the order of the output: the kind, the name if skipped, and the program.
 ROWS = [
     ("interpreter", "python2.7", "bullseye/usr/bin/python2.7"),
     ("interpreter", "python2.7-dbg", "bullseye/usr/bin/python2.7-dbg"),
@@ -38,7 +38,7 @@ ROWS = [
     ("perf", "perf-sid", "sid/usr/bin/perf"),
 ]
 
-# Of a machine that has others beside Debian's mirror. They are never asked.
+# A machine with sources other than Debian's mirror, which must not be used.
 SOURCES = """
 Types: deb
 URIs: http://127.0.0.1:1/other
@@ -59,9 +59,9 @@ Components: main
 """
 UNSIGNED = "Suite: unstable\nCodename: sid\nArchitectures: amd64\nComponents: main\n"
 
-# $FAKE has the log; $FAKE/trixie is there when the mirror has trixie, $FAKE/slow when downloads of
-# sid take long, $FAKE/unmet when python3.14 cannot be installed. python3.15 is in no suite. Its
-# programs are this machine's that succeed and fail.
+# $FAKE has the log; $FAKE/trixie exists if the mirror has trixie, $FAKE/slow if downloads of sid
+# take long, $FAKE/unmet if python3.14 cannot be installed. python3.15 is in no suite. Its programs
+# are /bin/true and /bin/false.
 MMDEBSTRAP = r"""#!/bin/sh
 for word; do
     case $word in
@@ -117,7 +117,7 @@ def own_release():
 
 
 class Mirror(http.server.BaseHTTPRequestHandler):
-    """Has sid, unsigned."""
+    """A mirror that has sid, unsigned."""
 
     def do_GET(self):
         self.server.asked.add(self.path)
@@ -149,7 +149,7 @@ class Looker:
         return environment
 
     def run(self, **more):
-        """Its status, and the lines that it has printed, which are also in the list."""
+        """Its status, and its output, which is also in the list."""
         done = subprocess.run(
             [PROGRAM, self.dir],
             env=self.environment(more),
@@ -179,7 +179,7 @@ class Looker:
         return sorted(name for name in os.listdir(self.dir) if "." not in name)
 
     def asked(self):
-        """What the stand-in was asked since the last time."""
+        """The calls of the fake mmdebstrap since the last time."""
         path = os.path.join(self.fake, "log")
         with open(path) as file:
             lines = sorted(file.read().splitlines())
@@ -187,7 +187,7 @@ class Looker:
         return lines
 
     def expected(self, skipped):
-        """What is printed; `skipped` has the suite or the name with the reason."""
+        """The expected output; `skipped` has the suite or the name with the reason."""
         lines = []
         for kind, name, program in ROWS:
             suite = program.partition("/")[0]
@@ -198,7 +198,7 @@ class Looker:
 
 
 def look_at_mirror(looker):
-    """The address is that of the machine's own apt, and what is not signed is not taken."""
+    """The address is that of the machine's apt, and unsigned suites are refused."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
     server.asked = set()
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -221,7 +221,7 @@ def look_at_mirror(looker):
 
 
 def configuration(looker, text):
-    """The path of an apt.conf beside which there is no other, with these sources and no lists."""
+    """The path of an apt.conf that excludes all others, with these sources and no lists."""
     folder = os.path.join(looker.folder, "etc")
     looker.write("etc/sources.d/debian.sources", text)
     os.makedirs(os.path.join(folder, "lists", "partial"))
@@ -239,13 +239,13 @@ def look_at_no_mirror(looker):
 
 
 def stand_in(looker):
-    """The PATH that has it before the real one."""
+    """A PATH with the fake one first."""
     looker.write("fake/bin/mmdebstrap", MMDEBSTRAP, 0o755)
     return os.path.join(looker.fake, "bin") + ":" + os.environ.get("PATH", os.defpath)
 
 
 def look_at_missing_tools(looker):
-    """As named, in a PATH without them."""
+    """Missing tools are named, in a PATH without them."""
     tools = "sh readlink dirname mkdir uniq flock cat mv apt-get apt-config grep sed head".split()
     os.mkdir(looker.folder + "/tools")
     for tool in tools:
@@ -290,7 +290,7 @@ PACKAGES = [
 
 
 def look_at_unmet_dependencies(looker):
-    """Of one package: the others of its suite are had."""
+    """One package cannot be installed: the others of its suite are."""
     path = stand_in(looker)
     looker.write("fake/trixie", "")
     looker.write("fake/unmet", "")
@@ -300,7 +300,7 @@ def look_at_unmet_dependencies(looker):
 
 
 def look_at_programs(looker):
-    """bullseye's have this machine's loader, sid's their own."""
+    """Programs of bullseye use this machine's loader, those of sid their own."""
     for suite, program in (("bullseye", "python3.9"), ("sid", "perf")):
         top = os.path.join(looker.dir, suite)
         path = os.path.join(top, "usr/bin", program)
@@ -314,7 +314,7 @@ def look_at_programs(looker):
 
 
 def look_at_interruption(looker):
-    """A suite is whole or absent; the run that follows makes what was not."""
+    """A suite is complete or absent; the next run makes missing ones."""
     path = stand_in(looker)
     looker.write("fake/trixie", "")
     looker.write("fake/slow", "")
@@ -335,7 +335,7 @@ def look_at_interruption(looker):
     looker.equal("an interrupted run fails", True, process.wait() != 0)
     looker.equal("what it leaves", ["bullseye", "trixie"], looker.there())
     os.remove(os.path.join(looker.fake, "slow"))
-    os.mkdir(os.path.join(looker.dir, "sid"))  # of a run that was killed before it had tried all
+    os.mkdir(os.path.join(looker.dir, "sid"))  # left by a run that was killed
     looker.equal("the next run", looker.expected(NOT_RUNNING), looker.run(PATH=path))
     looker.equal("what the next run leaves", ["bullseye", "list", "sid", "trixie"], looker.there())
 

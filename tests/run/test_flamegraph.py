@@ -3,9 +3,9 @@
 
     test_flamegraph.py [--build DIR] [--python PATH] [--only CASE]...
 
-One line for each thing looked at: verdict, interpreter, case, expected, got. PYPERF_NO_PERF=1
-leaves out what needs perf, PYPERF_NO_BROWSER=1 what needs Chromium. With PYPERF_SCREENSHOTS=FOLDER,
-pictures of the flame graph are left there.
+One line for each check: verdict, interpreter, case, expected, got. PYPERF_NO_PERF=1 skips the cases
+that need perf, PYPERF_NO_BROWSER=1 those that need Chromium. PYPERF_SCREENSHOTS=FOLDER keeps
+pictures of the flame graph there.
 """
 
 import filecmp
@@ -27,7 +27,7 @@ from harness import SUPPORTED, case
 CASES = []
 COLOURS = {"py": r"rgb\(255, ?(1[5-9]|2[0-2])\d, ?70\)$", "root": r"rgb\(217, ?75, ?75\)$"}
 
-# Frames are the <g> of the chart; d3 keeps what it draws in their __data__.
+# Frames are the <g> of the chart; d3 keeps their data in __data__.
 FRAMES = """
   const frames = [...document.querySelectorAll("#chart g.frame")];
   const chart = Number(document.querySelector("#chart svg").getAttribute("width"));
@@ -75,7 +75,7 @@ def read_stacks(page):
 
 
 def chains(node, above=()):
-    """The names on the way to each frame that has samples of its own."""
+    """The names on the path to each frame that has samples of its own."""
     here = above + (node["n"],)
     if node["v"]:
         yield here
@@ -157,7 +157,7 @@ def is_colour_of(kind, fill):
 
 @case(CASES, SUPPORTED, needs=("browser",))
 def browser_sees_faults(bench):
-    """That the two empty lists above can be others."""
+    """Checks that the two lists above are not always empty."""
     page = bench.write(
         "fetching.html",
         '<html><head></head><body><img src="http://127.0.0.1:9/a.png"></body></html>',
@@ -199,7 +199,7 @@ def flamegraph_file(bench):
 
 @case(CASES, SUPPORTED)
 def template(bench):
-    """fetch-template with other tools, or none, and with the tarball that the build has kept."""
+    """fetch-template with fake or missing tools, and with the tarball that the build has kept."""
     fetch = os.path.join(recorded.ROOT, "scripts", "dev", "fetch-template")
     tarball = glob.glob(os.path.join(bench.build, "d3-flame-graph-*.tgz"))[0]
     tools = os.path.join(bench.folder, "tools")
@@ -229,7 +229,7 @@ def template(bench):
 
 
 def refused(bench, what, expected, *arguments, **more):
-    """Nothing but one line of ours, and no file."""
+    """Prints only one line of ours, and makes no file."""
     done = recorded.run_part(bench, "flamegraph.sh", *arguments, **more)
     lines = done.err.split("\n")
     good = done.status == 1 and done.out == "" and len(lines) == 2

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""pyperf-inspect, on libraries made here that stand in for libpython.
+"""pyperf-inspect, on libraries made here in place of libpython.
 
 Usage: test_inspect.py PYPERF-INSPECT        (CC names the compiler)
 
@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
 import harness
 
-# Calls and loops, so that each needs registers that are to be kept, and no two are alike.
+# Calls and loops, so that each needs callee-saved registers, and no two are alike.
 FUNCTION = """
 __attribute__((noinline%s)) %s int %s(int count, char **texts)
 {
@@ -36,7 +36,7 @@ FLIPS = 300
 
 
 class Maker:
-    """Libraries out of functions: (name, linkage, attribute)."""
+    """Makes libraries of functions: (name, linkage, attribute)."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -57,7 +57,7 @@ class Maker:
 
 
 def library(evaluator="_PyEval_EvalFrameDefault", count=40, linkage="", others="", own=""):
-    """Functions, the evaluator among them; `others` and `own` are attributes."""
+    """Functions with the evaluator; `own` and `others` are their attributes."""
     functions = [("f%d" % number, "static", others) for number in range(count)]
     return functions + [(evaluator, linkage, own)]
 
@@ -107,7 +107,7 @@ class Test:
         return None
 
     def places(self):
-        """Where the symbol is, and what can be seen of a stripped library."""
+        """The place of the symbol, also in a stripped library."""
         path = self.maker.make("places", library(), NO_FRAMES, "-g")
         where = self.address_of(path, "_PyEval_EvalFrameDefault")
         found = self.answers(path)
@@ -154,7 +154,7 @@ class Test:
         self.equal("long names", "0/301", self.answers(path).get("share"))
 
     def damaged(self):
-        """Nothing but the exit statuses that it has, whatever is in the file."""
+        """Damaged files give only its defined exit statuses."""
         with open(self.maker.make("whole", library(), NO_FRAMES), "rb") as file:
             whole = file.read()
         choose, statuses = random.Random(1), {}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What make says and installs: "make help", and the Debian package of "make deb", made twice.
+""""make help", and the Debian package of "make deb", made twice.
 
     test_package.py [--build DIR]
 
@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 import harness
 
 DOC = "usr/share/doc/libpyperf/"
-# As in the middle of a line of Markdown: [text](file), [text](file#part).
+# Links in Markdown: [text](file), [text](file#part).
 LINK = r"\]\(([^):#]+)(?:#[^)]*)?\)"
 
 
@@ -36,13 +36,13 @@ def output(*words, **more):
 
 
 def make(*words, **more):
-    # Not as part of the make that runs this.
+    # Independent of the make that runs this.
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     return output("make", "--no-print-directory", *words, env=dict(environment, **more))
 
 
 def look_at_help(equal):
-    """Each description to its end, in which parentheses are closed."""
+    """Each description is complete: its parentheses are closed."""
     shown = make("help").partition("variables:")[0]
     entries = re.split(r"^make ", shown, flags=re.M)[1:]
     equal("make help, targets", True, len(entries) > 15)
@@ -53,7 +53,7 @@ def look_at_help(equal):
 
 
 def missing_links(root):
-    """What a Markdown file of the package links to that is not in it."""
+    """Links of the package's Markdown files to files that are not in it."""
     top = os.path.join(root, DOC)
     for folder, _, names in os.walk(top):
         for name in names:
@@ -91,10 +91,11 @@ def look_at_package(equal, build, folder):
 
 
 def look_at_missing_tools(equal, folder):
-    """Named in one line, before anything is built."""
+    """Missing tools are named in one line, before anything is built."""
     tools = os.path.join(folder, "tools")
     os.mkdir(tools)
-    for tool in ("sh", "make", "cc", "sed", "uname", "mkdir", "git", "touch"):
+    essential = "sh cat cmp cut find mkdir mv rm sed sha256sum sort touch uname xargs"
+    for tool in (essential + " make cc git").split():
         if shutil.which(tool):
             os.symlink(shutil.which(tool), os.path.join(tools, tool))
     done = subprocess.run(

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/pyperf-run in the situations that bug reports tell of. A line for each thing looked at; the exit
-status is 1 when one of them was not as expected."""
+"""scripts/pyperf-run in situations of bug reports. One line for each check; the exit status is 1 if
+any failed."""
 
 import sys
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/run/table.py on what perf script may print. A line for each thing looked at; the exit
-status is 1 when one of them was not as expected. No perf is needed."""
+"""scripts/run/table.py on possible output of perf script. One line for each check; the exit status
+is 1 if any failed. No perf is needed."""
 
 import os
 import sys

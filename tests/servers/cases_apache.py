@@ -1,5 +1,5 @@
-"""Apache with mod_wsgi, embedded in its own processes and in daemon processes: libpython comes with
-the module, and starts after the privileges of root are gone."""
+"""Apache with mod_wsgi, embedded in its own processes and in daemon processes: libpython is loaded
+with the module, and starts after root's privileges were dropped."""
 
 import os
 import shutil
@@ -17,8 +17,8 @@ MODULES = "/usr/lib/apache2/modules"
 WORKERS = 2
 THREADS = 16
 
-# As many processes as at the start, so that perf knows them all. Interpreters are not ended: when
-# mod_wsgi 4.9.4 ends sub-interpreters of 3.11, it waits for ever or crashes, with us or without.
+# A fixed number of processes, so that perf knows them all. Interpreters are not ended: when
+# mod_wsgi 4.9.4 ends sub-interpreters of 3.11, it hangs or crashes, with libpyperf or without.
 CONFIGURATION = """
 ServerRoot {folder}
 ServerName {address}
@@ -48,9 +48,9 @@ WSGIScriptAlias /prices {programs}/prices.py
     WSGIApplicationGroup prices
 </Location>
 """
-# Apache does not serve as root.
+# Apache refuses to serve as root.
 OF_ROOT = "User www-data\nGroup www-data\n"
-# Not every user has a home that is there.
+# Not every user has an existing home directory.
 DAEMONS = """
 WSGIDaemonProcess site processes={workers} threads=4 home={folder}
 WSGIProcessGroup site
@@ -58,7 +58,8 @@ WSGIProcessGroup site
 
 
 def open_to_others(bench):
-    """What a server needs that has given up the rights of root, wherever the checkout lies."""
+    """Copies the files for a server that has dropped root's rights and may not read the
+    checkout."""
     for name in ("libpyperf.so", "libpyperf-plan.so"):
         shutil.copy(os.path.join(bench.build, name), bench.folder)
     bench.library = os.path.join(bench.folder, "libpyperf.so")

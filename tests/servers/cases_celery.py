@@ -1,4 +1,4 @@
-"""Celery, as docs/services.md has it: workers in processes of their own, and in threads."""
+"""Celery, as in docs/services.md: workers in processes of their own, and in threads."""
 
 import os
 import re
@@ -23,14 +23,14 @@ SEND = "import sys; from shop.celery import send; send(*map(int, sys.argv[1:]))"
 
 
 def recipe():
-    """The worker's words, and the line that finds the processes that work."""
+    """The worker's arguments, and the command that finds the processes that work."""
     text = guide.section("Celery")
     words = re.search(r"^    LD_PRELOAD=.* celery (.*)$", text, re.M).group(1).split()
     return words, re.search(r"^    (PIDS=.*)$", text, re.M).group(1)
 
 
 class Worker(serving.Server):
-    """One that runs. It has no port: messages and answers are files."""
+    """A running worker. It has no port: messages and answers are files."""
 
     def __init__(self, bench, options):
         packages.require(PROGRAM, "celery")
@@ -48,7 +48,7 @@ class Worker(serving.Server):
         super().__init__(bench, kind, environment)
 
     def work(self, count):
-        """How many of as many tasks have been answered rightly."""
+        """The number of right answers, and of tasks."""
         numbers = range(self.sent, self.sent + count)
         self.sent += count
         environment = self.bench.environment(
@@ -113,7 +113,7 @@ def look_at(bench, options, pids_of):
         own = [one for one in seen["on"] if one.pid == pid]
         path, chain = serving.program(bench, "orders"), orders.CHAIN[:-1]
         recording.look_at_stacks(bench, "process %d" % number, own, path, chain, beneath)
-    # A thread that the pool has started meanwhile is still in functions that were called then.
+    # A thread that the pool has started meanwhile is still in functions that were called while on.
     named = sum(any(folder in name for name in one.python) for one in seen["off"])
     bench.that("off: samples", "100 or more", len(seen["off"]) >= 100, str(len(seen["off"])))
     bench.equal("off: samples with a function of the tasks", 0, named)
@@ -121,7 +121,7 @@ def look_at(bench, options, pids_of):
 
 @case(CASES, needs=("servers",))
 def celery_processes(bench):
-    """Found and switched on as the guide says; each takes its part of the tasks."""
+    """Workers are found and switched on as the guide says; each does its part of the tasks."""
 
     def children(worker):
         pids = pids_by_recipe()

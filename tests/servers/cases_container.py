@@ -13,7 +13,7 @@ RUN = os.path.join(harness.HERE, "..", "..", "scripts", "pyperf-run")
 FILE = "/srv/shop/__main__.py"
 NAMES = ["price", "total", "total.<locals>.<listcomp>"]
 AT_LEAST = 0.99
-# main() was running when it was switched on: what it does itself has no name.
+# main() was running when it was switched on: its own time has no name.
 NAMED = 0.95
 
 
@@ -76,7 +76,7 @@ def container_toggled(bench):
 
 @case(CASES)
 def container_gone(bench):
-    """Its images and its interpreter have gone with it; an archive has both."""
+    """Its images and its interpreter were removed with it; an archive has both."""
     archive = os.path.join(bench.folder, "shop.tar.bz2")
     with Container(bench.machine) as container:
         container.signal()
@@ -103,7 +103,7 @@ def archived(bench, folder):
 
 @case(CASES)
 def container_with_init(bench):
-    """Process 1 passes the signal on, and is not the one to be profiled."""
+    """Process 1 passes the signal on; the profiled process is another one."""
     with Container(bench.machine, "--init") as container:
         with open("/proc/%d/task/%d/children" % (container.pid, container.pid)) as children:
             pid = int(children.read().split()[0])
@@ -171,6 +171,6 @@ def container_with_perf_inside(bench):
         wanted = "ok" if permitted else "FAIL"
         bench.equal("%s: doctor" % what, {"perf permitted": wanted, "profile": wanted}, found)
         if not permitted:
-            # Broken in lines wherever it fits.
+            # The message is wrapped.
             todo = "--security-opt seccomp=unconfined" in " ".join(said.split())
             bench.equal("%s: doctor says what to do" % what, True, todo)

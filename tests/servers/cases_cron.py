@@ -1,4 +1,4 @@
-"""The line for cron in docs/services.md, in the Debian where systemd is process 1."""
+"""The line for cron in docs/services.md, in a Debian with systemd as process 1."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from manager import namespace
 CASES = []
 SECONDS = 120  # it begins with a minute
 DATA = "/var/tmp/nightly.data"
-# Said by cron where no mail can be sent. One that is not silent shows that it would be.
+# Logged by cron if output cannot be mailed. A job that prints shows that this works.
 NO_MAIL = "discarding output"
 LOUD = "* * * * *  echo loud\n"
 

@@ -1,4 +1,4 @@
-"""greenlet, which copies pieces of the C stack away and back again, and gevent on top of it."""
+"""greenlet, which copies parts of the C stack out and back, and gevent on top of it."""
 
 import ast
 
@@ -15,7 +15,7 @@ MAP, JITDUMP = ("1", None), (None, "1")
 
 
 def look_at_output(bench, name):
-    """With each writer the same as without."""
+    """Output is the same with map, jitdump and without libpyperf."""
     program = packages.program(name)
     plain = bench.plain(program)
     bench.equal("%s without: status, stderr" % name, (0, ""), (plain.status, plain.err))
@@ -33,7 +33,7 @@ def chain_of(name):
 
 
 def look_at_program(bench, name, arguments, at_least):
-    """Up to the function that a greenlet was made for: its stack begins there."""
+    """Complete up to the greenlet's function, where its stack begins."""
     program = packages.program(name)
     done, data = perf.record(bench, [bench.python, program] + arguments)
     bench.equal("%s under perf: status" % name, 0, done.status)
@@ -73,7 +73,7 @@ for turn in range(13):
 
 @case(CASES, needs=("servers",))
 def greenlets_while_switching(bench):
-    """Left under one trampoline, taken up under another or none."""
+    """A greenlet is left in one mode and resumed in another, or off."""
     packages.require_module("greenlet")
     same(bench, "switched on and off", bench.write("switched.py", SWITCHED))
 

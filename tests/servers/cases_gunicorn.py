@@ -44,7 +44,7 @@ def gunicorn_with_gevent(bench):
 
 @case(CASES, needs=("servers",))
 def gunicorn_toggled(bench):
-    """What has been running since before has no name: the worker's loop and all around it."""
+    """Functions that were running before have no name: the worker's loop and its callers."""
 
     def beneath(names):
         return any(name.endswith("/gunicorn/workers/sync.py") for name in names)

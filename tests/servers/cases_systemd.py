@@ -23,7 +23,7 @@ def look_at_service(bench, what, service, pid):
 
 
 def names_inside(bench, data):
-    """Of shop's functions, by a perf that sees the files of systemd's namespace."""
+    """Stacks of shop's functions, by a perf that sees the files of systemd's namespace."""
     shutil.copy(data, bench.machine.inside("srv/perf.data"))
     words = ["perf", "script", "--no-inline", "-i", "/srv/perf.data"]
     words = bench.machine.enter(*words, *perf.FIELDS)
@@ -55,7 +55,7 @@ def systemd_toggled(bench):
 
 @case(CASES)
 def systemd_locked_down(bench):
-    """No memory becomes executable, and the service is no root."""
+    """No memory may become executable, and the service does not run as root."""
     with Service(bench.machine, LOCKED) as service:
         status = service.status()
         bench.equal("filtered, no root", ("2", True), (status["Seccomp"], status["Uid"][0] != "0"))
@@ -67,7 +67,7 @@ def systemd_locked_down(bench):
 
 @case(CASES)
 def systemd_private_tmp(bench):
-    """Images in a /tmp that is gone with the service."""
+    """Images in a private /tmp that is removed with the service."""
     with Service(bench.machine, IN_TMP) as service:
         bench.equal("a /tmp of its own", True, service.has_own_tmp())
         service.signal()

@@ -1,5 +1,5 @@
-"""uWSGI: libpython comes with a plugin; the processes that answer are forked from one that has run
-Python already."""
+"""uWSGI: libpython is loaded with a plugin; workers are forked from a process that has run Python
+already."""
 
 import signal
 
@@ -38,14 +38,14 @@ def look_at(bench, applications, interpreters, *options):
 @case(CASES, needs=("servers",))
 def uwsgi_sub_interpreters(bench):
     """The first application has the main interpreter, each other one a sub-interpreter. With those,
-    uWSGI 2.0.21 crashes when it ends the interpreters of 3.11, with us or without, unless told not
-    to."""
+    uWSGI 2.0.21 crashes when it ends the interpreters of 3.11, with libpyperf or without, so it is
+    told not to."""
     look_at(bench, ["orders", "prices", "again"], 3, "--skip-atexit-teardown")
 
 
 @case(CASES, needs=("servers",))
 def uwsgi_one_interpreter(bench):
-    """Ended as it should be when the worker ends."""
+    """The interpreter is ended when the worker ends."""
     look_at(bench, ["orders", "prices"], 1, "--single-interpreter")
 
 

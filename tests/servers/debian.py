@@ -1,4 +1,4 @@
-"""A Debian of its own in a folder, for what is not to touch the system."""
+"""A Debian in a folder, for tests that must not change the system."""
 
 import glob
 import os
@@ -9,7 +9,7 @@ SECONDS = 600
 
 
 def run(words, **more):
-    """Its output; all that it says when it fails."""
+    """A command's output; fails with all of its messages."""
     done = subprocess.run(
         words,
         stdout=subprocess.PIPE,
@@ -35,7 +35,7 @@ def codename():
 
 
 def mirror(suite):
-    """The one that apt has."""
+    """The mirror that apt uses."""
     form = "$(ORIGIN)|$(COMPONENT)|$(CODENAME)|$(REPO_URI)"
     shown = run(["apt-get", "indextargets", "--format", form])
     found = re.search(r"^Debian\|main\|%s\|(\S+)" % suite, shown, re.M)
@@ -52,6 +52,6 @@ def bootstrap(build, root, more):
     wanted = re.findall(r"(?:^|, )([a-z0-9.+-]+)", depends.strip())
     suite = codename()
     make = ["debootstrap", "--variant=minbase", "--include=" + ",".join(wanted + list(more))]
-    # Interrupted, it would leave its mounts.
+    # An interrupted debootstrap would leave its mounts.
     run(["unshare", "--mount"] + make + [suite, root, mirror(suite)])
     return package

@@ -1,4 +1,4 @@
-"""A Docker daemon of the tests' own: its data, its socket and its cgroup go again with it."""
+"""A Docker daemon of the tests' own: its data, its socket and its cgroup are removed at its end."""
 
 import glob
 import os
@@ -14,7 +14,7 @@ from debian import SECONDS, bootstrap, run
 
 SECONDS_TO_START = 60
 IMAGE, BASE = "pyperf-test-shop", "pyperf-test-base"
-# What dockerd and containerd make elsewhere, whatever they are told.
+# Folders that dockerd and containerd make elsewhere in any case.
 THEIRS = ("/etc/docker", "/opt/containerd", "/run/containerd", "/run/docker")
 NEEDED = (
     ("dockerd", "docker.io"),
@@ -32,7 +32,7 @@ WORKDIR /srv
 
 
 def missing():
-    """Why there can be no containers here; None when there can."""
+    """Why containers are not possible here; None if they are."""
     if os.geteuid() != 0:
         return "only root can start a Docker daemon"
     for program, package in NEEDED:
@@ -78,7 +78,8 @@ class Engine:
         self.docker("build", "--network", "none", "-t", IMAGE, context)
 
     def once(self, options, *command):
-        """Status and output of a command in a container of its own; 125 is docker's own no."""
+        """Status and output of a command in a container of its own; 125 is an error of docker
+        itself."""
         words = ["docker", "run", "--rm", "--network", "none"] + list(options)
         words += ["--entrypoint", command[0], IMAGE] + list(command[1:])
         done = subprocess.run(
@@ -153,7 +154,7 @@ class Engine:
                     self.daemon.kill()
                     self.daemon.wait()
         self.unmount()
-        # Nothing through a mount that could not be undone.
+        # Removes nothing through a mount that could not be unmounted.
         subprocess.run(["rm", "-rf", "--one-file-system", self.folder], stderr=subprocess.DEVNULL)
         self.remove_elsewhere()
 
@@ -176,7 +177,7 @@ class Engine:
 
 
 class Container:
-    """One that runs "shop"."""
+    """A container that runs "shop"."""
 
     def __init__(self, engine, *options):
         self.engine = engine
@@ -199,12 +200,12 @@ class Container:
         return self.engine.docker("inspect", "-f", form, self.name)
 
     def lines(self):
-        """Of the program, and of libpyperf."""
+        """The lines of the program, and those of libpyperf."""
         said = self.engine.docker("logs", self.name).split("\n")
         return [one for one in said if one.isdigit()], [one for one in said if not one.isdigit()]
 
     def wait_for_turns(self, more):
-        """The program has gone on, and so has acted on a signal."""
+        """Waits for the program's next turns, after which it has handled a signal."""
         end, before = time.time() + 60, len(self.lines()[0])
         while len(self.lines()[0]) < before + more:
             if time.time() > end or self.look("{{.State.Running}}") != "true":

@@ -1,4 +1,4 @@
-"""docs/services.md, whose recipes are tried as they stand."""
+"""docs/services.md, whose recipes are tested unchanged."""
 
 import os
 

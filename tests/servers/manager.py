@@ -1,4 +1,4 @@
-"""systemd as process 1 of a Debian of its own, in namespaces: nothing of it is left when it ends."""
+"""systemd as process 1 of its own Debian, in namespaces: nothing is left when it ends."""
 
 import glob
 import os
@@ -20,7 +20,7 @@ NEEDED = (
     ("perf", "linux-perf"),
 )
 CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
-# In a cgroup and a mount namespace of its own; systemd takes "container" for why there is no udev.
+# In its own cgroup and mount namespace; $container tells systemd not to expect udev.
 START = r"""
 set -e
 root=$1
@@ -50,7 +50,7 @@ DefaultLimitMEMLOCK=65536
 
 
 def cgroup2():
-    """Where a cgroup can be made; None when there is no such place."""
+    """A folder in which a cgroup can be made; None if there is none."""
     for folder in CGROUPS:
         if os.path.exists(os.path.join(folder, "cgroup.procs")):
             return folder if os.access(folder, os.W_OK) else None
@@ -58,7 +58,7 @@ def cgroup2():
 
 
 def missing():
-    """Why there can be no systemd here; None when there can."""
+    """Why systemd cannot run here; None if it can."""
     if os.geteuid() != 0:
         return "only root can start another process 1"
     for program, package in NEEDED:
@@ -144,7 +144,7 @@ class Manager:
             return None
 
     def enter(self, *words):
-        """The words of a command that runs them where systemd's services run."""
+        """The command that runs another one in the namespaces of systemd's services."""
         return ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-C", "-r", "-w", *words]
 
     def systemctl(self, *words, check=True):
@@ -160,7 +160,7 @@ class Manager:
 
     def close(self):
         if self.outer is not None:
-            self.outer.kill()  # and with it process 1, which is all of its namespace
+            self.outer.kill()  # and with it process 1, which ends its namespace
             self.outer.wait()
         for _ in range(50):
             for folder, _, _ in os.walk(self.cgroup, topdown=False):
@@ -171,7 +171,7 @@ class Manager:
             if not os.path.exists(self.cgroup):
                 break
             time.sleep(0.1)
-        # Its mounts went with its namespace.
+        # Its mounts ended with its namespace.
         subprocess.run(["rm", "-rf", "--one-file-system", self.folder], stderr=subprocess.DEVNULL)
 
 
@@ -203,7 +203,7 @@ class Service:
         return self.manager.systemctl("show", "-p", name, "--value", "shop")
 
     def host_pid(self, inside):
-        """Of a process whose number systemd knows."""
+        """The pid on the host of a process whose pid in the namespace is known."""
         for path in glob.glob("/proc/[0-9]*/status"):
             try:
                 with open(path) as status:
@@ -231,7 +231,7 @@ class Service:
         self.wait_for_turns(2)
 
     def status(self):
-        """Of its process: {"Seccomp": "2", ...}"""
+        """/proc/PID/status of its process: {"Seccomp": "2", ...}"""
         with open("/proc/%d/status" % self.pid) as status:
             return dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
 
@@ -240,7 +240,7 @@ class Service:
         return (here.st_dev, here.st_ino) != (outside.st_dev, outside.st_ino)
 
     def images(self):
-        """Those in the drop-in's directory, which is preserved."""
+        """The images in the drop-in's directory, which is preserved."""
         return [one for one in self.all_images() if one not in self.of_others]
 
     def all_images(self):

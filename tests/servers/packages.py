@@ -1,4 +1,4 @@
-"""What Debian's packages bring, and what stands in programs/."""
+"""Paths of files of Debian's packages, and of programs/."""
 
 import os
 import sys

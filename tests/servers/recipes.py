@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Recipes of docs/services.md tried where they are for: in Docker, with Debian's docker.io, and under
-systemd as process 1. As root, and with the package that "make deb" has made.
+"""Tests the recipes of docs/services.md in their environment: in Docker, with Debian's docker.io,
+and under systemd as process 1. As root, and with the package that "make deb" has made.
 
     recipes.py [--build DIR] [--only CASE]... [--list] container|systemd
 
-One line for each thing looked at, and "N passed, N failed, N skipped" as the last; the exit status
-is 1 when anything failed. All is skipped where it cannot be had, or without root.
+One line for each check, and "N passed, N failed, N skipped" as the last; the exit status is 1 if
+any failed. All are skipped if the environment is missing, or without root.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import engine
 import harness
 import manager
 
-# The cases, what they run on, and why that is not to be had.
+# The cases, their environment, and the function that says why it is missing.
 SUBJECTS = {
     "container": (cases_container.CASES, engine.Engine, engine.missing),
     "systemd": (cases_systemd.CASES + cases_cron.CASES, manager.Manager, manager.missing),
@@ -62,7 +62,7 @@ def run_all(arguments, tally):
 
 
 def end(number, _):
-    """So that what was started is ended as well."""
+    """A signal raises, so that everything started is ended."""
     sys.exit(128 + number)
 
 

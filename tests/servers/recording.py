@@ -1,4 +1,4 @@
-"""perf attached to processes that run already, and what it has seen of them."""
+"""perf attached to running processes, and its samples."""
 
 import collections
 import os
@@ -45,7 +45,7 @@ class Recording:
 
 
 def wanted(bench):
-    """Whether perf is to be used here; says so when not."""
+    """Whether perf is used here; reports a skip if not."""
     why = harness.ruled_out(("perf",))
     if why:
         bench.skip("stacks", why)
@@ -71,7 +71,7 @@ def look_at_stacks(bench, what, samples, path, chain, beneath, at_least=100):
 
 
 def look_at_evaluator(bench, samples):
-    """A stack that breaks off below the first trampoline has no name to be found by."""
+    """Counts stacks that end below the first trampoline and so have no name."""
     inside = [one for one in samples if any(EVALUATOR in frame.symbol for frame in one.frames)]
     named = [one for one in inside if one.python]
     bench.that(

@@ -3,10 +3,9 @@
 
     run.py [--build DIR] [--only CASE]... [--list]
 
-One line for each thing looked at: verdict, subject, case, expected, got. The last line is
-"N passed, N failed, N skipped"; the exit status is 1 when anything failed. A package that is
-missing is a failure, unless PYPERF_NO_SERVERS=1 says that nothing here is wanted; PYPERF_NO_PERF=1
-leaves out what needs perf.
+One line for each check: verdict, subject, case, expected, got. The last line is "N passed, N
+failed, N skipped"; the exit status is 1 if any failed. A missing package is a failure, unless
+PYPERF_NO_SERVERS=1 skips all tests here; PYPERF_NO_PERF=1 skips those that need perf.
 """
 
 import argparse

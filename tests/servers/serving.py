@@ -1,4 +1,4 @@
-"""Real servers on a free port of 127.0.0.1: started, asked by a few clients at once, stopped."""
+"""Real servers on a free port of 127.0.0.1: started, called by a few clients at once, stopped."""
 
 import collections
 import glob
@@ -25,28 +25,28 @@ CLIENTS = 4
 SECONDS_TO_START = 30
 SECONDS_TO_ANSWER = 10
 
-# What a request names, and the module that answers it.
+# The name in a request, and the module that answers it.
 APPLICATIONS = {"orders": orders, "prices": prices, "again": orders}
 
 Answer = collections.namedtuple("Answer", "status body process interpreter")
 
 
 class Kind:
-    """A server as its users run it. command: of (bench, port); workers: how many processes answer;
-    stop: the signal that ends it."""
+    """A server as its users run it. command: a function of (bench, port); workers: the number of
+    processes that answer; stop: the signal that ends it."""
 
     def __init__(self, command, workers, stop, applications):
         self.command, self.workers, self.stop = command, workers, stop
         self.applications = applications
 
     def requests(self):
-        """(application, number), the same ones each time."""
+        """The requests: (application, number), the same each time."""
         count = len(self.applications)
         return [(self.applications[n % count], n // count) for n in range(REQUESTS)]
 
 
 def programs(bench):
-    """A copy in the case's folder, which a server may read that is not the tests' user."""
+    """A copy in the case's folder, which a server that runs as another user may read."""
     path = os.path.join(bench.folder, "programs")
     if not os.path.exists(path):
         shutil.copytree(packages.PROGRAMS, path)
@@ -75,7 +75,7 @@ def expected_answers(requests, known={}):
 
 
 def parents():
-    """pid -> its parent's, of all processes that are not merely waiting to be reaped."""
+    """pid -> the parent's pid, of all processes that are no zombies."""
     result = {}
     for path in glob.glob("/proc/[0-9]*/stat"):
         try:
@@ -91,7 +91,7 @@ def parents():
 def family(pid):
     """The process and all that descend from it."""
     of, found = parents(), [pid]
-    for one in found:  # grows meanwhile
+    for one in found:  # the list grows in the loop
         found += [child for child in of if of[child] == one]
     return found
 
@@ -107,12 +107,12 @@ def logs(bench):
 
 
 def cores(bench):
-    """As the kernel names them, unless told otherwise."""
+    """The pattern of core files, the kernel's default unless set."""
     return glob.glob(os.path.join(bench.folder, "core*"))
 
 
 def lines_of_logs(bench):
-    """As a set, and without what differs each time."""
+    """The lines as a set, without the parts that differ each time."""
     lines = set()
     for path in logs(bench):
         with open(path, errors="backslashreplace") as file:
@@ -121,7 +121,8 @@ def lines_of_logs(bench):
 
 
 class Server:
-    """One that runs. Its output goes to a file: nobody reads a pipe while it serves."""
+    """A running server. Its output goes to a file, because a pipe would not be read while it
+    serves."""
 
     def __init__(self, bench, kind, environment):
         self.bench, self.kind, self.port = bench, kind, free_port()
@@ -152,7 +153,7 @@ class Server:
         self.kill()
 
     def wait_until_ready(self):
-        """Each worker has answered: before, perf could miss what it maps when it starts."""
+        """Waits until each worker has answered: earlier, perf could miss mappings of its start."""
         end, found = time.time() + SECONDS_TO_START, set()
         while len(found) < self.kind.workers:
             if self.process.poll() is not None or time.time() > end:
@@ -172,7 +173,7 @@ class Server:
             return file.read()
 
     def ask_one(self, name, number):
-        """On a connection of its own: a server may close one that is kept at any time."""
+        """One request on its own connection: a server may close a kept one at any time."""
         connection = http.client.HTTPConnection(ADDRESS, self.port, timeout=SECONDS_TO_ANSWER)
         try:
             connection.request("GET", "/%s/%d" % (name, number), headers={"Connection": "close"})
@@ -203,20 +204,20 @@ class Server:
         return answers
 
     def stop(self):
-        """Its exit status, and how many of its processes outlive it."""
+        """Stops it; returns its exit status, and how many of its processes remain."""
         self.process.send_signal(self.kind.stop)
         try:
             status = self.process.wait(harness.TIMEOUT)
         except subprocess.TimeoutExpired:
             raise RuntimeError("does not end: %s" % self.said()[-600:])
-        end = time.time() + 5  # those that a master does not wait for
+        end = time.time() + 5  # processes that a master does not wait for
         while set(self.pids) & set(parents()) and time.time() < end:
             time.sleep(0.02)
         self.pids = sorted(set(self.pids) & set(parents()))
         return status, len(self.pids)
 
     def kill(self):
-        """What is left of it; nothing, after a stop as it should be."""
+        """Kills processes that remain; none do after a normal stop."""
         pids = set(self.pids)
         if self.process.poll() is None:
             pids.update(family(self.process.pid))

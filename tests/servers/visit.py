@@ -1,4 +1,4 @@
-"""What is demanded of each server: the same as without libpyperf, and stacks with names."""
+"""The checks of each server: the same as without libpyperf, and stacks with names."""
 
 import collections
 import os
@@ -12,7 +12,7 @@ Visit = collections.namedtuple("Visit", "answers status left log cores samples")
 
 
 def visit(bench, kind, environment, record):
-    """One life of the server: all requests, under perf or not, and its end."""
+    """One run of the server: all requests, under perf or not, and its end."""
     for path in serving.logs(bench) + serving.cores(bench):
         os.unlink(path)
     with Server(bench, kind, environment) as server:
@@ -46,7 +46,7 @@ def look_at_end(bench, what, seen):
 
 
 def interpreters_of(answers):
-    """Process -> application's name -> its interpreters there."""
+    """Process -> application's name -> its interpreters in the process."""
     result = collections.defaultdict(lambda: collections.defaultdict(set))
     for name, one in answers:
         if one.process is not None:
@@ -55,8 +55,8 @@ def interpreters_of(answers):
 
 
 def look_at_server(bench, kind, interpreters, beneath):
-    """interpreters: how many each worker has. beneath: whether an application's entry was called as
-    it should be, by the names of the Python functions further out."""
+    """interpreters: how many each worker has. beneath: a function that checks the callers of an
+    application's entry, by the names of the Python functions further out."""
     record = recording.wanted(bench)
     plain = visit(bench, kind, bench.environment(preload=False, support=None), False)
     look_at_answers(bench, "without", kind, plain)
@@ -75,7 +75,7 @@ def look_at_server(bench, kind, interpreters, beneath):
 
 
 def look_at_toggle(bench, kind, beneath):
-    """Always loaded and dormant; on while perf looks, by a signal from outside, and off again."""
+    """Always loaded and off; switched on by a signal while perf records, and off again."""
     if not recording.wanted(bench):
         return
     number = signal.SIGRTMIN + 3

@@ -1,4 +1,4 @@
-# Functions with awkward beginnings, for test_detour_prepare to plan, move and run.
+# Functions with awkward entries, which test_detour_prepare plans, relocates and runs.
 
 detour_fixtures := $(patsubst %,$(O)/obj/%.o,$(wildcard tests/unit/detour/*.S))
 

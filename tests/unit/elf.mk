@@ -1,5 +1,5 @@
-# ELF files for test_elf_*, one for each place in which symbols can be. All are made from two
-# sources; `shifted` has the same names at other addresses, so that a test can tell who answered.
+# ELF files for test_elf_*, one for each place that can hold symbols. All are made from two sources;
+# `shifted` has the same names at other addresses, so that a test knows which file was read.
 
 elf_folder := $(O)/tests/elf
 elf_source := $(addprefix tests/unit/elf/,image.c other.c)
@@ -8,7 +8,7 @@ elf_shared := $(elf_build) -fPIC -shared
 OBJCOPY    ?= objcopy
 NM         ?= nm
 
-# Three files out of one: stripped, its symbols apart, and what nm says of it.
+# Three files from one: stripped, its symbols, and nm's list of them.
 # $(call elf_split,file) works on $(elf_folder)/file.so.
 elf_split = $(OBJCOPY) --only-keep-debug $(elf_folder)/$(1).so $(elf_folder)/$(1).debug && \
     $(OBJCOPY) --strip-all $(elf_folder)/$(1).so $(elf_folder)/$(1).stripped && \
@@ -18,7 +18,7 @@ unit_fixtures += $(elf_folder)/made
 
 $(O)/obj/tests/unit/test_elf_%: flags += -DELF_FIXTURES='"$(abspath $(elf_folder))"'
 
-# The ids are given, not computed, because they are part of the paths below.
+# Fixed ids, because they are part of the paths below.
 $(elf_folder)/made: $(elf_source) tests/unit/elf.mk
 	$(call say,FIXTURE,$(elf_folder))
 	@rm -rf $(elf_folder)

@@ -1,4 +1,4 @@
-# In the place of libpyperf-plan.so and its libraries: a shared object that brings another.
+# Stands for libpyperf-plan.so and its libraries: a shared object that depends on another.
 
 plan_library_folder := $(O)/tests/plan_library
 unit_fixtures += $(plan_library_folder)/plan_library.so

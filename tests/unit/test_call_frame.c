@@ -1,4 +1,5 @@
-/* test_call_frame.c - what is said of relocated code, as bytes (DWARF 4, 7.23), and where it ends. */
+/* test_call_frame.c - the call frame instructions of relocated code (DWARF 4, 7.23), and their
+ * limits. */
 #include "support/support.h"
 #include "trampoline/base/dwarf.h"
 #include "trampoline/plan/call_frame.h"

@@ -1,4 +1,4 @@
-/* test_capstone_memory.c - capstone gets its memory, whatever malloc says, and gives it back. */
+/* test_capstone_memory.c - capstone gets its memory even when malloc fails, and frees it. */
 #include <capstone/capstone.h>
 #include <malloc.h>
 #include <string.h>

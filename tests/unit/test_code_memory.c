@@ -1,4 +1,4 @@
-/* test_code_memory.c - what is executed gets its bytes without ever being writable. */
+/* test_code_memory.c - code is written to pages that are never writable. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@ static uint8_t *map(size_t length, int protection, int flags)
     return pages;
 }
 
-/* A function on the last page, so that all of them count. */
+/* A function on the last page, so that all pages are checked. */
 static void make_bytes(void)
 {
     for (size_t i = 0; i < SIZE; i++)
@@ -47,7 +47,7 @@ START_TEST(maps_executable_memory)
 }
 END_TEST
 
-START_TEST(writes_what_nobody_may_write)
+START_TEST(writes_to_read_only_memory)
 {
     uint8_t *pages = map(SIZE, PROT_READ, MAP_PRIVATE);
     make_bytes();
@@ -70,7 +70,7 @@ START_TEST(says_how_far_it_came)
 }
 END_TEST
 
-/* So that memory is made executable where it may, and refused where it may not. */
+/* Memory becomes executable if that is permitted, and otherwise the call fails. */
 static void without_open(void)
 {
     make_bytes();
@@ -110,7 +110,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {maps_executable_memory, writes_what_nobody_may_write,
+    const TTest *const tests[] = {maps_executable_memory, writes_to_read_only_memory,
                                   says_how_far_it_came, works_where_it_may};
     return run_suite("code_memory", tests, LENGTH_OF(tests));
 }

@@ -1,5 +1,5 @@
-/* test_code_table.c - code objects' values by address: against a plain array, and what the hook
- * sees. */
+/* test_code_table.c - code objects' values by address, compared with an array, and the entries that
+ * the hook reads. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +28,7 @@ static void check_all(void)
                       i, code_table_get(address(i)), expected[i]);
 }
 
-/* Made and dropped as a program would, in no order; nothing of a dropped one is left. */
+/* Sets and drops values in random order; a dropped value leaves nothing. */
 START_TEST(is_what_was_set)
 {
     check_all();
@@ -63,13 +63,13 @@ START_TEST(shows_what_is_known)
     ck_assert_uint_eq(hook_state.codes->code, 0);
     code_table_show(code, 5);
     ck_assert(seen_by_hook(code)->code == code && seen_by_hook(code)->value == 5);
-    ck_assert(code_table_set(rival, 7)); /* and stays for as long as nobody else does */
+    ck_assert(code_table_set(rival, 7)); /* and stays until another is shown */
     ck_assert(seen_by_hook(code)->code == code && seen_by_hook(code)->value == 5);
     ck_assert(code_table_set(code, 8));
     ck_assert_uint_eq(seen_by_hook(code)->value, 8);
     code_table_show(rival, 7);
     ck_assert(seen_by_hook(code)->code == rival && seen_by_hook(code)->value == 7);
-    code_table_show(code, 9); /* not known as that, so not shown */
+    code_table_show(code, 9); /* the table has another value, so this is not shown */
     ck_assert(seen_by_hook(code)->code == rival);
     code_table_forget(code);
     ck_assert(seen_by_hook(code)->code == rival);

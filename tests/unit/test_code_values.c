@@ -1,5 +1,5 @@
-/* test_code_values.c - a number for each code object, among other users of co_extra, and gone with the
- * code object. */
+/* test_code_values.c - a number for each code object, beside other users of co_extra, which is gone
+ * with the code object. */
 #include <gnu/libc-version.h>
 #include <stdlib.h>
 
@@ -42,7 +42,7 @@ START_TEST(is_what_was_set)
 }
 END_TEST
 
-/* Other tools ask for a place before and after us; each keeps its own. */
+/* Other tools request indexes before and after libpyperf; each keeps its values. */
 START_TEST(beside_others)
 {
     for (size_t i = 1; i < VERSIONS; i++)
@@ -60,9 +60,9 @@ START_TEST(beside_others)
             ck_assert_uint_eq(code_values_get(code), ours);
             ck_assert_uint_eq(code_values_get(with_theirs), ours);
             ck_assert_uint_eq(extra_value(with_theirs, theirs), 0x1230);
-            /* Places of theirs that hold nothing are given back; */
+            /* Empty indexes of theirs are given back; */
             ck_assert_int_eq(extra_count(code), python.extra_index + 1);
-            /* they can be had again, and ours stays. */
+            /* they can be used again, and our value stays. */
             ck_assert_int_eq(_PyCode_SetExtra(code, theirs, (void *)0x4560), 0);
             ck_assert_uint_eq(code_values_get(code), ours);
             ck_assert_uint_eq(extra_value(code, theirs), 0x4560);
@@ -76,7 +76,7 @@ static void free_theirs(void *value)
     freed += value == NULL ? 1 : 100;
 }
 
-/* CPython tells everybody of each place when a code object dies, also of an empty one. */
+/* When a code object dies, CPython calls every free function, also for an empty index. */
 START_TEST(others_are_not_called_because_of_us)
 {
     for (size_t i = 1; i < VERSIONS; i++) {
@@ -91,7 +91,7 @@ START_TEST(others_are_not_called_because_of_us)
 }
 END_TEST
 
-/* What stands in our place and is not ours stays there. */
+/* Another tool's value at our index stays. */
 START_TEST(strangers_value_stays)
 {
     for (size_t i = 1; i < VERSIONS; i++) {
@@ -106,8 +106,8 @@ START_TEST(strangers_value_stays)
 }
 END_TEST
 
-/* An interpreter that has not given our place away refuses it; then it is asked for, unless others
- * have it already. */
+/* An interpreter in which our index was not requested refuses it; then it is requested, unless
+ * others have it already. */
 START_TEST(other_interpreters)
 {
     for (size_t i = 1; i < VERSIONS; i++) {
@@ -137,7 +137,7 @@ START_TEST(interpreter_of_others)
         python_object *code = some_code();
         code_values_set(code, ours);
         ck_assert_uint_eq(code_values_get(code), ours);
-        /* One that comes to ask after all of its places but ours have others. */
+        /* An interpreter in which others have requested all indexes but ours. */
         interpreter_leave();
         interpreter_enter(interpreter_new(false));
         for (int j = 0; j < 2; j++)
@@ -151,7 +151,7 @@ START_TEST(interpreter_of_others)
 }
 END_TEST
 
-/* All places are taken, or there is no memory: nothing is set, and nothing is raised. */
+/* All indexes are taken, or there is no memory: nothing is set, and nothing is raised. */
 START_TEST(cannot_be_set)
 {
     for (size_t i = 1; i < VERSIONS; i++) {
@@ -176,7 +176,7 @@ START_TEST(cannot_be_set)
 }
 END_TEST
 
-/* 2.7: nothing is known of who comes to stand where a code object was. */
+/* 2.7: a new code object at the address of a dead one has no value. */
 START_TEST(gone_with_the_code)
 {
     begin(&versions[0]);
@@ -197,7 +197,7 @@ START_TEST(gone_with_the_code)
 }
 END_TEST
 
-/* The destructor is in place before the first value is; until then the type is as it was. */
+/* The destructor is replaced before the first value is set; until then the type is unchanged. */
 START_TEST(type_is_left_alone)
 {
     char as_it_was[TYPE_BYTES];
@@ -213,12 +213,12 @@ START_TEST(type_is_left_alone)
     ck_assert(memcmp(as_it_was, PyCode_Type, TYPE_BYTES) != 0);
     memcpy(as_it_was, PyCode_Type, TYPE_BYTES);
     code_values_set(some_code(), ours);
-    ck_assert(code_values_confirm()); /* in a later life */
+    ck_assert(code_values_confirm()); /* in the next interpreter */
     ck_assert_mem_eq(as_it_was, PyCode_Type, TYPE_BYTES);
 }
 END_TEST
 
-/* A destructor that is in another object than the interpreter. */
+/* A destructor in another object than the interpreter. */
 START_TEST(no_such_destructor)
 {
     begin(&versions[0]);

@@ -1,6 +1,6 @@
-/* test_control_flow.c - files of ours in a process whose control flow is guarded (Intel's CET, Arm's BTI):
- * the loader switches the guard off, or refuses the file, where a property note is missing or does not
- * say that the file's code is made for it. */
+/* test_control_flow.c - our files in a process with guarded control flow (Intel's CET, Arm's BTI):
+ * the loader disables the guard, or refuses the file, if its property note is missing or lacks the
+ * property. */
 #include <fcntl.h>
 #include <ftw.h>
 #include <gelf.h>
@@ -11,7 +11,7 @@
 
 enum { PROPERTY_HEADER = 8 }; /* type and size: System V ABI, Linux extensions, 2.1.7 */
 
-/* The value of this CPU's property in a note; 0 when it is not there. */
+/* The value of this CPU's property in a note; 0 if it is missing. */
 static uint32_t property_in(const uint8_t *at, const uint8_t *end)
 {
     uint32_t type, size, value;
@@ -37,7 +37,7 @@ static uint32_t property_in_notes(Elf_Data *data)
     return 0;
 }
 
-/* As the linker reads it, from sections; or as the loader does, from the segment. */
+/* Read from sections, as the linker does, or from the segment, as the loader does. */
 static uint32_t property_of(const char *path, bool of_segment)
 {
     uint32_t found = 0;
@@ -87,8 +87,8 @@ START_TEST(each_object)
 }
 END_TEST
 
-/* What the C library adds to a shared object need not be made for guarded jumps (Debian's crti.o is
- * not), but all of it is made for shadow stacks. */
+/* The C library's parts of a shared object may lack IBT (Debian's crti.o does), but all have shadow
+ * stacks. */
 START_TEST(both_libraries)
 {
     static const char *const names[] = {"libpyperf.so", "libpyperf-plan.so"};

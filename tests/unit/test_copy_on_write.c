@@ -1,5 +1,5 @@
-/* test_copy_on_write.c - images and maps on a file system that copies on write: an error of a write,
- * and never SIGBUS. On btrfs where it can be mounted; everywhere on a file system that says it is
+/* test_copy_on_write.c - images and maps on a file system that copies on write: a write fails, and
+ * there is no SIGBUS. On btrfs if it can be mounted; always on a file system that claims to be
  * one. */
 #include <fcntl.h>
 #include <sched.h>
@@ -17,7 +17,7 @@
 
 enum { PID = 4711, BTRFS = 0x9123683E, OVERLAYFS = 0x794C7630 };
 
-/* In the place of the C library's: what it is pretended that files are on. */
+/* Replaces the C library's, and reports the file system of the test's choice. */
 static unsigned pretended_type;
 static int pretended_files = -1;
 
@@ -157,7 +157,7 @@ static void limited_size(void)
     for (; error == 0; count++)
         error = append_line(count);
     child_check(error == EFBIG, "%s", strerror(error));
-    child_check_lines(count - 1); /* and nothing of the one that did not fit */
+    child_check_lines(count - 1); /* and no part of the one that did not fit */
 }
 
 START_TEST(pretended)
@@ -191,7 +191,7 @@ START_TEST(overlay_of_another_kind_is_mapped)
 }
 END_TEST
 
-/* A btrfs in the place of the folder; its medium is a file on a tmpfs. */
+/* Mounts a btrfs at the folder; its medium is a file on a tmpfs. */
 static void child_mount_btrfs(void)
 {
     char command[600];
@@ -223,7 +223,7 @@ static void on_full_btrfs(void)
     child_mount_btrfs();
     child_open_both();
     child_fill_both(0, 20);
-    sync(); /* what is on the medium has to be copied from now on */
+    sync(); /* from now on a store has to copy the block */
     fill_disk();
     uint32_t lines = 20;
     int error = 0, full = 0;

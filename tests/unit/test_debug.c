@@ -1,4 +1,4 @@
-/* test_debug.c - PYPERF_DEBUG, and the lines that it brings. */
+/* test_debug.c - PYPERF_DEBUG, and the lines that it makes. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static const struct typo {
     {"detour:1,File=x", "no module"},
 };
 
-/* In words that name what there is, and then nothing is logged. */
+/* The complaint names the modules, and nothing is logged. */
 START_TEST(says_what_is_wrong)
 {
     for (size_t i = 0; i < LENGTH_OF(typos); i++) {
@@ -119,7 +119,7 @@ START_TEST(writes_to_a_file)
 }
 END_TEST
 
-/* It is appended to: other processes, and earlier ones, write there as well. */
+/* The file is appended to: other processes, and earlier ones, write there too. */
 START_TEST(finds_the_file_again)
 {
     char here[PATH_MAX];
@@ -152,7 +152,7 @@ START_TEST(refuses_what_is_no_file)
         ck_assert_msg(strstr(complaint, "cannot write") != NULL, "%s", complaint);
         ck_assert_int_eq(count_descriptors(), before);
     }
-    /* Or has become none. */
+    /* The path leads to no regular file any more. */
     ck_assert(start(setting(in_folder("log"))));
     ck_assert_int_eq(unlink(in_folder("log")), 0);
     ck_assert_int_eq(symlink(in_folder("precious"), in_folder("log")), 0);

@@ -1,4 +1,4 @@
-/* test_detour_commit.c - text_write.c: the jump goes in and out, and leaves no other trace. */
+/* test_detour_commit.c - the jump is written and taken out, and nothing else changes. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ START_TEST(commits_and_reverts)
 }
 END_TEST
 
-/* For good: planned from the code alone, and nothing is displaced. */
+/* A function is replaced: the plan needs only its code, and displaces nothing. */
 START_TEST(replaces_a_function)
 {
     struct detour_plan plan;
@@ -140,6 +140,20 @@ START_TEST(refuses_other_bytes)
 }
 END_TEST
 
+/* The plan's bytes begin with the instruction in front of the jump. */
+START_TEST(keeps_what_stands_in_front)
+{
+    struct detour_plan plan = target_plan();
+    plan.kept = 2;
+    memmove(plan.original + plan.kept, plan.original, DETOUR_JUMP_LENGTH);
+    memset(plan.original, 0xaa, plan.kept);
+    ck_assert(detour_commit(&plan, NULL));
+    ck_assert_int_eq(target(1), 1001);
+    ck_assert(detour_revert(&plan, NULL));
+    ck_assert_int_eq(target(1), 2);
+}
+END_TEST
+
 START_TEST(each_way_only_once)
 {
     struct detour_plan plan = target_plan();
@@ -157,27 +171,33 @@ START_TEST(each_way_only_once)
 }
 END_TEST
 
-/* Another tool's jump on top of ours, or a debugger's breakpoint. */
-START_TEST(leaves_what_others_put_on_top)
+static void put_on_top(uint8_t byte, enum failure_code expected)
 {
     struct detour_plan plan = target_plan(), other = plan;
     struct failure why = {.code = FAILURE_NONE};
     ck_assert(detour_commit(&plan, NULL));
     memcpy(other.original, plan.jump, DETOUR_JUMP_LENGTH);
-    memset(other.jump, 0xcc, DETOUR_JUMP_LENGTH);
+    memset(other.jump, byte, DETOUR_JUMP_LENGTH);
     ck_assert(detour_commit(&other, NULL));
     ck_assert(!detour_revert(&plan, &why));
-    ck_assert_int_eq(why.code, FAILURE_TEXT_CHANGED);
+    ck_assert_int_eq(why.code, expected);
     ck_assert_mem_eq(target_site, other.jump, DETOUR_JUMP_LENGTH);
     ck_assert(detour_revert(&other, NULL));
     ck_assert(detour_revert(&plan, NULL));
     ck_assert_int_eq(target(1), 2);
 }
+
+/* Another tool's jump on top of ours, or a debugger's breakpoint. */
+START_TEST(leaves_what_others_put_on_top)
+{
+    put_on_top(0xe9, FAILURE_TEXT_CHANGED);
+    put_on_top(0xcc, FAILURE_BREAKPOINT);
+}
 END_TEST
 
 static const uint8_t code[] = {0xb8, 1, 0, 0, 0, 0xc3}; /* mov $1, %eax; ret */
 
-/* A page without a file; and a file's, which must stay as it is. */
+/* An anonymous page, and a file's, which must stay unchanged. */
 START_TEST(patches_mapped_pages)
 {
     int file = memfd_create("text", MFD_CLOEXEC), maps = open_maps();
@@ -223,8 +243,8 @@ static void start_thread(void)
     child_check(pthread_create(&thread, NULL, wait_for_ever, NULL) == 0, "%d", errno);
 }
 
-/* The second page is shared with its file, and there even /proc/self/mem does not write: half of
- * the jump must not stay behind. */
+/* The second page is a shared mapping, which /proc/self/mem does not write to: half a jump must not
+ * remain. */
 static void write_half(void)
 {
     int file = memfd_create("text", MFD_CLOEXEC);
@@ -237,7 +257,7 @@ static void write_half(void)
     mprotect(pages, PAGE, PROT_READ | PROT_EXEC);
     struct detour_plan plan = plan_for(second - 2, 5, (uintptr_t)pages);
     struct failure why = {.code = FAILURE_NONE};
-    start_thread(); /* so that it cannot be mended with mprotect */
+    start_thread(); /* so that mprotect is not tried */
     child_check(!detour_commit(&plan, &why), "%s", "it is written");
     child_check(why.code == FAILURE_TEXT_WRITE, "%s", failure_message(why.code));
     child_check(memcmp(second - 2, plan.original, 5) == 0, "%02x %02x %02x", second[-2], second[-1],
@@ -247,8 +267,8 @@ static void write_half(void)
 static int maps; /* this process's, opened while that is possible */
 
 /* The mappings of files: other threads, and sanitizers, map memory meanwhile. A page that was
- * writable stays accounted for, so the kernel does not join its mapping with its neighbours again:
- * the same protections then stand in more lines. With `join` those are one. */
+ * writable stays accounted, so the kernel does not merge its mapping with its neighbours again: the
+ * same protections then take more lines. `join` merges them. */
 static void copy_lines(const char *text, char *out, bool join)
 {
     uintptr_t start = 0, end = 0, offset = 0, next_start, next_end, next_offset;
@@ -298,7 +318,7 @@ static void check_both_ways(struct detour_plan plan, long (*function)(long), boo
     child_check(errno == EXFULL, "%d", errno);
     child_check(function(1) == 2, "%ld", function(1));
     child_check(memcmp((void *)plan.site, plan.original, plan.length) == 0, "%s", "other bytes");
-    before = read_maps(maps); /* the text before it is overwritten, and is the same as after */
+    before = read_maps(maps); /* before the text is overwritten, and the same as after */
     check_same_maps(before, after, in_same_lines);
 }
 
@@ -350,7 +370,7 @@ static void under_mdwe_without_proc(void)
     child_check(target(1) == 2, "%ld", target(1));
 }
 
-/* The text could be made writable and would then never be executable again. */
+/* The text can be made writable, but not executable again. */
 static void without_execmod_and_proc(void)
 {
     maps = open_maps();
@@ -406,17 +426,12 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        commits_and_reverts,
-        replaces_a_function,
-        crosses_a_page,
-        leaves_mappings_and_descriptors_alone,
-        refuses_other_bytes,
-        each_way_only_once,
-        leaves_what_others_put_on_top,
-        patches_mapped_pages,
-        works_without_proc_mem,
-        works_under_mdwe,
-        works_without_execmod,
+        commits_and_reverts,  replaces_a_function,
+        crosses_a_page,       leaves_mappings_and_descriptors_alone,
+        refuses_other_bytes,  keeps_what_stands_in_front,
+        each_way_only_once,   leaves_what_others_put_on_top,
+        patches_mapped_pages, works_without_proc_mem,
+        works_under_mdwe,     works_without_execmod,
         works_with_threads,
     };
     return run_suite("detour_commit", tests, LENGTH_OF(tests));

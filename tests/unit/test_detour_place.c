@@ -1,5 +1,5 @@
-/* test_detour_place.c - the page near the function: what stands in it, and that it was never
- * writable and executable at once. */
+/* test_detour_place.c - the contents of the page near the function, which is never writable and
+ * executable at once. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,7 +9,7 @@
 #include "support/plan.h"
 #include "trampoline/near_memory.h"
 
-/* mov %rdi, %rax; add $1000, %rax; ret - runs wherever it stands */
+/* mov %rdi, %rax; add $1000, %rax; ret - runs at any address */
 static const uint8_t code[] = {0x48, 0x89, 0xf8, 0x48, 0x05, 0xe8, 3, 0, 0, 0xc3};
 
 static long hook(long a, long b, long c)
@@ -54,8 +54,8 @@ START_TEST(fills_the_page)
 }
 END_TEST
 
-/* Where indirect jumps and calls are guarded, by IBT on x86-64, the relocated prologue may still be
- * called by its address, and what a stub leads to need not begin with a landing pad. */
+/* With guarded indirect jumps and calls (IBT on x86-64) the relocated prologue can still be called
+ * by its address, and the target of a stub need not begin with a landing pad. */
 START_TEST(guarded_jumps_may_lead_there)
 {
     static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}, notrack_jmp[] = {0x3e, 0xff, 0x25};
@@ -67,7 +67,25 @@ START_TEST(guarded_jumps_may_lead_there)
 }
 END_TEST
 
-/* All stubs there can be, each to its own target. */
+/* What stands in front of the stub undoes a push. */
+START_TEST(undoes_a_push)
+{
+    static const uint8_t push[] = {0x57, 0xe9}; /* push %rdi; jmp */
+    uintptr_t page;
+    struct detour_plan plan = make_plan(&page);
+    uint8_t entry[sizeof push + 4];
+    uintptr_t at_entry = plan.prologue + ARCH_LANDING_PAD_SIZE;
+    int32_t distance =
+        (int32_t)(page + DETOUR_STUB_OFFSET - ARCH_UNDO_SIZE - (at_entry + sizeof entry));
+    memcpy(entry, push, sizeof push);
+    memcpy(entry + sizeof push, &distance, sizeof distance);
+    memcpy(plan.relocated, entry, sizeof entry);
+    ck_assert(detour_place(&plan, page, &target, 1, NULL));
+    ck_assert_int_eq(at(plan.prologue)(1, 2, 3), 123);
+}
+END_TEST
+
+/* The most stubs, each with its own target. */
 START_TEST(other_stubs)
 {
     uintptr_t page;
@@ -102,7 +120,7 @@ static const struct movable {
 } movables[] = {
     {5, 5, -1, true}, {20, 20, -1, true}, {20, 20, 19, false},
     {5, 5, 0, false}, {5, 5, 4, false},   {5, 9, -1, false}, /* lengthened */
-    {5, 5, 5, true}, /* the jump back is another anywhere else, of course */
+    {5, 5, 5, true},                                         /* the jump back always differs */
 };
 
 START_TEST(knows_what_can_be_moved)
@@ -168,8 +186,12 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        fills_the_page, guarded_jumps_may_lead_there, other_stubs,
-        longest_code,   knows_what_can_be_moved,      memory_that_may_not_become_executable};
+    const TTest *const tests[] = {fills_the_page,
+                                  guarded_jumps_may_lead_there,
+                                  undoes_a_push,
+                                  other_stubs,
+                                  longest_code,
+                                  knows_what_can_be_moved,
+                                  memory_that_may_not_become_executable};
     return run_suite("detour_place", tests, LENGTH_OF(tests));
 }

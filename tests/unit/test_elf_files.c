@@ -1,5 +1,5 @@
-/* test_elf_files.c - symbols that only the file of a mapped object has, while other files come to its
- * place. */
+/* test_elf_files.c - symbols that only the file of a mapped object has, while other files replace
+ * it. */
 #include <dlfcn.h>
 #include <sys/prctl.h>
 
@@ -57,7 +57,7 @@ static void assert_file_changed(const struct elf_object *object, const char *pat
     ck_assert_uint_eq(symbol.address, 0);
 }
 
-/* Who may read a file that has no name any more (proc(5), /proc/pid/map_files). */
+/* Whether this process may read a file without a name (proc(5), /proc/pid/map_files). */
 static bool may_read_mapped_files(void)
 {
     DIR *files = opendir("/proc/self/map_files");
@@ -102,7 +102,7 @@ START_TEST(file_is_moved)
 }
 END_TEST
 
-/* The old file is still there under another name, but nobody knows that. */
+/* The old file still exists under another name, which the kernel does not report. */
 static void replace(const char *fixture, const char *path)
 {
     copy_fixture(fixture, in_folder("new"));
@@ -127,7 +127,7 @@ START_TEST(another_file_is_in_its_place)
 }
 END_TEST
 
-/* As long as nobody can read the file itself. */
+/* Only if the mapped file itself cannot be read. */
 static void without_rights(void)
 {
     ck_assert_int_eq(chmod(folder, 0777), 0);
@@ -139,7 +139,7 @@ static void without_rights(void)
     replace("id.so", in_folder("third.so"));
     if (geteuid() == 0)
         child_check(setuid(65534) == 0, "%d", errno);
-    /* The process is no longer the user's own, and /proc/self/maps root's. */
+    /* After setuid /proc/self/maps belongs to root. */
     child_check(prctl(PR_SET_DUMPABLE, 1) == 0, "%d", errno);
     assert_file_changed(&first, in_folder("app.so"));
     assert_file_changed(&second, in_folder("other.so"));

@@ -5,13 +5,13 @@
 
 #include "elf/helpers.h"
 
-/* what the lookup opens */
+/* the files that the lookup opens */
 
 static char opened[32][PATH_MAX];
 static int opened_flags[32];
 static size_t opened_count;
 
-/* Takes the place of libc's in elf_lookup.o. */
+/* Replaces libc's in elf_lookup.o. */
 int open(const char *path, int flags, ...)
 {
     if (opened_count < sizeof opened / sizeof opened[0]) {
@@ -35,7 +35,7 @@ static struct failure refusal(const char *path)
     return why;
 }
 
-/* where symbols are found */
+/* the places of symbols */
 
 START_TEST(dynamic_table)
 {
@@ -139,7 +139,7 @@ START_TEST(packed_table)
 }
 END_TEST
 
-/* The packed table of this file has the other addresses, so it shows which one has answered. */
+/* The packed table of this file has the other addresses, which shows that it was read. */
 START_TEST(order_of_sources)
 {
     opened_count = 0;
@@ -189,7 +189,7 @@ START_TEST(names_that_are_not_unique)
 {
     ck_assert(!finds(FIXTURE("id.so"), NULL, NULL, "id", "twin"));
     ck_assert(!finds(FIXTURE("fixed"), NULL, NULL, "fixed", "twin"));
-    /* In a shared object the linker makes the hidden one local like the other. */
+    /* In a shared object the linker makes the hidden symbol local like the other. */
     ck_assert(!finds(FIXTURE("id.so"), NULL, NULL, "id", "shadowed"));
     ck_assert(finds(FIXTURE("fixed"), NULL, NULL, "fixed", "shadowed"));
 }
@@ -266,7 +266,7 @@ START_TEST(not_a_file)
 }
 END_TEST
 
-/* Opening it without O_NONBLOCK waits for ever, so a failure is a timeout. */
+/* Opening it without O_NONBLOCK blocks for ever, so a failure is a timeout. */
 START_TEST(fifo_does_not_block)
 {
     char folder[] = "/tmp/test_elf_lookup.XXXXXX", path[64];

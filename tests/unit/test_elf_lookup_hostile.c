@@ -1,4 +1,4 @@
-/* Damaged files, and files made to hurt. */
+/* Damaged and hostile files. */
 #include <time.h>
 
 #include "elf/build.h"
@@ -56,7 +56,7 @@ static void check_truncations(const char *fixture, const char *name, uint64_t ri
         refused += !lookup_address(NULL, name, &address);
         ck_assert_msg(address == 0 || address == right, "at length %zu", length);
         found += address != 0;
-        if (length < size / 4) /* behind this all lengths are alike, and valgrind is slow */
+        if (length < size / 4) /* later lengths are alike, and valgrind is slow */
             length -= length > 512 ? 64 : 0;
     }
     ck_assert_uint_ge(found, 1);
@@ -73,7 +73,7 @@ START_TEST(truncated)
 }
 END_TEST
 
-/* Most headers, and the symbols, are near the ends, so that is where most flips go. */
+/* Most flips are near the ends, where most headers and the symbols are. */
 static void flip(unsigned char *image, size_t size)
 {
     for (uint64_t flips = 1 + next_random() % 4; flips > 0; flips--) {
@@ -114,7 +114,7 @@ static void check_flips(const char *fixture, enum way way, const char *name, int
         }
         elf_lookup(way == AS_DEBUG_FILE ? FIXTURE("id.stripped") : memory_path, NULL, root, &symbol,
                    1, NULL);
-        /* What maps the symbol is not damaged in these two. */
+        /* The segment of the symbol is not damaged in these two. */
         ck_assert(way == AS_FILE || symbol.address < (1 << 30));
         *(symbol.address != 0 ? &found : &lost) += 1;
     }
@@ -149,7 +149,7 @@ START_TEST(flipped_bytes_of_packing)
 }
 END_TEST
 
-/* claims */
+/* false sizes */
 
 /* The strings of .symtab, moved to the end of the file and followed by zeros up to `length`. */
 static void fill_with_long_strings(const unsigned char *original, size_t size, size_t length)
@@ -306,7 +306,7 @@ START_TEST(odd_debug_links)
 }
 END_TEST
 
-/* Debug files that do have the right CRC, with zeros behind what matters. */
+/* Debug files with the right CRC, and zeros behind the contents. */
 START_TEST(debug_file_too_large_for_crc)
 {
     static const size_t lengths[] = {MEBIBYTE, 300 * MEBIBYTE};
@@ -418,7 +418,7 @@ START_TEST(packed_table_too_large)
 }
 END_TEST
 
-/* Whatever is packed is as little believed as a file. */
+/* The packed file is trusted as little as any other. */
 START_TEST(packed_file_is_not_native)
 {
     size_t size;

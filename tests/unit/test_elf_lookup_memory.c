@@ -12,9 +12,9 @@ static volatile long allocations, fails_at = -1, living;
 #define HAS_FEATURE(name) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
-/* The sanitizer has its own, and finds leaks itself. */
+/* A sanitizer has its own malloc, and finds leaks itself. */
 #else
-/* libelf and liblzma shall use these too. */
+/* Exported, so that libelf and liblzma use them too. */
 #define EXPORTED __attribute__((visibility("default")))
 
 static bool may_allocate(void)
@@ -62,7 +62,7 @@ EXPORTED void free(void *block)
 }
 #endif
 
-/* Not under a sanitizer or valgrind, which puts its own in the place of those above. */
+/* Not under a sanitizer or valgrind, which replace these functions. */
 static bool has_own_malloc(void)
 {
     long before = allocations;

@@ -1,5 +1,5 @@
-/* test_elf_mapped.c - symbols of objects in memory: the loader's own, and copies of fixtures that end
- * where memory does, relocated or not, cut off and damaged. */
+/* test_elf_mapped.c - symbols of objects in memory: objects that the loader has mapped, and copies
+ * of fixtures that end at unreadable memory, relocated or not, truncated and damaged. */
 #include <dlfcn.h>
 #include <link.h>
 #include <stdint.h>
@@ -46,7 +46,7 @@ static void assert_all_found(const struct elf_object *object, const char *fixtur
         ck_assert_msg(address_of(object, others[i]) == 0, "%s: %s is found", fixture, others[i]);
 }
 
-/* what the loader has mapped */
+/* objects that the loader has mapped */
 
 START_TEST(of_libc)
 {
@@ -66,7 +66,7 @@ START_TEST(of_libc)
 }
 END_TEST
 
-/* Nobody relocates its pointers. */
+/* Its pointers are never relocated. */
 START_TEST(of_the_vdso)
 {
     struct elf_object vdso;
@@ -104,7 +104,7 @@ START_TEST(no_object)
 }
 END_TEST
 
-/* copies, the last byte of which is the last one before a page that cannot be read */
+/* copies that end right before a page that cannot be read */
 
 static struct copy {
     unsigned char *end; /* of memory */
@@ -124,7 +124,7 @@ static void make_end(void)
     copy.end = memory + MOST;
 }
 
-/* The segments of a file, and in the place of all that are loaded one. */
+/* The segments of a file, with one for all loaded ones. */
 static void read_fixture(const char *fixture)
 {
     char path[PATH_MAX];
@@ -191,8 +191,8 @@ static void relocate(void)
 
 static const char *const fixtures[] = {"id", "sysv"};
 
-/* Finds what it can; what it finds is within the object. Faults where something is read that is not
- * there. */
+/* Looks up all names; every result lies within the object. Faults if something beyond it is
+ * read. */
 static void look_for_all(void)
 {
     struct elf_symbol symbols[LENGTH_OF(exported) + 2] = {{.name = "missing"}, {.name = NULL}};
@@ -233,7 +233,7 @@ START_TEST(is_cut_off_anywhere)
 }
 END_TEST
 
-/* The memory that is there stays readable, whatever the segments say of it. */
+/* The memory stays readable, whatever the segments say. */
 START_TEST(is_damaged_anywhere)
 {
     static const unsigned char values[] = {0, 1, 0x7f, 0x80, 0xff};
@@ -280,7 +280,7 @@ START_TEST(segments_are_odd)
 }
 END_TEST
 
-/* What may not be read holds no symbols (PF_X alone: execute-only text). */
+/* A segment that may not be read holds no symbols (PF_X alone: execute-only text). */
 START_TEST(segments_are_not_readable)
 {
     read_fixture("id");
@@ -361,7 +361,7 @@ START_TEST(two_of_a_name)
 }
 END_TEST
 
-/* Both hash tables make sure of an end; a damaged one may have none. */
+/* Chains of both hash tables end; those of a damaged one may not. */
 START_TEST(chains_without_end)
 {
     static uint32_t gnu[(MOST - HASH_AT) / sizeof(uint32_t)] = {1, 1, 1, 6, ~0u, ~0u, 1};
@@ -382,7 +382,7 @@ START_TEST(chains_without_end)
 }
 END_TEST
 
-/* Of the tables only the beginning lies in the object. */
+/* Only the beginning of each table lies in the object. */
 START_TEST(tables_end_with_the_object)
 {
     const uint32_t hash[] = {1, SYMBOLS, 1, 0, 2, 3, 4, 5, 0};

@@ -37,7 +37,7 @@ START_TEST(takes_errno_as_an_argument)
 }
 END_TEST
 
-START_TEST(nobody_need_listen)
+START_TEST(without_a_listener)
 {
     errno = EXFULL;
     ck_assert(!failure_set(NULL, FAILURE_DECODE, ENOSPC, "%s", "anything"));
@@ -91,7 +91,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        fills_all_fields, takes_errno_as_an_argument, nobody_need_listen,
+        fills_all_fields, takes_errno_as_an_argument, without_a_listener,
         cuts_long_text,   messages_complete_a_line,   unknown_codes_have_a_message,
     };
     return run_suite("failure", tests, LENGTH_OF(tests));

@@ -1,5 +1,5 @@
-/* test_file_tail.c - bytes appended through a window that moves: all of them in the file, nothing
- * else touched, and never more mapped than a window. */
+/* test_file_tail.c - bytes appended through a moving window: all of them are in the file, nothing
+ * else changes, and never more than a window is mapped. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,7 +117,7 @@ START_TEST(without_a_window_it_is_written)
 }
 END_TEST
 
-/* A window that cannot be had leaves the one that is there. */
+/* A failure to move leaves the present window. */
 static void without_address_space(void)
 {
     struct rlimit limit = {1 << 20, RLIM_INFINITY}, all;

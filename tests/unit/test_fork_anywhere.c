@@ -1,6 +1,6 @@
-/* test_fork_anywhere.c - a process forks at any moment, in a thread that takes no lock of ours: the
- * child finds strings and functions whole. Here it forks behind every single instruction (the trap
- * flag, Intel SDM vol. 3, 18.3.1.4), and each child looks. */
+/* test_fork_anywhere.c - a process forks at any moment, in a thread that takes no lock of ours:
+ * strings and functions are complete in the child. Here it forks after every instruction (the trap
+ * flag, Intel SDM vol. 3, 18.3.1.4), and each child checks them. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -10,10 +10,10 @@
 #include "profile/files.h"
 #include "trampoline/plan/elf_lookup.h"
 
-/* Where this program begins, and what addresses in its file are relative to. */
+/* The beginning of this program, to which addresses in its file are relative. */
 extern const char __ehdr_start __attribute__((visibility("hidden")));
 
-/* The variables of interned.c and registry.c, and what they were a step before. */
+/* The variables of interned.c and registry.c, and their values one step before. */
 static struct variable {
     char *at;
     size_t size;
@@ -21,7 +21,7 @@ static struct variable {
 } variables[2];
 
 static struct {
-    int (*look)(void); /* in a child: 0, or what is wrong */
+    int (*look)(void); /* in a child: 0, or the error found */
     int steps, forks, wrong, wrong_step;
 } stepping;
 
@@ -39,7 +39,7 @@ static void find_variables(void)
     }
 }
 
-/* Only behind instructions that have changed something: a child of any other finds the same. */
+/* Only after instructions that have changed something: the other children would be alike. */
 static bool is_changed(void)
 {
     bool changed = false;
@@ -110,7 +110,7 @@ static void add_string(void)
     __atomic_store_n(&count, count + 1, __ATOMIC_RELEASE); /* here, too, in this order */
 }
 
-/* Those that were there are, under their numbers, also when more come. */
+/* The old strings keep their numbers, also when more are added. */
 static int look_at_strings(void)
 {
     char text[200];
@@ -133,7 +133,7 @@ static int look_at_strings(void)
     return 0;
 }
 
-/* Whether the next string is to stand in another block of memory than the last. */
+/* Whether the next string goes to another block of memory than the last. */
 static bool begins_a_block(void)
 {
     int status;
@@ -166,7 +166,7 @@ START_TEST(new_strings)
 }
 END_TEST
 
-/* The table of strings becomes wider. */
+/* The table of strings grows. */
 START_TEST(wider_table)
 {
     if (skip_under_valgrind())
@@ -218,13 +218,13 @@ START_TEST(functions)
     step_over_an_addition();
     for (; id_count < 768; id_count++)
         ids[id_count] = add_function(PROFILE_MAP, id_count);
-    step_over_an_addition(); /* both tables become wider */
+    step_over_an_addition(); /* both tables grow */
 }
 END_TEST
 
 int main(void)
 {
-    /* It has zones of its own behind variables, and instructions of its own before each access. */
+    /* AddressSanitizer adds memory behind variables and instructions before each access. */
     if (under_address_sanitizer()) {
         skip("single steps", "AddressSanitizer");
         return 0;

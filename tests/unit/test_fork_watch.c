@@ -1,4 +1,4 @@
-/* test_fork_watch.c - children, however they are made, are noticed by each watcher, once. */
+/* test_fork_watch.c - each watcher notices a child once, however it was made. */
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,7 +12,7 @@ static bool is_child(void)
     return fork_watch_is_child(FORK_WATCH_OUTPUTS);
 }
 
-/* In a child: the number of the first answer that is wrong, 0 when all are right. */
+/* In a child: the number of the first wrong answer, 0 if all are right. */
 static int wrong_answer(void)
 {
     if (!is_child() || !fork_watch_is_child(FORK_WATCH_PROFILE))
@@ -34,7 +34,7 @@ static pid_t fork_by_the_system_call(void)
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
-START_TEST(nobody_is_a_child_before_the_watch)
+START_TEST(no_child_before_the_watch)
 {
     ck_assert(!is_child());
     if (fork() == 0)
@@ -70,6 +70,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {nobody_is_a_child_before_the_watch, each_watcher_is_told};
+    const TTest *const tests[] = {no_child_before_the_watch, each_watcher_is_told};
     return run_suite("fork_watch", tests, LENGTH_OF(tests));
 }

@@ -1,5 +1,5 @@
-/* test_frame_evaluator.c - the interpreter's own pointer to its evaluator (PEP 523): set while it is
- * profiled, never over somebody else's, and not where a thread's stack is short. */
+/* test_frame_evaluator.c - the interpreter's pointer to its evaluator (PEP 523): set while it is
+ * profiled, never in place of another tool's, and not while a thread's stack is short. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +62,7 @@ static void call_inner(void)
     inner_at = run_code(inner_code, NULL);
 }
 
-/* By its first frame, which comes in through the entry; nested calls then come in, too. */
+/* Set by its first frame, which runs through the entry; then nested calls reach the hook too. */
 static void adopt_by_a_frame(void)
 {
     start_profile(3, minor, PROFILE_MAP);
@@ -86,7 +86,7 @@ START_TEST(adopted)
 }
 END_TEST
 
-/* Of several interpreters all are told; where they have a lock each, the current one. */
+/* Set in all interpreters; if each has its own lock, only in the current one. */
 static void adopt_several(void)
 {
     start_profile(3, minor, PROFILE_OFF);
@@ -108,7 +108,7 @@ static void adopt_several(void)
     switch_to(PROFILE_OFF);
     child_check(!is_ours(interpreter.main) && is_ours(other) == own_locks, "3.%u", minor);
     interpreter_leave();
-    interpreter_enter(other); /* it sees for itself, in its next frame */
+    interpreter_enter(other); /* it is set in its next frame */
     child_check(registry_at(run_code(code_named("g"), NULL)) == REGISTRY_NONE, "3.%u", minor);
     child_check(!is_ours(other), "3.%u", minor);
 }
@@ -150,11 +150,11 @@ START_TEST(evaluators_of_others)
 }
 END_TEST
 
-/* A recursion: how many of its calls are named, and how many are inlined once the stack is short. */
+/* Counts in a recursion the calls that are named, and those inlined once the stack is short. */
 static struct {
     python_object *code;
     int left, calls, named, inlined, otherwise;
-    uintptr_t top; /* of a stack of this size; it is not used up */
+    uintptr_t top; /* the top of a simulated stack */
     size_t size;
 } recursion;
 
@@ -231,7 +231,7 @@ START_TEST(short_stack)
 }
 END_TEST
 
-/* A program that has asked for small stacks may have measured them: a quarter. */
+/* On small stacks only a quarter is used: a program may have measured its need. */
 static void go_deep_in_a_small_stack(void)
 {
     start_profile(3, minor, PROFILE_MAP);
@@ -249,8 +249,9 @@ START_TEST(small_stack)
 }
 END_TEST
 
-/* While a thread is deep nobody sets the hook, because its next call would take C stack again; not
- * even a switch. When it ends there, by pthread_exit, others may. */
+/* While a thread runs inlined, the hook stays unset, also across a switch, because its next call
+ * would take C stack again. If the thread ends there, by pthread_exit, the hook may be set
+ * again. */
 static void end_deep(void)
 {
     char local[512];

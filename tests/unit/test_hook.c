@@ -1,6 +1,6 @@
-/* test_hook.c - arch/x86_64/hook.S on frames, code objects and co_extras made here: which way it
- * takes, and what it leaves alone on the way. Linked without session.c, which defines hook_resolve
- * for the library. */
+/* test_hook.c - arch/x86_64/hook.S on frames, code objects and co_extras made here: which path it
+ * takes, and what it keeps. Linked without lifecycle.c, which defines hook_resolve for the
+ * library. */
 #include <execinfo.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -18,6 +18,8 @@ struct registers {
 
 uint64_t hook_call(void (*hook)(void), const struct registers *before);
 void hook_return(void);
+void hook_push(void); /* jumps to hook_entry */
+extern uintptr_t hook_entry;
 void hook_slot(void);
 void hook_plain(void);
 extern struct registers hook_arrived;
@@ -62,7 +64,7 @@ uintptr_t hook_resolve(void *frame)
     /* The frame address is below the return address. */
     resolve.stack = (uintptr_t)__builtin_frame_address(0) + 16;
     resolve.caller_count = backtrace(resolve.callers, LENGTH_OF(resolve.callers));
-    /* All that a callee may change (psABI, 3.2.1). */
+    /* Changes all registers that a callee may (psABI, 3.2.1). */
     __asm__ volatile("movq $-1, %%rax; movq %%rax, %%rcx; movq %%rax, %%rdx; movq %%rax, %%rsi\n\t"
                      "movq %%rax, %%rdi; movq %%rax, %%r8; movq %%rax, %%r9; movq %%rax, %%r10\n\t"
                      "movq %%rax, %%r11"
@@ -158,7 +160,7 @@ START_TEST(fast_way)
 }
 END_TEST
 
-/* What must lead to C, each as a change of a world that would not. */
+/* Conditions that must lead to C: each changes one thing in a state that does not. */
 static void no_extra(const struct variant *variant)
 {
     if (variant->code_extra == 0)
@@ -166,7 +168,7 @@ static void no_extra(const struct variant *variant)
     else
         world.code[variant->code_extra / 8] = 0;
 }
-/* Where there is no co_extra: the place is that of a code object 8 MiB further. */
+/* Without co_extra: the entry holds a code object 8 MiB further on. */
 static void another_code(const struct variant *variant)
 {
     if (variant->code_extra == 0)
@@ -177,11 +179,11 @@ static void another_code(const struct variant *variant)
 static void no_memory(const struct variant *variant)
 {
     if (variant->indirect)
-        world.extra[1] = 0; /* CPython 3.6 allocates it by itself */
+        world.extra[1] = 0; /* CPython 3.6 allocates the array separately */
     else
         *our_value(variant) = 0;
 }
-/* As it is before anything is known. */
+/* The initial state. */
 static void no_table(const struct variant *variant)
 {
     static struct hook_code none;
@@ -198,7 +200,7 @@ static void zero(const struct variant *variant)
 }
 static void stranger_pointer(const struct variant *variant)
 {
-    *our_value(variant) = (uintptr_t)world.values; /* somebody else's malloc */
+    *our_value(variant) = (uintptr_t)world.values; /* another tool's malloc */
 }
 static void stranger_number(const struct variant *variant)
 {
@@ -268,7 +270,7 @@ START_TEST(slow_way)
 }
 END_TEST
 
-/* The answer of C is followed, also to a trampoline. */
+/* The hook jumps to C's answer, also if that is a trampoline. */
 START_TEST(slow_way_to_a_slot)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
@@ -290,7 +292,26 @@ START_TEST(slow_entry)
 }
 END_TEST
 
-/* Where the code object's pointer may have tags, each of them leads to the same trampoline. */
+/* The ways in front of which a push was kept: as if it had not been. */
+START_TEST(behind_a_push)
+{
+    for (size_t i = 0; i < LENGTH_OF(variants); i++) {
+        make_world(&variants[i]);
+        hook_entry = (uintptr_t)hook_of(&variants[i])->fast - ARCH_UNDO_SIZE;
+        uint64_t where = call(&variants[i], hook_push);
+        ck_assert_msg(where == (uintptr_t)hook_slot && resolve.calls == 0, "%s: arrives at %#lx",
+                      variants[i].name, where);
+        check_arguments(variants[i].name);
+        uint64_t rsp = hook_arrived.rsp;
+        call(&variants[i], hook_of(&variants[i])->fast);
+        ck_assert_uint_eq(hook_arrived.rsp, rsp);
+        hook_entry = (uintptr_t)hook_of(&variants[i])->slow - ARCH_UNDO_SIZE;
+        check_slow(&variants[i], hook_push, "behind a push");
+    }
+}
+END_TEST
+
+/* If the code object's pointer may have tags, the trampoline is the same with each of them. */
 START_TEST(tags_of_a_frame)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
@@ -305,7 +326,7 @@ START_TEST(tags_of_a_frame)
 }
 END_TEST
 
-/* None is given for what only resembles it. */
+/* hook_find takes only exact matches. */
 START_TEST(finds_exactly)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
@@ -335,7 +356,7 @@ START_TEST(finds_exactly)
 }
 END_TEST
 
-/* Only who looks at the stack pointer, and only below and above the range. */
+/* Only hooks that check the stack pointer, and only outside of the range. */
 START_TEST(asks_outside_of_the_stack)
 {
     int with_floor = 0;
@@ -425,6 +446,7 @@ int main(void)
                                   slow_way,
                                   slow_way_to_a_slot,
                                   slow_entry,
+                                  behind_a_push,
                                   finds_exactly,
                                   tags_of_a_frame,
                                   asks_outside_of_the_stack,

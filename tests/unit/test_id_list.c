@@ -24,11 +24,11 @@ START_TEST(in_order)
     check(NULL, 0);
     for (size_t i = 0; i < LENGTH_OF(numbers); i++) {
         ck_assert(id_list_add(&list, numbers[i]));
-        ck_assert(id_list_add(&list, numbers[0])); /* again: stays where it is */
+        ck_assert(id_list_add(&list, numbers[0])); /* added again: keeps its place */
         ck_assert(id_list_add(&list, numbers[i]));
         check(numbers, i + 1);
     }
-    ck_assert_uint_eq(id_list_next(&list, 5), ID_LIST_NONE); /* which is not in it */
+    ck_assert_uint_eq(id_list_next(&list, 5), ID_LIST_NONE); /* which is not in the list */
     ck_assert_uint_eq(id_list_next(&list, 7 * 65536), ID_LIST_NONE);
     id_list_clear(&list);
     check(NULL, 0);

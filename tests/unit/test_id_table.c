@@ -1,4 +1,4 @@
-/* test_id_table.c - numbers by what they stand for: here, squares of them. */
+/* test_id_table.c - numbers by keys: here, their squares. */
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@ enum { MANY = 200000 };
 static struct id_table table;
 static int compared; /* calls of is_square */
 
-/* What a test wants the hash to be. */
+/* The hash function of the test. */
 static uint32_t (*hash)(uint32_t number);
 
 static uint32_t spread(uint32_t number)
@@ -25,7 +25,7 @@ static uint32_t same(uint32_t number)
     return 0xdeadbeef;
 }
 
-/* The bits above the number's are equal, and the last entry of any table is where the search begins. */
+/* The stored bits of all hashes are equal, and each search begins at the last entry. */
 static uint32_t last(uint32_t number)
 {
     (void)number;
@@ -76,7 +76,7 @@ START_TEST(finds_what_was_entered)
 }
 END_TEST
 
-/* Most that meet in the table are told apart by the hash alone. */
+/* Most colliding entries differ in the stored bits of the hash. */
 START_TEST(compares_few)
 {
     hash = spread;
@@ -115,7 +115,7 @@ START_TEST(first_and_last_number)
 }
 END_TEST
 
-/* A quarter of it stays free, or a search for what is not there would not end. */
+/* A quarter of it stays free, or a search for an absent key would not end. */
 START_TEST(some_stay_free)
 {
     hash = last;
@@ -148,13 +148,13 @@ START_TEST(cleared)
 }
 END_TEST
 
-/* Where there is no memory the table is as it was, and grows when there is some. */
+/* Without memory the table is unchanged, and grows when there is memory again. */
 static void without_memory(void)
 {
     child_skip_under_valgrind();
     uint32_t number = 0;
     hash = spread;
-    while (table.used < 3 * (1u << 18)) /* as full as may be: a megabyte of entries */
+    while (table.used < 3 * (1u << 18)) /* as full as possible: a megabyte of entries */
         enter(number++);
     const struct id_table before = table;
     struct rlimit old, none = {0, RLIM_INFINITY};

@@ -1,5 +1,5 @@
-/* test_image.c - an image's life: made, loaded, run, filled to the last trampoline. What its file looks
- * like to readers is test_image_file.c, what it does to unwinders test_image_unwind.c. */
+/* test_image.c - an image is made, loaded, run, and filled to the last trampoline.
+ * test_image_file.c tests its file as readers see it, test_image_unwind.c its unwind data. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
@@ -23,8 +23,8 @@ static long evaluate(long a, long b, long c)
     return 100 * a + 10 * b + c;
 }
 
-/* What stands before the text and does not fit into the first block: tables of FDEs, where one is not
- * for all trampolines. */
+/* Tables of FDEs that do not fit into the first block before the text, if one FDE does not serve
+ * all trampolines. */
 enum { UNWIND_BYTES = IMAGE_TEXT_OFFSET - IMAGE_BLOCK };
 
 START_TEST(makes_one_file)
@@ -63,7 +63,7 @@ START_TEST(loader_knows_it)
 }
 END_TEST
 
-/* With a file and without; both spacings that are in use; both kinds of plan. */
+/* With a file and without; with both spacings in use; with both kinds of plan. */
 static struct image *make_kind(int kind)
 {
     uint32_t spacing = kind & 2 ? 16 : 1;
@@ -149,8 +149,8 @@ START_TEST(writes_names_of_any_length)
 }
 END_TEST
 
-/* What an image takes on a disk, in KiB, by the functions it has: what it holds, and not twice as
- * much for its tables and text. */
+/* An image's disk space, in KiB, by its number of functions: less than twice what its tables and
+ * text need. */
 START_TEST(takes_the_space_of_what_it_holds)
 {
     static const struct {
@@ -167,7 +167,7 @@ START_TEST(takes_the_space_of_what_it_holds)
 }
 END_TEST
 
-/* All trampolines are alike but for the distance to prologue. */
+/* All trampolines are equal but for the distance to the prologue. */
 static void check_slots(const struct image *image, uint32_t count)
 {
     uintptr_t prologue = 0;
@@ -224,7 +224,7 @@ START_TEST(takes_as_many_names_as_fit)
     }
     ck_assert_int_eq(error, ENOBUFS);
     ck_assert_int_eq(add(image, name), ENOBUFS);
-    ck_assert_int_eq(add(image, "short"), 0); /* for which there is room */
+    ck_assert_int_eq(add(image, "short"), 0); /* there is room for it */
     ck_assert_uint_eq(count_symbols(fd), 16);
     ck_assert_str_eq(symbol_name(fd, 15), "short");
     for (uint32_t i = 0; i < 15; i++) {
@@ -237,7 +237,7 @@ START_TEST(takes_as_many_names_as_fit)
 }
 END_TEST
 
-/* Reading a trampoline's page early, as an unwinder may, does not make it stay what it was. */
+/* A page that was read before its trampolines were written, as by an unwinder, shows them later. */
 START_TEST(text_that_was_looked_at_still_grows)
 {
     struct image *image = make_image(1, plan_to(evaluate));
@@ -264,7 +264,7 @@ static const char *line_at(const char *maps, uintptr_t address)
     return "";
 }
 
-/* The mappings that are named for the image's file, and those of its second name. */
+/* The mappings of the image's file, and those by its second name. */
 static void count_mappings(const char *maps, const struct image *image, int *own, int *windows)
 {
     size_t length = strlen(image_path(image));
@@ -300,7 +300,7 @@ START_TEST(no_page_is_writable_and_executable)
 }
 END_TEST
 
-/* Of the tables no more is mapped than what is appended to, however long they get. */
+/* Only the ends of the tables are mapped, however long they get. */
 START_TEST(maps_windows_alone)
 {
     int maps = open_maps(), own, windows;
@@ -324,7 +324,7 @@ START_TEST(maps_windows_alone)
 END_TEST
 
 /* perf takes a file's lowest mapping for its load address. So the text must be the lowest, wherever
- * the windows go. */
+ * the windows are. */
 START_TEST(text_is_the_lowest_of_its_name)
 {
     int maps = open_maps();
@@ -367,7 +367,7 @@ START_TEST(without_a_file)
 }
 END_TEST
 
-/* What a child does after image_freeze; its parent goes on meanwhile. */
+/* The child's part after image_freeze, while its parent adds functions. */
 static int child_of_fork(struct image *image, int ready)
 {
     char byte;

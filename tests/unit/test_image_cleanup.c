@@ -1,4 +1,4 @@
-/* test_image_cleanup.c - what is removed from a directory that looks like /tmp, and what never is. */
+/* test_image_cleanup.c - which files are removed from a directory like /tmp, and which never. */
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
@@ -21,8 +21,8 @@ static long evaluate(long a, long b, long c)
     return a + b + c;
 }
 
-/* Makes an image in a process that ends, and returns its path. Its child, if there is to be one,
- * lives on with the image mapped. */
+/* Makes an image in a process that ends, and returns its path. Its child, if requested, keeps the
+ * image mapped. */
 static const char *leave_image(pid_t *child)
 {
     static char path[PATH_MAX];
@@ -83,7 +83,7 @@ START_TEST(a_day_after_its_process)
 }
 END_TEST
 
-/* relatime: a read is noted when there was none since the last write, or none for a day. */
+/* relatime: a read is recorded if there was none since the last write, or none for a day. */
 START_TEST(one_that_was_read)
 {
     char head[64];
@@ -116,7 +116,7 @@ START_TEST(never_of_a_living_process)
 }
 END_TEST
 
-/* Its frames are on the child's stack, or its trampolines in use there. */
+/* A child may run its trampolines. */
 START_TEST(never_while_a_child_has_it_mapped)
 {
     pid_t child;
@@ -126,12 +126,12 @@ START_TEST(never_while_a_child_has_it_mapped)
     ck_assert_int_eq(access(path, F_OK), 0);
     kill(child, SIGKILL);
     for (int i = 0; i < 500 && access(path, F_OK) == 0; i++, usleep(10000))
-        clean(2 * DAY); /* the child is nobody's of ours to wait for */
+        clean(2 * DAY); /* not our child, so it cannot be waited for */
     ck_assert_int_ne(access(path, F_OK), 0);
 }
 END_TEST
 
-START_TEST(never_while_somebody_reads_it)
+START_TEST(never_while_it_is_open)
 {
     const char *path = leave_image(NULL);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -177,12 +177,12 @@ START_TEST(nothing_but_images)
         }
     write_file(in_folder("pyperf-1-text00.so"), "not an image at all", 19);
     write_file(in_folder("pyperf-1-empty0.so"), "", 0);
-    static char zeros[8192] = "\177ELF"; /* somebody else's object */
+    static char zeros[8192] = "\177ELF"; /* an ELF file that is no image */
     write_file(in_folder("pyperf-1-object.so"), zeros, sizeof zeros);
     ck_assert_int_eq(symlink(image, in_folder("pyperf-1-link00.so")), 0);
     ck_assert_int_eq(mkdir(in_folder("pyperf-1-folder.so"), 0700), 0);
     ck_assert_int_eq(mkfifo(in_folder("pyperf-1-pipe00.so"), 0600), 0);
-    copy_file(image, in_folder("pyperf-1-second.so")); /* this one has another name, and stays */
+    copy_file(image, in_folder("pyperf-1-second.so")); /* it has a second link, and stays */
     ck_assert_int_eq(link(in_folder("pyperf-1-second.so"), in_folder("another")), 0);
     copy_file(image, in_folder("pyperf-1-copy00.so"));
     copy_file(image, in_folder("pyperf-1-other0.so"));
@@ -198,8 +198,8 @@ END_TEST
 
 static void without_lease(const char *path)
 {
-    /* In another pid namespace nobody can say whether its process is alive; and overlayfs does not
-     * say whether it is mapped. */
+    /* In another pid namespace it is unknown whether its process is alive, and on overlayfs whether
+     * it is mapped. */
     image_cleanup(folder, time(NULL) + 9 * DAY);
     child_check(access(path, F_OK) == 0, "%s", "too early");
     image_cleanup(folder, time(NULL) + 10 * DAY + 100);
@@ -219,7 +219,7 @@ static void on_overlayfs(void)
     if (mount("overlay", folder, "overlay", 0, options) != 0)
         child_skip("overlay", errno);
     without_lease(leave_image(NULL));
-    /* And there, what a living process has made stays. */
+    /* There too, the image of a live process stays. */
     struct image *image = image_create(folder, 1, plan_to(evaluate), NULL);
     child_check(image != NULL, "%s", folder);
     image_cleanup(folder, time(NULL) + 1000 * DAY);
@@ -232,7 +232,7 @@ START_TEST(where_it_cannot_be_known)
 }
 END_TEST
 
-/* However many there are, they all go in the end, and no more than that many at once. */
+/* Any number of images is removed in the end, and at most so many by one call. */
 START_TEST(many)
 {
     enum { MANY = 3 * IMAGE_CLEANUP_FILES };
@@ -254,7 +254,7 @@ START_TEST(many)
 }
 END_TEST
 
-/* Fresh ones, which a look must not pick again and again, do not hide an old one for ever. */
+/* New images, which may be picked again and again, do not hide an old one for ever. */
 START_TEST(old_ones_among_many)
 {
     enum { MANY = 2 * IMAGE_CLEANUP_FILES };
@@ -284,11 +284,11 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        a_day_after_its_process,       one_that_was_read,
-        never_of_a_living_process,     never_while_a_child_has_it_mapped,
-        never_while_somebody_reads_it, nothing_but_images,
-        where_it_cannot_be_known,      many,
-        old_ones_among_many,           directories_that_are_none,
+        a_day_after_its_process,   one_that_was_read,
+        never_of_a_living_process, never_while_a_child_has_it_mapped,
+        never_while_it_is_open,    nothing_but_images,
+        where_it_cannot_be_known,  many,
+        old_ones_among_many,       directories_that_are_none,
     };
     return run_suite("image_cleanup", tests, LENGTH_OF(tests));
 }

@@ -1,6 +1,6 @@
-/* test_image_exceptions.c - trampolines under libgcc's unwinder, which backtrace(3), C++ exceptions,
- * pthread_exit and pthread_cancel use. Linked without libunwind, which has functions of the same
- * names, and compiled with -fexceptions. */
+/* test_image_exceptions.c - trampolines under libgcc's unwinder, which backtrace(3), C++
+ * exceptions, pthread_exit and pthread_cancel use. Linked without libunwind, which has functions of
+ * the same names, and compiled with -fexceptions. */
 #include <execinfo.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -35,7 +35,7 @@ static _Unwind_Reason_Code on_frame(struct _Unwind_Context *context, void *data)
         if (_Unwind_GetGR(context, registers[i]) != unwind_known[i])
             snprintf(walk->wrong, sizeof walk->wrong, "register %d is %#lx, expected %#lx",
                      registers[i], _Unwind_GetGR(context, registers[i]), unwind_known[i]);
-    /* the CFA of the frame below is where the stack was at the call */
+    /* the CFA of the frame below is the stack pointer at the call */
     if (_Unwind_GetCFA(context) != unwind_sp)
         snprintf(walk->wrong, sizeof walk->wrong, "stack is %#lx, expected %#lx",
                  _Unwind_GetCFA(context), unwind_sp);
@@ -45,7 +45,7 @@ static _Unwind_Reason_Code on_frame(struct _Unwind_Context *context, void *data)
 static const char *unwind_here(void *context)
 {
     static struct walk walk;
-    (void)context; /* it starts here and goes through the signal's frame */
+    (void)context; /* backtrace starts here and passes through the signal frame */
     memset(&walk, 0, sizeof walk);
     _Unwind_Backtrace(on_frame, &walk);
     if (!walk.arrived)
@@ -94,7 +94,7 @@ START_TEST(backtrace_goes_through)
 }
 END_TEST
 
-/* What the thread's frames above the trampolines have seen. */
+/* What the frames above the trampolines have recorded. */
 static struct {
     int cleaned;
     bool returned;
@@ -191,7 +191,7 @@ START_TEST(longjmp_goes_over)
 }
 END_TEST
 
-/* libgcc's, for unwind data that come without a file. */
+/* libgcc's, for unwind data without a file. */
 extern void __register_frame(void *);
 extern void __deregister_frame(void *);
 
@@ -202,8 +202,8 @@ static uint32_t read4(const uint8_t *at)
     return value;
 }
 
-/* image_trampoline_unwind: the trampoline at the beginning of a page, what else `perf inject` puts into the
- * text, and behind it the unwind data. */
+/* image_trampoline_unwind: the trampoline at the beginning of a page, the rest of the text of `perf
+ * inject`, and then the unwind data. */
 START_TEST(unwind_data_of_one_slot)
 {
     static const size_t sizes[] = {16, 29, 32, 40};

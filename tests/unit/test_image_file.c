@@ -1,5 +1,4 @@
-/* test_image_file.c - an image as others read it: libelf, readelf, and somebody who reads while it
- * grows. */
+/* test_image_file.c - an image as libelf and readelf read it, and as it is read while it grows. */
 #include <fcntl.h>
 #include <gelf.h>
 #include <signal.h>
@@ -17,7 +16,7 @@ static long evaluate(long a, long b, long c)
     return a + b + c;
 }
 
-/* The file as libelf sees it now. */
+/* The file as libelf reads it now. */
 static struct {
     int fd;
     Elf *elf;
@@ -67,7 +66,7 @@ static void check_symbol(const GElf_Sym *symbol, GElf_Word strings, const char *
                          uint64_t value, uint64_t size, const GElf_Shdr *section, size_t index)
 {
     const char *found = elf_strptr(file.elf, strings, symbol->st_name);
-    if (found == NULL || strcmp(found, name) != 0) /* many: an assertion writes to a file */
+    if (found == NULL || strcmp(found, name) != 0) /* no assertion for each: they write to a file */
         ck_abort_msg("symbol %s, expected %s", found, name);
     if (symbol->st_value != value || symbol->st_size != size)
         ck_abort_msg("%s: %#lx and %#lx bytes, expected %#lx and %#lx", name, symbol->st_value,
@@ -92,8 +91,8 @@ static size_t bytes_of_names(uint32_t n)
     return bytes;
 }
 
-/* Exactly `count` functions, those from `from` on as they should be, and in the string table
- * nothing behind the last one's name. */
+/* Checks that there are exactly `count` functions, that those from `from` on are right, and that
+ * the string table ends with the last name. */
 static void check_symbols(const char *path, uint32_t from, uint32_t count, uint32_t spacing,
                           const struct detour_plan *plan)
 {
@@ -202,8 +201,8 @@ START_TEST(segments)
 }
 END_TEST
 
-/* The relocated prologue goes on in the middle of a function, where there is no landing pad: by a jump
- * that need not lead to one, or by way of the direct jump in the page near the function. */
+/* The relocated prologue ends with a jump into the middle of a function, where there is no landing
+ * pad: a notrack jump, or one to the direct jump in the page near the function. */
 START_TEST(goes_back_without_a_landing_pad)
 {
     static const uint8_t notrack_jmp[] = {0x3e, 0xff, 0x25};
@@ -223,7 +222,7 @@ START_TEST(goes_back_without_a_landing_pad)
 }
 END_TEST
 
-/* After each function, up to where tables, names and text have all grown more than once. */
+/* Checks after each function, until tables, names and text have all grown more than once. */
 START_TEST(sizes_are_exact_at_every_moment)
 {
     static const uint32_t spacings[] = {1, 16};
@@ -330,13 +329,13 @@ static ssize_t section_size(int fd, enum image_section section)
     return (ssize_t)header.sh_size;
 }
 
-/* Reads the file as perf would, at any moment: all that the sizes promise must be there. Returns
- * how many functions there are. */
+/* Reads the file as perf does, at any moment: everything within the sizes must be valid. Returns
+ * the number of functions. */
 static uint32_t child_read(int fd)
 {
     static Elf64_Sym symbols[IMAGE_TRAMPOLINES + IMAGE_FIRST_SYMBOL];
     static char names[IMAGE_NAME_BYTES];
-    /* One after the other: the kernel copies two cache lines in any order. */
+    /* Read one after the other: the kernel copies two cache lines in any order. */
     ssize_t symbol_bytes = section_size(fd, IMAGE_SECTION_SYMTAB);
     ssize_t name_bytes = section_size(fd, IMAGE_SECTION_STRTAB);
     ssize_t n = pread(fd, symbols, (size_t)symbol_bytes, IMAGE_SYMTAB_OFFSET);
@@ -365,7 +364,7 @@ static void grow_and_die(int seen)
     char byte;
     for (uint32_t i = 0; i < GROWN; i++) {
         image_append(growing, name_of(i), strlen(name_of(i)));
-        if (i == GROWN / 2 && read(seen, &byte, 1) != 1) /* the reader is there */
+        if (i == GROWN / 2 && read(seen, &byte, 1) != 1) /* the reader has begun */
             _exit(1);
     }
     kill(getpid(), SIGKILL);
@@ -378,7 +377,7 @@ static void read_while_it_grows(void)
     child_check(pipe(ends) == 0, "%d", errno);
     pid_t pid = fork();
     if (pid == 0) {
-        close(ends[1]); /* or the writer would wait for ever for a reader that has failed */
+        close(ends[1]); /* otherwise the writer would wait for ever if the reader fails */
         grow_and_die(ends[0]);
     }
     while (count < GROWN) {

@@ -1,5 +1,5 @@
-/* test_image_hostile.c - an image whose file cannot be made, is taken away or exchanged, or cannot
- * grow: a clean failure, nothing left behind, and nobody else's file touched. */
+/* test_image_hostile.c - an image whose file cannot be made, is removed or replaced, or cannot
+ * grow: the failure is reported, nothing is left behind, and no other file is touched. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 
 #include "support/plan.h"
 
-static const char precious[] = "somebody's data\n";
+static const char precious[] = "foreign data\n";
 
 static long evaluate(long a, long b, long c)
 {
@@ -125,8 +125,8 @@ START_TEST(not_made)
 }
 END_TEST
 
-/* What makes each of the three regions grow first: trampolines are short of text, functions short of
- * symbols, long names short of names. */
+/* What makes each of the three regions grow first: a large spacing fills the text, short names fill
+ * the symbols, long ones the names. */
 static const struct growth {
     const char *region;
     uint32_t spacing, before; /* functions that fit without growing */
@@ -163,7 +163,7 @@ static void child_begin(const struct growth *growth)
     child_fill(growth, 0, growth->before);
 }
 
-/* It has so many functions, in memory and in the file, and all are good. */
+/* Checks that it has so many functions, in memory and in the file, and that all work. */
 static void child_check_image(const struct growth *growth, uint32_t count)
 {
     child_check(image_used(image) == count, "%s: %u", growth->region, image_used(image));
@@ -176,7 +176,7 @@ static void child_check_image(const struct growth *growth, uint32_t count)
     }
 }
 
-/* It does not grow, says so each time, and what it has is still good. */
+/* Checks that it does not grow, returns the error each time, and that its functions still work. */
 static void child_check_refuses(const struct growth *growth, int expected)
 {
     for (int again = 0; again < 3; again++) {
@@ -189,7 +189,7 @@ static void child_check_refuses(const struct growth *growth, int expected)
     child_check_image(growth, growth->before);
 }
 
-/* Ways to lose the file; each leaves what must not be touched in "precious". */
+/* Ways to lose the file; each leaves a file "precious" that must not be touched. */
 static void remove_it(void)
 {
     unlink(image_path(image));
@@ -221,13 +221,13 @@ static void put_a_folder_there(void)
     unlink(image_path(image));
     mkdir(image_path(image), 0700);
 }
-static void become_somebody_else(void)
+static void become_another_user(void)
 {
     if (seteuid(12345) != 0)
         child_skip("seteuid", errno);
 }
 
-/* And to be short of something for a while. */
+/* Transient shortages. */
 static void set_limit(int which, rlim_t value)
 {
     struct rlimit limit;
@@ -264,7 +264,7 @@ static const struct loss {
     {"a link to itself", put_a_link_to_itself_there, NULL, ESTALE},
     {"a pipe", put_a_pipe_there, NULL, ESTALE},
     {"a folder", put_a_folder_there, NULL, ESTALE},
-    {"another user", become_somebody_else, NULL, ESTALE},
+    {"another user", become_another_user, NULL, ESTALE},
     {"a limit of sizes", limit_sizes, lift_limit_of_sizes, EFBIG},
     {"no descriptors", use_up_descriptors, free_descriptors, EMFILE},
 };
@@ -308,7 +308,7 @@ START_TEST(file_lost)
 }
 END_TEST
 
-/* The numbers in `growths` are what the tests above depend on. */
+/* Checks the numbers in `growths`, on which the tests above depend. */
 START_TEST(grows_where_it_should)
 {
     for (size_t i = 0; i < LENGTH_OF(growths); i++) {
@@ -326,7 +326,7 @@ END_TEST
 
 static void grow_on_small_disk(void)
 {
-    child_mount_small_disk(24 << 10, 0); /* what a new image takes */
+    child_mount_small_disk(24 << 10, 0); /* the size of a new image */
     child_begin(this_growth);
     child_check_refuses(this_growth, ENOSPC);
     child_check(image_create(folder, 1, plan_to(evaluate), NULL) == NULL, "%s",

@@ -1,5 +1,5 @@
 /* test_image_unwind.c - the unwind data of an image, with libunwind: from every instruction of a
- * trampoline and of prologue the caller is found, with the registers that it had. */
+ * trampoline and of the prologue it finds the caller and its registers. */
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 static const int registers[] = {UNW_X86_64_RBX, UNW_X86_64_RBP, UNW_X86_64_R12,
                                 UNW_X86_64_R13, UNW_X86_64_R14, UNW_X86_64_R15};
 
-/* What is wrong with the caller that a cursor has reached; NULL when it is ours. */
+/* What is wrong with the caller that a cursor has reached; NULL if it is the right one. */
 static const char *wrong_caller(unw_cursor_t *cursor)
 {
     static char text[100];
@@ -140,7 +140,7 @@ START_TEST(through_many_slots)
 }
 END_TEST
 
-/* The n-th line that begins so; fails when there is none. */
+/* The n-th line with this beginning; fails if there is none. */
 static const char *line_with(const char *text, const char *wanted)
 {
     const char *found = strstr(text, wanted);
@@ -148,7 +148,7 @@ static const char *line_with(const char *text, const char *wanted)
     return found;
 }
 
-/* The unwind data as a reader without this process sees them. */
+/* The unwind data as readelf shows them. */
 static const char *frames_of(const struct image *image)
 {
     static char text[16 << 20], command[300];
@@ -167,7 +167,7 @@ static const char *expected_range(size_t start, size_t size)
     return text;
 }
 
-/* Of the n-th group of trampolines. */
+/* The FDE of the n-th group of trampolines. */
 static const char *expected_fde(size_t n)
 {
     const size_t size = ARCH_TRAMPOLINES_PER_FDE * ARCH_TRAMPOLINE_SIZE;
@@ -201,11 +201,11 @@ START_TEST(as_readelf_sees_it)
 }
 END_TEST
 
-/* Of one, two and three bytes as ULEB128. */
+/* Offsets of one, two and three bytes as ULEB128. */
 static const unsigned cfa_offsets[] = {16, 120, 128, 248, 1024, 16376, 16384, 65528};
 #define CFA_OFFSETS ((int)LENGTH_OF(cfa_offsets))
 
-/* As much as there is room for, at the last places that there are. */
+/* As many instructions as fit, at the last offsets. */
 START_TEST(longest_plan)
 {
     static const uint8_t code[DETOUR_MAX_DISPLACED];

@@ -1,4 +1,4 @@
-/* test_interned.c - texts that are same, each of them once. */
+/* test_interned.c - equal strings are stored once. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +16,16 @@ START_TEST(keeps_copies)
     ck_assert_str_eq(copy, "Class.method.");
     ck_assert_str_eq(beginning, "Class");
     ck_assert_str_eq(empty, "");
+}
+END_TEST
+
+START_TEST(compares_whole_strings)
+{
+    uint32_t number = intern("Class.method", 12);
+    ck_assert(interned_is(number, "Class.method.", 12));
+    ck_assert(!interned_is(number, "Class.method.", 13));
+    ck_assert(!interned_is(number, "Class.method", 11));
+    ck_assert(!interned_is(number, "Class.Method", 12));
 }
 END_TEST
 
@@ -53,6 +63,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {keeps_copies, keeps_each_once, keeps_up_to_a_limit};
+    const TTest *const tests[] = {keeps_copies, compares_whole_strings, keeps_each_once,
+                                  keeps_up_to_a_limit};
     return run_suite("interned", tests, LENGTH_OF(tests));
 }

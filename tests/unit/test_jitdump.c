@@ -1,5 +1,5 @@
-/* test_jitdump.c - the dump, read back by the specification, and what must not happen to other
- * people's files. */
+/* test_jitdump.c - the dump, read back by the specification; and other files, which must not
+ * change. */
 #include <elf.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -63,7 +63,7 @@ static uint64_t field(const char *at, size_t size)
     return value;
 }
 
-/* Passes over a filler at the end of a page. */
+/* Skips a filler at the end of a page. */
 static const char *skip_filler(const char *text, const char *at)
 {
     if (field(at, 4) != DEBUG)
@@ -74,7 +74,7 @@ static const char *skip_filler(const char *text, const char *at)
     return at + size;
 }
 
-/* Checks the two records of the n-th function and returns what is behind them. */
+/* Checks the two records of the n-th function and returns the next one. */
 static const char *check_records(const char *at, unsigned n, uint64_t *time)
 {
     struct jitdump_function expected = function(n);
@@ -146,7 +146,7 @@ START_TEST(no_two_copies_of_the_code_are_alike)
     append(1);
     size_t size;
     const char *text = read_file(dump.path, &size);
-    const char *second = text + 40; /* behind the first's two records */
+    const char *second = text + 40; /* after the first function's two records */
     second += field(second + 4, 4);
     second += field(second + 4, 4);
     size_t last = size - JITDUMP_SALT_SIZE, one = size - (size_t)(second - text);
@@ -266,7 +266,7 @@ START_TEST(file_that_was_removed)
 }
 END_TEST
 
-/* Appends until there is an error, which comes each time; how many functions went in. */
+/* Appends until there is an error, checks that it repeats, and returns the number of functions. */
 static unsigned child_append_until(int expected)
 {
     unsigned n = 0;
@@ -283,7 +283,7 @@ static unsigned child_append_until(int expected)
     return n;
 }
 
-/* Whole records so far; and behind them those that come when there is room again. */
+/* Complete records so far, and after them those appended when there is room again. */
 static void child_check_whole(unsigned functions)
 {
     struct stat status;
@@ -299,7 +299,7 @@ static void child_go_on(unsigned from)
         int error = jitdump_append(&dump, &next);
         child_check(error == 0, "%u: %s", n, strerror(error));
     }
-    /* Records as the specification wants them, from the first to the last. */
+    /* Records by the specification, from the first to the last. */
     FILE *file = fopen(dump.path, "re");
     uint32_t head[2], loads = 0;
     long at = 40;
@@ -335,7 +335,7 @@ static void small_disk(void)
     child_go_on(n);
 }
 
-/* A name of several pages: the first pages of its record are written, and taken back. */
+/* A name of several pages: the first pages of its record are written, and then truncated. */
 static void small_disk_and_long_record(void)
 {
     static char name[16000];

@@ -1,13 +1,12 @@
-/* test_layout.c - the table of versions, and what an interpreter's own description does to a row.
- * That a row is confirmed in a live interpreter is for the integration tests. */
+/* test_layout.c - the table of versions, and how an interpreter's own description changes a row.
+ * The integration tests confirm rows in real interpreters. */
 #include <string.h>
 
 #include "preload/cpython/python.h"
 #include "support/support.h"
 #include "trampoline/hook.h"
 
-/* As the headers of 3.13.0, 3.14.10 and 3.15.2 say, compiled with a C compiler: in
- * _Py_DebugOffsets, what stands where. */
+/* The offsets in _Py_DebugOffsets, compiled from the headers of 3.13.0, 3.14.10 and 3.15.2. */
 static const struct described {
     unsigned minor;
     struct {
@@ -111,7 +110,7 @@ START_TEST(refuses_what_is_not_its_own)
         describe(&described[i]);
         offsets[2] = 1;
         is_refused(i, FAILURE_FREE_THREADED);
-        for (size_t j = 6; j < 9; j++) { /* the heads of objects and strings are the same in all */
+        for (size_t j = 6; j < 9; j++) { /* object and string headers are the same in all */
             describe(&described[i]);
             offsets[described[i].numbers[j].place / 8] += 8;
             is_refused(i, FAILURE_LAYOUT);
@@ -135,7 +134,7 @@ START_TEST(other_rows_are_as_they_are)
 }
 END_TEST
 
-/* Debug builds have two pointers before each object. 2.7's offsets, as its headers say with
+/* Debug builds have two pointers before each object. 2.7's offsets, from its headers with
  * Py_DEBUG. */
 START_TEST(objects_in_a_list)
 {

@@ -1,5 +1,5 @@
-/* test_lifecycle.c - a process from the constructor to its end: the real detour on the evaluator of a
- * small interpreter, planned by the real libpyperf-plan.so, which lies beside this program. */
+/* test_lifecycle.c - a process from the constructor to its end: the real detour on the evaluator of
+ * a small interpreter, planned by the real libpyperf-plan.so, which is beside this program. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,7 +30,7 @@ static bool text_is_own(void)
     return memcmp(own_text, entry(), sizeof own_text) == 0;
 }
 
-/* The process, as far as its constructor; then 2.7's type gets the members that a type has. */
+/* Starts the process up to its constructor; then 2.7's type gets its members. */
 static void start_process(void)
 {
     catch_reports();
@@ -72,7 +72,7 @@ static void give_options(const char *option)
 static void stay_off(void)
 {
     start_process();
-    child_check(!text_is_own(), "%s", "who is to see the first frame?");
+    child_check(!text_is_own(), "%s", "no jump for the first frame");
     for (int i = 0; i < 3; i++)
         import_frozen();
     child_check(!text_is_own(), "%s", "decided too early");
@@ -96,7 +96,7 @@ START_TEST(off)
 }
 END_TEST
 
-/* By whatever switch: what is on, and what is written. */
+/* For each switch: the mode, and the files written. */
 static const struct switched {
     const char *variable, *option;
     int native;
@@ -131,7 +131,7 @@ static void be_switched(void)
     child_check(named == (expected != PROFILE_OFF) && text_is_own() == !named, "%d", named);
     child_check(count_files("perf-*") == (expected == PROFILE_MAP), "%s", "map");
     child_check(count_files("jit-*") == (expected == PROFILE_JITDUMP), "%s", "dump");
-    if (has_native && chosen->native != 0) { /* taken until it has been passed by */
+    if (has_native && chosen->native != 0) { /* cleared until the interpreter has passed it */
         child_check(interpreter.main->config[40] == 0, "%s", "the interpreter's own comes, too");
         PyImport_AddModule("io");
         is_named("app.py", "next");
@@ -154,8 +154,8 @@ START_TEST(switched_on)
 }
 END_TEST
 
-/* An interpreter ends and another one starts: each is decided on by its own switches, and what is
- * registered stays. */
+/* An interpreter ends and another one starts: each obeys its own switches, and registered functions
+ * stay. */
 static void live_again(void)
 {
     start_process();
@@ -163,24 +163,24 @@ static void live_again(void)
     give_options("perf");
     child_check(is_named("app.py", "main"), "%s", reports());
     uint32_t id = run(new_code("app.py", "main", "main", 1));
-    for (int life = 0; life < 6; life++) {
-        bool is_on = life % 2 == 1;
+    for (int round = 0; round < 6; round++) {
+        bool is_on = round % 2 == 1;
         child_check(interpreter.at_exit_count == 1, "%d", interpreter.at_exit_count);
         interpreter.at_exit_count = 0;
         interpreter.at_exit[0]();
-        child_check(!text_is_own() && profile_mode() == PROFILE_OFF, "life %d", life);
+        child_check(!text_is_own() && profile_mode() == PROFILE_OFF, "round %d", round);
         interpreter.main->extra_users = 0;
         interpreter.main->evaluator = NULL;
         PyDict_DelItemString(interpreter.main->sys, "_xoptions");
         import_frozen();
         give_options(is_on ? "perf" : NULL);
-        child_check((run(new_code("app.py", "main", "main", 1)) == id) == is_on, "life %d", life);
-        child_check(text_is_own() == !is_on, "life %d", life);
+        child_check((run(new_code("app.py", "main", "main", 1)) == id) == is_on, "round %d", round);
+        child_check(text_is_own() == !is_on, "round %d", round);
     }
     child_check(count_images(getpid()) == 1 && *reports() == '\0', "%s", reports());
 }
 
-START_TEST(lives)
+START_TEST(interpreters_in_turn)
 {
     unsetenv("PYTHONPERFSUPPORT");
     unsetenv("PYTHON_PERF_JIT_SUPPORT");
@@ -188,7 +188,7 @@ START_TEST(lives)
 }
 END_TEST
 
-/* The interpreter is not laid out as its row says. Nothing of ours stays in its text. */
+/* The interpreter's layout differs from its row: the text is restored. */
 static void be_refused(void)
 {
     int calls = interpreter.calls_of_native;
@@ -245,7 +245,8 @@ START_TEST(unknown_version)
 }
 END_TEST
 
-/* The directory is gone when the first image is made: perf gets names from the map, and it is said. */
+/* The directory is gone when the first image is made: names are in the map, and a line is
+ * reported. */
 static void have_no_directory(void)
 {
     setenv("PYPERF_DIR", "/proc/none", 1);
@@ -264,7 +265,7 @@ START_TEST(without_a_directory)
 }
 END_TEST
 
-/* Once more, from the folder in which libpyperf-plan.so is. */
+/* Runs itself again from the folder that holds libpyperf-plan.so. */
 static void move_to_folder(void)
 {
     static char moved[] = PLAN_FOLDER "/test_lifecycle";
@@ -283,7 +284,12 @@ int main(void)
 {
     move_to_folder();
     const TTest *const tests[] = {
-        off, switched_on, lives, refused_at_the_first_frame, unknown_version, without_a_directory,
+        off,
+        switched_on,
+        interpreters_in_turn,
+        refused_at_the_first_frame,
+        unknown_version,
+        without_a_directory,
     };
     return run_suite("lifecycle", tests, LENGTH_OF(tests));
 }

@@ -1,4 +1,4 @@
-/* test_line.c - lines into what can bring a signal: none reaches the program. */
+/* test_line.c - lines written to what can raise a signal: none reaches the program. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,7 +17,7 @@
 
 enum {
     KERNEL_SET = 8
-}; /* bytes of a sigset_t that the kernel knows, 64 signals; the rest may be anything */
+}; /* bytes of a sigset_t that the kernel uses, 64 signals; the rest is undefined */
 
 static const char line[] = "a line\n";
 
@@ -28,7 +28,7 @@ static void note(int number)
     delivered = number;
 }
 
-/* While files may not grow beyond 3 bytes; Check, too, writes to one. */
+/* Runs with files limited to 3 bytes; Check writes to a file too. */
 static void with_small_files(void (*action)(int fd), int fd)
 {
     struct rlimit large, small;
@@ -50,7 +50,7 @@ static void write_line(int fd)
 static void write_plainly(int fd)
 {
     ssize_t n = write(fd, line, sizeof line - 1);
-    n = write(fd, line, sizeof line - 1); /* the first may have had some room */
+    n = write(fd, line, sizeof line - 1); /* the first write may have fitted in part */
     errno = n < 0 ? errno : 0;
 }
 
@@ -81,7 +81,7 @@ static int file_that_may_not_grow(void)
     return open(in_folder("small"), O_CREAT | O_RDWR | O_APPEND, 0600);
 }
 
-/* What a descriptor of that kind brings whoever writes to it. */
+/* The signal that a write to such a descriptor raises. */
 static const struct kind {
     int (*make)(void);
     int number;
@@ -116,7 +116,7 @@ static void brings_none(const struct kind *kind, void (*disposition)(int))
     ck_assert_mem_eq(&before, &after, KERNEL_SET);
     ck_assert_int_eq(delivered, 0);
     ck_assert(!is_pending(kind->number));
-    if (disposition == note) { /* which a write of the program's own brings */
+    if (disposition == note) { /* a write of the program's own raises it */
         with_small_files(write_plainly, fd);
         ck_assert_int_eq(delivered, kind->number);
         delivered = 0;
@@ -124,7 +124,7 @@ static void brings_none(const struct kind *kind, void (*disposition)(int))
     close(fd);
 }
 
-/* Whatever the program does with the signal. */
+/* For each disposition of the signal. */
 START_TEST(brings_no_signal)
 {
     void (*const dispositions[])(int) = {SIG_DFL, SIG_IGN, note};
@@ -152,7 +152,7 @@ static void leaves_it(const struct kind *kind, bool pending)
     close(fd);
 }
 
-/* One that waits for the program to unblock it still does, and no other one waits. */
+/* A signal that was pending stays pending, and no other one is. */
 START_TEST(leaves_what_was_pending)
 {
     for (size_t i = 0; i < LENGTH_OF(kinds); i++)
@@ -180,7 +180,7 @@ START_TEST(does_not_wait_where_the_program_would_not)
 }
 END_TEST
 
-/* A signal that the program waits for ends the waiting for a reader who does not read. */
+/* A signal of the program interrupts the wait for a reader that does not read. */
 START_TEST(is_interrupted)
 {
     int reader, fd = full_pipe(0, &reader);
@@ -225,7 +225,7 @@ START_TEST(is_not_stopped_in_the_background)
 }
 END_TEST
 
-/* A daemon's own file has come to stand under the number of stderr. */
+/* Descriptor 2 is now a daemon's own file. */
 START_TEST(says_nothing_into_a_file_of_the_program)
 {
     line_remember_stderr();
@@ -240,7 +240,7 @@ START_TEST(says_nothing_into_a_file_of_the_program)
 }
 END_TEST
 
-/* And where there was none at the start. */
+/* The same if there was no stderr at the start. */
 START_TEST(says_nothing_without_stderr)
 {
     int saved = dup(STDERR_FILENO);

@@ -49,7 +49,7 @@ static void fork_while_taken(void (*body)(void))
 static void use_an_image(void)
 {
     struct failure why = {.code = FAILURE_NONE};
-    alarm(20); /* instead of waiting for ever */
+    alarm(20); /* instead of blocking for ever */
     int descriptors = count_descriptors();
     struct image *image = image_create(folder, 1, plan_to(evaluate), &why);
     child_check(image != NULL, "%s: %s", failure_message(why.code), why.what);
@@ -104,20 +104,21 @@ START_TEST(free_at_the_fork)
 }
 END_TEST
 
-static void find_too_late(void)
+static void find_while_held(void)
 {
-    loader_lock_find(); /* does not walk the list: it would not come back */
+    loader_lock_find(); /* it must not walk the list, or it would block */
     without_the_loader();
 }
 
 START_TEST(looked_for_once)
 {
     loader_lock_find();
-    fork_while_taken(find_too_late);
+    fork_while_taken(find_while_held);
 }
 END_TEST
 
-/* Nothing is found while this thread walks the list itself; then children do without the loader. */
+/* The lock is not found while this thread walks the list itself; children then map without the
+ * loader. */
 static int find_inside(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)info, (void)size, (void)unused;

@@ -95,7 +95,7 @@ START_TEST(file_is_moved)
 }
 END_TEST
 
-/* The path of a file that was opened relative to a directory that is no longer the current one. */
+/* A file that was opened relative to an earlier current directory. */
 START_TEST(directory_is_changed)
 {
     ck_assert_int_eq(chdir(folder), 0);
@@ -121,7 +121,7 @@ START_TEST(file_is_replaced)
 }
 END_TEST
 
-/* A kernel without /proc, or a chroot. */
+/* Without /proc, as in a chroot. */
 static void without_proc(void)
 {
     struct mapping mapping;

@@ -1,4 +1,4 @@
-/* test_names.c - characters into a name, names into a qualified name, and the limit. */
+/* test_names.c - characters appended to a name, names joined to a qualified name, and the limit. */
 #include <stdio.h>
 #include <string.h>
 
@@ -51,7 +51,7 @@ static const struct character {
     {0x20ac, "\xe2\x82\xac"},
     {0xd7ff, "\xed\x9f\xbf"},
     {0xd800, "\\ud800"},
-    {0xdc80, "\\udc80"}, /* an undecodable byte of a file name: PEP 383 */
+    {0xdc80, "\\udc80"}, /* an undecodable byte of a file name, PEP 383 */
     {0xdfff, "\\udfff"},
     {0xe000, "\xee\x80\x80"},
     {0xffff, "\xef\xbf\xbf"},
@@ -90,7 +90,7 @@ START_TEST(never_a_control_character)
 }
 END_TEST
 
-/* What fills the name up to `room` bytes before its limit. */
+/* Fills the name up to `room` bytes before its limit. */
 static void fill_up_to(size_t room)
 {
     static char filler[NAME_LIMIT];
@@ -212,7 +212,7 @@ START_TEST(knows_scopes)
 }
 END_TEST
 
-/* Bytes of whatever encoding: RFC 3629, section 3, and what it forbids. */
+/* Bytes in any encoding: RFC 3629, section 3, and sequences that it forbids. */
 static const struct bytes {
     const char *bytes, *expected;
 } foreign[] = {
@@ -250,7 +250,7 @@ START_TEST(bytes_that_may_be_utf8)
 }
 END_TEST
 
-/* Eight characters are looked at together: each one, at each place of a text of each length. */
+/* Eight characters are checked at once: each one, at each position of strings of each length. */
 START_TEST(ascii_at_each_place)
 {
     enum { LONGEST = 20 };

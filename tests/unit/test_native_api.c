@@ -1,5 +1,5 @@
 /* test_native_api.c - CPython's own functions for the map begin with jumps to ours, all of them or
- * none, and are as they were afterwards. */
+ * none, and are restored afterwards. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -10,7 +10,7 @@
 #include "trampoline/near_memory.h"
 #include "trampoline/plan/elf_lookup.h"
 
-/* Called by addresses, or the compiler knows what they return. */
+/* Called by addresses, because the compiler knows what they return. */
 static int (*volatile map_init)(void) = PyUnstable_PerfMapState_Init;
 static int (*volatile write_entry)(const void *, unsigned,
                                    const char *) = PyUnstable_WritePerfMapEntry;
@@ -28,7 +28,7 @@ static void remember(void)
             memcpy(as_they_were[i], (const void *)python.native_api[i].entry, 16);
 }
 
-/* How many of them begin with something else now. */
+/* How many of them have another entry now. */
 static int count_replaced(void)
 {
     int count = 0;
@@ -103,7 +103,7 @@ END_TEST
 
 static unsigned minor;
 
-/* Those that this version has. */
+/* The functions that this version has. */
 static void replace_what_is_there(void)
 {
     struct failure why = {.what = ""};
@@ -123,7 +123,7 @@ START_TEST(those_that_are_there)
 }
 END_TEST
 
-/* One cannot be replaced, whichever: then none is. */
+/* If any of them cannot be replaced, none is. */
 static void replace_none(void)
 {
     struct failure why = {.code = FAILURE_NONE};
@@ -148,7 +148,7 @@ START_TEST(all_or_none)
 }
 END_TEST
 
-/* One that is too short for a jump. */
+/* A function that is too short for a jump. */
 static void plan_none(void)
 {
     struct failure why = {.code = FAILURE_NONE};

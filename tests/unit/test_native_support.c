@@ -1,5 +1,5 @@
-/* test_native_support.c - the switch of 3.12's own perf support is taken before the interpreter acts on
- * it, and given back when it has passed it by. */
+/* test_native_support.c - the switch of 3.12's own perf support is cleared before the interpreter
+ * acts on it, and restored afterwards. */
 #include "interpreter/interpreter.h"
 #include "preload/cpython/native_support.h"
 
@@ -26,7 +26,7 @@ START_TEST(reads)
 }
 END_TEST
 
-static const char *passed_by; /* the module that shows it */
+static const char *passed_by; /* the module whose first frame shows that it has */
 
 static void give_back(void)
 {
@@ -45,7 +45,7 @@ static void give_back(void)
         PyImport_AddModule(passed_by);
         child_check(native_support_give_back(), "%d: too late", value);
         child_check(*own_switch() == value, "%d", *own_switch());
-        *own_switch() = 0; /* by the interpreter: it is not set again */
+        *own_switch() = 0; /* cleared by the interpreter: it is not set again */
         child_check(native_support_give_back() && *own_switch() == 0, "%d", *own_switch());
         PyDict_DelItemString(interpreter.main->modules, passed_by);
     }

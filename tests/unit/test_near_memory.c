@@ -1,4 +1,4 @@
-/* test_near_memory.c - which gap of a memory map is taken, and that it is really reserved. */
+/* test_near_memory.c - which gap of a memory map is chosen, and that it is reserved. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static const struct row {
     {"static, and more than one page", FIXED FIXED_HEAP LIBRARIES, 0x500000, 4 * PAGE, 0x3fb000},
     {"static: the lowest pages are never free",
      "00012000-006a9000 r-xp 00000000 fe:00 1\n" FIXED_HEAP LIBRARIES, 0x500000, PAGE,
-     /* the end of what is in reach above, or of the gap between program and heap */
+     /* the end of the range within reach above, or of the gap between program and heap */
      0x1b5a000},
     {"static: below, just room enough", "00013000-006a9000 r-xp 00000000 fe:00 1\n" LIBRARIES,
      0x500000, PAGE, 0x11000},
@@ -126,8 +126,8 @@ static const char *const odd_maps[] = {
     "7f2000000000-7f2000010000 r-xp 00000000 fe:00 1\ngarbage",
 };
 
-/* Whatever it says: nothing beyond the ends of user addresses, nothing out of reach. */
-START_TEST(odd_texts_do_no_harm)
+/* Odd maps: no address beyond user addresses, none out of reach. */
+START_TEST(odd_maps_are_harmless)
 {
     static const uintptr_t sites[] = {0x400000, 0x7f2000001000, 0x7fffffffe000};
     for (size_t i = 0; i < LENGTH_OF(odd_maps); i++)
@@ -242,7 +242,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        takes_the_right_gap, odd_texts_do_no_harm, reserves, reserves_other_pages_each_time,
+        takes_the_right_gap, odd_maps_are_harmless, reserves, reserves_other_pages_each_time,
         reserves_just_these, fails_cleanly,
     };
     return run_suite("near_memory", tests, LENGTH_OF(tests));

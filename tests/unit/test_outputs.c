@@ -1,5 +1,5 @@
-/* test_outputs.c - map and jitdump are brought up to date from the registry, whatever has happened
- * to them in the meantime. */
+/* test_outputs.c - map and jitdump are brought up to date from the registry, also after other
+ * processes have changed them. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 enum { FUNCTIONS = 400 };
 static uint32_t ids[FUNCTIONS], count;
 
-/* Registers more functions, up to `end`; the files are brought up to date behind each. */
+/* Registers more functions, up to `end`, and updates the files after each. */
 static void add_until(enum profile_mode mode, uint32_t end)
 {
     for (; count < end; count++) {
@@ -38,7 +38,7 @@ static const char *path_of(enum profile_mode mode)
     return in_folder(mode == PROFILE_MAP ? "perf-%d.map" : "jit-%d.dump", (int)getpid());
 }
 
-/* A map that was looked at a moment ago is not looked at. */
+/* A map that was checked a moment ago is not checked. */
 static void wait_a_moment(void)
 {
     usleep(100);
@@ -65,7 +65,7 @@ static void write_each_once(void)
     int descriptors = count_descriptors();
     begin();
     outputs_update(mode);
-    check_file(mode); /* it is there before the first function */
+    check_file(mode); /* it exists before the first function */
     for (uint32_t i = 0; i < 50; i++)
         ids[count++] = add_function(mode, i);
     outputs_update(mode);
@@ -104,13 +104,13 @@ START_TEST(cut_at_the_end)
 }
 END_TEST
 
-/* One EMFILE must not close a file for the life of the process. */
+/* One EMFILE must not close a file for good. */
 static void want_descriptors(void)
 {
     begin();
     add_until(mode, 260);
     use_up_descriptors();
-    add_until(mode, 330); /* more than the map has room for, and less than the image */
+    add_until(mode, 330); /* fills the map, but not the image */
     give_descriptors_back();
     child_check(count_reports() == 1, "%s", reports());
     child_check(strstr(reports(), "Too many open files") != NULL, "%s", reports());
@@ -156,7 +156,7 @@ START_TEST(descriptors_used_up_at_first)
 }
 END_TEST
 
-/* Somebody's cleaning: the file is made anew, with all that was in it. */
+/* The file was removed or replaced: it is made again, with all lines. */
 static void lose_the_file(void)
 {
     begin();
@@ -182,16 +182,16 @@ static void find_another_in_its_place(void)
     add_until(mode, 10);
     child_check(rename(path_of(mode), in_folder("moved")) == 0, "%d", errno);
     if (mode == PROFILE_MAP)
-        write_file(path_of(mode), "1000 10 somebody's\n", 19);
+        write_file(path_of(mode), "1000 10 stranger's\n", 19);
     else
-        write_file(path_of(mode), "DTiJ of somebody", 16);
+        write_file(path_of(mode), "DTiJ of stranger", 16);
     wait_a_moment();
     add_until(mode, 20);
     if (mode == PROFILE_MAP)
-        check_map(getpid(), "1000 10 somebody's\n", ids, count);
+        check_map(getpid(), "1000 10 stranger's\n", ids, count);
     else
         check_file(mode);
-    count = 10; /* and what was moved away is left alone */
+    count = 10; /* and the file that was moved away is not touched */
     child_check(rename(in_folder("moved"), path_of(mode)) == 0, "%d", errno);
     check_file(mode);
     child_check(*reports() == '\0', "%s", reports());
@@ -203,7 +203,7 @@ START_TEST(replaced)
 }
 END_TEST
 
-/* A link in the file's place is not followed; once it is gone, a new file gets all lines. */
+/* A link in the file's place is not followed; when it is gone, a new file gets all lines. */
 static void find_a_link_in_its_place(void)
 {
     struct stat status;
@@ -251,7 +251,7 @@ static void want_room(void)
     struct rlimit limit;
     child_skip_under_valgrind();
     begin();
-    for (uint32_t i = 0; i < FUNCTIONS; i++) /* the image is not what is to be limited */
+    for (uint32_t i = 0; i < FUNCTIONS; i++) /* the limit is not meant for the image */
         ids[i] = add_function(mode, i);
     getrlimit(RLIMIT_FSIZE, &limit);
     limit_file_size(6 << 10);
@@ -270,7 +270,7 @@ START_TEST(limit_on_file_size)
 }
 END_TEST
 
-/* Both files, in turns: each has what belongs to its own mode. */
+/* Both modes in turn: each file has its own mode's functions. */
 static void switch_to_and_fro(void)
 {
     uint32_t in_map[10], in_dump[10];
@@ -291,7 +291,7 @@ START_TEST(both_files)
 }
 END_TEST
 
-/* The program's own lines (CPython's C API) stand among ours. */
+/* The program's own lines (CPython's C API) are among ours. */
 static void write_for_the_program(void)
 {
     begin();
@@ -336,7 +336,7 @@ static void spare_lines(void)
     begin();
     outputs_spare_lines();
     add_until(PROFILE_MAP, FUNCTIONS);
-    child_check(maps_opened == 0, "%s", "a map that nobody needs");
+    child_check(maps_opened == 0, "%s", "a map without need");
     child_check(outputs_map_line(0x1000, 16, "of the program", 14) == 0, "%s", "no line");
     add_until(PROFILE_MAP, count);
     outputs_update(PROFILE_MAP);
@@ -346,7 +346,7 @@ static void spare_lines(void)
     child_check(*reports() == '\0', "%s", reports());
 }
 
-/* Where there is no image, the names are in the map. */
+/* Without an image the names are in the map. */
 static void spare_no_names(void)
 {
     begin();
@@ -357,7 +357,7 @@ static void spare_no_names(void)
     child_check(maps_opened == 1, "%d", maps_opened);
 }
 
-/* The dump is what its mode is for. */
+/* The jitdump is always written in its mode. */
 static void spare_no_records(void)
 {
     begin();

@@ -1,5 +1,5 @@
-/* test_outputs_shared.c - map and jitdump where there is more than one to write: children, and
- * threads of the program. */
+/* test_outputs_shared.c - map and jitdump with several writers: children, and threads of the
+ * program. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "profile/files.h"
 
 static uint32_t ids[2000], count;
-static char lines_before[32768]; /* of a map that a child is to begin with */
+static char lines_before[32768]; /* the lines with which a child's map begins */
 
 static void enter(uint32_t n)
 {
@@ -38,7 +38,7 @@ static void remember_lines(void)
     snprintf(lines_before, sizeof lines_before, "%.*s", (int)length, text);
 }
 
-/* What the handlers of pthread_atfork do (profile.c). */
+/* As the handlers of pthread_atfork do (profile.c). */
 static void run_in_child(void (*body)(void))
 {
     outputs_before_fork();
@@ -87,7 +87,7 @@ static void have_earlier_lines(void)
     check_map(getpid(), lines_before, ids, count);
 }
 
-/* By a child that writes nothing itself. */
+/* In a child that writes nothing itself. */
 static void fork_at_once(void)
 {
     run_in_child(have_earlier_lines);
@@ -119,7 +119,7 @@ static void go_on_with_descriptors(void)
     have_earlier_lines();
 }
 
-/* The parent was in want of descriptors; that is nothing to its child. */
+/* The parent had no free descriptors; its child has. */
 static void fork_in_want(void)
 {
     outputs_keep_after_fork(true);
@@ -188,7 +188,7 @@ static void *write_lines(void *thread)
     return NULL;
 }
 
-/* Every line is whole, and those of each writer come in its own order. */
+/* Every line is complete, and each writer's lines are in order. */
 static void check_lines(const char *text)
 {
     int next[THREADS] = {0}, thread, number, length;
@@ -229,7 +229,7 @@ START_TEST(threads_of_the_program)
 }
 END_TEST
 
-/* A child of a process whose threads write; it has no lock that nobody would open. */
+/* A child of a process whose threads write; no lock stays held in it. */
 static void fork_among_writers(void)
 {
     pthread_t threads[THREADS];

@@ -1,5 +1,5 @@
-/* test_own_file.c - files that are known by their path: what is still ours, what is not, and what is
- * only a limit. */
+/* test_own_file.c - files opened by their path: still ours, no longer ours, or only a transient
+ * error. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,7 +56,7 @@ END_TEST
 START_TEST(no_longer_ours)
 {
     make();
-    int old = open(path(), O_RDONLY | O_CLOEXEC); /* so that its inode is not used again */
+    int old = open(path(), O_RDONLY | O_CLOEXEC); /* so that its inode is not reused */
     ck_assert_int_eq(unlink(path()), 0);
     check_again(ESTALE);
     write_file(path(), "other", 5);

@@ -1,5 +1,5 @@
-/* test_perf_map.c - the lines of a map file: exact, complete at every moment, and still so after a
- * kill. What happens to a file that is not as it should be: test_perf_map_hostile.c. */
+/* test_perf_map.c - the lines of a map file: exact, and complete at every moment, also after a
+ * kill. Damaged and foreign files: test_perf_map_hostile.c. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -18,7 +18,7 @@ enum { PAGE = 4096, PID = 4711 };
 
 static struct perf_map map;
 
-/* What the file should hold, without the empty lines at its end. */
+/* The expected contents, without the empty lines at the end. */
 static char expected[8 << 20];
 static size_t expected_length;
 
@@ -47,7 +47,7 @@ static void append(uint64_t address, size_t size, const char *name, size_t lengt
                                        address, size, (int)length, name);
 }
 
-/* Exactly the lines, and behind them `empty` empty ones; or any number up to a page's; or any. */
+/* Checks for exactly these lines and `empty` empty ones; or up to a page of them; or any number. */
 enum { UP_TO_A_PAGE = -1, ANY = -2 };
 
 static void check_file(int empty)
@@ -128,7 +128,7 @@ START_TEST(grows_by_pages)
     struct stat status;
     open_map();
     int descriptors = count_descriptors();
-    for (int i = 0; i < 6000; i++) { /* beyond three windows */
+    for (int i = 0; i < 6000; i++) { /* more than three windows */
         char name[64];
         append(0x7f0000000000 + 16 * (uint64_t)i, 16, name,
                (size_t)sprintf(name, "py::function_%d:/srv/app.py", i));
@@ -145,7 +145,7 @@ START_TEST(grows_by_pages)
 }
 END_TEST
 
-/* Lines that end at, before and behind the ends of pages and of the mapped window. */
+/* Lines that end at, before and after the ends of pages and of the mapped window. */
 START_TEST(lengths_around_every_border)
 {
     static char name[300000];
@@ -196,7 +196,7 @@ START_TEST(closed_takes_lines_and_drops_them)
 }
 END_TEST
 
-/* What an earlier program of this process, or of one that had its pid, may have left. */
+/* Files that an earlier program of this process, or of one with its pid, may have left. */
 static const struct left {
     size_t text, newlines;
 } left[] = {
@@ -262,7 +262,7 @@ START_TEST(finished_without_a_line)
 }
 END_TEST
 
-/* exec does not say goodbye: the next program in the same process goes on. */
+/* exec without perf_map_finish: the next program in the same process appends. */
 START_TEST(survives_exec)
 {
     char name[64];
@@ -340,8 +340,8 @@ START_TEST(killed_process_loses_nothing)
 }
 END_TEST
 
-/* Returns how many lines there are, all but the last of them as they should be. The last may be
- * the beginning of what it should be: the kill came in between. */
+/* Returns the number of lines after checking them. The last may be incomplete: the kill came in
+ * between. */
 static int check_killed_at_random(void)
 {
     char wanted[256];
@@ -369,8 +369,7 @@ static bool has_a_line(void)
     return has;
 }
 
-/* Half of them from the map's first moment on, the others from its first line on, which may be long
- * in coming. */
+/* Half of them when the map exists, the others when its first line does, which may take long. */
 START_TEST(killed_at_any_moment)
 {
     int lines = 0;
@@ -391,8 +390,8 @@ START_TEST(killed_at_any_moment)
 }
 END_TEST
 
-/* What a parent's map holds goes into the child's, without the empty lines at its end; also when it
- * is longer than a block. */
+/* A child's map gets the lines of its parent's, without the empty lines at its end; also if they
+ * are longer than a block. */
 START_TEST(copies_the_lines_of_another)
 {
     struct perf_map other;
@@ -430,7 +429,7 @@ START_TEST(copies_no_other_files)
     ck_assert_int_eq(perf_map_copy(&map, "/dev/null"), EPERM);
     check_file(UP_TO_A_PAGE);
     finish();
-    ck_assert_int_eq(perf_map_copy(&map, map_path()), EPERM); /* a closed map takes none */
+    ck_assert_int_eq(perf_map_copy(&map, map_path()), EPERM); /* a closed map */
 }
 END_TEST
 

@@ -1,12 +1,10 @@
-/* test_perf_map_hostile.c - a map file that somebody has planted, taken away or exchanged, and
- * disks and limits without room: an error, and nothing else. */
+/* test_perf_map_hostile.c - a map file that was planted, removed or replaced: an error, and no other
+ * effect. Disks and limits without room: test_perf_map_full.c. */
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -20,14 +18,14 @@
 enum { PAGE = 4096, PID = 4711 };
 
 static struct perf_map map;
-static const char precious[] = "somebody's data\n";
+static const char precious[] = "foreign data\n";
 
 static const char *map_path(void)
 {
     return in_folder("perf-%d.map", PID);
 }
 
-/* The file is as it was: not a byte, not its mode. */
+/* Checks that the file is unchanged, its mode too. */
 static void check_precious(const char *path)
 {
     struct stat status;
@@ -75,7 +73,7 @@ START_TEST(file_with_another_name)
 }
 END_TEST
 
-START_TEST(file_of_somebody_else)
+START_TEST(file_of_another_user)
 {
     write_file(map_path(), precious, strlen(precious));
     if (chown(map_path(), 12345, 12345) != 0) {
@@ -131,189 +129,7 @@ START_TEST(odd_directories)
 }
 END_TEST
 
-/* Appends until there is an error; how many lines went in. */
-static int child_append_until(int expected, int at_most)
-{
-    char text[128];
-    int count = 0, error = 0;
-    errno = EXFULL;
-    for (; count < at_most; count++) {
-        size_t length = (size_t)snprintf(text, sizeof text, "py::function_%d:/srv/app.py", count);
-        error = perf_map_append(&map, (uintptr_t)count, 16, text, length);
-        if (error != 0)
-            break;
-    }
-    child_check(error == expected, "%s after %d lines, expected %s", strerror(error), count,
-                strerror(expected));
-    child_check(errno == EXFULL, "%s", strerror(errno));
-    for (int again = 0; again < 3; again++) {
-        error = perf_map_append(&map, (uintptr_t)count, 16, text, strlen(text));
-        child_check(error == expected, "then %s", strerror(error));
-    }
-    child_check(map.open, "%s", "it is closed");
-    return count;
-}
-
-/* The lines of child_append_until, and nothing else. */
-static void child_check_lines(int count)
-{
-    perf_map_finish(&map);
-    FILE *file = fopen(map_path(), "re");
-    child_check(file != NULL, "%s: %s", map_path(), strerror(errno));
-    for (int i = 0; i < count; i++) {
-        char wanted[128], line[128] = "";
-        snprintf(wanted, sizeof wanted, "%x 10 py::function_%d:/srv/app.py\n", i, i);
-        child_check(fgets(line, sizeof line, file) != NULL && strcmp(line, wanted) == 0,
-                    "line %d: %s", i, line);
-    }
-    child_check(fgetc(file) == EOF, "there is more than %d lines", count);
-    fclose(file);
-}
-
-/* After the shortage has ended, the next lines go behind those that are there. */
-static void child_go_on(int count, int more)
-{
-    char text[128];
-    for (int i = count; i < count + more; i++) {
-        size_t length = (size_t)snprintf(text, sizeof text, "py::function_%d:/srv/app.py", i);
-        int error = perf_map_append(&map, (uintptr_t)i, 16, text, length);
-        child_check(error == 0, "line %d: %s", i, strerror(error));
-    }
-    child_check_lines(count + more);
-}
-
-static void set_limit(int which, rlim_t value)
-{
-    struct rlimit limit;
-    getrlimit(which, &limit);
-    limit.rlim_cur = value == RLIM_INFINITY ? limit.rlim_max : value;
-    child_check(setrlimit(which, &limit) == 0, "%s", strerror(errno));
-}
-
-static void child_open(void)
-{
-    int error = perf_map_open(&map, folder, PID);
-    child_check(error == 0, "%s: %s", map.path, strerror(error));
-}
-
-static void limit_of_nothing(void)
-{
-    limit_file_size(0);
-    child_open();
-    child_check_lines(child_append_until(EFBIG, 10));
-}
-
-static void limit_of_some_pages(void)
-{
-    limit_file_size(3 * PAGE);
-    child_open();
-    int count = child_append_until(EFBIG, 10000);
-    set_limit(RLIMIT_FSIZE, RLIM_INFINITY);
-    child_go_on(count, 1000);
-}
-
-static void limit_within_a_page(void)
-{
-    limit_file_size(3 * PAGE + 100);
-    child_open();
-    int count = child_append_until(EFBIG, 10000);
-    set_limit(RLIMIT_FSIZE, RLIM_INFINITY);
-    child_go_on(count, 1000);
-}
-
-static void limit_set_later(void)
-{
-    int error = 0;
-    child_open();
-    for (int i = 0; i < 1000; i++)
-        child_check(perf_map_append(&map, 1, 1, "before", 6) == 0, "line %d", i);
-    limit_file_size(100);
-    for (int i = 0; i < 1000 && error == 0; i++)
-        error = perf_map_append(&map, 1, 1, "after", 5);
-    child_check(error == EFBIG, "%s", strerror(error));
-}
-
-/* Our own newline would be the first byte beyond the limit. */
-static void limit_of_what_is_there(void)
-{
-    const size_t length = strlen(precious) - 1;
-    int fd = open(map_path(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    child_check(write(fd, precious, length) == (ssize_t)length, "%s", strerror(errno));
-    close(fd);
-    limit_file_size(length);
-    child_open();
-    int error = perf_map_append(&map, 1, 1, "x", 1);
-    child_check(error == EFBIG, "%s", strerror(error));
-    struct stat status;
-    stat(map_path(), &status);
-    child_check(status.st_size == (off_t)length, "%zd bytes", (ssize_t)status.st_size);
-}
-
-START_TEST(file_size_limits)
-{
-    static void (*const bodies[])(void) = {limit_of_nothing, limit_of_some_pages,
-                                           limit_within_a_page, limit_set_later,
-                                           limit_of_what_is_there};
-    for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
-        clear_folder();
-        assert_in_child(bodies[i]);
-    }
-}
-END_TEST
-
-static void small_disk(void)
-{
-    child_mount_small_disk(10 * PAGE, 0);
-    child_open();
-    int count = child_append_until(ENOSPC, 100000);
-    child_check(mount(NULL, folder, NULL, MS_REMOUNT, "size=1M") == 0, "%s", strerror(errno));
-    child_go_on(count, 1000);
-}
-
-static void no_disk_at_all(void)
-{
-    child_mount_small_disk(PAGE, 0);
-    int fd = open(in_folder("full"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    child_check(pwrite(fd, precious, 1, 0) == 1, "%s", strerror(errno));
-    close(fd);
-    child_open();
-    child_check_lines(child_append_until(ENOSPC, 10));
-}
-
-static void read_only_disk(void)
-{
-    child_mount_small_disk(PAGE, MS_RDONLY);
-    int error = perf_map_open(&map, folder, PID);
-    child_check(error == EROFS, "%s", strerror(error));
-}
-
-START_TEST(full_disks)
-{
-    assert_in_child(small_disk);
-    assert_in_child(no_disk_at_all);
-    assert_in_child(read_only_disk);
-}
-END_TEST
-
-static void no_descriptors(void)
-{
-    child_skip_under_valgrind();
-    child_open();
-    set_limit(RLIMIT_NOFILE, 0);
-    int count = child_append_until(EMFILE, 10000);
-    static struct perf_map other;
-    child_check(perf_map_open(&other, folder, PID) == EMFILE, "%s", "it opens");
-    set_limit(RLIMIT_NOFILE, RLIM_INFINITY);
-    child_go_on(count, 1000);
-}
-
-START_TEST(descriptors_used_up)
-{
-    assert_in_child(no_descriptors);
-}
-END_TEST
-
-/* Appends into a file whose path leads elsewhere by now: until it has to grow, nobody notices. */
+/* Appends to a file whose path leads elsewhere now, which is found when it has to grow. */
 static void check_stale(void)
 {
     int error = 0, lines = 0;
@@ -326,7 +142,7 @@ static void check_stale(void)
     ck_assert_int_eq(perf_map_append(&map, 1, 1, "dropped", 7), 0);
 }
 
-/* The map can be opened anew, in a file of its own or behind what is there. */
+/* The map can be opened again, as a new file or at the end of the present one. */
 static void check_opens_anew(const char *before)
 {
     char text[200];
@@ -406,7 +222,7 @@ START_TEST(truncated_while_open)
         clear_folder();
         open_with_a_line();
         ck_assert_int_eq(truncate(map_path(), sizes[i]), 0);
-        usleep(100); /* longer than "a moment" */
+        usleep(100); /* longer than A_MOMENT */
         ck_assert_int_eq(perf_map_append(&map, 1, 1, "lost", 4), ESTALE);
         ck_assert(!map.open);
         check_opens_anew(sizes[i] == 0 ? "" : sizes[i] == 3 ? "1 1\n" : "1 1 first\n");
@@ -414,7 +230,7 @@ START_TEST(truncated_while_open)
 }
 END_TEST
 
-/* Another writer of the same file, in another container: both have all their lines, whole. */
+/* Another writer of the same file, in another container: all lines of both are complete. */
 START_TEST(two_writers)
 {
     static struct perf_map other;
@@ -445,7 +261,7 @@ START_TEST(two_writers)
 }
 END_TEST
 
-/* CPython's own writer appends to the end of the file, behind what we have reserved. */
+/* CPython's own writer appends to the end of the file, behind our reserved bytes. */
 START_TEST(lines_behind_ours)
 {
     open_with_a_line();
@@ -470,7 +286,7 @@ static void set_age(const char *path, time_t seconds)
     ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
 }
 
-/* A process with our pid that has ended: its lines are of another address space. */
+/* An ended process with our pid: its lines belong to another address space. */
 START_TEST(map_of_an_earlier_process)
 {
     struct stat before, after;
@@ -482,7 +298,7 @@ START_TEST(map_of_an_earlier_process)
     perf_map_finish(&map);
     ck_assert_str_eq(read_file(map_path(), NULL), "1 1 first\n");
     ck_assert_int_eq(stat(map_path(), &after), 0);
-    ck_assert_uint_ne(before.st_ino, after.st_ino); /* not emptied: somebody may have it mapped */
+    ck_assert_uint_ne(before.st_ino, after.st_ino); /* not truncated: it may be mapped */
     ck_assert_int_eq(fstat(old, &after), 0);
     ck_assert_int_eq(after.st_size, (off_t)strlen(precious));
     ck_assert_uint_eq(after.st_nlink, 0);
@@ -493,8 +309,7 @@ END_TEST
 
 START_TEST(map_of_this_process)
 {
-    static const time_t ages[] = {0, 1,
-                                  -3600}; /* as old as this process, to a second; the future */
+    static const time_t ages[] = {0, 1, -3600}; /* as old as this process, in seconds; the future */
     for (size_t i = 0; i < LENGTH_OF(ages); i++) {
         clear_folder();
         write_file(map_path(), "7 7 before exec\n", 16);
@@ -504,7 +319,7 @@ START_TEST(map_of_this_process)
 }
 END_TEST
 
-/* What lives on with the old file notices, and does not crash. */
+/* A process that still uses the old file gets an error, and does not crash. */
 START_TEST(another_container_starts_anew)
 {
     static struct perf_map other;
@@ -527,7 +342,8 @@ static void without_proc(void)
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("tmpfs", "/proc", "tmpfs", 0, NULL) != 0)
         child_skip("mount", errno);
-    child_open();
+    int error = perf_map_open(&map, folder, PID);
+    child_check(error == 0, "%s: %s", map.path, strerror(error));
     child_check(map.tail.length == (off_t)strlen(precious), "%d", (int)map.tail.length);
 }
 
@@ -539,7 +355,7 @@ END_TEST
 
 START_TEST(copies_from_root_and_this_user_alone)
 {
-    write_file(in_folder("other"), "8 8 other", 9); /* its last line is not whole */
+    write_file(in_folder("other"), "8 8 other", 9); /* its last line is incomplete */
     open_with_a_line();
     ck_assert_int_eq(perf_map_copy(&map, in_folder("other")), 0);
     ck_assert_int_eq(perf_map_append(&map, 1, 1, "last", 4), 0);
@@ -555,29 +371,16 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        link_to_a_file,
-        link_to_nowhere,
-        file_with_another_name,
-        file_of_somebody_else,
-        pipe_does_not_block,
-        other_kinds_of_file,
-        odd_directories,
-        file_size_limits,
-        full_disks,
-        descriptors_used_up,
-        removed_while_open,
-        exchanged_while_open,
-        exchanged_before_the_end,
-        removed_before_the_end,
-        link_put_in_its_place,
-        truncated_while_open,
-        two_writers,
-        lines_behind_ours,
-        map_of_an_earlier_process,
-        map_of_this_process,
-        another_container_starts_anew,
-        age_that_cannot_be_known,
-        copies_from_root_and_this_user_alone,
+        link_to_a_file,           link_to_nowhere,
+        file_with_another_name,   file_of_another_user,
+        pipe_does_not_block,      other_kinds_of_file,
+        odd_directories,          removed_while_open,
+        exchanged_while_open,     exchanged_before_the_end,
+        removed_before_the_end,   link_put_in_its_place,
+        truncated_while_open,     two_writers,
+        lines_behind_ours,        map_of_an_earlier_process,
+        map_of_this_process,      another_container_starts_anew,
+        age_that_cannot_be_known, copies_from_root_and_this_user_alone,
     };
     return run_suite("perf_map_hostile", tests, LENGTH_OF(tests));
 }

@@ -1,4 +1,4 @@
-/* test_plan_library.c - what is unloaded leaves addresses that nobody else gets. */
+/* test_plan_library.c - the addresses of the unloaded library stay reserved. */
 #include <dlfcn.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -15,7 +15,7 @@
 
 enum { PAGE = 4096 };
 
-/* In the place of libpyperf-plan.so and of what it needs. */
+/* These stand for libpyperf-plan.so and a library that it needs. */
 #define PLAN_LIBRARY FIXTURES "/plan_library.so"
 #define BROUGHT      FIXTURES "/brought.so"
 
@@ -30,7 +30,7 @@ static void *load(const char *path)
     return handle;
 }
 
-/* Where a file is mapped; nothing of it: {0, 0}. */
+/* The range in which a file is mapped; {0, 0} if it is not. */
 static struct place place_of(const char *path)
 {
     struct place place = {0};
@@ -68,7 +68,7 @@ START_TEST(addresses_are_kept)
 }
 END_TEST
 
-/* As `ulimit -v` does it: each address that is kept would be missing to the program. */
+/* As by `ulimit -v`: reserved addresses would reduce the program's share. */
 START_TEST(limited_addresses_are_given_back)
 {
     struct rlimit limit = {(rlim_t)1 << 46, (rlim_t)1 << 46};
@@ -80,7 +80,7 @@ START_TEST(limited_addresses_are_given_back)
 }
 END_TEST
 
-/* By the program, before or meanwhile. */
+/* Loaded by the program too, before or in between. */
 START_TEST(what_is_used_elsewhere_stays)
 {
     void *programs = load(BROUGHT);
@@ -99,8 +99,8 @@ START_TEST(what_is_used_elsewhere_stays)
 }
 END_TEST
 
-/* In a copy of this program, since the library is looked for beside the file that is mapped. Prints
- * what became of it. */
+/* In a copy of this program, because the library is looked for beside the mapped file. Prints the
+ * result. */
 static int load_beside(void)
 {
     struct failure why = {.code = FAILURE_NONE, .what = "loaded"};
@@ -140,8 +140,8 @@ START_TEST(is_not_there)
 }
 END_TEST
 
-/* The loader would expand what begins with a dollar sign. A library without a version is found there,
- * and refused. */
+/* The loader would expand words that begin with a dollar sign. A library without a version is found
+ * there, and refused. */
 START_TEST(is_below_a_folder_with_a_dollar_sign)
 {
     char expected[16], program[PATH_MAX];

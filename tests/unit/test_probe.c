@@ -1,5 +1,5 @@
-/* test_probe.c - whether an interpreter agrees with its row, on a small fake one: objects that are
- * blocks of bytes, and of the C API what the probe calls. */
+/* test_probe.c - compares a small fake interpreter with its row: objects are blocks of bytes, and
+ * the C API has only what the probe calls. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,7 +15,7 @@ static char code_type[OBJECT_BYTES], string_type[OBJECT_BYTES], tuple_type[OBJEC
 static char code[OBJECT_BYTES], frame[OBJECT_BYTES], function[OBJECT_BYTES], dict[OBJECT_BYTES],
     tuple[OBJECT_BYTES];
 static struct layout row;
-static int unconfirmed; /* calls of the API with what is not an object of the right type */
+static int unconfirmed; /* calls of the API with an object of the wrong type */
 static int code_references;
 
 static void put(char *object, size_t offset, const void *pointer)
@@ -152,7 +152,7 @@ START_TEST(agrees)
 }
 END_TEST
 
-/* What may stand at an offset where the row expects a pointer to an object. */
+/* Values at an offset where the row expects a pointer to an object. */
 static const void *strange[8];
 
 static void find_strange(void)
@@ -172,7 +172,7 @@ static void find_strange(void)
     memcpy(strange, found, sizeof strange);
 }
 
-static size_t moved; /* offset of the field that the next code object has something strange in */
+static size_t moved; /* offset of the bad field of the next code object */
 static const void *moved_to;
 
 static python_object *new_strange_code(const char *file, const char *name, int line)
@@ -238,7 +238,7 @@ static int set_strange_extra(python_object *of, ssize_t index, void *value)
     return 0;
 }
 
-/* Also the array that 3.6 has behind co_extra. */
+/* Also the array that 3.6 allocates for co_extra. */
 START_TEST(co_extra_is_not_believed)
 {
     static int64_t extra[2] = {1, 0};

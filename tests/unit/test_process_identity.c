@@ -1,4 +1,4 @@
-/* test_process_identity.c - who this process is, and who has ended. */
+/* test_process_identity.c - the identity of this process, and which processes have ended. */
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -67,7 +67,7 @@ START_TEST(ended_and_alive)
     ck_assert_int_eq(read(ends[0], &child, sizeof child), sizeof child);
     ck_assert_uint_eq(child.pid, (uint32_t)pid);
     ck_assert_int_eq(process_state(&child, &own), PROCESS_ALIVE);
-    struct process_identity earlier = child; /* whose pid it got */
+    struct process_identity earlier = child; /* a process that had its pid before */
     earlier.start--;
     ck_assert_int_eq(process_state(&earlier, &own), PROCESS_ENDED);
     kill(pid, SIGKILL);
@@ -98,7 +98,7 @@ START_TEST(age)
     ck_assert(!process_is_younger_than(now - 2));
     ck_assert(!process_is_younger_than(now + 3600));
     ck_assert_int_eq(errno, EXFULL);
-    usleep(6500000); /* what it has written in its first moment is still its own */
+    usleep(6500000); /* files of its first seconds are still its own */
     ck_assert(!process_is_younger_than(now));
     ck_assert(process_is_younger_than(now - 10));
 }
@@ -119,7 +119,7 @@ static void without_proc(void)
     child_check(!process_is_younger_than(1000), "%s", "its age is known");
 }
 
-/* /proc of another pid namespace would speak of other processes. */
+/* /proc of another pid namespace shows other processes. */
 static void with_foreign_proc(void)
 {
     int status;

@@ -1,4 +1,4 @@
-/* test_profile.c - profiling switched on and off as a whole, on the detour of a small interpreter. */
+/* test_profile.c - profiling is switched on and off, on the detour of a small interpreter. */
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@ static python_object *code_named(const char *name)
     return new_code("app.py", name, name, 7);
 }
 
-/* The files hold what has been registered by this process, each function once. */
+/* Checks that the files hold each function of this process once. */
 static void check_files(void)
 {
     static uint32_t ids[4096];
@@ -73,7 +73,7 @@ static void be_on(void)
     child_check(id != REGISTRY_NONE && strcmp(shown_name(id), "py::f:app.py") == 0, "3.%u: %u",
                 version.minor, id);
     child_check(registry_function(id)->line == 7, "%u", registry_function(id)->line);
-    if (version.major == 2) /* what the hook sees is shown the second time at the latest */
+    if (version.major == 2) /* the hook's table has it after the second run at the latest */
         run(code);
     int before = slow_ways;
     child_check(run(code) == id && slow_ways == before, "%d", slow_ways - before);
@@ -122,7 +122,7 @@ START_TEST(off_and_on)
 }
 END_TEST
 
-/* A failed switch breaks nothing. */
+/* A failed switch leaves profiling as it was. */
 static void switch_without_memory(void)
 {
     struct failure why = {.code = FAILURE_NONE};
@@ -148,7 +148,7 @@ START_TEST(no_memory_for_a_switch)
 }
 END_TEST
 
-/* From off the jump must get in; where it does not, the image is not wanted. */
+/* Switching on must write the jump; if it cannot, the image is removed. */
 static void switch_without_the_jump(void)
 {
     struct failure why = {.code = FAILURE_NONE};
@@ -174,7 +174,7 @@ START_TEST(no_jump_for_a_switch)
 }
 END_TEST
 
-/* The jump cannot be taken out: somebody has put his own over it, which leads to us. */
+/* The jump cannot be taken out: another tool has put its own over it, which leads to ours. */
 static void stay_behind_the_jump(void)
 {
     start(PROFILE_MAP);
@@ -200,7 +200,7 @@ START_TEST(no_way_out)
 }
 END_TEST
 
-/* A frame may come with an exception, thrown into a generator; and errno is the program's. */
+/* A frame may start with a pending exception, thrown into a generator; errno must be kept. */
 static void keep_what_is_the_programs(void)
 {
     start(PROFILE_MAP);
@@ -216,7 +216,7 @@ static void keep_what_is_the_programs(void)
     }
     long before = live_objects();
     run(code_named("h"));
-    child_check(live_objects() - before <= 6, "%ld", live_objects() - before); /* the code's own */
+    child_check(live_objects() - before <= 6, "%ld", live_objects() - before); /* the code's */
 }
 
 START_TEST(exception_and_errno)
@@ -256,7 +256,8 @@ START_TEST(enclosed_names)
 }
 END_TEST
 
-/* All images are used: what is registered keeps its name, what is new runs, and not the slow way. */
+/* All images are full: registered functions keep their names, and new ones run without the slow
+ * path. */
 static void be_full(void)
 {
     start(PROFILE_MAP);

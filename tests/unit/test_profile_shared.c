@@ -1,5 +1,5 @@
-/* test_profile_shared.c - profiling where there is more than one: interpreters with a lock each, and
- * processes that were forked in whatever way and at whatever moment. */
+/* test_profile_shared.c - profiling in several interpreters with a lock each, and in processes that
+ * were forked in any way and at any moment. */
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -25,7 +25,7 @@ static python_object *numbered(const char *name, int number)
     return code_named(text);
 }
 
-/* The files hold all that this process has registered, each function once; returns how many. */
+/* Checks that the files hold each function of this process once; returns their number. */
 static size_t check_files(enum profile_mode mode)
 {
     static uint32_t ids[20000];
@@ -48,7 +48,7 @@ static long milliseconds(void)
 
 /* interpreters */
 
-/* A sanitizer keeps much on the stack of a thread, of which 3.12 has little profiled. */
+/* A sanitizer uses much of a thread's stack, of which 3.12 profiles little. */
 static void start_with_own_locks(void)
 {
     static struct layout row;
@@ -75,7 +75,7 @@ static void *register_functions(void *number)
     return interpreter_leave();
 }
 
-/* Whoever could not have the lock is named when it is called again. */
+/* A function that could not have the lock is named in its next call. */
 static void run_again(struct state *state, intptr_t i)
 {
     interpreter_leave();
@@ -87,7 +87,7 @@ static void run_again(struct state *state, intptr_t i)
     }
 }
 
-/* One switches while the others register. */
+/* One interpreter switches while the others register functions. */
 static void switch_among_interpreters(void)
 {
     pthread_t threads[INTERPRETERS];
@@ -152,7 +152,7 @@ static pthread_t start_holder(void)
 {
     pthread_t thread;
     make_semaphores();
-    remove_files("perf-*.map"); /* so that it is opened anew */
+    remove_files("perf-*.map"); /* so that it is opened again */
     usleep(100);
     when_map_opens = wait_for_the_test;
     pthread_create(&thread, NULL, register_one, interpreter_new(true));
@@ -166,7 +166,7 @@ static void end_holder(pthread_t thread)
     pthread_join(thread, NULL);
 }
 
-/* Nobody waits long for the lock: the frame runs without its name, and has it the next time. */
+/* A frame does not wait long for the lock: it runs without its name, and has it the next time. */
 static void do_without_the_lock(void)
 {
     struct failure why = {.code = FAILURE_NONE};
@@ -175,10 +175,10 @@ static void do_without_the_lock(void)
     run(known);
     pthread_t thread = start_holder();
     long before = milliseconds();
-    child_check(run(new) == REGISTRY_NONE, "%s", "somebody else's lock was taken");
+    child_check(run(new) == REGISTRY_NONE, "%s", "another thread's lock was taken");
     child_check(milliseconds() - before < 200, "%ld ms", milliseconds() - before);
     child_check(strcmp(name_run(known), "known") == 0, "%s", name_run(known));
-    child_check(!profile_switch(PROFILE_JITDUMP, &why), "%s", "somebody else's lock was taken");
+    child_check(!profile_switch(PROFILE_JITDUMP, &why), "%s", "another thread's lock was taken");
     child_check(why.code == FAILURE_BUSY && profile_mode() == PROFILE_MAP, "%d", why.code);
     child_check(!profile_switch(PROFILE_OFF, &why) && why.code == FAILURE_BUSY, "%d", why.code);
     end_holder(thread);
@@ -203,7 +203,7 @@ static void register_before(void)
         run(before_fork[i] = numbered("before", i));
 }
 
-/* In a child, in whatever way it was made: all is its own, and the names are right. */
+/* In a child, however it was made: files are its own, and names are right. */
 static void live_as_child(void)
 {
     for (int i = 0; i < 20; i++) {
@@ -262,8 +262,8 @@ START_TEST(forked)
 }
 END_TEST
 
-/* A tag for each generation, or a number from before the fork would be taken for a trampoline of now.
- */
+/* Each generation has its own tag: otherwise a value from before the fork would count as a
+ * trampoline. */
 static void compare_tags(void)
 {
     static uint64_t tags[8];
@@ -286,14 +286,14 @@ START_TEST(tags_of_generations)
 }
 END_TEST
 
-/* By the system call alone: both would fill the same trampolines. */
+/* Forked by the system call alone, so that both could fill the same trampolines. */
 static void clone_child(void)
 {
     start_profile(3, 8, PROFILE_MAP);
     register_before();
     assert_in_raw_child(live_as_child);
     check_parent(20);
-    assert_in_raw_child(profile_finish); /* that does nothing but end */
+    assert_in_raw_child(profile_finish); /* a child that only ends */
     check_parent(40);
     child_check(count_images(getpid()) == 1, "%d images", count_images(getpid()));
 }
@@ -331,7 +331,7 @@ START_TEST(switched_by_such_a_child)
 }
 END_TEST
 
-/* The lock is another thread's, of which the child has no more than the lock. */
+/* Another thread held the lock, and does not exist in the child. */
 static void have_names_all_the_same(void)
 {
     struct failure why;
@@ -361,17 +361,17 @@ static void clone_while_the_lock_is_held(void)
     check_files(PROFILE_MAP);
 }
 
-START_TEST(lock_of_nobody)
+START_TEST(lock_of_an_absent_thread)
 {
 #ifdef __SANITIZE_THREAD__
-    skip("ThreadSanitizer", "a lock that is made anew is still held to it");
+    skip("ThreadSanitizer", "it takes a re-initialised lock for held");
     return;
 #endif
     assert_in_child(clone_while_the_lock_is_held);
 }
 END_TEST
 
-/* A signal's handler forks, while the thread that it has interrupted is at work. */
+/* A signal handler forks while the interrupted thread is in libpyperf. */
 static int forks_by_handler;
 
 static void fork_in_handler(int number)
@@ -408,8 +408,8 @@ START_TEST(forked_in_a_handler)
 }
 END_TEST
 
-/* A thread of the program's C code forks, without any interpreter's lock, while others register. Its
- * child takes no part of the interpreter, but the registry must be whole. */
+/* A thread of the program's C code forks, without any interpreter's lock, while others register
+ * functions. Its child does not use the interpreter, but the registry must be consistent. */
 static bool forking;
 
 static void check_whole(int number)
@@ -448,7 +448,7 @@ static void fork_among_others(void)
     while (__atomic_load_n(&forking, __ATOMIC_RELAXED) && count < 15000)
         run(all[count] = numbered("f", count)), count++;
     pthread_join(thread, NULL);
-    for (int i = 0; i < count; i++) /* those that could not have the lock, too */
+    for (int i = 0; i < count; i++) /* also functions that could not have the lock */
         child_check(run(all[i]) != REGISTRY_NONE, "function %d", i);
     child_check(check_files(PROFILE_MAP) == (size_t)count, "%d", count);
     child_check(*reports() == '\0', "%s", reports());
@@ -467,9 +467,9 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        interpreters_with_own_locks, lock_of_another,          forked,         tags_of_generations,
-        made_by_the_system_call,     switched_by_such_a_child, lock_of_nobody, forked_in_a_handler,
-        forked_by_a_thread_of_c,
+        interpreters_with_own_locks, lock_of_another,         forked,
+        tags_of_generations,         made_by_the_system_call, switched_by_such_a_child,
+        lock_of_an_absent_thread,    forked_in_a_handler,     forked_by_a_thread_of_c,
     };
     return run_suite("profile_shared", tests, LENGTH_OF(tests));
 }

@@ -1,5 +1,5 @@
-/* test_python.c - the interpreter of a process is found: its row, and each symbol under the name that
- * its version has. */
+/* test_python.c - finds the interpreter of a process: its row, and each symbol by its version's
+ * name. */
 #include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "interpreter/interpreter.h"
 #include "trampoline/plan/elf_files.h"
 
-/* A lookup that knows all names but one, and gives them the addresses of a table of its own. */
+/* A lookup that knows all names but one, and gives them addresses in a table of its own. */
 static const char *absent;
 static const char *asked[128];
 static size_t asked_count;
@@ -70,7 +70,7 @@ static bool from(unsigned minor)
     return version.major == 3 && version.minor >= minor;
 }
 
-/* What a version has not got is not looked for: that would mean to read everything. */
+/* A symbol that a version lacks is not looked up: that would read all files. */
 static void look_for_names(void)
 {
     struct failure why = {.what = ""};
@@ -118,7 +118,7 @@ START_TEST(names)
 }
 END_TEST
 
-/* One is missing, whichever: it is said which. */
+/* For each symbol: if it is missing, the failure names it. */
 static void miss_one(void)
 {
     struct failure why = {.code = FAILURE_NONE};
@@ -131,7 +131,7 @@ static void miss_one(void)
         absent = all[i];
         if (strcmp(absent, "_PyRuntime") == 0)
             continue;
-        if (strcmp(absent, "Py_GetArgcArgv") == 0) { /* the one that need not be there */
+        if (strcmp(absent, "Py_GetArgcArgv") == 0) { /* the only optional one */
             child_check(python_find(fake_lookup, &why) && python.Py_GetArgcArgv == NULL, "%s",
                         why.what);
             continue;
@@ -168,7 +168,7 @@ START_TEST(no_such_file)
 }
 END_TEST
 
-/* By the real lookup, in this program's own file: each pointer leads to what it is called. */
+/* By the real lookup, in this program's own file: each pointer has the address of its symbol. */
 static void find_all(void)
 {
     struct failure why = {.what = ""};
@@ -211,7 +211,7 @@ START_TEST(found_in_a_program)
 }
 END_TEST
 
-/* What the interpreter says of itself is not what this version would say. */
+/* The interpreter's own description does not match this version. */
 static void refuse_descriptions(void)
 {
     struct failure why = {.code = FAILURE_NONE};
@@ -289,7 +289,7 @@ START_TEST(strings)
 }
 END_TEST
 
-/* The lowest two bits are tags where there are any, and the object's address elsewhere. */
+/* The lowest two bits are tags in versions that have tags, and part of the address in others. */
 START_TEST(code_of_a_frame)
 {
     for (size_t i = 0; i < VERSIONS; i++) {

@@ -1,5 +1,5 @@
-/* test_qualnames.c - qualified names: read where code objects have them, else worked out from what
- * encloses them, from functions, and from classes. */
+/* test_qualnames.c - qualified names: read from code objects that have them, otherwise derived from
+ * the enclosing code, from functions, and from classes. */
 #include "interpreter/interpreter.h"
 #include "preload/cpython/code_tags.h"
 #include "preload/cpython/code_values.h"
@@ -13,7 +13,7 @@ static void begin(const struct version *version)
     qualnames_start();
 }
 
-/* Those whose names are worked out. */
+/* Versions in which names are derived. */
 enum { FIRST_WITH_NAMES = 6 };
 
 static python_object *code_named(const char *name)
@@ -63,7 +63,7 @@ START_TEST(read_where_there_are_some)
 }
 END_TEST
 
-/* Where code objects have theirs nothing is noted in them. */
+/* Code objects that have their names get no note. */
 START_TEST(nothing_is_noted_where_there_are_some)
 {
     for (size_t i = FIRST_WITH_NAMES; i < VERSIONS; i++) {
@@ -159,7 +159,7 @@ START_TEST(first_one_stays)
 }
 END_TEST
 
-/* A trampoline's number is no name's. */
+/* The value of a trampoline is not taken for a name. */
 START_TEST(own_name_beside_a_trampoline)
 {
     for (size_t i = 0; i < FIRST_WITH_NAMES; i++) {
@@ -177,7 +177,7 @@ static void late(void)
     qualnames_missed();
 }
 
-/* Switched on late: functions that exist say their names, once. */
+/* Switched on by the program: existing functions give their names, once. */
 START_TEST(learns_from_functions)
 {
     for (size_t i = 1; i < FIRST_WITH_NAMES; i++) {
@@ -205,7 +205,7 @@ START_TEST(learns_from_functions)
         qualnames_scan(first);
         ck_assert_uint_eq(code_values_get(later), 0); /* once */
         qualnames_missed();
-        qualnames_scan(method); /* for one that is known it is not needed */
+        qualnames_scan(method); /* not needed for a known function */
         ck_assert_uint_eq(code_values_get(later), 0);
         qualnames_scan(first);
         is_named(later, "Class.later");
@@ -213,7 +213,7 @@ START_TEST(learns_from_functions)
 }
 END_TEST
 
-/* A name that ends in the code object's own, but not behind a dot, is another one. */
+/* A name that ends in the code object's own, but not after a dot, is another name. */
 START_TEST(names_of_wrapped_functions)
 {
     static const struct {
@@ -252,7 +252,7 @@ START_TEST(without_gc)
         is_named(code, "f");
         interpreter.failing = "PyImport_AddModule";
         ck_assert(!qualnames_prepare());
-        ck_assert_ptr_nonnull(pending_type()); /* the caller's, to be raised */
+        ck_assert_ptr_nonnull(pending_type()); /* the caller's exception */
         PyErr_Clear();
         ck_assert(qualnames_prepare());
         qualnames_scan(new);
@@ -275,7 +275,7 @@ START_TEST(without_a_list)
 }
 END_TEST
 
-/* 2.7: functions know nothing of their class, but the class of them. */
+/* 2.7: functions have no reference to their class, but the class has one to them. */
 START_TEST(learns_from_classes)
 {
     begin(&versions[0]);
@@ -299,7 +299,7 @@ START_TEST(learns_from_classes)
 }
 END_TEST
 
-/* Whatever a name holds, it goes on as it is, and a pending exception stays. */
+/* Any name is kept as it is, and a pending exception stays. */
 START_TEST(keeps_the_exception)
 {
     for (size_t i = 0; i < FIRST_WITH_NAMES; i++) {

@@ -1,5 +1,5 @@
-/* test_registry.c - the functions of a process: who is the same as whom, in which image, and whose
- * they are after a fork. test_registry_failures.c has what happens when an image cannot be had. */
+/* test_registry.c - the functions of a process: which are equal, in which image they are, and whose
+ * they are after a fork. Failures to make an image: test_registry_failures.c. */
 #include <glob.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,7 +60,7 @@ START_TEST(names)
 }
 END_TEST
 
-/* What perf reads: a symbol for each, at its trampoline. */
+/* Checks that perf finds a symbol for each, at its trampoline. */
 START_TEST(symbols_of_the_image)
 {
     start_registry();
@@ -103,7 +103,7 @@ START_TEST(found_by_address)
 }
 END_TEST
 
-/* registry_next gives these, and then no more. */
+/* Checks that registry_next gives these, and then no more. */
 static void check_order(enum profile_mode mode, const uint32_t *ids, size_t count)
 {
     uint32_t id = REGISTRY_NONE;
@@ -140,8 +140,8 @@ START_TEST(more_than_an_image_holds)
 }
 END_TEST
 
-/* So many that they meet each other in the table: the same name on many lines, and names that are
- * the beginnings of ones that were there before. */
+/* So many that they collide in the table: the same name on many lines, and names that are prefixes
+ * of earlier ones. */
 enum { LINES = 30000, LENGTHS = 3000 };
 
 static uint32_t add_alike(uint32_t i)
@@ -185,7 +185,7 @@ START_TEST(each_mode_has_its_own_trampolines)
 }
 END_TEST
 
-/* The image stays for those who are in it; what is registered next goes into another one. */
+/* The image stays for its functions; the next function goes into another one. */
 START_TEST(discarded)
 {
     bool made = false;
@@ -199,7 +199,7 @@ START_TEST(discarded)
     ck_assert_int_eq(count_files("*"), 1);
     uint32_t first = add_function(PROFILE_MAP, 1);
     ck_assert_int_eq(count_files("*"), 1);
-    for (int i = 0; i < 100; i++) { /* more than there is room for at a time */
+    for (int i = 0; i < 100; i++) { /* more than fit at a time */
         ck_assert(registry_prepare(PROFILE_JITDUMP, &made, NULL) && made);
         registry_discard(PROFILE_JITDUMP);
     }
@@ -214,8 +214,8 @@ END_TEST
 
 static uint32_t parents[2];
 
-/* In a child: what the parent has registered is there, and is the child's when it is registered
- * again; what is new goes into an image of its own. */
+/* In a child: the parent's functions are found, and become the child's when they are registered
+ * again; new ones go into an image of its own. */
 static void live_as_child(void)
 {
     uintptr_t address = registry_address(parents[0]);
@@ -258,7 +258,7 @@ START_TEST(forked_child_goes_on)
 }
 END_TEST
 
-/* What the parent has is of no use where its image cannot be read: all is registered anew. */
+/* If the parent's image cannot be read, all functions are registered again. */
 static void check_starts_anew(void)
 {
     registry_forked();

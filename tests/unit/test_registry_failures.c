@@ -1,5 +1,5 @@
-/* test_registry_failures.c - functions for which there is no image, or none with a file, or no room:
- * what is said, what is tried again and when, and that a child does not inherit it. */
+/* test_registry_failures.c - functions without an image, without a file, or without room: what is
+ * reported, what is tried again and when, and that a child does not inherit the state. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +29,7 @@ static uint32_t image_of(uint32_t id)
     return id / IMAGE_TRAMPOLINES;
 }
 
-/* Of a directory that is not there until it is made. */
+/* A directory that does not exist at first. */
 static void start_without_directory(void)
 {
     static char missing[100];
@@ -62,7 +62,7 @@ START_TEST(goes_on_without_its_file)
 }
 END_TEST
 
-/* All images of a process, each left behind as soon as it needs its file. */
+/* All images of a process, each closed when its file cannot grow. */
 static uint32_t fill_all(uint32_t *ids, uint32_t limit)
 {
     uint32_t count = 0;
@@ -90,7 +90,7 @@ START_TEST(says_once_when_all_is_full)
         let_seconds_pass(i);
     }
     for (uint32_t i = 0; i < count; i += 7)
-        ck_assert_uint_eq(add_long(i), ids[i]); /* compiled anew */
+        ck_assert_uint_eq(add_long(i), ids[i]); /* compiled again */
     ck_assert_str_eq(
         reports(),
         "libpyperf: further functions have no names: there is no room for more functions: 64 "
@@ -102,7 +102,7 @@ START_TEST(says_once_when_all_is_full)
 }
 END_TEST
 
-/* FAILURE_FULL is for ever, so it must not be said of a mode that has room. */
+/* FAILURE_FULL is permanent, so it must not be returned for a mode that has room. */
 START_TEST(full_is_of_a_mode)
 {
     enum { LIMIT = 64 * 300 };
@@ -162,7 +162,7 @@ START_TEST(returns_to_files)
 }
 END_TEST
 
-/* A process may be without the directory for long, and is then not slow for it. */
+/* A directory that is missing for long must not make the process slow. */
 START_TEST(does_not_fill_all_images_with_attempts)
 {
     start_without_directory();
@@ -179,7 +179,7 @@ START_TEST(does_not_fill_all_images_with_attempts)
 }
 END_TEST
 
-/* An image cannot be opened to grow; when it can, it is the same one that does. */
+/* An image that cannot be opened to grow is used again when it can be. */
 static void without_descriptors(void)
 {
     catch_reports();
@@ -213,7 +213,7 @@ START_TEST(descriptors_used_up)
 }
 END_TEST
 
-/* Where address space is limited, no image is made that would leave the program too little. */
+/* With limited address space, no image is made that would leave the program too little. */
 static void with_little_space(void)
 {
     bool made;
@@ -239,7 +239,7 @@ START_TEST(leaves_address_space)
 }
 END_TEST
 
-/* A new function that gets no image: a second later it does. */
+/* A new function without an image gets one a second later. */
 static void with_little_space_for_a_function(void)
 {
     child_skip_under_valgrind();

@@ -1,4 +1,4 @@
-/* test_report.c - lines on stderr: whole, single, and in one write. */
+/* test_report.c - lines on stderr: complete, single, and in one write. */
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 
 static int receiver;
 
-/* Datagrams keep apart what was written apart. */
+/* A datagram socket keeps separate writes apart. */
 static void catch_stderr(void)
 {
     int ends[2];
@@ -18,7 +18,7 @@ static void catch_stderr(void)
     receiver = ends[1];
 }
 
-/* The next write, NULL when there was none. */
+/* The next write, NULL if there was none. */
 static const char *next_write(void)
 {
     static char text[4096];

@@ -1,5 +1,5 @@
-/* test_switches.c - CPython's rules for its perf switches: what a value means, and who beats whom.
- */
+/* test_switches.c - CPython's rules for its perf switches: the meaning of values, and their
+ * precedence. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,7 +51,7 @@ static const struct value {
 START_TEST(reads_values_as_cpython_does)
 {
     for (size_t i = 0; i < LENGTH_OF(values); i++) {
-        errno = EXFULL; /* must not be taken for strtol's */
+        errno = EXFULL; /* must not be taken for an error of strtol */
         ck_assert_msg(switches_value_is_on(values[i].value) == values[i].is_on,
                       "\"%s\" is %s, expected %s", values[i].value, values[i].is_on ? "off" : "on",
                       values[i].is_on ? "on" : "off");
@@ -127,7 +127,7 @@ static const struct situation {
     const char *file;
     enum switches expected;
 } situations[] = {
-    /* ../../preload/switches.h; a row for each pair of who beats whom */
+    /* preload/process/switches.h; a row for each pair of switches */
     {NULL, NULL, NONE, 0, "a.py", SWITCHES_OFF},
     {"1", NULL, NONE, 0, "a.py", SWITCHES_MAP},
     {"0", NULL, NONE, 0, "a.py", SWITCHES_OFF},
@@ -188,8 +188,8 @@ START_TEST(who_beats_whom)
 }
 END_TEST
 
-/* An interpreter that has the switches itself may have been configured by a program: the higher of
- * the two counts. */
+/* A program may have configured an interpreter that has the switches itself: the higher of the two
+ * counts. */
 START_TEST(beside_an_own_switch)
 {
     static const enum switches own[] = {SWITCHES_OFF, SWITCHES_MAP, SWITCHES_JITDUMP, SWITCHES_OFF};

@@ -1,5 +1,5 @@
-/* test_sys_functions.c - the three functions of sys: where interpreters find them, what they say, and
- * what they do. */
+/* test_sys_functions.c - the three functions of sys: where interpreters find them, their results
+ * and their effects. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -44,7 +44,7 @@ static void start(bool with_copy)
     child_check(pending_type() == NULL, "%s", pending_text());
 }
 
-/* In the first interpreter's sys, and where others are made from. */
+/* In the first interpreter's sys, and in the definition from which others are made. */
 static void be_found(void)
 {
     start(true);
@@ -85,7 +85,7 @@ START_TEST(found)
 }
 END_TEST
 
-/* From 3.9 on there is no copy; and with -v 2.7's would be seen. */
+/* From 3.9 on there is no copy; and with -v 2.7 would show it. */
 static void do_without_a_copy(void)
 {
     Py_VerboseFlag = 1;
@@ -102,7 +102,7 @@ START_TEST(without_a_copy)
 }
 END_TEST
 
-/* As the interpreter calls it, with one argument. */
+/* Calls it as the interpreter does, with one argument. */
 static python_object *call(const char *name, python_object *argument)
 {
     const struct method_definition *method = method_of(PySys_GetObject(name));
@@ -191,7 +191,7 @@ START_TEST(errors)
 }
 END_TEST
 
-/* What cannot be switched on now raises, and can be later. */
+/* A switch that fails raises, and succeeds later. */
 static void raise_for_want(void)
 {
     start(true);
@@ -206,7 +206,7 @@ static void raise_for_want(void)
     change_text((uint8_t)(first ^ 1));
     child_check(call(names[0], new_string("perf")) == NULL, "%s", "it is on");
     child_check(pending_type() == PyExc_RuntimeError, "%s", pending_text());
-    child_check(strstr(pending_text(), "entry is not what it was") != NULL, "%s", pending_text());
+    child_check(strstr(pending_text(), "entry has changed") != NULL, "%s", pending_text());
     PyErr_Clear();
     child_check(!is_active(), "%d", profile_mode());
     change_text(first);

@@ -1,4 +1,4 @@
-/* test_toggle.c - which signals can be asked for, by which names. */
+/* test_toggle.c - which signals can be named, and how. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "preload/process/toggle.h"
 #include "support/support.h"
 
-/* Linux on x86-64 (signal(7)), of which glibc keeps 32 and 33 for itself. */
+/* Linux on x86-64 (signal(7)); glibc reserves 32 and 33. */
 static const struct name {
     const char *value;
     int number;
@@ -27,11 +27,11 @@ static const char *const refused[] = {
     /* numbers */
     "0", "-1", "-12", "+12", " 12", "12 ", "012", "0x0c", "12.0", "1e1", "65", "99", "100", "268",
     "4294967308", "18446744073709551628", "32", "33", "\u0663\u0664",
-    /* real-time ones that there are not */
+    /* real-time signals that do not exist */
     "RTMIN-1", "RTMIN+31", "RTMIN+99", "RTMIN+034", "RTMIN+", "RTMIN++3", "RTMIN+-3", "RTMIN+ 3",
     "RTMIN+3 ", "RTMIN+x", "RTMIN3", "RTMIN+4294967299", "RTMAX+1", "RTMAX-31", "RTMAX-99",
     "RTMAX-", "RTMI", "RT", "RTMINUS",
-    /* what others send */
+    /* signals with another purpose */
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "SEGV", "PIPE", "ALRM",
     "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
     "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS", "SIGTERM", "SIGKILL", "SIGINT"};
@@ -68,7 +68,7 @@ START_TEST(only_two_of_the_old_ones)
 }
 END_TEST
 
-/* What is said at start, and whether there is to be a toggle. */
+/* What is reported at start, and whether the handler is to be installed. */
 static const char *said_by_start(bool left_alone)
 {
     int saved = dup(STDERR_FILENO);

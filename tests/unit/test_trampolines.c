@@ -1,4 +1,4 @@
-/* test_trampolines.c - from a code object, and what is noted for it, to a function of the registry. */
+/* test_trampolines.c - from a code object and its note to a function of the registry. */
 #include <unistd.h>
 
 #include "interpreter/detour.h"
@@ -89,7 +89,7 @@ START_TEST(notes)
 }
 END_TEST
 
-/* A number from before a fork, or of the other mode, says what the function is called. */
+/* A value from before a fork, or of the other mode, gives the function's name. */
 static void find_again(void)
 {
     start();
@@ -102,7 +102,7 @@ static void find_again(void)
     uintptr_t after = trampolines_find(PROFILE_MAP, code, value);
     child_check(after == before, "%#lx, its parent's is %#lx", after, before);
     is_shown(shown_name(registry_at(after)), "py::outer.<locals>.f:app.py");
-    /* One that is nobody's trampoline says nothing. */
+    /* A value that is no trampoline gives nothing. */
     value = HOOK_TAG(CODE_TAG_TRAMPOLINES) | 0x1000;
     is_shown(shown(PROFILE_MAP, code, value),
              has_qualnames() ? "py::outer.<locals>.f:app.py" : "py::f:app.py");
@@ -131,7 +131,7 @@ static void name_oddly(void)
     python_object *code = new_code("app.py", "f", "f", -1);
     shown(PROFILE_MAP, code, 0);
     child_check(trampolines_find(PROFILE_MAP, code, 0) != 0, "%s", "a line before the first");
-    put_field(code, interpreter.row.code_filename, none()); /* what is no string is nothing */
+    put_field(code, interpreter.row.code_filename, none()); /* not a string: ignored */
     is_shown(shown(PROFILE_MAP, code, 0), "py::f:");
     child_check(pending_type() == NULL && *reports() == '\0', "%s", reports());
 }
@@ -142,7 +142,7 @@ START_TEST(odd_names)
 }
 END_TEST
 
-/* Under the profile's lock no object is made, and nothing is raised over what is pending. */
+/* Under the profile's lock no object is made, and a pending exception stays. */
 static void make_no_object(void)
 {
     start();
@@ -159,7 +159,7 @@ START_TEST(makes_no_object)
 }
 END_TEST
 
-/* None now, because of a want that may end; none ever, because all images are full. */
+/* No trampoline now, because of a transient error; none ever, because all images are full. */
 static void have_none(void)
 {
     start();

@@ -1,4 +1,4 @@
-# What the unit tests of single sources share, and the assembly that watches registers for them.
+# The unit tests of single sources, and the assembly that some of them need.
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
 $(unit_tests): $(support_objects)
@@ -12,7 +12,7 @@ $(O)/tests/test_detour_commit: $(call object,tests/unit/shims/target.S)
 $(call object,tests/unit/test_control_flow.c): flags += -DBUILD='"$(abspath $(O))"'
 $(O)/tests/test_control_flow: | $(O)/libpyperf.so $(O)/libpyperf-plan.so
 
-# By its own rule: it defines what session.c defines.
+# Linked by its own rule, because it defines hook_resolve, as lifecycle.c does.
 $(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/shims/hook.S \
     trampoline/hook.c trampoline/arch/$(ARCH)/hook.S)
 	$(call say,LINK,$@)
@@ -23,7 +23,7 @@ unwind_objects := $(call object,tests/unit/shims/unwind.S tests/unit/shims/unwin
 $(O)/tests/test_image_unwind $(O)/tests/test_image_exceptions: $(unwind_objects)
 -include $(patsubst %.o,%.d,$(unwind_objects))
 
-# Without libunwind, which takes the place of libgcc's unwinder.
+# Without libunwind, which would replace libgcc's unwinder.
 $(O)/obj/tests/unit/test_image_exceptions.c.o: flags += -fexceptions
 $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions.c) $(test_objects)
 	$(call say,LINK,$@)
@@ -31,8 +31,7 @@ $(O)/tests/test_image_exceptions: $(call object,tests/unit/test_image_exceptions
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ $(plan_libraries) -lcheck -lsubunit -lm -lrt \
 	    -lpthread
 
-# The map and the jitdump go to /tmp, where perf looks for them; these tests send them elsewhere, and
-# have a clock of their own.
+# These tests make map and jitdump in their folder instead of /tmp, and have their own clock.
 profile_objects := $(call object,$(wildcard tests/unit/profile/*.c))
 profile_tests := $(patsubst %,$(O)/tests/test_%,registry registry_failures outputs outputs_shared \
     fork_anywhere)
@@ -41,8 +40,10 @@ profile_wraps := -Wl,--wrap=perf_map_open,--wrap=jitdump_open,--wrap=clock_getti
 $(profile_tests): LDFLAGS += $(profile_wraps)
 -include $(patsubst %.o,%.d,$(profile_objects))
 
-# An image as CPUs have it whose FDEs are for few trampolines each and whose pages may be large: this
-# CPU's code is right in that layout, too, which only has more of the same.
+$(O)/tests/test_earlier_maps: LDFLAGS += -Wl,--wrap=mmap
+
+# The image layout of a CPU with few trampolines for each FDE and large pages, which is also valid
+# for this CPU's code.
 other_layout := -DARCH_TRAMPOLINES_PER_FDE=16 -DARCH_UNWIND_COPIES=16 -DARCH_MAX_PAGE=65536
 other_layout_folder := $(O)/other-layout
 other_layout_tests  := $(addprefix $(other_layout_folder)/tests/test_,image image_exceptions \
@@ -66,7 +67,7 @@ $(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_object
 $(interpreted_tests): LDFLAGS += $(profile_wraps),--wrap=hook_resolve
 -include $(patsubst %.o,%.d,$(interpreter_objects))
 
-# plan_library.c looks for it beside whoever calls: this test runs from a folder of its own.
+# plan_library.c looks for the library beside its caller's file: this test runs from its own folder.
 plan_folder := $(O)/tests/lifecycle
 unit_fixtures += $(plan_folder)/libpyperf-plan.so
 $(O)/obj/tests/unit/test_lifecycle.c.o: flags += -DPLAN_FOLDER='"$(abspath $(plan_folder))"'

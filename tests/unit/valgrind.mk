@@ -5,8 +5,8 @@ VALGRIND_TESTS ?= $(patsubst tests/unit/test_%.c,%,$(unit_sources))
 valgrind_flags := -q --error-exitcode=9 --show-leak-kinds=definite \
                   --errors-for-leak-kinds=definite --suppressions=tests/unit/valgrind.supp
 
-# Check's own children are followed: an error ends one with a status that fails its test. valgrind
-# need not look for exchanged instructions but where text is exchanged on purpose.
+# Check's children are followed: an error ends one with a status that fails its test. valgrind only
+# checks for modified code in tests that modify code.
 .PHONY: check-valgrind
 check-valgrind: $(patsubst %,$(O)/tests/test_%,$(VALGRIND_TESTS))
 	$(Q)failed=; for test in $(VALGRIND_TESTS); do \

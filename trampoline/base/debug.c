@@ -53,7 +53,7 @@ static int open_log(void)
     int fd =
         open(debug_state.path,
              O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
-    /* Nothing but a file, and none that has a second name elsewhere. */
+    /* Only a regular file with one link. */
     if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1)) {
         close(fd);
         errno = EPERM;
@@ -62,7 +62,7 @@ static int open_log(void)
     return fd;
 }
 
-/* The program may change its directory. */
+/* An absolute path, because the program may change its directory. */
 static bool set_path(const char *path, char *complaint, size_t size)
 {
     size_t length = 0;

@@ -7,11 +7,11 @@
  *     libpyperf: 4711 detour:3 original 0x7f31c2a4 push %r15
  *                PID  module:level  text
  *
- * Level 1 says what was decided or has failed, 2 each step, 3 all there is. All folders and both
- * libraries log; libpyperf-plan.so gets the settings when it is loaded (lifecycle.c), so that the
- * environment is read once. Off costs a load and a branch. On: no allocation, one write a line, and
- * no descriptor is kept, because a daemon closes all of them: the file is opened by its path for each
- * line. Each line keeps errno and brings the program no signal (line.h). */
+ * Level 1 logs decisions and failures, 2 each step, 3 everything. All folders and both libraries
+ * log; libpyperf-plan.so gets the settings when it is loaded (lifecycle.c), so that the environment
+ * is read once. A module that is off costs a load and a branch. A line needs no allocation and one
+ * write; no descriptor is kept, because a daemon closes all of them, so the file is opened by its
+ * path for each line. Logging keeps errno and sends the program no signal (line.h). */
 #ifndef PYPERF_DEBUG_H
 #define PYPERF_DEBUG_H
 
@@ -22,13 +22,13 @@
 
 #define DEBUG_MODULES(X)                                                                           \
     X(process)   /* start, fork and exit, each interpreter's beginning and end */                  \
-    X(python)    /* which object is the interpreter, where its symbols are from */                 \
+    X(python)    /* which object is the interpreter, where its symbols are */                      \
     X(plan)      /* libpyperf-plan.so, loaded and unloaded */                                      \
-    X(layout)    /* the row of the version, and what the probe has found */                        \
+    X(layout)    /* the row of the version, and the result of the probe */                         \
     X(detour)    /* the jump: planned, written, taken out; 3: its instructions */                  \
-    X(switches)  /* what environment and -X come to */                                             \
-    X(profile)   /* on, off, and for which file */                                                 \
-    X(evaluator) /* interpreters that call the hook (PEP 523), and frames that may not */          \
+    X(switches)  /* result of environment and -X */                                                \
+    X(profile)   /* on, off, and the output file */                                                \
+    X(evaluator) /* interpreters that call the hook (PEP 523), and frames run inlined */           \
     X(toggle)    /* the signal of PYPERF_TOGGLE_SIGNAL */                                          \
     X(image)     /* trampoline images: made, grown, lost */                                        \
     X(map)       /* /tmp/perf-PID.map */                                                           \
@@ -46,11 +46,11 @@ struct debug_state {
     uint8_t level[DEBUG_MODULE_COUNT]; /* 0: off */
     char path[PATH_MAX];               /* "" is stderr */
 };
-/* Exported by libpyperf-plan.so, and never another library's of that name. */
+/* Exported by libpyperf-plan.so; protected, so that no other library's symbol replaces it. */
 extern struct debug_state debug_state __attribute__((visibility("protected")));
 
-/* Takes the value of PYPERF_DEBUG, which may be NULL. False, and nothing is logged, when it cannot be
- * used; `complaint` then says why, and what to write instead. */
+/* Takes the value of PYPERF_DEBUG, which may be NULL. Returns false for a value that cannot be
+ * used: nothing is logged, and `complaint` says why and what to write instead. */
 bool debug_start(const char *value, char *complaint, size_t size);
 
 /* debug_log(detour, 1, "jump written at %p", ...): a line if the module's level is 1 or more. */
@@ -64,7 +64,7 @@ bool debug_start(const char *value, char *complaint, size_t size);
 void debug_line(enum debug_module module, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Machine code or other bytes in hexadecimal, 16 a line. `what` says which. */
+/* Logs bytes in hexadecimal, 16 a line; `what` names them. */
 void debug_bytes(enum debug_module module, int level, const char *what, uintptr_t address,
                  const void *bytes, size_t length);
 

@@ -1,5 +1,5 @@
-/* dwarf.h - the numbers of DWARF 4 that we write: call frame instructions (7.23), and the encodings of
- * pointers in .eh_frame (LSB core specification, 10.5.1). */
+/* dwarf.h - the numbers of DWARF 4 that we write: call frame instructions (7.23), and the encodings
+ * of pointers in .eh_frame (LSB core specification, 10.5.1). */
 #ifndef PYPERF_DWARF_H
 #define PYPERF_DWARF_H
 

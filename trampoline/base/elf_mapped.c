@@ -1,13 +1,12 @@
 /* elf_mapped.c - the dynamic symbol table by way of the program headers (gABI 5, Dynamic Section):
  *
- *   PT_DYNAMIC -> DT_SYMTAB    symbols, whose number is nowhere
+ *   PT_DYNAMIC -> DT_SYMTAB    symbols; their number is not recorded
  *                 DT_STRTAB    their names
- *                 DT_GNU_HASH  which symbols may have a name, or
+ *                 DT_GNU_HASH  which symbols may have a given name, or
  *                 DT_HASH      the same in the older form
  *
- * glibc adds the load bias to these pointers where they stand in memory; musl does not, and nobody
- * does it in the vdso. So a pointer that leads into a segment is taken as it is, and else with the
- * bias added. */
+ * glibc adds the load bias to these pointers in memory; musl does not, and the vdso's are never
+ * adjusted. So a pointer into a segment is used as it is, any other with the bias added. */
 #include "trampoline/base/elf_mapped.h"
 
 #include <string.h>
@@ -95,8 +94,8 @@ static bool find_tables(struct tables *tables)
     return false;
 }
 
-/* The symbol of that number, if it is the one of this name. Returns whether it settles the search,
- * which a second address does. */
+/* Takes the symbol of that number if it has the wanted name. Returns true when the search is over,
+ * because a second address was found. */
 static bool offer(const struct tables *tables, uint64_t number, struct elf_symbol *wanted)
 {
     ElfW(Sym) symbol;
@@ -115,10 +114,10 @@ static bool offer(const struct tables *tables, uint64_t number, struct elf_symbo
     return another;
 }
 
-/* As ld makes it and glibc reads it (binutils, bfd/elflink.c, elf_collect_gnu_hash_codes; glibc,
- * elf/dl-lookup.c, do_lookup_x): number of buckets, first symbol, words of the Bloom filter, its
- * shift; the filter; for each bucket its first symbol; for each symbol its hash, whose lowest bit
- * ends the bucket. */
+/* The table as ld writes it and glibc reads it (binutils, bfd/elflink.c,
+ * elf_collect_gnu_hash_codes; glibc, elf/dl-lookup.c, do_lookup_x): number of buckets, first
+ * symbol, words of the Bloom filter, its shift; the filter; for each bucket its first symbol; for
+ * each symbol its hash, whose lowest bit ends the bucket. */
 static void find_by_gnu_hash(struct tables *tables, struct elf_symbol *wanted)
 {
     enum { BUCKETS, FIRST_SYMBOL, FILTER_WORDS, SHIFT, HEADER };
@@ -145,7 +144,7 @@ static void find_by_gnu_hash(struct tables *tables, struct elf_symbol *wanted)
         if ((other & 1) != 0)
             return;
     }
-    wanted->address = wanted->size = 0; /* a chain without an end is no chain */
+    wanted->address = wanted->size = 0; /* a chain without an end is damaged */
 }
 
 /* gABI 5, Hash Table: numbers of buckets and symbols; for each bucket its first symbol; for each
@@ -171,7 +170,7 @@ static void find_by_hash(struct tables *tables, struct elf_symbol *wanted)
             return;
         number = word_at(table, chains + number);
     }
-    if (number != STN_UNDEF) /* damaged, or a circle */
+    if (number != STN_UNDEF) /* damaged, or a cycle */
         wanted->address = wanted->size = 0;
 }
 

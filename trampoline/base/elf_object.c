@@ -8,8 +8,8 @@ struct search {
     char *name;
 };
 
-/* Without sums, which overflow where program headers are hostile. Returns how many bytes there are
- * from the address, as linked, to the end of the segment; 0 outside of it. */
+/* Returns the number of bytes from the address, as linked, to the end of the segment; 0 outside of
+ * it. Without additions, which hostile program headers could make overflow. */
 static uint64_t left_in(const ElfW(Phdr) * segment, uint64_t address)
 {
     uint64_t offset = address - segment->p_vaddr;

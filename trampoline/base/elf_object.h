@@ -1,4 +1,4 @@
-/* elf_object.h - an ELF object as it is mapped into this process: where, and with which segments. */
+/* elf_object.h - an ELF object that is mapped into this process: its address and segments. */
 #ifndef PYPERF_ELF_OBJECT_H
 #define PYPERF_ELF_OBJECT_H
 
@@ -9,19 +9,19 @@
 #include <stdint.h>
 
 struct elf_object {
-    uintptr_t bias; /* address in memory less address as linked */
+    uintptr_t bias; /* address in memory minus address as linked */
     const ElfW(Phdr) * segments;
     size_t segment_count;
 };
 
 /* The object that the dynamic loader has mapped around `address`; false when there is none.
- * `name`, which may be NULL, becomes what the loader calls it: the path that it was opened by, maybe
- * relative to a directory that is no longer the current one, and "" for the main program. Takes
- * the loader's lock. The segments are there for as long as the object is. */
+ * `name`, which may be NULL, becomes the loader's name of it: the path that it was opened by, which
+ * may be relative to an earlier current directory, and "" for the main program. Takes the loader's
+ * lock. The segments are valid while the object is loaded. */
 bool elf_object_at(const void *address, struct elf_object *object, char name[PATH_MAX]);
 
-/* The bytes at `address` when `size` of them lie within one readable segment, else NULL. `left`,
- * which may be NULL, becomes how many there are to that segment's end. */
+/* The bytes at `address` if `size` of them lie within one readable segment, else NULL. `left`,
+ * which may be NULL, becomes the number of bytes to the segment's end. */
 const void *elf_object_bytes(const struct elf_object *object, uintptr_t address, size_t size,
                              size_t *left);
 

@@ -13,8 +13,8 @@ struct elf_symbol {
 };
 
 /* Functions, objects and untyped labels: not indirect functions (theirs is the address of the
- * resolver), nor thread-local symbols (an offset), nor absolute ones and what else begins with
- * SHN_LORESERVE (they do not move with the object). */
+ * resolver), nor thread-local symbols (an offset), nor absolute ones and other sections from
+ * SHN_LORESERVE on (they do not move with the object). */
 static inline bool elf_symbol_has_address(const ElfW(Sym) * symbol)
 {
     switch (ELF64_ST_TYPE(symbol->st_info)) {

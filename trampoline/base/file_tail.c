@@ -14,7 +14,7 @@ bool file_tail_has_room(const struct file_tail *tail, size_t size)
            end <= tail->window_start + (off_t)tail->window_size;
 }
 
-/* The window grows, and what lies before the tail is unmapped: unlike mmap this needs no
+/* Grows the window with mremap and unmaps what is before the tail: unlike mmap this needs no
  * descriptor, and the mapping keeps its name. */
 static int move_window(struct file_tail *tail, off_t start, off_t end)
 {
@@ -46,8 +46,8 @@ int file_tail_show(struct file_tail *tail, int fd)
             mmap(NULL, (size_t)(end - start), PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
         if (window == MAP_FAILED)
             return errno;
-        /* Else the first touch of a page has the kernel read ahead through what is reserved and
-         * holds nothing: 0.5 ms on ext4. */
+        /* Otherwise the first fault on a page makes the kernel read ahead in the reserved, empty
+         * blocks: 0.5 ms on ext4. */
         madvise(window, (size_t)(end - start), MADV_RANDOM);
         tail->window = window;
     }

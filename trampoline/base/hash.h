@@ -1,4 +1,4 @@
-/* hash.h - a number for a text, for tables whose size is a power of two (id_table.h). */
+/* hash.h - hashes bytes, for tables whose size is a power of two (id_table.h). */
 #ifndef PYPERF_HASH_H
 #define PYPERF_HASH_H
 
@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Eight bytes at a time; the constants are those of a 64-bit finaliser that mixes every bit of its
- * input into every bit of its output (splitmix64). */
+/* Takes eight bytes at a time; the constants are those of splitmix64's finaliser, which mixes every
+ * bit of its input into every bit of its output. */
 static inline uint64_t hash_mix(uint64_t hash, uint64_t block)
 {
     hash = (hash ^ block) * 0xbf58476d1ce4e5b9u;

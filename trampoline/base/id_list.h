@@ -1,8 +1,7 @@
 /* id_list.h - a list of numbers, each at most once, in the order in which they were added.
  *
- * Whether a number is in the list is known at once: for each number there is a place that holds the
- * one behind it. Memory, four bytes a number, comes from mmap in blocks, which the kernel fills a
- * page at a time. The user locks. */
+ * For each number an array has the next one, so a lookup takes constant time. Memory, four bytes a
+ * number, comes from mmap in blocks, of which only touched pages take memory. The caller locks. */
 #ifndef PYPERF_ID_LIST_H
 #define PYPERF_ID_LIST_H
 
@@ -25,10 +24,10 @@ struct id_list {
 /* Adds the number when it is not there. False with errno when there is no memory. */
 bool id_list_add(struct id_list *list, uint32_t number);
 
-/* The number behind this one, the first one behind ID_LIST_NONE; ID_LIST_NONE when there is none. */
+/* The number after this one, or the first for ID_LIST_NONE; ID_LIST_NONE at the end. */
 uint32_t id_list_next(const struct id_list *list, uint32_t number);
 
-/* Empties it and gives its memory back. Safe in a signal handler. */
+/* Empties the list and unmaps its memory. Safe in a signal handler. */
 void id_list_clear(struct id_list *list);
 
 #endif

@@ -33,8 +33,8 @@ static bool stderr_is_what_it_was(void)
                                status.st_dev == at_start.device && status.st_ino == at_start.inode);
 }
 
-/* Whether a signal that this thread has just blocked was pending already. Only one that was blocked
- * can have been; else it would have been delivered. */
+/* Whether a signal that this thread has just blocked was pending already. Only a signal that was
+ * blocked before can have been pending. */
 static bool was_pending(int number, const sigset_t *mask)
 {
     sigset_t pending;
@@ -42,8 +42,8 @@ static bool was_pending(int number, const sigset_t *mask)
            sigismember(&pending, number) == 1;
 }
 
-/* The kernel sends them to the thread that writes, and sigtimedwait takes the thread's own before
- * the process's (kernel/signal.c, dequeue_signal). */
+/* The kernel sends them to the writing thread, and sigtimedwait takes a thread's signals before the
+ * process's (kernel/signal.c, dequeue_signal). */
 static void take_pending(int number)
 {
     sigset_t one;
@@ -74,7 +74,7 @@ void line_write(int fd, const char *line, size_t length)
     sigemptyset(&quiet);
     sigaddset(&quiet, SIGPIPE);
     sigaddset(&quiet, SIGXFSZ);
-    sigaddset(&quiet, SIGTTOU); /* is then not sent at all */
+    sigaddset(&quiet, SIGTTOU); /* a blocked SIGTTOU is not sent at all */
     if (pthread_sigmask(SIG_BLOCK, &quiet, &mask) == 0) {
         bool pipe_pending = was_pending(SIGPIPE, &mask), size_pending = was_pending(SIGXFSZ, &mask);
         int error = write_all(fd, line, length);

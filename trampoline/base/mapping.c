@@ -50,7 +50,7 @@ bool mapping_is_of(const struct mapping *mapping, int file)
 {
     int saved = errno;
     struct mapping another;
-    /* Nothing is read from it: the file may be shorter than a page. */
+    /* The mapping is never read: the file may be shorter than a page. */
     void *page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, file, 0);
     bool same = page != MAP_FAILED && mapping->inode != 0 && mapping_find(page, &another) &&
                 another.inode == mapping->inode && another.device_major == mapping->device_major &&

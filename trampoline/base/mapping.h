@@ -1,8 +1,8 @@
 /* mapping.h - which file an address of this process is mapped from, and whether another name still
  * leads to that file.
  *
- * What the loader knows is the path that an object was opened by: relative to a directory that may
- * no longer be the current one, or gone from there since. The kernel knows the file.
+ * The loader only has the path that an object was opened by: it may be relative to an earlier
+ * current directory, or lead to another file now. The kernel knows the mapped file.
  *
  *     7f0a9c021000-7f0a9c040000 r-xp 00004000 08:01 531   /usr/lib/libpyperf.so        proc(5)
  */
@@ -16,18 +16,18 @@
 struct mapping {
     uintptr_t start, end;
     unsigned device_major, device_minor;
-    uint64_t inode; /* 0: of no file */
-    /* Where the file is now, absolute, in the kernel's words: with " (deleted)" behind it when it
-     * is nowhere. To be checked by mapping_is_of before it is trusted: after chroot it may be a path
-     * of another root. */
+    uint64_t inode; /* 0: no file */
+    /* The file's present absolute path, as the kernel gives it: " (deleted)" follows when the file
+     * has none. Check it with mapping_is_of: after chroot it may be a path of another root. */
     char path[PATH_MAX];
 };
 
-/* From /proc/self/maps; false when it cannot be read (errno) or has nothing at this address (0). */
+/* Reads /proc/self/maps; false when that fails (errno) or shows nothing at this address (errno
+ * 0). */
 bool mapping_find(const void *address, struct mapping *mapping);
 
-/* Whether the open file is the one that this was mapped from. Compares what the kernel says of a
- * mapping of either: on overlayfs and btrfs that is another device than fstat's. Keeps errno. */
+/* Whether the open file is the one that this was mapped from. Compares what /proc/self/maps shows
+ * for both: on overlayfs and btrfs that is another device than fstat's. Keeps errno. */
 bool mapping_is_of(const struct mapping *mapping, int file);
 
 #endif

@@ -21,7 +21,8 @@ static bool is_same(const struct own_file *file, const struct stat *status)
     return status->st_dev == file->device && status->st_ino == file->inode;
 }
 
-/* What open(2) says of a path that no longer leads to our file; the rest are limits and disks. */
+/* The errors of open(2) that mean that the path no longer leads to our file; others are
+ * transient. */
 static bool is_of_the_path(int error)
 {
     switch (error) {
@@ -70,7 +71,7 @@ void own_file_remove(const struct own_file *file, const char *path)
 
 int own_file_may_reach(off_t end)
 {
-    struct rlimit limit; /* the signal also comes where the file is longer already */
+    struct rlimit limit; /* the signal is also sent when the file is longer already */
     return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
                    (rlim_t)end <= limit.rlim_cur
                ? 0
@@ -107,7 +108,7 @@ bool own_file_is_copied_on_write(int fd)
 {
     struct statfs status;
     if (fstatfs(fd, &status) != 0)
-        return true; /* a write is right everywhere */
+        return true; /* when in doubt: write works on every file system */
     switch ((unsigned)status.f_type) {
     case (unsigned)MAGIC_BTRFS:
     case (unsigned)MAGIC_BCACHEFS:
@@ -115,8 +116,9 @@ bool own_file_is_copied_on_write(int fd)
     case (unsigned)MAGIC_NILFS:
         return true;
     case (unsigned)MAGIC_OVERLAYFS:
-        /* A container's files are on the file system below, of which statfs passes on all but the
-         * type. btrfs has no fixed number of files, and says 0 (fs/btrfs/super.c, btrfs_statfs). */
+        /* overlayfs: a container's files are on the lower file system, and statfs passes on its
+         * values, but not its type. btrfs has no fixed number of files, and reports 0
+         * (fs/btrfs/super.c, btrfs_statfs). */
         return status.f_files == 0;
     default:
         return false;

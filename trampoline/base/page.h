@@ -1,5 +1,5 @@
-/* page.h - the kernel's pages. Their size is the kernel's choice on some CPUs (4, 16 or 64 KiB on
- * AArch64), so nothing that maps or protects memory may assume one. */
+/* page.h - the page size, which is the kernel's choice on some CPUs (4, 16 or 64 KiB on AArch64),
+ * so code that maps or protects memory must not assume one. */
 #ifndef PYPERF_PAGE_H
 #define PYPERF_PAGE_H
 

@@ -12,7 +12,7 @@
 
 enum {
     START_FIELD = 22, /* proc(5), /proc/pid/stat */
-    /* Seconds. All times here are cut off to whole ones, and those of some file systems to two. */
+    /* Seconds: times here are truncated to whole seconds, those of some file systems to two. */
     SLACK = 3,
 };
 
@@ -33,7 +33,7 @@ static uint64_t start_of(pid_t pid)
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     if (!read_text(path, text, sizeof text) || strtol(text, NULL, 10) != pid)
         return 0;
-    const char *at = strrchr(text, ')'); /* the name may hold blanks and parentheses */
+    const char *at = strrchr(text, ')'); /* the command name may hold blanks and parentheses */
     for (int field = 2; at != NULL && field < START_FIELD; field++)
         at = strchr(at + 1, ' ');
     return at == NULL ? 0 : strtoull(at, NULL, 10);
@@ -48,7 +48,7 @@ static bool is_own_proc(void)
     return strtol(text, NULL, 10) == getpid();
 }
 
-/* 16 bytes out of hexadecimal digits and hyphens. */
+/* Parses 16 bytes from hexadecimal digits and hyphens. */
 static bool read_boot(uint8_t boot[16])
 {
     char text[64], digits[33];
@@ -93,7 +93,8 @@ enum process_state process_state(const struct process_identity *process,
     } else if (kill((pid_t)process->pid, 0) != 0 && errno == ESRCH) {
         state = PROCESS_ENDED;
     } else {
-        uint64_t start = start_of((pid_t)process->pid); /* 0 where others' are hidden */
+        /* 0 where /proc hides other users' processes (hidepid) */
+        uint64_t start = start_of((pid_t)process->pid);
         if (start != 0 && start != process->start)
             state = PROCESS_ENDED;
     }
@@ -107,7 +108,7 @@ bool process_is_younger_than(int64_t time)
     struct timespec now, since_boot;
     uint64_t start = is_own_proc() ? start_of(getpid()) : 0;
     bool younger = false;
-    /* In this order: what passes in between makes the process look older. */
+    /* In this order, so that a delay in between makes the process look older. */
     if (start != 0 && clock_gettime(CLOCK_REALTIME, &now) == 0 &&
         clock_gettime(CLOCK_BOOTTIME, &since_boot) == 0) {
         int64_t age = since_boot.tv_sec - (int64_t)(start / (uint64_t)sysconf(_SC_CLK_TCK));

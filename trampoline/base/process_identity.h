@@ -1,4 +1,5 @@
-/* process_identity.h - which process, of all that ever had its pid on this machine: /proc says. */
+/* process_identity.h - identifies a process among all that had its pid on this machine, by
+ * /proc. */
 #ifndef PYPERF_PROCESS_IDENTITY_H
 #define PYPERF_PROCESS_IDENTITY_H
 
@@ -13,7 +14,7 @@ struct process_identity {
     uint32_t pid;           /* in that namespace */
 };
 
-/* What this process is. False when /proc does not say all of it. Keeps errno. */
+/* The identity of this process. False when /proc does not give all of it. Keeps errno. */
 bool process_identity_get(struct process_identity *own);
 
 /* Whether a process may be alive; `own` is this process. */
@@ -21,8 +22,8 @@ enum process_state { PROCESS_ALIVE, PROCESS_ENDED, PROCESS_UNKNOWN };
 enum process_state process_state(const struct process_identity *process,
                                  const struct process_identity *own);
 
-/* Whether something that was last changed at `time` (CLOCK_REALTIME, seconds) is older than this
- * process; false when that cannot be known. An exec does not make a process younger. Keeps errno. */
+/* Whether `time` (CLOCK_REALTIME, seconds) is before this process's start; false when that is
+ * unknown. An exec does not change the start. Keeps errno. */
 bool process_is_younger_than(int64_t time);
 
 #endif

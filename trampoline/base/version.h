@@ -1,8 +1,9 @@
-/* version.h - which build of libpyperf this is.
+/* version.h - the version and build of libpyperf.
  *
- * libpyperf.so hands structures to libpyperf-plan.so that no interface keeps stable. An upgrade under
- * a running program, which loads it late, would bring two that do not fit; so each carries what the
- * Makefile made of the version and all sources, and they must be the same.
+ * libpyperf.so passes structures to libpyperf-plan.so whose layout is not stable. After an upgrade
+ * under a running program, which may load the latter only then, the two would not match. So each
+ * has a string that the Makefile makes from the version and all sources, and the strings must be
+ * equal.
  *
  *     strings libpyperf.so | grep '^libpyperf [0-9]'
  */

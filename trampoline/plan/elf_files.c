@@ -13,7 +13,7 @@
 
 enum { MOST_SEGMENTS = 64, MOST_NOTES = 4096 };
 
-/* The first PT_LOAD holds the headers, and is never what a program replaces by huge pages. */
+/* The first PT_LOAD holds the headers; programs replace only the text by huge pages. */
 static bool find_mapping(const struct elf_object *object, struct mapping *mapping)
 {
     for (size_t i = 0; i < object->segment_count; i++)
@@ -23,7 +23,7 @@ static bool find_mapping(const struct elf_object *object, struct mapping *mappin
     return false;
 }
 
-/* By its program headers, as in memory. */
+/* The build id by the program headers, as in memory. */
 static size_t file_build_id(int file, uint8_t id[ELF_BUILD_ID_MAX])
 {
     ElfW(Ehdr) header;
@@ -56,16 +56,16 @@ static bool is_file_of(const struct elf_object *object, const struct mapping *ma
     return length > 0 && file_build_id(file, other) == length && memcmp(id, other, length) == 0;
 }
 
-/* The descriptor of the object's file, -1 when there is none to be had. */
+/* Returns a descriptor of the object's file, -1 if no path leads to it. */
 static int open_file(const struct elf_object *object, const struct mapping *mapping)
 {
     static const char deleted[] = " (deleted)"; /* the kernel's suffix */
     char again[PATH_MAX], mapped[64];
     size_t length = strlen(mapping->path), suffix = sizeof deleted - 1;
     bool gone = length > suffix && strcmp(mapping->path + length - suffix, deleted) == 0;
-    /* What has come to its place may be the same once more, reinstalled. */
+    /* The file that has replaced it may have the same build id (reinstalled). */
     snprintf(again, sizeof again, "%.*s", (int)(gone ? length - suffix : 0), mapping->path);
-    /* proc(5): the file itself, for those who have CAP_CHECKPOINT_RESTORE */
+    /* proc(5): the mapped file itself; needs CAP_CHECKPOINT_RESTORE */
     snprintf(mapped, sizeof mapped, "/proc/self/map_files/%lx-%lx", mapping->start, mapping->end);
     const char *const paths[] = {mapping->path, again, "/proc/self/exe", mapped};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
@@ -79,7 +79,7 @@ static int open_file(const struct elf_object *object, const struct mapping *mapp
     return -1;
 }
 
-/* Searches the open file for those symbols that have no address. */
+/* Searches the open file for the symbols that have no address yet. */
 static bool look_for_rest(int file, const char *real_path, const char *debug_root,
                           struct elf_symbol *symbols, size_t count, struct failure *why)
 {

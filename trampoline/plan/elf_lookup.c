@@ -1,18 +1,18 @@
-/* Every file read here is somebody else's, and a process that must not fall over reads it before
- * its main(). So nothing is mapped (a file that shrinks under a mapping is a SIGBUS; under a read
- * it is a short read), nothing is believed about sizes, and one budget of bytes bounds both the
- * time and the memory that any file can cost, whatever its headers claim.
+/* Files are read before main() of a process that must not crash, and they may be damaged or
+ * hostile. So they are not mapped (a file that shrinks gives a SIGBUS under a mapping, a short read
+ * under read), sizes in them are not trusted, and one budget of bytes bounds the time and memory
+ * that any file can cost.
  *
- * The way of a lookup:
+ * The order of a lookup:
  *
  *   names wanted -> buckets          each table is read once for all of them
  *     .dynsym                        of the file itself
  *     .symtab
  *     debug_root/.build-id/xx/..     .symtab of the separate debug file: same build id, or
  *     .gnu_debuglink                 the CRC that the link demands
- *     .gnu_debugdata                 .symtab of the ELF file that is packed in this section
+ *     .gnu_debugdata                 .symtab of the ELF file that this section holds, xz-compressed
  *
- * and it ends where the last name is found. */
+ * It ends when all names are found. */
 #include "trampoline/plan/elf_lookup.h"
 #include "trampoline/base/debug.h"
 
@@ -30,11 +30,11 @@
 
 #define MEBIBYTE ((size_t)1 << 20)
 
-/* All that is read in one lookup. Debian's largest python3 debug file has 30 MiB, of
- * which only the check of a debug link's CRC reads more than the symbols. */
+/* The most that one lookup reads. Debian's largest python3 debug file has 30 MiB; a lookup reads
+ * its symbols, and all of it to check a debug link's CRC. */
 #define READ_BUDGET (256 * MEBIBYTE)
 
-/* xz(1): unpacking what -9 packed takes 65 MiB, the default -6 takes 9. */
+/* xz(1): decompression takes 65 MiB for -9, and 9 MiB for the default -6. */
 #define UNPACK_MEMORY_MAX (80 * MEBIBYTE)
 #define UNPACKED_MAX      (64 * MEBIBYTE)
 
@@ -47,8 +47,8 @@ struct wanted {
     struct elf_symbol *symbol;
     size_t length;
     struct wanted *next; /* in the same bucket */
-    enum rank rank;      /* of the best symbol that the table being read has */
-    uint64_t address;    /* its address; 0 when two of this rank disagree */
+    enum rank rank;      /* of the best symbol in the current table */
+    uint64_t address;    /* its address; 0 when two of this rank differ */
     uint64_t size;
 };
 
@@ -69,13 +69,13 @@ struct elf_file {
     Elf *elf;
 };
 
-/* Where the linker put the ELF header of the object that this code is in: what "native" means. */
+/* The ELF header of the object that holds this code: files must have its class and machine. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 /* names */
 
-/* From the ends and the middle: a symbol of no interest is dropped without its name being read
- * through, and the names of an interpreter all begin alike. */
+/* Hashes the ends and the middle: most symbols are dropped without reading their whole names, and
+ * an interpreter's names have common prefixes. */
 static size_t bucket_of(const char *name, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)name;
@@ -114,7 +114,7 @@ static void offer(struct wanted *wanted, const GElf_Sym *symbol)
         wanted->address = symbol->st_value;
         wanted->size = symbol->st_size;
     } else if (rank == wanted->rank && wanted->address != symbol->st_value) {
-        wanted->address = 0; /* no way to know which of two static functions is meant */
+        wanted->address = 0; /* nothing says which of two static functions is meant */
     }
 }
 
@@ -131,7 +131,8 @@ static void consider(struct search *search, const char *name, const GElf_Sym *sy
     }
 }
 
-/* The caller reads and patches what it finds here, so an address outside the image is none. */
+/* The caller reads and patches what it finds here, so an address outside the segments is not
+ * taken. */
 static bool in_image(Elf *image, const struct wanted *wanted)
 {
     GElf_Phdr segment;
@@ -144,8 +145,8 @@ static bool in_image(Elf *image, const struct wanted *wanted)
     return false;
 }
 
-/* Makes final what the table that was just read has to offer. The segments are walked here, once a
- * name, and not once a symbol: a hostile file can have 65,000 of them and millions of symbols. */
+/* Takes the best symbols of the table that was just read. Segments are checked here, once for each
+ * name and not for each symbol: a hostile file can have 65,000 segments and millions of symbols. */
 static void settle(struct search *search)
 {
     for (size_t i = 0; i < search->count; i++) {
@@ -162,7 +163,7 @@ static void settle(struct search *search)
 
 /* sections */
 
-/* Never NULL inside, never empty. libelf frees it with the Elf. */
+/* The data is never NULL and never empty. libelf frees it with the Elf. */
 static Elf_Data *contents(struct search *search, Elf_Scn *section)
 {
     GElf_Shdr header;
@@ -174,7 +175,7 @@ static Elf_Data *contents(struct search *search, Elf_Scn *section)
     return data != NULL && data->d_buf != NULL && data->d_size > 0 ? data : NULL;
 }
 
-/* Strings, of which every offset is one because the last byte is a 0. */
+/* A string table; its last byte is 0, so that every offset in it begins a terminated string. */
 static Elf_Data *string_table(struct search *search, Elf *elf, size_t index)
 {
     Elf_Data *data = contents(search, elf_getscn(elf, index));
@@ -212,8 +213,8 @@ static void search_table(struct search *search, Elf *elf, GElf_Word type)
     Elf_Data *symbols = names == NULL ? NULL : contents(search, section);
     if (symbols == NULL)
         return;
-    /* Not until libelf says that there are no more: what it says is kept per thread, and where
-     * there is no memory for that the dynamic loader ends the program. */
+    /* Stops before libelf reports the end: its error is thread-local, and without memory for that
+     * the dynamic loader ends the program. */
     size_t symbol_count = symbols->d_size / sizeof(ElfW(Sym));
     GElf_Sym symbol;
     for (size_t i = 0; i < symbol_count && i < INT_MAX; i++) {
@@ -225,8 +226,8 @@ static void search_table(struct search *search, Elf *elf, GElf_Word type)
 
 /* files */
 
-/* Of the kind that this very process could have mapped. Headers that number sections or segments
- * beyond 16 bits are refused as well: no interpreter has them, and libelf would believe them. */
+/* Accepts only files that this process could have mapped. Files with more than 16 bits of sections
+ * or segments are refused: no interpreter has so many, and libelf would trust the numbers. */
 static bool is_native(const ElfW(Ehdr) * header)
 {
     return memcmp(header->e_ident, __ehdr_start.e_ident, EI_VERSION + 1) == 0 &&
@@ -243,7 +244,7 @@ static void close_elf(struct elf_file *file)
 
 static bool open_elf(const char *path, struct elf_file *file, struct failure *why)
 {
-    /* O_NONBLOCK: opening a FIFO must not wait for a writer. It means nothing to a regular file. */
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on a regular file. */
     file->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     debug_log(python, 2, "symbols: %s%s", path, file->descriptor < 0 ? " cannot be opened" : "");
     if (file->descriptor < 0)

@@ -1,8 +1,8 @@
 /* elf_lookup.h - addresses of symbols in an ELF file, stripped or not.
  *
- * Looked for in this order, each only while something is still missing: .dynsym, .symtab, the
+ * Searched in this order, each only while a symbol is missing: .dynsym, .symtab, the
  * separate debug file (by build id, then by .gnu_debuglink), .gnu_debugdata. Part of
- * libpyperf-plan.so: uses libelf and liblzma, which never stay in the program. */
+ * libpyperf-plan.so: uses libelf and liblzma, which do not stay in the program. */
 #ifndef PYPERF_ELF_LOOKUP_H
 #define PYPERF_ELF_LOOKUP_H
 
@@ -12,20 +12,21 @@
 #include "trampoline/base/elf_symbol.h"
 #include "trampoline/base/failure.h"
 
-/* Fills `symbols`. `path` is the file; `real_path` is where the debug link is resolved against, or NULL for path itself;
- * `debug_root` is the directory of separate debug files, "/usr/lib/debug" on Debian, or NULL.
+/* Fills `symbols`. `path` is the file; `real_path` is where the debug link is resolved against, or
+ * NULL for path itself; `debug_root` is the directory of separate debug files, "/usr/lib/debug" on
+ * Debian, or NULL.
  *
- * Taken is what elf_symbol.h says, where it lies in a segment of the file. A global symbol comes
- * before a local one of its name; two of the same rank with different addresses count as not found,
- * because nothing says which is meant.
+ * A symbol counts if elf_symbol.h takes it and it is in a segment of the file. A global symbol is
+ * preferred to a local one of its name; two of the same rank with different addresses count as not
+ * found, because nothing says which is meant.
  *
- * A name that no file has costs a search of all of them, and the CRC of a whole debug file when
- * there is a debug link: look for what may not exist in a call of its own, or not at all.
+ * A name that no file has costs a search of all of them, and the CRC of a whole debug file if there
+ * is a debug link: look up optional names in a separate call, or not at all.
  *
  * False only when the file itself cannot be read (FAILURE_FILE, FAILURE_NOT_ELF, FAILURE_MEMORY);
- * all addresses are then 0. Names that are not found anywhere keep address 0 and it is the caller
- * who knows whether it needs them. A damaged or hostile file gives false or fewer symbols, never a
- * crash. Reads only; every descriptor it opens is closed on return. Keeps errno. */
+ * all addresses are then 0. Names that are not found keep address 0; the caller knows whether it
+ * needs them. A damaged or hostile file gives false or fewer symbols, never a crash. Reads only;
+ * every descriptor it opens is closed on return. Keeps errno. */
 bool elf_lookup(const char *path, const char *real_path, const char *debug_root,
                 struct elf_symbol *symbols, size_t count, struct failure *why);
 

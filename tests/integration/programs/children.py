@@ -1,5 +1,5 @@
 """Starts one child in the way that the first argument names. Parent and child each write a line to
-the file in PYPERF_TEST_CHILDREN: who they are, pid, whether they are profiled, their -X options."""
+the file in PYPERF_TEST_CHILDREN: their role, pid, whether they are profiled, their -X options."""
 import ctypes
 import multiprocessing
 import os
@@ -44,7 +44,7 @@ def c_fork():
 
 
 def c_fork_unlocked():
-    """CDLL lets go of the GIL: the child has it nevertheless, as its only thread."""
+    """CDLL releases the GIL: the child, with its only thread, has it nevertheless."""
     return finish_fork(ctypes.CDLL(None).fork())
 
 

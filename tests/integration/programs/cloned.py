@@ -1,5 +1,5 @@
-"""Forks by the system call alone, or by _Fork, which no handler of pthread_atfork is told of; then
-both processes call new functions, in turns. Prints the child's pid. Argument: "syscall" or "_Fork"."""
+"""Forks by the system call alone, or by _Fork, both without handlers of pthread_atfork; then both
+processes call new functions, in turns. Prints the child's pid. Argument: "syscall" or "_Fork"."""
 import ctypes
 import os
 import sys
@@ -15,7 +15,7 @@ def call(name):
 
 
 def call_all(name, read, write):
-    """Each time when the other process has done as much."""
+    """Waits each time for the other process."""
     for number in range(100):
         call("%s_%d" % (name, number))
         os.write(write, b".")

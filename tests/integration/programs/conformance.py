@@ -1,12 +1,11 @@
 """Runs CPython's own test_perf_profiler.py of 3.13 or later, unaltered, under an interpreter that
 has no perf support: with libpyperf in LD_PRELOAD.
 
-What a 3.13 would answer is put in place of what this interpreter says: that trampolines are there,
-that frame pointers are, and that perf is new enough. Stacks come from DWARF instead, with the
-options of the file's own DWARF tests. Names that older versions of test.support keep elsewhere are
-put where the file looks for them.
+The answers of a 3.13 replace this interpreter's: it has trampolines and frame pointers, and perf is
+new enough. Stacks come from DWARF instead, with the options of the file's own DWARF tests. Names
+that are elsewhere in older versions of test.support are put where the file looks for them.
 
-Arguments: the file, and where the outcomes go: a line of JSON for each test."""
+Arguments: the file, and the output file: a line of JSON for each test."""
 import json
 import subprocess
 import sys
@@ -47,7 +46,7 @@ class Popen(subprocess.Popen):
             options["universal_newlines"] = options.pop("text")
         if list(args) == ["perf", "--version"]:
             args = ["echo", "perf version 99.0"]
-        # At perf's own 4,000 Hz samples of that size get lost, and perf script says so.
+        # At perf's default of 4,000 Hz samples of that size get lost, and perf script reports it.
         dwarf = ["--call-graph=dwarf,65528", "-F99"]
         words = [dwarf if word == "--call-graph=fp" else [word] for word in args]
         super().__init__(sum(words, []), *more, **options)
@@ -60,10 +59,10 @@ def load_tests():
     suite = unittest.TestSuite()
     for value in list(vars(module).values()):
         if isinstance(value, type) and issubclass(value, unittest.TestCase):
-            # They remove all new files of that kind from /tmp, other people's included.
+            # The tests remove all new files of that kind from /tmp, also those of other processes.
             for name in {"setUp", "tearDown"} & set(vars(value)):
                 delattr(value, name)
-            # Not a switch, but a module of 3.13's own tests.
+            # Not a switch: a module of 3.13's own tests.
             if hasattr(value, "test_pre_fork_compile") and lacks_native_api():
                 skipped = unittest.skip("needs " + NATIVE)(value.test_pre_fork_compile)
                 value.test_pre_fork_compile = skipped

@@ -1,5 +1,5 @@
-/* A frame evaluator (PEP 523) that counts, as a debugger or compiler would set one: the module
- * counting. Its next one is the interpreter's own or the one that was set before it. */
+/* The module counting: a frame evaluator (PEP 523) that counts calls, as a debugger or compiler
+ * sets one. It calls the interpreter's own evaluator, or the one that was set before. */
 #define Py_BUILD_CORE_MODULE 1 /* 3.8 has the interpreter's fields in an internal header */
 #include <Python.h>
 #if PY_VERSION_HEX >= 0x03080000 && PY_VERSION_HEX < 0x03090000
@@ -46,7 +46,7 @@ static void put(evaluator function)
 #endif
 }
 
-/* A compiler runs some functions itself: here, one that returns 42 whatever its code is. */
+/* Like a compiler it runs some functions itself: here one, which returns 42. */
 static int is_answered(const void *frame)
 {
     PyCodeObject *code = *(PyCodeObject **)((const char *)frame + FRAME_CODE);
@@ -61,7 +61,7 @@ static PyObject *count_frame(ARGUMENTS)
     return next(PASSED);
 }
 
-/* set("default") or set("previous"): what the counting one calls. */
+/* set("default") or set("previous"): the evaluator that it calls. */
 static PyObject *set(PyObject *self, PyObject *how)
 {
     evaluator found = get();
@@ -73,7 +73,7 @@ static PyObject *set(PyObject *self, PyObject *how)
     Py_RETURN_NONE;
 }
 
-/* unset("default") or unset("previous"): what is set afterwards. */
+/* unset("default") or unset("previous"): the evaluator that is set afterwards. */
 static PyObject *unset(PyObject *self, PyObject *how)
 {
     put(PyUnicode_CompareWithASCIIString(how, "previous") == 0 ? previous

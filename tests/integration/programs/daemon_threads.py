@@ -1,5 +1,5 @@
-"""Daemon threads that want the interpreter's lock while it is being taken down: each dies in
-pthread_exit, which unwinds its stack."""
+"""Daemon threads that take the interpreter's lock during finalization: each ends in pthread_exit,
+which unwinds its stack."""
 import threading
 import time
 
@@ -19,7 +19,7 @@ class Work:
 
 
 class Slow:
-    """Lets go of the lock when the modules are taken down."""
+    """Releases the lock when the modules are destroyed."""
 
     sleep = time.sleep
 

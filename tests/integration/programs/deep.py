@@ -1,4 +1,5 @@
-"""So many calls of deep(), and then hot(), for some CPU time. usage: deep.py CALLS SECONDS"""
+"""Calls deep() so many levels deep, and then hot() for some CPU time. usage: deep.py CALLS
+SECONDS"""
 import sys
 import time
 

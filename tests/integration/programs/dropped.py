@@ -1,15 +1,16 @@
-"""Makes and drops functions, a pair at a time, so that code objects come to stand where others died.
+"""Makes and drops functions, a pair at a time, so that code objects reuse the addresses of dead
+ones.
 
-    dropped.py COUNT look    each inner one looks at its own stack: "N looked at", and for each frame
+    dropped.py COUNT look    each inner one checks its own stack: "N looked at", and for each frame
                              with another one's name a line
-    dropped.py COUNT         each inner one works a little, for perf to see
+    dropped.py COUNT         each inner one uses CPU time, for perf
 """
 
 import ctypes
 import os
 import sys
 
-DEPTH = 40  # return addresses, of which the innermost trampoline's is among the first dozen
+DEPTH = 40  # return addresses; the innermost trampoline's is among the first dozen
 BATCH = 500
 TRAMPOLINE = 16  # bytes
 PAIR = """
@@ -21,7 +22,7 @@ def outer_{0}(work):
 
 
 class Looker:
-    """Which trampolines are on the stack, and what the map calls them."""
+    """The trampolines on the stack, and their names in the map."""
 
     def __init__(self):
         self.backtrace = ctypes.CDLL(None).backtrace
@@ -39,7 +40,7 @@ class Looker:
 
     def read_map(self):
         start = self.map.tell()
-        new = self.map.read().rstrip(b"\n")  # what is reserved in it holds newlines
+        new = self.map.read().rstrip(b"\n")  # its reserved bytes are newlines
         self.map.seek(start + len(new))
         for line in new.decode("utf-8").strip("\n").split("\n"):
             address, size, name = (line or "0 0 ::").split(" ", 2)

@@ -1,5 +1,5 @@
-/* A program with Python inside: embed HOW FILE runs the file in an interpreter that has no command
- * line of its own. HOW is how it is initialised. */
+/* A program that embeds Python: embed HOW FILE runs the file in an interpreter without a command
+ * line. HOW is the way to initialise it. */
 #include <Python.h>
 
 #include <signal.h>

@@ -1,5 +1,5 @@
-"""The first bytes of the evaluator, in memory and in the file they come from, and the rights of the
-page, as JSON."""
+"""Prints the first bytes of the evaluator, in memory and in its file, and the rights of the page,
+as JSON."""
 import ctypes
 import json
 import sys

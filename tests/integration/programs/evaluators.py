@@ -1,8 +1,8 @@
 """Another frame evaluator comes and goes while profiling is switched. After each step, new
-functions are called from Python and from C; their names, what the counting one has counted of each,
-and whether they are right, as JSON.
+functions are called from Python and from C. Prints, as JSON, their names, the calls that the other
+evaluator has counted, and whether the results are right.
 
-Arguments: what the counting evaluator calls, and what is set when it is taken away ("default" or
+Arguments: the evaluator that the counting one calls, the one that is set after it ("default" or
 "previous"), and sequences of steps: + and - switch profiling, s and u set and unset."""
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Starts its own interpreter again: as a child, and in its own place."""
+"""Starts its own interpreter again: as a child, and by exec."""
 import os
 import subprocess
 import sys

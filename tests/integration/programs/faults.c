@@ -1,15 +1,15 @@
-/* Makes the N-th call fail that is made on libpyperf's behalf: preloaded before it.
+/* Makes the N-th call on libpyperf's behalf fail: preloaded before it.
  *
- * What is on its behalf, the stack says: a call counts when a function of libpyperf.so has not
- * returned yet. That takes in what libpyperf-plan.so, libelf, capstone, the dynamic loader and the
- * interpreter's own functions do for it, and nothing that the program does by itself, since frames
- * are left to run by a jump. A look at the words of the stack comes first, because most calls have
- * no address of libpyperf.so there and unwinding each of them would take long.
+ * A call counts if a function of libpyperf.so is on the stack. That includes calls by
+ * libpyperf-plan.so, libelf, capstone, the dynamic loader and the interpreter's own functions for
+ * it, and none by the program itself, because hooks leave by a jump. The words of the stack are
+ * checked first, because most calls have no address of libpyperf.so there and unwinding each of
+ * them would take long.
  *
  *     FAULT_AT      N, from 1
  *     FAULT_KIND    "memory": what allocates; "calls": other functions of libc that can fail
- *     FAULT_REPORT  a file that gets the name of the function that was made to fail; a forked child
- *                   goes on counting by itself, and adds a line of its own */
+ *     FAULT_REPORT  a file that gets the name of the failed function; a forked child continues
+ *                   counting by itself, and adds its own line */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -79,7 +79,7 @@ static _Unwind_Reason_Code look(struct _Unwind_Context *context, void *data)
     return walk->found || ++walk->frames == FRAMES ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 
-/* Where the main thread's stack ends; other threads are not looked at. */
+/* The end of the main thread's stack; other threads are not checked. */
 extern void *__libc_stack_end;
 
 static int on_behalf(void)
@@ -175,7 +175,7 @@ int open(const char *path, int flags, ...)
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
-/* result, name, errno, parameters, what to do instead of failing */
+/* result, name, errno, parameters, the call of the real function */
 #define CALLS_LIST(X)                                                                              \
     X(ssize_t, read, EIO, (int fd, void *to, size_t n), syscall(SYS_read, fd, to, n))              \
     X(ssize_t, pread, EIO, (int fd, void *to, size_t n, off_t at),                                 \
@@ -206,7 +206,7 @@ int open(const char *path, int flags, ...)
 CALLS_LIST(X)
 #undef X
 
-/* Under their other names, which are the same functions on a 64-bit machine. */
+/* Other names of the same functions on a 64-bit machine. */
 int open64(const char *path, int flags, ...) __attribute__((alias("open")));
 void *mmap64(void *, size_t, int, int, int, off_t) __attribute__((alias("mmap")));
 ssize_t pread64(int, void *, size_t, off_t) __attribute__((alias("pread")));
@@ -229,7 +229,7 @@ int mkostemps(char *path, int suffix, int flags)
 void *dlopen(const char *path, int mode)
 {
     if (fails(CALLS, "dlopen"))
-        path = "/nonexistent/library"; /* so that dlerror has something to say */
+        path = "/nonexistent/library"; /* so that dlerror has a message */
     void *(*next)(const char *, int) = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
     return next(path, mode);
 }

@@ -1,5 +1,5 @@
-"""A bit of all that libpyperf has work with: names, many functions, a forked child, and when the
-argument says so switching."""
+"""A bit of everything that libpyperf handles: names, many functions, a forked child, and, if the
+argument says so, switching."""
 import os
 import sys
 
@@ -23,7 +23,7 @@ def recursive(n):
 
 
 def many():
-    """Names so long that an image grows, and its table of names with it."""
+    """Names so long that an image and its table of names grow."""
     space = {}
     for number in range(40):
         text = "def called%d(): return %d\nresult = called%d()" % ((number,) * 3)
@@ -32,7 +32,7 @@ def many():
 
 
 def switch():
-    """What can fail here, may."""
+    """These calls may fail."""
     for backend in ("perf_jit", "perf"):
         try:
             sys.deactivate_stack_trampoline()
@@ -49,7 +49,7 @@ def child():
     for path in ("/tmp/perf-%d.map", "/tmp/jit-%d.dump"):
         try:
             os.unlink(path % os.getpid())
-        except OSError:  # it is not there
+        except OSError:  # there is no such file
             pass
     os._exit(3)
 

@@ -1,10 +1,12 @@
-/* A program that runs Python on a stack of its own making: fibers WHERE KIBIBYTES FILE. WHERE is
- *   main     beside the main thread, whose stack lies above all others
+/* A program that runs Python on a stack that it has allocated: fibers WHERE KIBIBYTES FILE. WHERE
+ * is
+ *   main     beside the main thread, whose stack is above all others
  *   above    beside another thread, at higher addresses than its stack
  *   below    at lower ones
  *
- * The file defines inside() and outside(). inside() runs on the other stack, of so many KiB, and may
- * call leave(): the thread then goes on on its own stack, runs outside() there, and comes back. */
+ * The file defines inside() and outside(). inside() runs on the other stack, of so many KiB, and
+ * may call leave(): the thread then continues on its own stack, runs outside() there, and
+ * returns. */
 #include <Python.h>
 
 #include <pthread.h>
@@ -68,7 +70,7 @@ static char *map(size_t size)
     return memory == MAP_FAILED ? exit(3), memory : memory;
 }
 
-/* Runs work() in a thread whose stack lies beside the fiber's. */
+/* Runs work() in a thread whose stack is beside the fiber's. */
 static void work_in_thread(int above)
 {
     char *memory = map(THREAD_STACK + fiber_size + 3 * GUARD);

@@ -1,5 +1,6 @@
-"""Forks twice, as the first argument says how, and spends CPU time in each of the three processes
-under other names. Prints their pids as JSON, and the chains of their hot functions."""
+"""Forks twice, in the way that the first argument names, and uses CPU time in each of the three
+processes in functions of different names. Prints their pids and the chains of their hot functions
+as JSON."""
 import ctypes
 import json
 import os

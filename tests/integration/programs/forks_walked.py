@@ -1,6 +1,6 @@
-"""Forks again and again while another thread walks the loader's list of objects, as a profiler's
-does. Each child calls a function of its own for the first time, and for so many seconds. Prints how
-many children did not end, and the pids of all."""
+"""Forks repeatedly while another thread walks the loader's list of objects, as profilers do. Each
+child calls a new function, for so many seconds. Prints how many children did not end, and the pids
+of all."""
 import ctypes
 import json
 import os

@@ -1,6 +1,6 @@
-"""What a million functions cost: prints, as JSON, KiB resident after a tenth, a half and all of
-them. Arguments: how many, and their kind. They are short-lived, as what a server compiles for a
-request: "same" names on each, or "different" ones."""
+"""The memory of a million functions: prints, as JSON, KiB resident after a tenth, a half and all of
+them. Arguments: how many, and their kind: short-lived ones, as a server compiles for a request,
+with the "same" or "different" names."""
 import gc
 import json
 import sys
@@ -17,7 +17,7 @@ page()
 
 
 def resident():
-    """Without what is reserved of the map file, which is a window of its end."""
+    """Without the map file's window."""
     total, counted = 0, False
     with open("/proc/self/smaps") as smaps:
         for line in smaps:

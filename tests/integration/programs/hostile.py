@@ -1,7 +1,7 @@
-"""Calls functions while something goes wrong with the files. Prints "end" and how many signals came
-to SIGXFSZ's handler.
+"""Calls functions while its files are attacked or limited. Prints "end" and the number of SIGXFSZ
+received.
 
-Arguments: what goes wrong, and the victim that links point to."""
+Arguments: the attack, and the victim that links point to."""
 import os
 import resource
 import signal
@@ -22,13 +22,13 @@ def limit_to_size_and(more):
 
 
 def no_descriptors():
-    # Modules that are needed later are there already.
+    # Modules that are needed later are imported already.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
 
 
 def replace(make):
-    """No function is called for the first time while there is no file: a new one would be made."""
+    """Calls no new function while there is no file, because one would be made."""
     for path in PATHS:
         make(path + ".new")
         is_made = os.path.lexists(path + ".new")

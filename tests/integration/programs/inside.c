@@ -1,7 +1,7 @@
-/* A program that an interpreter is linked into: inside SCRIPT. */
+/* A program with a statically linked interpreter: inside SCRIPT. */
 #include <stdio.h>
 
-/* No site.py: in 2.7 it imports modules that bring a second interpreter, libpython2.7.so. */
+/* Without site.py: in 2.7 it imports modules that load a second interpreter, libpython2.7.so. */
 extern int Py_NoSiteFlag __attribute__((weak));
 void Py_Initialize(void);
 void Py_Finalize(void);

@@ -1,12 +1,13 @@
-/* A program that loads libpython long after its start: late HOW LIBPYTHON SCRIPT [FROM TO]... HOW is
+/* A program that loads libpython long after its start: late HOW LIBPYTHON SCRIPT [FROM TO]... HOW
+ * is
  *   local, global   loaded so, and started
- *   again           loaded and unloaded first; the locale is asked for meanwhile
+ *   again           loaded and unloaded first; setlocale is called in between
  *   never           loaded, and not started
  *   changed         loaded; then FROM moved to TO, or removed when that is empty, and so on, as an
  *                   upgrade does it; then started
  *   elsewhere       loaded; then the current directory becomes FROM; then started
- * It prints whether a search for Py_Initialize finds one before, and whether the program's own
- * locale was set. */
+ * It prints whether dlsym finds Py_Initialize before, and whether the program's own locale was
+ * set. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <locale.h>

@@ -1,5 +1,6 @@
-/* A program with Python inside, over and over: lives STEP... does one step after the other. It has
- * the interpreter's lock only within a step, so that each can be done by any thread.
+/* A program that starts and ends interpreters repeatedly: lives STEP... does one step after the
+ * other. It holds the interpreter's lock only within a step, so that any thread can do the next
+ * one.
  *
  *   init                          Py_Initialize
  *   configured, isolated, ...     from such a configuration; xperf, xjit: with -X perf, perf_jit
@@ -7,9 +8,9 @@
  *   NAME=VALUE, NAME=             a variable of the environment is set or taken away
  *   sub:A, end:A                  Py_NewInterpreter, called A from now on; Py_EndInterpreter
  *   run:A:FILE                    runs the file in A; "main" is the main interpreter
- *   keep:A:FILE                   the same, and holds on to what it calls `kept`
- *   use:A, drop:A                 runs that code object or calls that function in A; lets go of it
- *   thread ... join               what is between is done by a thread of its own
+ *   keep:A:FILE                   the same, and keeps a reference to its variable `kept`
+ *   use:A, drop:A                 runs that code object or calls that function in A; drops it
+ *   thread ... join               the steps in between are done by a new thread
  *   storm:FILE                    eight threads, each with five interpreters, one after the other
  *   wait                          until there is one thread, ten seconds at most */
 #include <Python.h>
@@ -28,13 +29,13 @@
 
 enum { STORM_THREADS = 8, STORM_INTERPRETERS = 5, NAMES = 128 };
 
-static PyThreadState *first_state, *states[NAMES]; /* by the first letter */
+static PyThreadState *first_state, *states[NAMES]; /* indexed by the first letter */
 static PyObject *kept;
 
 static void initialise(const char *how)
 {
-    /* What a machine's site-packages import is not to be seen here: with threading, an interpreter
-     * waits at its end for the thread that has imported it. */
+    /* Without a machine's site-packages: an interpreter that has imported threading waits at its
+     * end for the thread that did it. */
     if (strcmp(how, "init") == 0) {
         Py_NoSiteFlag = 1;
         Py_Initialize();
@@ -74,7 +75,7 @@ static PyInterpreterState *interpreter_of(const char *name)
     return strcmp(name, "main") == 0 ? first_state->interp : states[(unsigned char)*name]->interp;
 }
 
-/* The lock, with a thread state that is of this step alone. */
+/* Takes the lock, with a thread state for this step only. */
 static PyThreadState *enter(PyInterpreterState *interpreter)
 {
     PyThreadState *state = PyThreadState_New(interpreter);
@@ -174,7 +175,7 @@ static void storm(char *path)
         pthread_join(threads[i], NULL);
 }
 
-/* Links of a directory: itself, its name, and one for each directory in it. */
+/* A directory's link count: 2 plus its subdirectories. */
 static void wait_for_threads(void)
 {
     struct stat status;
@@ -195,7 +196,7 @@ static void set_variable(const char *step)
 
 static char **do_thread(char **steps);
 
-/* Returns where to go on. */
+/* Returns the next step. */
 static char **do_step(char **steps)
 {
     char *words = strdup(*steps), *verb = words;

@@ -4,12 +4,12 @@
  *   seccomp   the same by the system calls that systemd's MemoryDenyWriteExecute= refuses
  *   no-perf   perf_event_open is refused, as in a container of Docker's
  *   no-mem    /proc/self/mem cannot be opened for writing
- *   null-mem  /proc/self/mem takes what is written and keeps nothing
+ *   null-mem  /proc/self/mem accepts writes and discards them
  *   no-proc   /proc is empty
- *   no-reader stderr is a pipe that nobody reads
+ *   no-reader stderr is a pipe without reader
  *   no-room   stderr is a file, and files may not grow
  *
- * Status 99 where the kernel does not let us; stderr says what. */
+ * Status 99 if the kernel does not permit this; stderr says what. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -52,11 +52,11 @@ static void set_mdwe(void)
         cannot("PR_SET_MDWE");
 }
 
-/* The low half of an argument: all the flags are there. */
+/* The low half of an argument has all the flags. */
 #define ARGUMENT(n)  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[n]))
 #define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
 
-/* A call is refused when its n-th argument has all of these bits. */
+/* Refuses a call whose n-th argument has all of these bits. */
 #define REFUSE(call, n, bits)                                                                      \
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),                         \
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 4), ARGUMENT(n),                              \
@@ -110,7 +110,7 @@ static void own_mounts(void)
         cannot("mount namespace");
 }
 
-/* The process keeps its number over exec. */
+/* The process keeps its pid over exec. */
 static void cover_mem(int with_null)
 {
     char path[64];
@@ -133,7 +133,7 @@ static void empty_proc(void)
         cannot("/proc");
 }
 
-/* With the signals as they are at a program's start: what ends it. */
+/* With the default actions, which end the program. */
 static void set_stderr(int fd)
 {
     signal(SIGPIPE, SIG_DFL);

@@ -1,6 +1,7 @@
-"""Puts something in the place of its own map or dump, and becomes another program, with its pid.
+"""Puts something at the path of its own map or dump, and executes another program with the same
+pid.
 
-Arguments: what, which file, the victim that links point to, and the program's words. The
+Arguments: what, which file, the victim that links point to, and the program's arguments. The
 environment of the program is PLANTED_ENVIRONMENT, as JSON."""
 import json
 import os

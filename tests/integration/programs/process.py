@@ -1,4 +1,4 @@
-"""What a process can find out about itself, as JSON."""
+"""Prints what a process can find out about itself, as JSON."""
 import json
 import os
 
@@ -6,7 +6,7 @@ descriptors = sorted(int(name) for name in os.listdir("/proc/self/fd"))
 with open("/proc/self/maps") as file:
     maps = [line.rstrip("\n") for line in file]
 
-import ctypes  # from here on there are mappings and libraries of its own
+import ctypes  # adds mappings and libraries from here on
 
 program = ctypes.CDLL(None)
 names = ["elf_begin", "cs_open", "elf_lookup", "detour_prepare", "session_start"]

@@ -1,5 +1,5 @@
-"""Calls one new function after the other until it is killed. Each writes its name to the file that
-the first argument names when it runs: one write, so that it is whole or not there."""
+"""Calls new functions until it is killed. Each writes its name to the file that the first argument
+names: by one write, so that it is complete or missing."""
 import os
 import sys
 

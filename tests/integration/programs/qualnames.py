@@ -117,7 +117,7 @@ generate run.<locals>.<genexpr> closure closure.<locals>.get shared_name
 shared_name.<locals>.twice wrap.<locals>.wrapper wrapped wrapped.<locals>.<setcomp>
 wrapped.<locals>.<listcomp> wrapped.<locals>.<dictcomp> coroutine
 run.<locals>.<lambda> run.<locals>.<lambda>.<locals>.<lambda> with_default"""
-# Without a frame of their own: PEP 709, and lists in 2.7.
+# Comprehensions without their own frame: PEP 709, and lists in 2.7.
 INLINED = ("listcomp>", "setcomp>", "dictcomp>") if sys.version_info >= (3, 12) else ()
 if not IS_3:
     INLINED = ("listcomp>", "coroutine")

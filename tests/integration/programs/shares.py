@@ -1,5 +1,5 @@
-"""heavy() and light() use up CPU time three to one, below as many calls of dive() as the first
-argument says, for as many seconds as the second does; half of it in a thread."""
+"""heavy() and light() use CPU time three to one, below as many calls of dive() as the first
+argument says, for as many seconds as the second one says; half of it in a thread."""
 import sys
 import threading
 import time

@@ -54,7 +54,7 @@ class Handler:
 
 
 def storm(which, number, seconds, work, handler):
-    """Until the work has been done and a hundred signals have come, or a minute is over."""
+    """Runs until the work is done and a hundred signals have come, or for a minute."""
     signal.setitimer(which, seconds, seconds)
     right, done = True, 0
     end = time.time() + 60
@@ -129,7 +129,7 @@ def toggling_handler():
 
 @part
 def raising():
-    """Out of whatever runs when it comes, new functions included."""
+    """Raises from whatever runs at the signal, new functions included."""
 
     class Late(Exception):
         pass
@@ -152,7 +152,7 @@ def raising():
 
 @part
 def raising_at_first_call():
-    """The signal is there already, and has not been looked at, when C calls a new function."""
+    """The signal is pending, and not handled yet, when C calls a new function."""
     handled = []
 
     def stop(number, frame):
@@ -185,7 +185,7 @@ def killed_by_alarm():
 
 @part
 def sleeping():
-    """A signal interrupts what waits in C, and the wait goes on."""
+    """A signal interrupts a wait in C, and the wait continues."""
     handler = Handler(signal.SIGALRM)
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     time.sleep(0.2)

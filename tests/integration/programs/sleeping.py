@@ -4,7 +4,7 @@ import json
 import sys
 import time
 
-PR_SET_PTRACER = 0x59616D61  # prctl(2): so that a debugger which is no ancestor may attach
+PR_SET_PTRACER = 0x59616D61  # prctl(2): so that a debugger that is no ancestor may attach
 ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
 
 

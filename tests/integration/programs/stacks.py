@@ -1,5 +1,5 @@
-"""Ways in which one Python function comes to call another. Each ends in hot(), and stands beside
-the functions that are on the stack then, innermost first. Prints both as JSON."""
+"""Ways in which one Python function calls another. Each ends in hot(), and is listed with the
+functions that are on the stack then, innermost first. Prints both as JSON."""
 import ctypes
 import functools
 import json
@@ -207,7 +207,7 @@ def recursion():
     recurse(10)
 
 
-# What only one of the two languages can say.
+# Syntax of only one of the two languages.
 PYTHON_3 = """
 def delegating():
     yield from numbers()

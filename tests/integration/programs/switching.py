@@ -1,6 +1,6 @@
 """An interpreter with a lock of its own registers functions while the main one switches; then the
-main one registers its own. At the end all are called once more, because one that could not have the lock
-for 2 ms has no name before. Arguments: how many each, and the modes that are switched to in turn.
+main one registers its own. At the end all are called once more, because one that waited for the
+lock for 2 ms has no name yet. Arguments: how many each, and the modes that are switched to in turn.
 Prints, as JSON, the names of the functions that the main one has called after its last switch."""
 import json
 import sys

@@ -1,6 +1,6 @@
-"""What can be known about the three functions of sys, as JSON. A row of CALLS is an expression and
-what to expect: (type, text), or a call of another function of sys that must fail with the same
-words, but for the function's name."""
+"""Prints properties of the three functions of sys as JSON. A row of CALLS is an expression and its
+expected result: (type, text), or a call of another function of sys that must fail with the same
+message, but for the function's name."""
 import inspect
 import json
 import pickle

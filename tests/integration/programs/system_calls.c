@@ -1,12 +1,12 @@
-/* What system calls a program makes, and a program that may make no others:
+/* Records the system calls of a program, or runs a program and permits no others:
  *
  *   system_calls record FILE -- program arguments         writes them to FILE, one a line; also those
  *                                                         of its threads and children
- *   system_calls permit FILE NAME... -- program arguments a seccomp filter kills whoever makes one that
+ *   system_calls permit FILE NAME... -- program arguments a seccomp filter kills it for a call that
  *                                                         is neither in FILE nor named
  *
- * A call of the list below has a name, others are numbers. The status is the program's, 99 where the
- * kernel does not let us. */
+ * A call of the list below has a name, others are numbers. The status is the program's, 99 if the
+ * kernel does not permit this. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>

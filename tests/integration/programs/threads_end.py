@@ -1,5 +1,5 @@
-"""Threads that end in the middle of Python functions: by pthread_exit and pthread_cancel, called or
-waited for without the interpreter's lock. Argument: which way. What they leave is never freed."""
+"""Threads that end inside Python functions: by pthread_exit and pthread_cancel, called or waited
+for without the interpreter's lock. Argument: which way. Their objects are never freed."""
 import ctypes
 import os
 import sys
@@ -73,14 +73,14 @@ def end_threads(last, cancel, depth=3):
             on("perf")
     for ident in started[:]:
         libc.pthread_cancel(ident)
-    # By way of C: a thread that ended deep leaves 3.11 to its own inlining until such a call.
+    # Called from C: after a thread has ended while deep, 3.11 inlines calls until such a call.
     answers = [wait_for_threads()] + list(map(lambda _: after(), [0])) + ["never" in started]
     print(" ".join(str(one) for one in answers))
 
 
 def deep():
-    """More than half of the thread's stack: there 3.11 goes on by itself. Debug builds of 3.13 allow
-    500 calls of C, and go on by themselves after a tenth of it."""
+    """Uses more than half of the thread's stack, where 3.11 inlines calls. Debug builds of 3.13
+    allow 500 C calls, and inline after a tenth of them."""
     sys.setrecursionlimit(5000)
     threading.stack_size(1 << 20)
     end_threads(leave, False, 12 if hasattr(sys, "gettotalrefcount") else 40)

@@ -1,5 +1,5 @@
-"""Switches in places where little else is allowed. What it prints is the same without libpyperf:
-then the switches are stand-ins that do nothing."""
+"""Switches in restricted contexts. It prints the same without libpyperf, where its switches are
+functions that do nothing."""
 import atexit
 import gc
 import signal
@@ -87,7 +87,7 @@ def traced():
 
 
 def deep():
-    """The recursion limit is where it was."""
+    """The recursion limit is unchanged."""
 
     def down(n):
         deepest[0] = n

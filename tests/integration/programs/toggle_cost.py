@@ -1,5 +1,5 @@
-"""What 100,000 switches leave behind: memory, descriptors and mappings before and after, as JSON.
-Arguments: what is done between switches, and how many."""
+"""Prints memory, descriptors and mappings before and after 100,000 switches, as JSON. Arguments:
+what is done between switches, and how many."""
 import json
 import os
 import sys

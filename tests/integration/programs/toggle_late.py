@@ -1,5 +1,5 @@
-"""Everything is defined and has run once before profiling begins. Prints the qualified names of all
-functions that are called then."""
+"""Defines and runs everything once before profiling begins. Prints the qualified names of all
+functions that are called afterwards."""
 import functools
 import sys
 

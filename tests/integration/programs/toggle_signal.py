@@ -1,4 +1,4 @@
-"""What PYPERF_TOGGLE_SIGNAL does to a program; one part at a time, named on the command line, with
+"""The effects of PYPERF_TOGGLE_SIGNAL on a program; runs the part that the command line names, with
 the number of the signal. Prints JSON."""
 
 import asyncio
@@ -26,12 +26,12 @@ def kick():
 
 
 def called_after():
-    """Bytecodes, between which the handler runs."""
+    """Runs bytecodes, between which the handler runs."""
     return NUMBER
 
 
 def kick_after(seconds):
-    """From another process: it is the main thread that the kernel interrupts."""
+    """Sent by another process, so that the kernel interrupts the main thread."""
     pid = os.getpid()
     warnings.simplefilter("ignore")  # of a fork beside threads, from 3.12 on
     child = os.fork()
@@ -90,7 +90,7 @@ def phases():
 
 
 def outside():
-    """Says when it is switched, three times; somebody else sends the signals."""
+    """Prints when it is switched, three times; another process sends the signals."""
     state, changes = is_on(), 0
     print("ready", flush=True)
     while changes < 3:
@@ -154,7 +154,7 @@ def own_handler():
 
 
 def timed(wait):
-    """Whether it lasted, what it gave, and whether profiling was switched meanwhile."""
+    """Whether the call lasted, its result, and whether profiling was switched meanwhile."""
     seen = []
     before = is_on()
     start = time.monotonic()
@@ -175,7 +175,7 @@ async def sleep():
 
 
 def blocking():
-    """System calls are not cut short, and do not keep the switch waiting."""
+    """System calls are not cut short, and do not delay the switch."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     reader, writer = os.pipe()
@@ -237,7 +237,7 @@ def limited():
 
 
 def forked():
-    """The child switches by itself, and the parent by itself."""
+    """Child and parent switch independently."""
 
     def in_child():
         return is_on()

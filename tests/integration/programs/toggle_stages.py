@@ -1,5 +1,5 @@
-"""Switches on and off; after each step, the functions of this file that the map and the dump name,
-in order, as JSON. The dump is not parsed here: names are searched for in its bytes."""
+"""Switches on and off. Prints, as JSON, for each step the functions of this file in the map and in
+the dump, in order. The dump is not parsed here: names are searched for in its bytes."""
 import json
 import os
 import re
@@ -25,7 +25,7 @@ def identity(path):
 
 
 def stage(name):
-    # Called while profiling or not; its own name is left out.
+    # Called while profiling or not; its own name is not reported.
     files = [identity(MAP), identity(DUMP)]
     STAGES.append([name, sys.is_stack_trampoline_active(), names_in(MAP), names_in(DUMP), files])
 
@@ -76,7 +76,7 @@ on("perf")
 third()
 stage("on twice; third()")
 running()
-stage("running() anew")
+stage("running() again")
 first()
 stage("first() again: a name once")
 on("perf_jit")

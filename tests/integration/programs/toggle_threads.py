@@ -1,5 +1,5 @@
-"""One thread switches, seven others compute. Prints "right" when all results are what they are
-without. Arguments: how many times to switch, and between what."""
+"""One thread switches, seven others compute. Prints "right" if all results are right. Arguments:
+how many switches, and between which modes."""
 import sys
 import threading
 import traceback

@@ -1,5 +1,5 @@
-"""Calls new functions while something is wanting that their names need: "descriptors" or "memory".
-Arguments: that, and the mode. Prints, as JSON, what was seen; see cases_state.py."""
+"""Calls new functions while their names lack "descriptors" or "memory". Arguments: that, and the
+mode. Prints results as JSON; see cases_state.py."""
 import json
 import os
 import resource
@@ -47,7 +47,7 @@ def without_descriptors():
         os._exit(0)
     os.waitpid(pid, 0)
     SEEN["child"] = pid
-    time.sleep(2.1)  # what an image has failed at is tried again after a second
+    time.sleep(2.1)  # a failed image is tried again after a second
     for function in CALLED:
         function()
     call(numbered("after", 10))

@@ -23,7 +23,7 @@ def spread(row):
 
 
 class Recording(numpy.ndarray):
-    """Each operation comes back to Python."""
+    """Each operation calls back into Python."""
 
     seen = []
 

@@ -1,5 +1,5 @@
 """A server and 200 clients in one process: gevent's own server, and the standard library's sockets,
-threads and queues, patched. Prints what the clients were told; with an argument, the process, too.
+threads and queues, patched. Prints the answers; with an argument, the pid too.
 """
 from gevent import monkey
 
@@ -48,7 +48,7 @@ def handle(connection, address):
 
 
 def client(port, number):
-    """Every other one by way of a thread, which is a greenlet as well."""
+    """Every other one in a thread, which is also a greenlet."""
     digest = hashlib.sha256()
     with socket.create_connection(("127.0.0.1", port)) as connection:
         with connection.makefile("rwb") as stream:

@@ -1,5 +1,4 @@
-"""A hundred greenlets, of which each computes a little and gives way, again and again. Prints the
-process."""
+"""A hundred greenlets, each of which repeatedly computes a little and switches. Prints the pid."""
 import os
 import time
 

@@ -1,4 +1,4 @@
-"""What greenlets do with the C stack: each part prints what came of it, the same each time."""
+"""Greenlets in all situations of the C stack: each part prints its result, the same on each run."""
 import gc
 import sys
 import threading
@@ -10,7 +10,7 @@ HUNDREDS = 400
 
 
 def descend(depth, bottom):
-    """Down through Python calls and calls from C in turns."""
+    """Recursion by Python calls and calls from C in turn."""
     if depth == 0:
         return bottom()
     if depth % 3 == 0:
@@ -25,7 +25,7 @@ def to_parent(value=None):
 
 
 def switching():
-    """Each is left in the middle of its calls and taken up again, in changing orders."""
+    """Each is left inside its calls and resumed, in changing orders."""
 
     def work(number):
         total = 0
@@ -53,7 +53,7 @@ def switching():
 
 
 def in_a_ring():
-    """From one straight to the next, never by way of the main one."""
+    """Switches from one directly to the next, without the main one."""
     ring, log = [], []
     main = greenlet.getcurrent()
 
@@ -69,7 +69,7 @@ def in_a_ring():
 
 
 def throwing():
-    """An exception arrives deep within calls, and is caught half-way, at the top, or nowhere."""
+    """An exception is thrown deep within calls, and is caught half-way, at the top, or nowhere."""
 
     def half_way():
         try:
@@ -99,7 +99,7 @@ def throwing():
 
 
 def unfinished():
-    """Those that nobody takes up again run their finally blocks when they are collected."""
+    """Greenlets that are never resumed run their finally blocks when they are collected."""
     ended = []
 
     def work(number):
@@ -124,7 +124,7 @@ def unfinished():
 
 
 def in_threads():
-    """Each thread has its own; some are never finished, and their thread ends."""
+    """Each thread has its own greenlets; some are not finished when their thread ends."""
     results = {}
 
     def work(number):
@@ -149,7 +149,7 @@ def in_threads():
 
 
 def generators():
-    """A walk through a tree, as greenlets had generators before there were any."""
+    """Walks a tree with greenlets in place of generators."""
 
     def walk(depth):
         if depth:
@@ -170,8 +170,8 @@ def chain(depth, bottom):
 
 
 def deep():
-    """Deeper than the part of the stack in which calls are profiled: several at once, each its own
-    way down, and one that was started at another's bottom."""
+    """Deeper than the part of the stack in which calls are profiled: several at once, each on its
+    own path, and one that was started at another's bottom."""
     crowd = [greenlet.greenlet(lambda: chain(9000, lambda: to_parent() or 0)) for _ in range(3)]
     for one in crowd:
         one.switch()
@@ -198,7 +198,7 @@ def deep():
 
 
 def turn_on_each_level():
-    """At each level of a deep one, another one's call comes from C."""
+    """At each level of a deep one, another one is called from C."""
 
     def down(depth):
         to_parent()

@@ -1,4 +1,4 @@
-"""What docs/services.md has cron do: two seconds of CPU time."""
+"""cron's job in docs/services.md: two seconds of CPU time."""
 
 import time
 

@@ -1,5 +1,5 @@
-"""A WSGI application with something to do. CHAIN is what stands on the stack while it does it, from
-the innermost function outwards; prices.py is another one, with other ways from call to call."""
+"""A WSGI application that uses CPU time. CHAIN is the stack meanwhile, from the innermost function
+outwards; prices.py is another one, with other kinds of calls."""
 import os
 import sys
 

@@ -1,8 +1,8 @@
-/* accepted.S - beginnings of functions that can be moved. Those whose name begins with run_ are
+/* accepted.S - entries of functions that can be relocated. Those whose name begins with run_ are
  * also executed, as long f(long, long). */
 #include "fixture.inc"
 
-/* What is fine. */
+/* Relocated. */
 
 fixture exactly_five_bytes
     mov $0, %eax
@@ -151,7 +151,7 @@ fixture cut_in_two_at_its_end
     .byte 0x48, 0x81, 0xec, 0x48
 end cut_in_two_at_its_end
 
-/* Executed, at their place and moved. */
+/* Executed, in place and relocated. */
 
     .balign 8
 constant:

@@ -1,7 +1,7 @@
-/* refused.S - beginnings of functions that no detour is planned for. They are never executed. */
+/* refused.S - entries of functions for which no detour can be planned. They are never executed. */
 #include "fixture.inc"
 
-/* What cannot run elsewhere. */
+/* Instructions that cannot run elsewhere. */
 
 single call_first, ".byte 0xe8, 0x00, 0x01, 0x00, 0x00"
 single call_after_push, "push %rbx; call *%rax; pop %rbx"
@@ -37,7 +37,7 @@ fixture jcc_with_operand_size /* six bytes on Intel's CPUs and five on AMD's */
     ret
 end jcc_with_operand_size
 
-/* What moves the stack pointer by an unknown amount, or not by push or sub. */
+/* Instructions that move the stack pointer by an unknown amount, or not by push or sub. */
 
 single and_rsp, "and $-16, %rsp"
 single add_rsp, "add $-128, %rsp"

@@ -1,4 +1,4 @@
-/* build.h - ELF files that no linker would make, for test_elf_lookup and fuzz_elf_lookup. */
+/* build.h - makes ELF files that no linker makes, for test_elf_lookup and fuzz_elf_lookup. */
 #ifndef PYPERF_TEST_ELF_BUILD_H
 #define PYPERF_TEST_ELF_BUILD_H
 

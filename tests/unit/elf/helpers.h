@@ -1,6 +1,5 @@
-/* helpers.h - what the test_elf_* share. ELF_FIXTURES is the folder
- * that elf.mk fills, also with lists of the files' symbols by nm: addresses are compared with
- * those. */
+/* helpers.h - shared by test_elf_*. ELF_FIXTURES is the folder that elf.mk fills with files and
+ * with nm's lists of their symbols, with which addresses are compared. */
 #ifndef PYPERF_TEST_ELF_HELPERS_H
 #define PYPERF_TEST_ELF_HELPERS_H
 
@@ -70,7 +69,8 @@ static inline unsigned char *load(const char *path, size_t *size)
     return bytes;
 }
 
-/* What nm -P says: "name type address size", or without the size. Upper case is a global symbol. */
+/* A line of nm -P: "name type address size", or without the size. Upper case means a global
+ * symbol. */
 static inline struct elf_symbol from_nm(const char *fixture, const char *name)
 {
     char path[PATH_MAX], line[256], this_name[128];

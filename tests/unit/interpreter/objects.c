@@ -5,8 +5,8 @@
 
 #include "tests/unit/interpreter/interpreter.h"
 
-/* The interpreter's objects live as long as the process: LeakSanitizer (sanitizer/lsan_interface.h)
- * need not look for them. */
+/* The interpreter's objects are never freed at exit: LeakSanitizer (sanitizer/lsan_interface.h)
+ * ignores them. */
 int __lsan_is_turned_off(void);
 int __lsan_is_turned_off(void)
 {
@@ -29,11 +29,11 @@ TYPE(PyTuple_Type);
 static TYPE(list_type);
 static TYPE(none_type);
 
-static struct object *all[1 << 17]; /* that live, in no order */
+static struct object *all[1 << 17]; /* live objects, unordered */
 static size_t live;
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Where stderr goes to a file of the test, that is the place to look. */
+/* A test may redirect stderr to a file: look there. */
 void interpreter_fault(const char *format, ...)
 {
     char text[256];
@@ -45,7 +45,7 @@ void interpreter_fault(const char *format, ...)
     child_failed("interpreter: %s", text);
 }
 
-/* Where a base is kept: behind all that is read of a type. */
+/* The offset of a type's base: behind all that libpyperf reads of a type. */
 enum { TYPE_BASE = TYPE_BYTES - 8 };
 
 static void destroy(python_object *object);
@@ -104,7 +104,7 @@ python_object *new_object(enum kind kind, const void *type, size_t size)
     size += interpreter.row.head;
     struct object *object = malloc(sizeof *object + size);
     memset(object, 0, sizeof *object);
-    memset(object->bytes, 0x5a, size); /* nobody's pointer */
+    memset(object->bytes, 0x5a, size); /* no valid pointer */
     object->kind = kind;
     object->references = 1;
     put_field((python_object *)object->bytes, interpreter.row.head + OBJECT_TYPE, type);
@@ -145,7 +145,7 @@ void own(python_object *object)
     __atomic_add_fetch(&header_of(object)->references, 1, __ATOMIC_RELAXED);
 }
 
-/* What tp_dealloc of all types is at first. */
+/* The initial tp_dealloc of all types. */
 static void destroy(python_object *object)
 {
     struct object *header = header_of(object);
@@ -176,7 +176,7 @@ void Py_DecRef(python_object *object)
         return;
     long left = __atomic_sub_fetch(&header_of(object)->references, 1, __ATOMIC_RELAXED);
     if (left < 0)
-        interpreter_fault("an object that is no more loses a reference");
+        interpreter_fault("a dead object loses a reference");
     if (left > 0)
         return;
     const char *type = (const char *)python_field(object, interpreter.row.head + OBJECT_TYPE);
@@ -304,7 +304,7 @@ python_object *new_wrapper(const void *type, python_object *wrapped)
     return wrapper;
 }
 
-/* Of the old kind, and of 2.7. */
+/* Old-style classes of 2.7. */
 python_object *new_class(const char *name, const char *function, ...)
 {
     const size_t head = interpreter.row.head;

@@ -23,7 +23,7 @@ struct state *interpreter_new(bool own_lock)
     struct state *state = keep(calloc(1, sizeof *state)), *before = current;
     pthread_mutex_init(&state->own, NULL);
     state->lock = own_lock || interpreter.main == NULL ? &state->own : interpreter.main->lock;
-    current = state; /* which nobody else can be in */
+    current = state; /* a new state, so no other thread is in it */
     state->modules = PyDict_New();
     state->sys = PyDict_New();
     current = before;
@@ -89,7 +89,7 @@ void *_Py_GetConfig(void)
     return current->config;
 }
 
-/* life */
+/* start and end */
 
 const char *Py_GetVersion(void)
 {
@@ -109,7 +109,7 @@ void Py_GetArgcArgv(int *argc, wchar_t ***argv)
     *argv = none_of_them;
 }
 
-/* What the interpreter says of itself (_Py_DebugOffsets), from the row as it should be. */
+/* The interpreter's own description (_Py_DebugOffsets), made from the correct row. */
 static void describe_itself(void)
 {
     struct layout *row = &interpreter.row;
@@ -219,7 +219,7 @@ static void run_body(const struct frame *frame)
     depth--;
 }
 
-/* Kept from being inlined or called by a jump: a detour is to fit on it. */
+/* Not inlined and not tail-called, so that a detour fits on it. */
 __attribute__((noinline)) python_object *_PyEval_EvalFrameDefault(void *first, void *second,
                                                                   int throwflag)
 {
@@ -263,7 +263,7 @@ uintptr_t run_code(python_object *code, void (*body)(void))
     return frame.returns_to;
 }
 
-/* its own perf support */
+/* native perf support */
 
 #define NATIVE(...)                                                                                \
     {                                                                                              \

@@ -53,14 +53,14 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 }
 
 #ifdef __SANITIZE_THREAD__
-/* A child has not the threads that its parent has. */
+/* A child does not have its parent's other threads. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
     return "report_thread_leaks=0";
 }
 
-/* gcc 12's ThreadSanitizer does not know of it, and takes what it guards for unguarded. */
+/* gcc 12's ThreadSanitizer does not know this lock and would report what it guards. */
 int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock, const struct timespec *end)
 {
     struct timespec now;

@@ -1,5 +1,5 @@
-/* hook.S - calls a hook as an interpreter would, with a value of its own in every register, and is
- * where the hook goes on: notes there what has become of them.
+/* hook.S - calls a hook as an interpreter does, with a different value in every register, and is
+ * the hook's target, which stores the registers.
  *
  * struct registers of test_hook.c: rax rbx rcx rdx rsi rdi rbp rsp r8..r15, xmm0..xmm15. */
 
@@ -17,8 +17,8 @@
     .text
 
 /* uintptr_t hook_call(void (*hook)(void), const struct registers *before): loads all registers but
- * rsp, calls, and returns what the evaluator has returned. Ends the process when the callee has not
- * kept what a callee keeps. */
+ * rsp, calls, and returns what the evaluator has returned. Ends the process if the callee has
+ * changed a callee-saved register. */
     .globl  hook_call
     .type   hook_call, @function
 hook_call:
@@ -70,7 +70,19 @@ hook_return:
     .cfi_endproc
     .size   hook_call, . - hook_call
 
-/* The two places to go on at: a trampoline and the plain evaluator. Each returns its own address. */
+/* The entry of an evaluator whose first instruction stays in front of the jump: jumps to hook_entry. */
+    .globl  hook_push
+    .type   hook_push, @function
+hook_push:
+    .cfi_startproc
+    endbr64
+    pushq   %r15
+    .cfi_adjust_cfa_offset 8
+    notrack jmpq *hook_entry(%rip)
+    .cfi_endproc
+    .size   hook_push, . - hook_push
+
+/* The two possible targets, a trampoline and the plain evaluator. Each returns its own address. */
     .macro arrival name
     .globl  \name
     .type   \name, @function
@@ -105,10 +117,12 @@ hook_return:
 
     .bss
     .balign 16
-    .globl  hook_arrived, hook_arrived_from
+    .globl  hook_arrived, hook_arrived_from, hook_entry
 hook_arrived:
     .zero   XMM(16)
 hook_arrived_from:
+    .zero   8
+hook_entry:
     .zero   8
 
     .section .note.GNU-stack, "", @progbits

@@ -16,7 +16,7 @@ target_site:
     ret
     .size   target, . - target
 
-/* Where the jump leads. */
+/* The target of the jump. */
     .balign 16
     .type   target_stub, @function
 target_stub:
@@ -24,13 +24,13 @@ target_stub:
     ret
     .size   target_stub, . - target_stub
 
-/* Two of the five bytes to be written stand on the next page. */
+/* Two of the five bytes to be written are on the next page. */
     .balign 4096
     .skip   4093
     .globl  crossing, crossing_site
     .type   crossing, @function
 crossing:
-crossing_site: /* the same, but data to the compiler, which believes functions to be aligned */
+crossing_site: /* the same address as data: compilers assume that functions are aligned */
     leaq    1(%rdi), %rax
     nop
     ret

@@ -1,5 +1,5 @@
-/* unwind.S - a caller whose registers are known, and an evaluator's middle, for those who unwind
- * through what stands between the two. */
+/* unwind.S - a caller with known registers, and the middle of an evaluator, for unwinding through
+ * the code between the two. */
 
 #define KNOWN_RBX 0x1b1b1b1b1b1b1b1b
 #define KNOWN_RBP 0x2b2b2b2b2b2b2b2b
@@ -70,8 +70,8 @@ unwind_return:
     .cfi_endproc
     .size   unwind_call, . - unwind_call
 
-/* Where the relocated prologue of test_image_unwind.c leads: it has pushed r15, 1 and rbp, made room
- * for 0x80 bytes and pushed rbx. */
+/* The target of the relocated prologue of test_image_unwind.c, which has pushed r15, 1 and rbp,
+ * reserved 0x80 bytes and pushed rbx. */
     .globl  unwind_continue
     .type   unwind_continue, @function
 unwind_continue:

@@ -8,10 +8,10 @@
 
 enum { TRAP_FLAG = 0x100 }; /* SDM vol. 1, 3.4.3.3 */
 
-/* One row for each kind of instruction that a plan may hold; then the registers get other values,
- * so that only the stack has what the caller had. Not zero in rbp: a value of zero, found by an
- * expression as in trampoline.S, is the end of all frames to libunwind in its own process (1.6.2,
- * src/x86_64/Gstep.c), though not to perf, which uses it from outside. */
+/* One row for each kind of instruction in a plan; then the registers get other values, so that only
+ * the stack has the caller's. rbp is not zero: libunwind in its own process (1.6.2,
+ * src/x86_64/Gstep.c) takes a zero that an expression gives, as in trampoline.S, for the end of the
+ * stack; perf, which unwinds another process, does not. */
 static const uint8_t prologue[] = {
     0x41, 0x57,                      /* push %r15 */
     0x6a, 0x01,                      /* push $1 */
@@ -24,7 +24,7 @@ static const uint8_t prologue[] = {
 };
 static const struct {
     size_t offset, lower;
-    unsigned saved; /* 0 for none */
+    unsigned saved; /* 0: none */
 } rows[] = {{2, 8, 15}, {4, 8, 0}, {5, 8, 6}, {12, 128, 0}, {13, 8, 3}};
 
 long unwind_digits(long a, long b, long c)
@@ -58,7 +58,7 @@ static struct {
 
 static const char *(*unwinder)(void *context);
 
-/* After each instruction. Nothing may be asserted here: this is within anything. */
+/* Runs after each instruction. No assertions here: it may interrupt any code. */
 static void on_step(int signal, siginfo_t *info, void *context)
 {
     (void)signal, (void)info;

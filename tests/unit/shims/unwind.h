@@ -1,5 +1,4 @@
-/* unwind.h - an evaluator with a known beginning, called by a caller with known registers, one
- * instruction at a time. */
+/* unwind.h - single-steps an evaluator with a known entry, called with known registers. */
 #ifndef PYPERF_TEST_UNWIND_H
 #define PYPERF_TEST_UNWIND_H
 
@@ -9,19 +8,19 @@
 /* unwind.S */
 extern const uint64_t unwind_known[6]; /* rbx, rbp, r12 to r15 in unwind_call */
 extern uint64_t unwind_sp;             /* and rsp */
-extern evaluator *unwind_callee;       /* what the evaluator calls */
+extern evaluator *unwind_callee;       /* called by the evaluator */
 extern const uint8_t unwind_return[], unwind_continue[];
 long unwind_call(evaluator *target, long flags);
 
 /* The evaluator: its first 20 bytes are displaced, and then it calls unwind_callee. */
 const struct detour_plan *unwind_plan(void);
 
-/* What unwind_callee is at first: 1, 2, 3 give 123. */
+/* The initial unwind_callee: 1, 2, 3 give 123. */
 long unwind_digits(long a, long b, long c);
 
-/* Runs trampolines of an image, and its prologue, in unwind_call. In front of each instruction `unwind` is
- * asked, in a signal handler, what is wrong with the frames that it finds there; NULL is nothing.
- */
+/* Runs trampolines of an image, and its prologue, in unwind_call. Before each instruction a signal
+ * handler calls `unwind`, which returns what is wrong with the frames that it finds there, or
+ * NULL. */
 void assert_unwinds_at_each_step(const char *(*unwind)(void *context));
 
 #endif

@@ -1,5 +1,5 @@
-/* jail.c - worlds in which things fail: a full disk, no open(), nothing becomes executable. Only
- * for child processes, none of this can be undone. */
+/* jail.c - makes things fail: a full disk, no open(), no executable memory. Only for child
+ * processes, because none of this can be undone. */
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -52,11 +52,11 @@ void child_deny_write_execute(void)
         child_skip("PR_SET_MDWE", errno);
 }
 
-/* The linker's names for where this program begins and ends. */
+/* The linker's symbols for the bounds of this program. */
 extern const char __executable_start[], _end[];
 
-/* seccomp sees addresses and not what is mapped there, so it is all of this program's mappings, and no
- * other memory, that stays as it is. */
+/* seccomp only sees addresses, so the filter covers exactly the range of this program's
+ * mappings. */
 void child_deny_execmod(void)
 {
     child_skip_under_valgrind();

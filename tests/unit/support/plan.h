@@ -1,5 +1,5 @@
-/* plan.h - images for tests. Their plans were never prepared from a function: the displaced
- * instruction does nothing, and what follows it is what the test wants. */
+/* plan.h - images for tests. Their plans are made by hand: the displaced instruction does nothing,
+ * and a function of the test's choice follows it. */
 #ifndef PYPERF_TEST_PLAN_H
 #define PYPERF_TEST_PLAN_H
 
@@ -11,10 +11,10 @@
 #include "trampoline/image.h"
 #include "trampoline/image_file.h"
 
-/* What an evaluator gets and returns. */
+/* An evaluator's signature. */
 typedef long evaluator(long, long, long);
 
-/* Displaced instructions, and the function that goes on behind them. */
+/* A plan with displaced instructions, and the function that follows them. */
 static inline struct detour_plan plan_of(const uint8_t *code, size_t length, uintptr_t rest)
 {
     struct detour_plan plan = {.site = rest - length, .length = length, .prologue = 0xbad};
@@ -32,7 +32,7 @@ static inline const struct detour_plan *plan_to(evaluator *function)
     return &plan;
 }
 
-/* The same, but the displaced instruction had to be adjusted, and runs nowhere but at `prologue`. */
+/* The same, but the displaced instruction was adjusted and only runs at `prologue`. */
 static inline const struct detour_plan *plan_fixed_at(evaluator *prologue)
 {
     static struct detour_plan plan;
@@ -67,7 +67,7 @@ static inline struct image *make_anonymous(uint32_t spacing, const struct detour
     return image;
 }
 
-/* The name of the n-th function of a test, of many lengths. */
+/* The name of the n-th function of a test. Lengths vary. */
 static inline const char *name_of(uint32_t n)
 {
     static char name[160];
@@ -82,7 +82,7 @@ static inline int add(struct image *image, const char *name)
     uint32_t used = image_used(image);
     errno = EXFULL;
     int error = image_append(image, name, strlen(name));
-    if (errno != EXFULL) /* one of many: an assertion that holds writes to a file */
+    if (errno != EXFULL) /* called very often, and even a passing assertion writes to a file */
         ck_abort_msg("errno is %s", strerror(errno));
     if (image_used(image) != used + (error == 0))
         ck_abort_msg("%u trampolines after %u: %s", image_used(image), used, strerror(error));
@@ -98,7 +98,7 @@ static inline void fill(struct image *image, uint32_t from, uint32_t to)
     }
 }
 
-/* How many functions the symbol table of an image's file has, and the name of one of them, NULL when
+/* The number of functions in the symbol table of an image's file, and the name of one, NULL if
  * there is none. */
 static inline uint32_t count_symbols(int fd)
 {

@@ -1,11 +1,11 @@
-/* rows.h - the call frame instructions of a plan, read back as the rows that they make. */
+/* rows.h - decodes the call frame instructions of a plan into rows. */
 #ifndef PYPERF_TEST_ROWS_H
 #define PYPERF_TEST_ROWS_H
 
 #include "trampoline/base/dwarf.h"
 #include "trampoline/detour.h"
 
-/* From `offset` bytes into the relocated code on. */
+/* A row that holds from `offset` bytes into the relocated code on. */
 struct row {
     size_t offset, cfa_offset;
     int saved;       /* a register, -1 for none */
@@ -23,7 +23,7 @@ static inline const uint8_t *row_uleb(const uint8_t *at, size_t *value)
     return at;
 }
 
-/* Returns how many there are, -1 when an instruction is none that makes rows such as these. */
+/* Returns the number of rows, -1 for an instruction that is not known here. */
 static inline int read_rows(const struct detour_plan *plan, struct row rows[DETOUR_MAX_UNWIND])
 {
     const uint8_t *at = plan->unwind, *end = at + plan->unwind_length;

@@ -47,8 +47,7 @@ void unmap_images(void)
 {
     if (!under_valgrind())
         return;
-    FILE *maps =
-        fopen("/proc/self/maps", "re"); /* no assertions here: Check may have gone prologue */
+    FILE *maps = fopen("/proc/self/maps", "re"); /* no assertions: Check may be done */
     char line[512];
     while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
         uintptr_t start, end;
@@ -95,7 +94,7 @@ const char *in_folder(const char *format, ...)
 static int count_in(const char *path)
 {
     DIR *directory = opendir(path);
-    if (directory == NULL) /* passed assertions write to a file, which may be forbidden here */
+    if (directory == NULL) /* no assertion: they write to a file, which may be forbidden */
         ck_abort_msg("%s: %s", path, strerror(errno));
     int count = -2; /* . and .. */
     while (readdir(directory) != NULL)
@@ -163,7 +162,7 @@ void assert_never_writable_and_executable(void)
     int fd = open_maps(), lines = 0;
     const char *line = read_maps(fd);
     close(fd);
-    if (under_valgrind()) /* its own pages are */
+    if (under_valgrind()) /* valgrind's own pages are */
         return;
     for (; *line != '\0'; line = strchr(line, '\n') + 1, lines++) {
         const char *protection = strchr(line, ' ') + 1;
@@ -182,7 +181,7 @@ void limit_file_size(size_t bytes)
     signal(SIGXFSZ, SIG_DFL);
 }
 
-void *kept[4096]; /* not static: what nobody reads is optimised away */
+void *kept[4096]; /* not static: an unread variable is optimised away */
 
 void *keep(void *memory)
 {

@@ -1,8 +1,8 @@
-/* support.h - what unit tests share: a folder of their own, child processes, and looks at this
- * process from outside.
+/* support.h - shared by unit tests: a folder of their own, child processes, and the mappings of
+ * this process.
  *
- * Check runs each test in a process of its own, so a test may leave its process as it likes; what a
- * test puts into the folder is removed after the suite, also when the test has crashed. */
+ * Check runs each test in a process of its own, so a test need not restore its process; the folder
+ * is removed after the suite, also after a crash. */
 #ifndef PYPERF_TEST_SUPPORT_H
 #define PYPERF_TEST_SUPPORT_H
 
@@ -19,7 +19,7 @@
  * also run under valgrind. */
 int run_suite(const char *name, const TTest *const *tests, size_t count);
 
-/* The folder, a path in it (valid for the next seven calls), and how many entries it has. */
+/* The folder, a path in it (valid for the next seven calls), and the number of its entries. */
 extern char folder[];
 const char *in_folder(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int count_entries(void);
@@ -27,36 +27,36 @@ int count_entries(void);
 /* Empties the folder. */
 void clear_folder(void);
 
-/* A whole file, NUL terminated, in memory of its own that lasts until the next call. */
+/* A whole file, NUL terminated, valid until the next call. */
 const char *read_file(const char *path, size_t *length);
 void write_file(const char *path, const char *bytes, size_t length);
 
 int count_descriptors(void);
 
-/* The maps of the process that has called open_maps, also when it can no longer open a file. The
- * text lasts until the call after the next. */
+/* The maps of the process that has called open_maps, also when it can no longer open files. The
+ * text is valid until the call after the next. */
 int open_maps(void);
 const char *read_maps(int fd);
 
 /* Fails when any page of this process is both writable and executable. */
 void assert_never_writable_and_executable(void);
 
-/* Limits how large files may get, and puts SIGXFSZ back to what kills. */
+/* Limits the size of files, and restores SIGXFSZ's default, which kills. */
 void limit_file_size(size_t bytes);
 
-/* What a program leaves in memory on purpose must be reachable for LeakSanitizer. */
+/* Keeps memory that is never freed on purpose reachable for LeakSanitizer. */
 extern void *kept[];
 void *keep(void *memory);
 
-/* "SKIP test_name: what: reason" on stdout: Check itself knows no skipping. */
+/* Prints "SKIP test_name: what: reason" on stdout: Check has no skipping. */
 void skip(const char *what, const char *reason);
 bool under_valgrind(void);
 bool under_address_sanitizer(void);
-/* What is mapped of an image goes beyond the end of its file, and valgrind looks for lost memory in
- * all that is mapped: a signal for each word, minutes for each process. Called when a test ends; a
- * child that ends by itself calls it before. Does nothing without valgrind. */
+/* Unmaps images, whose mappings reach beyond the end of their files: valgrind looks for lost memory
+ * in all mappings, a signal for each word there, minutes for each process. Called when a test ends;
+ * a child that exits by itself calls it before. Does nothing without valgrind. */
 void unmap_images(void);
-bool skip_under_valgrind(void); /* of a test that would take minutes there: whether it is skipped */
+bool skip_under_valgrind(void); /* true: the test, which takes minutes there, is skipped */
 
 /* Runs body in a child process that ends without atexit handlers: for what cannot be undone
  * (seccomp, prctl, limits) or may kill. The test fails unless body returns and no child_check in it
@@ -64,15 +64,15 @@ bool skip_under_valgrind(void); /* of a test that would take minutes there: whet
 void assert_in_child(void (*body)(void));
 void child_failed(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void child_skip(const char *what, int error) __attribute__((noreturn));
-void child_skip_under_valgrind(void); /* before what valgrind itself could not live with */
+void child_skip_under_valgrind(void); /* call it before something that breaks valgrind itself */
 
 #define child_check(condition, format, ...)                                                        \
     ((condition)                                                                                   \
          ? (void)0                                                                                 \
          : child_failed("%s:%d: %s: " format, __FILE__, __LINE__, #condition, __VA_ARGS__))
 
-/* In a child: a full disk of `bytes` in place of the folder, in a mount namespace of the child's
- * own. Skips where that is not permitted. */
+/* In a child: mounts a disk of `bytes` at the folder, in a mount namespace of the child's own.
+ * Skips if that is not permitted. */
 void child_mount_small_disk(size_t bytes, unsigned long flags);
 
 /* In a child: open() and openat() fail with EPERM from now on. */

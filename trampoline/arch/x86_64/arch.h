@@ -1,26 +1,31 @@
-/* arch.h - what the common code asks about this CPU: x86-64. The same file with the same names stands
- * in every folder of trampoline/arch/; the assembly there includes it for the numbers. */
+/* arch.h - what the CPU-independent code needs to know of x86-64. Every folder of trampoline/arch/
+ * has this file, with the same names; its assembly includes it for the numbers. */
 #ifndef PYPERF_ARCH_H
 #define PYPERF_ARCH_H
 
 #define ARCH_TRAMPOLINE_SIZE 16
 
-/* A landing pad, with which each trampoline begins: where control flow is guarded (Intel's IBT, Arm's
- * BTI), an indirect jump or call must lead to one. endbr64: Intel SDM vol. 2A. */
+/* Each trampoline begins with a landing pad: with guarded control flow (Intel's IBT, Arm's BTI) an
+ * indirect jump or call must lead to one. endbr64: Intel SDM vol. 2A. */
 #define ARCH_LANDING_PAD_SIZE 4
 
 #define ARCH_JUMP_SIZE 7 /* of arch_put_jump */
 
-/* The jump at the detour's site: jmp rel32 (SDM vol. 2A, JMP: E9 cd). How far it reaches. */
+/* The jump at the detour's site, and its reach: jmp rel32 (SDM vol. 2A, JMP: E9 cd). */
 #define ARCH_DETOUR_LENGTH 5
 #define ARCH_JUMP_REACH    0x7fff0000
 
-/* What such a jump may displace: 4 bytes of whole instructions and one of at most 15 (SDM vol. 2A,
- * 2.3.11). And what becomes of that elsewhere: lengthened, and with a jump back. */
-#define ARCH_MAX_DISPLACED 20
+/* The most that such a jump displaces: 4 bytes of whole instructions and one of at most 15 bytes
+ * (SDM vol. 2A, 2.3.11); and the kept instruction in front of them, of at most 2. And the size of the
+ * relocated code: longer, with a jump back. */
+#define ARCH_MAX_DISPLACED 22
 #define ARCH_MAX_RELOCATED 64
 
-/* The largest page that a kernel may have, which segments of a file are aligned to. */
+/* The instruction that is kept at the entry is `push %reg`. `lea 8(%rsp), %rsp` in front of each stub
+ * and hook undoes it. */
+#define ARCH_UNDO_SIZE 5
+
+/* The largest page size of any kernel; segments of a file are aligned to it. */
 #ifndef ARCH_MAX_PAGE
 #define ARCH_MAX_PAGE 4096
 #endif
@@ -33,13 +38,13 @@
 #define ARCH_DWARF_RETURN_ADDRESS 16
 #define ARCH_DWARF_CODE_ALIGNMENT 1
 
-/* At a function's entry the CFA is so far from the stack pointer. Not 0: a call has pushed the return
- * address there. */
+/* The CFA's distance from the stack pointer at a function's entry: the size of the return address
+ * that the call has pushed. */
 #define ARCH_CFA_AT_ENTRY 8
 
-/* The call frame instructions of trampoline.S, and how many trampolines an FDE is for that has them
- * ARCH_UNWIND_COPIES times. Here the rules hold for any trampoline (IMAGE_TRAMPOLINES is all of an
- * image). The unit tests also try others. */
+/* The call frame instructions of trampoline.S, and how many trampolines share an FDE, which holds
+ * those instructions ARCH_UNWIND_COPIES times. Here the rules hold for any trampoline, so one FDE
+ * serves the whole image (IMAGE_TRAMPOLINES). The unit tests also use other values. */
 #define ARCH_TRAMPOLINE_UNWIND_SIZE 32
 #ifndef ARCH_TRAMPOLINES_PER_FDE
 #define ARCH_TRAMPOLINES_PER_FDE 65536
@@ -49,15 +54,16 @@
 #ifndef __ASSEMBLER__
 
 #include <elf.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #define ARCH_ELF_MACHINE EM_X86_64
 
-/* The property of a file whose code is made for guarded jumps (IBT) and shadow stacks: psABI x86-64,
- * 4.1.4, and the part of it that is about the stack. Ours is: each trampoline, hook and relocated
- * prologue begins with an endbr64, and calls and returns are in pairs. */
+/* The property of a file whose code is made for guarded jumps (IBT) and shadow stacks: psABI
+ * x86-64, 4.1.4; then the part of it for shadow stacks. Our code qualifies: each trampoline, hook
+ * and relocated prologue begins with an endbr64, and calls and returns are in pairs. */
 #define ARCH_PROPERTY_TYPE  GNU_PROPERTY_X86_FEATURE_1_AND
 #define ARCH_PROPERTY       (GNU_PROPERTY_X86_FEATURE_1_IBT | GNU_PROPERTY_X86_FEATURE_1_SHSTK)
 #define ARCH_PROPERTY_STACK GNU_PROPERTY_X86_FEATURE_1_SHSTK
@@ -65,10 +71,11 @@
 /* trampoline.S */
 extern const uint8_t arch_trampoline[ARCH_TRAMPOLINE_SIZE];
 extern const uint8_t arch_trampoline_displacement;
+extern const uint8_t arch_undo[ARCH_UNDO_SIZE];
 extern const uint8_t arch_trampoline_unwind[ARCH_TRAMPOLINE_UNWIND_SIZE];
 
-/* Writes a trampoline that will run at `trampoline` and calls `target`; the distance between the two
- * is below 2 GiB because they are in one image. */
+/* Writes a trampoline that will run at `trampoline` and calls `target`; the distance between the
+ * two is below 2 GiB because they are in one image. */
 static inline void arch_put_trampoline(uint8_t *out, uintptr_t trampoline, uintptr_t target)
 {
     memcpy(out, arch_trampoline, ARCH_TRAMPOLINE_SIZE);
@@ -78,8 +85,9 @@ static inline void arch_put_trampoline(uint8_t *out, uintptr_t trampoline, uintp
 }
 
 /* Writes a jump that will run at `jump`, to the address in the 8-byte constant at `constant`:
- * `notrack jmp *constant(%rip)` (SDM vol. 2A, JMP FF /4, ModRM 00 100 101). The target need not begin
- * with a landing pad: it may lie in the middle of a function (3E: SDM vol. 1, 17.3.1, "no-track"). */
+ * `notrack jmp *constant(%rip)` (SDM vol. 2A, JMP FF /4, ModRM 00 100 101). The target need not
+ * begin with a landing pad: it may lie in the middle of a function (3E: SDM vol. 1, 17.3.1,
+ * "no-track"). */
 static inline void arch_put_jump(uint8_t *out, uintptr_t jump, uintptr_t constant)
 {
     int32_t displacement = (int32_t)(constant - (jump + ARCH_JUMP_SIZE));
@@ -89,9 +97,15 @@ static inline void arch_put_jump(uint8_t *out, uintptr_t jump, uintptr_t constan
     memcpy(out + 3, &displacement, sizeof displacement);
 }
 
-/* Makes what was written as data what is executed at its address. x86-64 keeps its instruction caches
- * coherent with what is written, and other cores run our code only after a lock was passed on (SDM
- * vol. 3A, 8.1.3, and detour_commit.c for text that was run before). */
+/* Whether the kernel (uprobes) or a debugger has put an int3 over the first byte of an instruction. */
+static inline bool arch_is_breakpoint(const uint8_t *code)
+{
+    return *code == 0xcc;
+}
+
+/* Makes code that was written as data visible to instruction fetch. x86-64 keeps its instruction
+ * caches coherent with stores, and other cores run our code only after a lock has changed hands
+ * (SDM vol. 3A, 8.1.3, and detour_commit.c for text that was run before). */
 static inline void arch_synchronise(uintptr_t address, size_t length)
 {
     (void)address, (void)length;

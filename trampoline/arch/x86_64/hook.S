@@ -1,8 +1,8 @@
-/* hook.S - the way of every frame: from the frame to its trampoline, in a dozen instructions.
+/* hook.S - runs for every frame and jumps to its trampoline, in a dozen instructions.
  *
- * The interpreter has called its frame evaluator, and the detour (detour.h) or the interpreter's own
- * evaluator pointer (PEP 523) leads here, with the evaluator's arguments in rdi, rsi and rdx and the
- * return address on the stack. What is left to do is to find the trampoline of this frame's code object:
+ * The interpreter has called its frame evaluator, and the detour (detour.h) or the interpreter's
+ * own evaluator pointer (PEP 523) leads here, with the evaluator's arguments in rdi, rsi and rdx
+ * and the return address on the stack. The hook finds the trampoline of this frame's code object:
  *
  *   frame -- frame_code --> code object -- code_extra --> co_extra
  *                                                           | ce_size
@@ -12,25 +12,26 @@
  *
  * co_extra belongs to other tools as well, and outlives a fork. So the value carries a tag in the
  * bits that no user address has (Intel SDM vol. 1, 3.3.7.1: canonical addresses). XOR with the tag
- * in force takes the tag away when it is the right one and leaves some high bit set when it is
- * anything else: a stranger's value, one from before a fork, a name kept for later, or zero. All of
- * those go the slow way, to C. The only scratch register is rax, the callee's to clobber (System V
- * psABI x86-64, 3.2.1), and nothing else is touched on the fast way.
+ * in force clears the high bits if the value has that tag, and leaves some of them set if it is
+ * anything else: another tool's value, one from before a fork, a name noted for later, or zero.
+ * Those take the slow path, to C. The only scratch register is rax, which a callee may clobber
+ * (System V psABI x86-64, 3.2.1); the fast path changes nothing else.
  *
- * 2.7 has no co_extra. There the value stands beside the code object's address in an array of ours,
- * at the place that some bits of the address say; rcx, also the callee's, leads to it. Where another
- * code object has the place, C looks further (preload/code_table.h).
+ * 2.7 has no co_extra. There the value is beside the code object's address in an array of ours, at
+ * an index made of some bits of the address; rcx, which a callee may clobber too, points to it. If
+ * another code object has that entry, C looks further (preload/cpython/code_table.h).
  *
- * What is the same for all frames of an interpreter stands in the instructions themselves, so there
- * is a variant for each (hook_variants.h). Our place in ce_extras is taken to be the first, which is
- * there when any is: an interpreter runs a frame, and C asks for a place, before anybody else can.
- * Should it be another one, what stands in the first has not got the tag, and C decides each time.
+ * Offsets that are the same for all frames of an interpreter are immediate operands, so there is a
+ * variant for each set of them (hook_variants.h). The hook takes our index in ce_extras to be 0,
+ * which exists if any does: libpyperf requests an index in the interpreter's first frame, before
+ * other code can. If the index is another one, the first value lacks the tag, and C decides each
+ * time.
  *
- * Where the evaluator would have run calls without the C stack, had it not been told otherwise, each
- * thread has a range for its stack pointer: outside of it, below as well as above, C decides
- * (preload/cpython/thread_stack.h). One comparison does for both ends; it needs rcx. */
+ * From 3.11 on, where the evaluator by itself runs Python calls without C stack, each thread has a
+ * range for its stack pointer; outside of it, below or above, C decides
+ * (preload/cpython/thread_stack.h). One comparison checks both ends; it needs rcx. */
 
-#include <cet.h> /* the note of arch.mk */
+#include <cet.h> /* the property note of arch.mk */
 
 #include "arch.h"
 #include "trampoline/hook_variants.h"
@@ -80,13 +81,28 @@ hook_stack:
 #define REGISTER_0 %rdi
 #define REGISTER_1 %rsi
 
+/* Where the jump at the entry leads when it stands behind a `push` that was kept there (detour.h): what
+ * the push has stored nobody needs. */
+.macro undo_push
+    .cfi_def_cfa_offset 16
+    leaq    8(%rsp), %rsp
+    .cfi_def_cfa_offset 8
+.endm
+
 .macro hook name, frame, frame_code, code_extra, indirect, floor, tagged
     .globl  \name
     .hidden \name
-    .type   \name, @function
-    .balign 64 /* one line of the instruction cache, wherever the linker puts us */
-\name:
+    .balign 64 /* so that a hook begins a line of the instruction cache */
+    .type   \name\()_behind_push, @function
+\name\()_behind_push:
     .cfi_startproc
+    undo_push
+    .size   \name\()_behind_push, ARCH_UNDO_SIZE
+    .type   \name, @function
+\name:
+    .if . - \name\()_behind_push != ARCH_UNDO_SIZE
+    .error "undo_push must be exactly ARCH_UNDO_SIZE bytes"
+    .endif
     endbr64
 .if \floor
     movq    hook_stack@gottpoff(%rip), %rax
@@ -113,7 +129,7 @@ hook_stack:
     jz      \name\()_slow
     movq    FIRST_VALUE(%rax), %rax
 .endif
-.if \indirect /* and allocated by itself, which may have failed */
+.if \indirect /* the array is allocated separately, and may be missing */
     testq   %rax, %rax
     jz      \name\()_slow
     movq    (%rax), %rax
@@ -125,13 +141,17 @@ hook_stack:
     .cfi_endproc
     .size   \name, . - \name
 
-/* Asks C for the trampoline. Also an entry of its own, for callers that have something to tell C on each
- * frame. Three pushes leave the stack 16-byte aligned for the call (psABI 3.2.2). */
+/* Asks C for the trampoline. Also an entry point, for interpreters in which C must see each frame.
+ * Three pushes leave the stack 16-byte aligned for the call (psABI 3.2.2). */
     .globl  \name\()_slow
     .hidden \name\()_slow
+    .type   \name\()_slow_behind_push, @function
+\name\()_slow_behind_push:
+    .cfi_startproc
+    undo_push
+    .size   \name\()_slow_behind_push, ARCH_UNDO_SIZE
     .type   \name\()_slow, @function
 \name\()_slow:
-    .cfi_startproc
     endbr64
     pushq   %rdi
     .cfi_adjust_cfa_offset 8

@@ -1,16 +1,16 @@
-/* trampoline.S - one trampoline, and what an unwinder must know about it.
+/* trampoline.S - one trampoline and its unwind data.
  *
- * A trampoline stands between the caller of a frame and the frame evaluator, so that a return address
+ * A trampoline calls the frame evaluator in place of the frame's caller, so that a return address
  * within it is on the stack for as long as the frame runs:
  *
  *   caller                   caller
  *   evaluator                trampoline: py::Orders.total:/srv/app.py
  *                            evaluator
  *
- * All trampolines of an image are these 16 bytes; they differ in the distance of the call alone, which leads
- * to the image's own copy of the evaluator's first instructions (image.h, prologue). They follow each
- * other without a gap at multiples of 16, so that one FDE serves them all: where in its trampoline an address
- * stands are its low four bits, and that is what the expressions below ask for, as the ones that
+ * All trampolines of an image are these 16 bytes, with another distance in the call, which leads
+ * to the image's own copy of the evaluator's first instructions (image.h, prologue). They follow
+ * each other without a gap at multiples of 16, so that one FDE serves them all: the low four bits
+ * of an address are its offset in its trampoline, and the expressions below use them, as those that
  * linkers write for .plt do.
  *
  *   offset  0         4      5          8           13    14    15
@@ -20,7 +20,7 @@
  *
  * (rip + 2) & 15 >= 7 is true for 5..13 and false for 14, 15 and 0..4: the frame is open. */
 
-#include <cet.h> /* the note of arch.mk */
+#include <cet.h> /* the property note of arch.mk */
 
 #include "arch.h"
 
@@ -49,6 +49,14 @@ arch_trampoline:
 arch_trampoline_displacement:
     .byte   .Ldisplacement - arch_trampoline
 
+    .globl  arch_undo
+    .hidden arch_undo
+arch_undo:
+    leaq    8(%rsp), %rsp
+    .if . - arch_undo != ARCH_UNDO_SIZE
+    .error "arch_undo must be exactly ARCH_UNDO_SIZE bytes"
+    .endif
+
 /* DWARF 4, 7.7.1 (operations) and 7.23 (call frame instructions). */
 #define DW_OP_deref  0x06
 #define DW_OP_and    0x1a
@@ -75,8 +83,8 @@ arch_trampoline_unwind:
 .Lcfa:
     .byte   DW_OP_breg_rsp, 8, FRAME_IS_OPEN, DW_OP_lit(3), DW_OP_shl, DW_OP_plus
 .Lcfa_end:
-    /* rbp = rbp + (*rsp - rbp) * open: while the frame is open, rsp points to what rbp was. Without a
-     * branch, which not every reader knows (valgrind 3.19 does not, and says so to the user). */
+    /* rbp = rbp + (*rsp - rbp) * open: while the frame is open, rsp points to what rbp was. Without
+     * a branch: not every unwinder knows those (valgrind 3.19 does not, and prints a message). */
     .byte   DW_CFA_val_expression, 6, .Lrbp_end - .Lrbp
 .Lrbp:
     .byte   DW_OP_breg_rbp, 0, DW_OP_breg_rsp, 0, DW_OP_deref, DW_OP_breg_rbp, 0, DW_OP_minus

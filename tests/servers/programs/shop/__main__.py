@@ -1,4 +1,4 @@
-"""What docs/services.md calls "shop": computes for ever, a line for each turn."""
+""""shop" in docs/services.md: computes for ever and prints a line for each turn."""
 
 
 def price(number):

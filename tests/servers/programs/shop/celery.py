@@ -1,5 +1,5 @@
-"""What docs/services.md calls "shop", as Celery's tasks. Messages and answers are files below
-$SHOP_FOLDER: no broker has to run."""
+""""shop" in docs/services.md, as Celery's tasks. Messages and answers are files below $SHOP_FOLDER,
+so that no broker has to run."""
 
 import os
 

@@ -6,13 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* It takes some 20 KiB for one handle and one instruction. A page that is not touched costs
- * nothing. */
+/* capstone takes some 20 KiB for one handle and one instruction. Untouched pages cost nothing. */
 enum { BLOCK_SIZE = 256 << 10 };
 
 struct chunk {
     size_t size;
-    struct chunk *next; /* of the free ones */
+    struct chunk *next; /* the next free chunk */
     _Alignas(max_align_t) uint8_t bytes[];
 };
 
@@ -20,8 +19,7 @@ static _Alignas(max_align_t) uint8_t block[BLOCK_SIZE];
 static size_t used;
 static struct chunk *free_chunks;
 
-/* What was given back serves requests of the same size alone: handles come and go, and ask for the
- * same each time. */
+/* A freed chunk serves only requests of its own size: each handle asks for the same sizes. */
 static struct chunk *take_free(size_t size)
 {
     for (struct chunk **link = &free_chunks; *link != NULL; link = &(*link)->next) {

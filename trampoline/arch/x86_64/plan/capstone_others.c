@@ -1,10 +1,10 @@
-/* capstone_others.c - the processors that are not this one, left out of capstone.
+/* capstone_others.c - keeps capstone's support for other CPUs out of the link.
  *
- * libcapstone.a refers to all its processors from one table, so that linking it brings them all,
- * and with them 75,000 pointers for the loader to adjust each time a Python process starts: 0.9 of
- * the 2.4 milliseconds that a start with profiling took longer. Functions of these names, found
- * first, leave the archive's own out. They are never called: cs_open is asked for this processor
- * alone. A name that a later capstone adds is merely not left out. (capstone 4 and 5: cs.c,
+ * One table in libcapstone.a refers to all its CPUs, so linking it brings them all, with 75,000
+ * relocations for the loader each time a Python process starts: 0.9 of the 2.4 milliseconds that
+ * profiling added to a start. The linker finds the functions of these names here first, and does
+ * not take the archive's. They are never called: cs_open is called for this CPU alone. A CPU that a
+ * later capstone adds is linked again, which only costs time. (capstone 4 and 5: cs.c,
  * cs_arch_init.) */
 #include <capstone/capstone.h>
 

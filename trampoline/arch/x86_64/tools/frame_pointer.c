@@ -8,7 +8,7 @@
 
 #include <capstone/capstone.h>
 
-/* A compiler may put a test that avoids the frame before it, and its own order into it. */
+/* A compiler may put an early exit before the frame is made, and may reorder the prologue. */
 enum { PROLOGUE_INSTRUCTIONS = 16 };
 
 static csh disassembler;
@@ -42,8 +42,8 @@ static bool writes_stack_pointer(void)
            is_register(&instruction->detail->x86.operands[0], X86_REG_RSP);
 }
 
-/* push %rbp, before anything else is pushed, and then mov %rsp,%rbp: only so does the chain of
- * frames lead to the return address. */
+/* push %rbp as the first push, and then mov %rsp,%rbp: otherwise the saved rbp is not next to the
+ * return address, and frame pointers do not link. */
 bool frame_pointer_is_made(const uint8_t *bytes, size_t size)
 {
     uint64_t address = 0;

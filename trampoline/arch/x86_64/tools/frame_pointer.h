@@ -1,6 +1,6 @@
 /* frame_pointer.h - whether machine code makes frames that are linked by frame pointers.
  *
- * The same file stands in every folder of trampoline/arch/. For pyperf-inspect alone. */
+ * Every folder of trampoline/arch/ has this file. For pyperf-inspect alone. */
 #ifndef PYPERF_FRAME_POINTER_H
 #define PYPERF_FRAME_POINTER_H
 
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FRAME_POINTER_BYTES = 96 }; /* of a function, that it takes to know */
+enum { FRAME_POINTER_BYTES = 96 }; /* of a function's code that are looked at */
 
 /* False when there is no memory. */
 bool frame_pointer_open(void);
