@@ -90,7 +90,7 @@ def recurse(depth):
     def through_c(n):
         return 0 if n <= 0 else 1 + sum(map(through_c, [n - 1]))
 
-    return "%d %d" % (down(depth if NEW else min(depth, 1500)), through_c(min(depth, 60)))
+    return "%d %d" % (down(depth if NEW else min(depth, 1000)), through_c(min(depth, 60)))
 
 
 @step
