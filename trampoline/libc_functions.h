@@ -1,7 +1,7 @@
 /* libc_functions.h - the functions of a libc that are not in each one's libc.so.6.
  *
  * libpyperf.so is made to start in every process: glibc from 2.17 on, and musl. What it links to is
- * in trampoline/libc.symbols, and nothing else (libc-stub.sh). The following functions are in libdl
+ * in trampoline/libc.symbols, and nothing else (scripts/dev/libc-stub). The following functions are in libdl
  * or libpthread before glibc 2.34, or elsewhere in musl, and a program may load these late and for
  * itself alone (RTLD_LOCAL). A reference that nothing fulfils ends the program at its start, a weak
  * one with a version too (glibc 2.17: "not defined in file libc.so.6 with link time reference"). So
