@@ -17,12 +17,12 @@
     F(char *, dlerror, (void), (), (char *)"the program has no libdl")                             \
     F(int, dlinfo, (void *restrict object, int what, void *restrict result),                       \
       (object, what, result), -1)                                                                  \
-    F(int, pthread_getattr_np, (pthread_t thread, pthread_attr_t *attributes),                     \
+    F(int, pthread_getattr_np, (pthread_t thread, pthread_attr_t * attributes),                    \
       (thread, attributes), ENOSYS)                                                                \
     F(int, pthread_attr_getstack,                                                                  \
       (const pthread_attr_t *restrict attributes, void **restrict lowest, size_t *restrict size),  \
       (attributes, lowest, size), ENOSYS)                                                          \
-    F(int, pthread_key_create, (pthread_key_t *key, void (*end)(void *)), (key, end), ENOSYS)      \
+    F(int, pthread_key_create, (pthread_key_t * key, void (*end)(void *)), (key, end), ENOSYS)     \
     F(int, pthread_setspecific, (pthread_key_t key, const void *value), (key, value), ENOSYS)
 
 typedef void handler(void);

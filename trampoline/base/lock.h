@@ -12,7 +12,10 @@ struct lock {
     uint32_t state;
 };
 
-#define LOCK_INITIALIZER {0}
+#define LOCK_INITIALIZER                                                                           \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 /* Waits for the lock. Keeps errno. */
 void lock_take(struct lock *lock);
