@@ -41,11 +41,11 @@ ifneq ($(SAN),)
 flags    += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 sanitize := -fsanitize=$(SAN)
 else
-ldflags  += -Wl,-z,defs # clang links a sanitizer to programs alone, and not to libraries
+ldflags  += -Wl,-z,defs # clang links a sanitizer's runtime only to programs
 endif
 
-# A source folder belongs to one library. trampoline/base is in both; plan/ holds all that needs
-# libelf, capstone or liblzma, is loaded for the plan of the detour and unloaded again.
+# A source folder belongs to one library; trampoline/base is in both. plan/ holds all code that
+# needs libelf, capstone or liblzma: its library is loaded to plan the detour, and unloaded again.
 base_sources := $(wildcard trampoline/base/*.c)
 plan_sources := $(base_sources) $(wildcard trampoline/plan/*.c trampoline/arch/$(ARCH)/plan/*.c)
 core_sources := $(base_sources) $(wildcard preload/process/*.c preload/profile/*.c \
@@ -57,11 +57,11 @@ plan_libraries := -lelf $(arch_plan_libraries) -llzma
 object    = $(patsubst %,$(O)/obj/%.o,$(1))
 plan_objects := $(call object,$(plan_sources))
 core_objects := $(call object,$(core_sources))
-# plan.map says which of these functions are exported.
+# plan.map lists the exported functions.
 $(filter-out $(core_objects),$(plan_objects)): flags += -fvisibility=default
 test_objects := $(sort $(filter-out %/process/main.c.o,$(plan_objects) $(core_objects)))
 
-# Which build it is: version.h. The file changes when what it says does.
+# The build: version.h. The file is only written when its contents change.
 build_string := $(VERSION)-$(shell find trampoline preload jitdump -name '*.[chS]' | LC_ALL=C sort | \
                 xargs cat | sha256sum | cut -c1-12)
 version_object := $(call object,trampoline/base/version.c)
@@ -74,7 +74,7 @@ unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
         format help
 .DELETE_ON_ERROR:
 
-# What pyperf-run --doctor needs besides; the walker only where libunwind is.
+# For pyperf-run --doctor; pyperf-walk.so only if libunwind is installed.
 inspect_objects := $(call object,preload/tools/pyperf-inspect.c trampoline/plan/elf_lookup.c \
                    $(wildcard trampoline/arch/$(ARCH)/tools/*.c) $(base_sources))
 walk_object := $(call object,preload/tools/pyperf-walk.c)
@@ -83,7 +83,7 @@ walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
 
 all: $(O)/libpyperf.so $(O)/libpyperf-plan.so $(O)/pyperf-inspect $(walker)
 
-# Renamed into place: a process may be running with the one that is there.
+# Renamed into place, because a process may have the old one mapped.
 $(O)/libpyperf.so: $(core_objects) preload/exports.map
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ldflags) $(sanitize) $(LDFLAGS) -Wl,--version-script=preload/exports.map \
@@ -119,7 +119,7 @@ $(O)/build-string: FORCE
 	@mkdir -p $(@D)
 	@echo '$(build_string)' | cmp -s - $@ || echo '$(build_string)' >$@
 
-# One line a missing library, with the Debian package that brings it.
+# One line for each missing library, with its Debian package.
 $(O)/libraries-found:
 	@mkdir -p $(O); missing=; \
 	for pair in libelf.h:libelf-dev $(arch_plan_headers) lzma.h:liblzma-dev; do \
@@ -134,7 +134,7 @@ $(O)/flamegraph.html: scripts/dev/fetch-template
 	$(call say,FETCH,$@)
 	$(Q)scripts/dev/fetch-template $(O)
 
-# Where tests/integration/interpreters.py looks for them, whatever O is.
+# tests/integration/interpreters.py looks for them here, independent of O.
 interpreters:
 	$(Q)scripts/dev/fetch-interpreters build/interpreters
 

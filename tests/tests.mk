@@ -11,6 +11,7 @@ unit_fixtures :=
 -include tests/fuzz/*.mk
 -include tests/cpython/*.mk
 -include tests/servers/*.mk
+-include tests/soak/*.mk
 
 .PHONY: check-builds
 

@@ -2,19 +2,27 @@
  *
  *   before                          after
  *   entry: [endbr64]                entry: [endbr64]
- *   site:  push %r15                site:  jmp stub        (DETOUR_JUMP_LENGTH bytes)
- *          push %r14                       (rest of a whole instruction, never executed)
- *          push %r13                back:  ...             (untouched)
- *   back:  ...
+ *          push %r15                       push %r15       stays
+ *          push %r14                site:  jmp stub        (DETOUR_JUMP_LENGTH bytes)
+ *          push %r13                       (rest of a whole instruction, never executed)
+ *          push %r12                back:  ...             (untouched)
+ *   back:  ...                      undo:  lea 8(%rsp), %rsp
+ *                                   stub:  ...
  *                                   prologue:  endbr64     for indirect calls
  *                                              push %r15   the displaced instructions, adjusted
  *                                              push %r14   for their new address
  *                                              push %r13
+ *                                              push %r12
  *                                              jmp back
  *
  * A caller of the function reaches `stub`; a call of `prologue` runs the original function. If the
  * hook itself is within reach of the jump, the jump leads there, and the stub is not used. An
  * `endbr64` at the entry stays in place: with CET every indirect call must land on one.
+ *
+ * So does the first instruction, if it is a push; it is undone in front of the stub. A uprobe (bpftrace,
+ * perf probe) on the entry, while the jump is there, is an int3 over the first byte. The kernel executes
+ * the first instruction of the *file* elsewhere and continues behind it (Linux, kernel/events/uprobes.c):
+ * that must be where the jump begins, not its middle.
  *
  * Preparing only reads, and refuses code that cannot be displaced. It needs capstone and is
  * therefore part of libpyperf-plan.so, which is unloaded when the plan is made; the plan is plain
@@ -38,10 +46,11 @@ enum {
 };
 
 struct detour_plan {
-    uintptr_t site;                         /* first byte to be replaced */
-    size_t length;                          /* length of the displaced instructions */
-    uint8_t original[DETOUR_MAX_DISPLACED]; /* the displaced bytes */
-    uint8_t jump[DETOUR_JUMP_LENGTH];       /* the bytes that replace the first of them */
+    uintptr_t site; /* first byte to be replaced */
+    size_t kept;    /* length of the instruction in front of it that stays */
+    size_t length;  /* length of the displaced instructions and that one */
+    uint8_t original[DETOUR_MAX_DISPLACED]; /* the bytes of that one and the displaced bytes */
+    uint8_t jump[DETOUR_JUMP_LENGTH];       /* the bytes that replace those from the site on */
     uintptr_t prologue;                     /* a landing pad, and behind it the relocated code */
     size_t relocated_length;
     uint8_t relocated[DETOUR_MAX_RELOCATED];
@@ -54,9 +63,9 @@ struct detour_plan {
 };
 
 /* Plans a detour of the function whose `size` bytes of code are readable at `code` and run at
- * address `entry` (in a live process the two are the same place). The jump will lead to `stub`, and
- * a call of `prologue` will run the original function; both addresses are final and nothing is
- * written there.
+ * address `entry` (in a live process the two are the same place). The jump will lead to `stub`, or, if
+ * an instruction is kept, to the arch_undo in front of it; a call of `prologue` will run the original
+ * function. Both addresses are final and nothing is written there.
  *
  * Refused, with the instruction's address and text in `why`, when an instruction to be displaced
  * cannot be decoded, cannot run elsewhere (calls, returns, loops, anything that moves the stack
@@ -74,7 +83,7 @@ bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size
  * page size. Stub 0 belongs to the detour; others lead to replacements of functions. */
 enum {
     DETOUR_PAGE_SIZE = 4096,
-    DETOUR_STUB_OFFSET = 0,
+    DETOUR_STUB_OFFSET = ARCH_UNDO_SIZE,
     DETOUR_PROLOGUE_OFFSET = 16,
     DETOUR_OTHER_STUBS_OFFSET = DETOUR_PROLOGUE_OFFSET + 128,
     DETOUR_STUB_SIZE = 16,
@@ -93,12 +102,19 @@ static inline uintptr_t detour_stub(uintptr_t page, size_t number)
 bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_t *targets,
                   size_t count, struct failure *why);
 
-/* Whether the displaced instructions run unchanged at any address, followed by a jump to site +
- * length. */
+/* Where the function goes on behind the displaced instructions. */
+static inline uintptr_t detour_back(const struct detour_plan *plan)
+{
+    return plan->site - plan->kept + plan->length;
+}
+
+/* Whether the displaced instructions run unchanged at any address, followed by a jump to
+ * detour_back. */
 bool detour_is_movable(const struct detour_plan *plan);
 
-/* Writes the jump. Fails when the bytes at the site are not plan->original, or cannot be written;
- * the text is then unchanged. The caller makes sure that no thread is between site and site+length
+/* Writes the jump. Fails when the bytes at the site are not those of plan->original, or cannot be
+ * written; the text is then unchanged. The caller makes sure that no thread is between site and
+ * detour_back
  * (for an interpreter: holds its lock, or runs before it exists). Keeps errno. */
 bool detour_commit(const struct detour_plan *plan, struct failure *why);
 

@@ -129,7 +129,10 @@ static bool exchange(const struct detour_plan *plan, const uint8_t *expected, co
     int saved = errno;
     bool done = true;
     if (memcmp((const void *)plan->site, expected, DETOUR_JUMP_LENGTH) != 0)
-        done = failure_set(why, FAILURE_TEXT_CHANGED, 0, "%p", (void *)plan->site);
+        done = failure_set(why,
+                           arch_is_breakpoint((const uint8_t *)plan->site) ? FAILURE_BREAKPOINT
+                                                                           : FAILURE_TEXT_CHANGED,
+                           0, "%p", (void *)plan->site);
     else if (!write_through_proc(plan->site, expected, bytes, DETOUR_JUMP_LENGTH) &&
              !write_through_mprotect(plan->site, bytes, DETOUR_JUMP_LENGTH))
         done = failure_set(why, FAILURE_TEXT_WRITE, errno, "%p", (void *)plan->site);
@@ -143,10 +146,10 @@ static bool exchange(const struct detour_plan *plan, const uint8_t *expected, co
 
 bool detour_commit(const struct detour_plan *plan, struct failure *why)
 {
-    return exchange(plan, plan->original, plan->jump, why);
+    return exchange(plan, plan->original + plan->kept, plan->jump, why);
 }
 
 bool detour_revert(const struct detour_plan *plan, struct failure *why)
 {
-    return exchange(plan, plan->jump, plan->original, why);
+    return exchange(plan, plan->jump, plan->original + plan->kept, why);
 }

@@ -11,7 +11,8 @@ enum {
     FIRST_CONSTANT = LAST_CONSTANT - 8 * (DETOUR_STUBS - 1)
 };
 
-_Static_assert((int)DETOUR_STUB_OFFSET + (int)ARCH_JUMP_SIZE <= (int)DETOUR_PROLOGUE_OFFSET,
+_Static_assert((int)DETOUR_STUB_OFFSET == (int)ARCH_UNDO_SIZE &&
+                   (int)DETOUR_STUB_OFFSET + (int)ARCH_JUMP_SIZE <= (int)DETOUR_PROLOGUE_OFFSET,
                "stub");
 _Static_assert((int)DETOUR_PROLOGUE_OFFSET + ARCH_LANDING_PAD_SIZE + (int)DETOUR_MAX_RELOCATED <=
                    (int)DETOUR_OTHER_STUBS_OFFSET,
@@ -31,6 +32,7 @@ bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_
         arch_put_jump(bytes + stub, stub, constant);
         memcpy(bytes + constant, &targets[i], sizeof targets[i]);
     }
+    memcpy(bytes + DETOUR_STUB_OFFSET - ARCH_UNDO_SIZE, arch_undo, ARCH_UNDO_SIZE);
     uint8_t *prologue = bytes + DETOUR_PROLOGUE_OFFSET;
     memcpy(prologue, arch_trampoline, ARCH_LANDING_PAD_SIZE);
     memcpy(prologue + ARCH_LANDING_PAD_SIZE, plan->relocated, plan->relocated_length);

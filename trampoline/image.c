@@ -1,4 +1,4 @@
-/* image.c - makes, loads and extends an image (image.h has the picture). */
+/* image.c - makes and loads an image (image.h has the picture). */
 #include "trampoline/image.h"
 
 #include <dlfcn.h>
@@ -15,199 +15,29 @@
 #include <unistd.h>
 
 #include "trampoline/base/debug.h"
-#include "trampoline/base/file_tail.h"
 #include "trampoline/base/own_file.h"
 #include "trampoline/code_memory.h"
-#include "trampoline/image_file.h"
+#include "trampoline/image_grow.h"
 #include "trampoline/loader_lock.h"
-
-enum {
-    /* A region begins with one page and doubles until it grows in these steps: some 2,700 symbols,
-     * 1,000 names, 4,096 trampolines. Each step opens the file once. */
-    LARGEST_STEP = 64 << 10,
-};
-
-struct image {
-    uintptr_t base;   /* where offset 0 is mapped for execution */
-    void *handle;     /* of dlopen; NULL: mapped without the loader */
-    uint32_t spacing; /* trampolines from one function to the next */
-    uint32_t used;    /* functions */
-    bool frozen;      /* belongs to the parent process: takes no more functions */
-    bool written;     /* by a write for each symbol: the file system copies on write */
-    struct file_tail sections, symbols, names;
-    off_t text_end;        /* the file has trampolines up to here */
-    Elf64_Shdr headers[2]; /* of .symtab and .strtab, as they are in the file */
-    struct own_file file;
-    char path[PATH_MAX]; /* empty: an anonymous image */
-};
-
-_Static_assert((int)IMAGE_SECTION_STRTAB == (int)IMAGE_SECTION_SYMTAB + 1, "image headers");
 
 static bool is_anonymous(const struct image *image)
 {
     return image->path[0] == '\0';
 }
 
-/* The next end of a region that ends at `end` and has to reach at least `needed`. */
-static off_t next_end(off_t start, off_t end, off_t needed)
-{
-    const off_t page = sysconf(_SC_PAGESIZE);
-    off_t step = end - start < LARGEST_STEP ? end - start : LARGEST_STEP;
-    off_t next = end + step > needed ? end + step : needed;
-    return (next + page - 1) / page * page;
-}
-
-/* Reserves blocks for `size` more bytes of a region, and for a whole step. Returns 0 or an errno
- * value. */
-static int reserve(struct file_tail *tail, int fd, off_t start, off_t size)
-{
-    if (tail->length + size <= tail->reserved)
-        return 0;
-    off_t end = next_end(start, tail->reserved, tail->length + size);
-    int error = own_file_may_reach(end);
-    if (error != 0)
-        return error;
-    do
-        error = posix_fallocate(fd, tail->reserved, end - tail->reserved);
-    while (error == EINTR);
-    if (error == 0)
-        tail->reserved = end;
-    return error;
-}
-
-/* Fills text with trampolines, each with its own distance to the prologue. */
-static void fill_trampolines(uint8_t *out, off_t offset, size_t length)
-{
-    for (size_t i = 0; i < length; i += ARCH_TRAMPOLINE_SIZE)
-        arch_put_trampoline(out + i, (uintptr_t)offset + i, IMAGE_PROLOGUE_OFFSET);
-}
-
-/* The end of the next function's trampoline. */
-static off_t text_needed(const struct image *image)
-{
-    return IMAGE_TEXT_OFFSET + ((off_t)image->used * image->spacing + 1) * ARCH_TRAMPOLINE_SIZE;
-}
-
-/* The unwind data of the trampolines that begin in `length` bytes of text from `offset` on. */
-static int write_fdes(int fd, size_t offset, size_t length)
-{
-    uint8_t fdes[IMAGE_FDES_MAX(IMAGE_BLOCK)] = {0};
-    size_t at, size = image_put_fdes(fdes, offset, length, &at);
-    return own_file_write(fd, fdes, size, (off_t)at);
-}
-
-/* Writes more trampolines into the file; the executable mapping shows them. Returns 0 or an errno
- * value. */
-static int write_trampolines(struct image *image, int fd)
-{
-    uint8_t block[IMAGE_BLOCK];
-    off_t first = image->text_end;
-    off_t end = next_end(IMAGE_TEXT_OFFSET, image->text_end, text_needed(image));
-    if (end > IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE)
-        end = IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE;
-    while (image->text_end < end) {
-        size_t length =
-            end - image->text_end < IMAGE_BLOCK ? (size_t)(end - image->text_end) : IMAGE_BLOCK;
-        fill_trampolines(block, image->text_end, length);
-        int error = write_fdes(fd, (size_t)(image->text_end - IMAGE_TEXT_OFFSET), length);
-        if (error == 0)
-            error = own_file_write(fd, block, length, image->text_end);
-        if (error != 0)
-            return error;
-        image->text_end += (off_t)length;
-    }
-    if (image->base != 0)
-        arch_synchronise(image->base + (size_t)first, (size_t)(end - first));
-    return 0;
-}
-
-static bool has_room(const struct image *image, size_t name_size)
-{
-    return file_tail_has_room(&image->symbols, sizeof(Elf64_Sym)) &&
-           file_tail_has_room(&image->names, name_size) && text_needed(image) <= image->text_end;
-}
-
-/* Makes room for one more symbol in each region that lacks it. Returns 0 or an errno value. */
-static int make_room(struct image *image, int fd, size_t name_size)
-{
-    int error = 0;
-    if (text_needed(image) > image->text_end)
-        error = write_trampolines(image, fd);
-    if (image->written)
-        return error;
-    if (error == 0)
-        error = reserve(&image->symbols, fd, IMAGE_SYMTAB_OFFSET, sizeof(Elf64_Sym));
-    if (error == 0)
-        error = reserve(&image->names, fd, IMAGE_STRTAB_OFFSET, (off_t)name_size);
-    if (error == 0)
-        error = file_tail_show(&image->symbols, fd);
-    if (error == 0)
-        error = file_tail_show(&image->names, fd);
-    return error;
-}
-
-/* Writes the sizes of both tables, names first: a reader in between finds a name without a
- * symbol. */
-static int put_sizes(struct image *image, int fd, size_t symbols, size_t names)
-{
-    Elf64_Shdr headers[2] = {image->headers[0], image->headers[1]};
-    const size_t at = IMAGE_SECTION_SYMTAB * sizeof *headers;
-    headers[0].sh_size = symbols;
-    headers[1].sh_size = names;
-    if (image->sections.window != NULL) {
-        Elf64_Shdr *mapped =
-            (Elf64_Shdr *)(image->sections.window +
-                           (image->sections.length - image->sections.window_start)) +
-            IMAGE_SECTION_SYMTAB;
-        __atomic_store_n(&mapped[1].sh_size, names, __ATOMIC_RELEASE);
-        __atomic_store_n(&mapped[0].sh_size, symbols, __ATOMIC_RELEASE);
-    } else {
-        int error = file_tail_put(&image->sections, fd, at, headers, sizeof headers);
-        if (error != 0)
-            return error;
-    }
-    memcpy(image->headers, headers, sizeof headers);
-    return 0;
-}
-
-/* Writes the entries first, then the sizes that make them part of the tables. */
-static int put_symbol(struct image *image, int fd, const char *name, size_t length)
-{
-    const Elf64_Sym symbol = {
-        .st_name = (Elf64_Word)(image->names.length - IMAGE_STRTAB_OFFSET),
-        .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
-        .st_shndx = IMAGE_SECTION_TEXT,
-        .st_value = image_trampoline(image, image->used) - image->base,
-        .st_size = ARCH_TRAMPOLINE_SIZE,
-    };
-    int error = file_tail_put(&image->names, fd, 0, name, length);
-    if (error == 0)
-        error = file_tail_put(&image->names, fd, length, "", 1);
-    if (error == 0)
-        error = file_tail_put(&image->symbols, fd, 0, &symbol, sizeof symbol);
-    if (error == 0)
-        error = put_sizes(image, fd, image->headers[0].sh_size + sizeof symbol,
-                          image->headers[1].sh_size + length + 1);
-    if (error == 0) {
-        image->names.length += (off_t)length + 1;
-        image->symbols.length += sizeof symbol;
-    }
-    return error;
-}
-
 static int append(struct image *image, const char *name, size_t length)
 {
     struct stat status;
     int fd = -1, error = 0;
-    if (!has_room(image, length + 1)) {
+    if (!image_has_room(image, length + 1)) {
         error = own_file_open_again(&image->file, image->path, &fd, &status);
         if (error == 0)
-            error = make_room(image, fd, length + 1);
+            error = image_make_room(image, fd, length + 1);
         debug_log(image, error == 0 ? 2 : 1, "%s %s after %u functions", image->path,
                   error == 0 ? "grows" : strerrordesc_np(error), image->used);
     }
     if (error == 0)
-        error = put_symbol(image, fd, name, length);
+        error = image_put_symbol(image, fd, name, length);
     if (fd >= 0)
         close(fd);
     return error;
@@ -216,7 +46,7 @@ static int append(struct image *image, const char *name, size_t length)
 int image_append(struct image *image, const char *name, size_t length)
 {
     int saved = errno, error = 0;
-    if (image->frozen || text_needed(image) > IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE)
+    if (image->frozen || image_is_full(image))
         return ENOBUFS;
     if (!is_anonymous(image) && image->headers[1].sh_size + length + 1 > IMAGE_NAME_BYTES)
         return ENOBUFS;
@@ -289,7 +119,7 @@ static int begin_file(struct image *image, int fd, const struct detour_plan *det
     put_head(page, detour);
     int error = own_file_write(fd, page, sizeof page, 0);
     if (error == 0)
-        error = write_trampolines(image, fd);
+        error = image_write_trampolines(image, fd);
     memset(page, 0, sizeof page);
     image_put_dynamic(page);
     if (error == 0)
@@ -297,11 +127,11 @@ static int begin_file(struct image *image, int fd, const struct detour_plan *det
     image->written = own_file_is_copied_on_write(fd);
     if (error != 0 || image->written)
         return error;
-    error = reserve(&image->sections, fd, IMAGE_SECTIONS_OFFSET, IMAGE_SECTIONS_SIZE);
+    error = image_reserve(&image->sections, fd, IMAGE_SECTIONS_OFFSET, IMAGE_SECTIONS_SIZE);
     if (error == 0)
-        error = reserve(&image->symbols, fd, IMAGE_SYMTAB_OFFSET, 1);
+        error = image_reserve(&image->symbols, fd, IMAGE_SYMTAB_OFFSET, 1);
     if (error == 0)
-        error = reserve(&image->names, fd, IMAGE_STRTAB_OFFSET, 1);
+        error = image_reserve(&image->names, fd, IMAGE_STRTAB_OFFSET, 1);
     return error != 0 ? error : map_windows(image, fd);
 }
 
@@ -321,7 +151,7 @@ static int begin_tables(struct image *image, int fd, const struct detour_plan *d
     if (error == 0)
         error = file_tail_put(&image->names, fd, 0, names, size);
     if (error == 0)
-        error = put_sizes(image, fd, sizeof symbols, size);
+        error = image_put_sizes(image, fd, sizeof symbols, size);
     image->symbols.length += sizeof symbols;
     image->names.length += (off_t)size;
     return error;
@@ -421,7 +251,7 @@ static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
     put_head(draft, detour);
     size_t at;
     image_put_fdes(draft + IMAGE_FDES_OFFSET, 0, IMAGE_TEXT_SIZE, &at);
-    fill_trampolines(draft + IMAGE_TEXT_OFFSET, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
+    image_fill_trampolines(draft + IMAGE_TEXT_OFFSET, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
     bool filled = code_memory_map((uintptr_t)memory, draft, IMAGE_DYNAMIC_OFFSET);
     int error = errno;
     munmap(draft, IMAGE_DYNAMIC_OFFSET);

@@ -125,7 +125,7 @@ static void put_prologue(uint8_t *head, const struct detour_plan *detour)
     uintptr_t next = detour->prologue;
     if (moved > 0) /* both are equal up to the jump back */
         next = detour->needs_direct_jump ? detour->prologue + ARCH_LANDING_PAD_SIZE + detour->length
-                                         : detour->site + detour->length;
+                                         : detour_back(detour);
     memcpy(head + IMAGE_PROLOGUE_OFFSET, detour->original, moved);
     arch_put_jump(head + IMAGE_PROLOGUE_OFFSET + moved, IMAGE_PROLOGUE_OFFSET + moved,
                   IMAGE_CONSTANT);

@@ -9,7 +9,7 @@
 enum { FIRST_SIZE = 1024 };
 
 static struct {
-    struct hook_code *entries; /* `size`, a power of two; code 0: free */
+    struct hook_code *entries; /* `size` of them, a power of two; code 0: free */
     size_t size, used;
 } table;
 
@@ -34,7 +34,7 @@ static struct hook_code *shown(uintptr_t code)
     return &hook_state.codes[code >> HOOK_CODE_SHIFT & (HOOK_CODES - 1)];
 }
 
-/* Memory that is all zeroes, and taken up where it is used. */
+/* Zeroed memory, of which only touched pages take space. */
 static bool show(void)
 {
     int saved = errno;
@@ -50,7 +50,7 @@ static bool show(void)
     return hook_state.codes_mask != 0;
 }
 
-/* Twice as large, so that half of it at least is free. */
+/* Doubles the table, so that at least half of it is free. */
 static bool grow(void)
 {
     size_t old_size = table.size;
@@ -92,7 +92,7 @@ bool code_table_set(uintptr_t code, uint64_t value)
     return true;
 }
 
-/* The entries behind a free one are moved up, so that every search still ends at its goal (Knuth,
+/* Moves up the entries behind a free one, so that every search still finds its key (Knuth,
  * the same, algorithm R). */
 static void close_gap(size_t gap)
 {

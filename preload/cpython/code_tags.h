@@ -1,14 +1,15 @@
-/* code_tags.h - what the number that is kept for a code object (code_values.h) means.
+/* code_tags.h - the meaning of a code object's value (code_values.h).
  *
  *     0                         never seen
- *     ENCLOSED | string         no trampoline yet; the string is what its qualified name begins with
+ *     ENCLOSED | string         no trampoline yet; the string is the prefix of its qualified name
  *     QUALIFIED | string        no trampoline yet; the string is its whole qualified name
- *     trampoline tag | address  its trampoline. There is one such tag for each process in a line of
- *                               forks and each mode, so that a number says whether it still holds
+ *     trampoline tag | address  its trampoline. There is one such tag for each process in a line
+ *                               of forks and each mode, so that the tag says whether the value is
+ *                               valid
  *
- * Strings are numbers of interned.h; addresses and tags are those of hook.h. The hook takes a frame
- * to its trampoline when the tag is the one in force, hook_state.tag. profile.c alone writes that:
- * it is how the mode is published to those who hold no lock. */
+ * Strings are numbers of interned.h; addresses and tags are those of hook.h. The hook jumps to the
+ * trampoline when the tag is the one in force, hook_state.tag. Only profile.c writes that: it
+ * publishes the mode to readers without the lock. */
 #ifndef PYPERF_CODE_TAGS_H
 #define PYPERF_CODE_TAGS_H
 
@@ -41,7 +42,7 @@ static inline bool code_tag_is_ours(uint64_t value)
            code_tag_is_trampoline(value);
 }
 
-/* Whether frames are given trampolines now, as published; any thread. */
+/* Whether frames get trampolines now, by the published tag; any thread. */
 static inline bool code_tag_is_on(void)
 {
     return __atomic_load_n(&hook_state.tag, __ATOMIC_RELAXED) != HOOK_TAG(CODE_TAG_OFF);

@@ -8,7 +8,7 @@
 
 typedef void (*destructor)(python_object *object);
 
-static destructor destroy; /* the interpreter's own, once ours is in its place */
+static destructor destroy; /* the interpreter's own, once ours has replaced it */
 
 /* The values of a co_extra, which is not NULL. */
 static const uint64_t *extra_values(const void *extra)
@@ -25,11 +25,10 @@ static uint64_t get_extra(const python_object *code)
     return extra_values(extra)[python.extra_index];
 }
 
-/* CPython gives an array a place for everybody who uses co_extra, and when the code object dies
- * calls everybody's free function, also for places that hold nothing (Objects/codeobject.c,
- * code_dealloc). A tool that never touched this code object would be called because of us, maybe
- * after its end. So empty places behind ours are given back; _PyCode_SetExtra makes them again on
- * demand. */
+/* CPython gives each array room for all users of co_extra, and when the code object dies calls all
+ * free functions, also for empty values (Objects/codeobject.c, code_dealloc). Because of our value,
+ * a tool that never used this code object would be called, maybe after its end. So the array is cut
+ * behind our value if the rest is empty; _PyCode_SetExtra extends it on demand. */
 static void trim_extra(python_object *code)
 {
     int64_t *size = (int64_t *)python_field(code, python.layout->code_extra);
@@ -38,9 +37,9 @@ static void trim_extra(python_object *code)
         --*size;
 }
 
-/* Each interpreter has its own list of those who use co_extra, and refuses an index it has not
- * given away. A new interpreter runs a frame before anybody else can ask for an index, so asking
- * here gives the index we have everywhere. */
+/* Each interpreter has its own list of users of co_extra, and refuses an index that was not
+ * requested. libpyperf requests it in a new interpreter's first frame, before other code can, so it
+ * gets the same index everywhere. */
 static void set_extra(python_object *code, uint64_t value)
 {
     if (python._PyCode_SetExtra(code, python.extra_index, (void *)value) == 0) {
@@ -52,8 +51,8 @@ static void set_extra(python_object *code, uint64_t value)
     do
         index = python._PyEval_RequestCodeExtraIndex(NULL);
     while (index >= 0 && index < python.extra_index);
-    /* Anything else means that others hold our place in this interpreter: its functions then go the
-     * slow way on each call, to the same trampolines. */
+    /* Another index means that another tool has ours in this interpreter: its functions then take
+     * the slow path on each call, to the same trampolines. */
     if (index == python.extra_index &&
         python._PyCode_SetExtra(code, python.extra_index, (void *)value) == 0)
         trim_extra(code);
@@ -99,7 +98,7 @@ bool code_values_confirm(void)
     Dl_info at_destructor, at_evaluator;
     destructor *place = place_of_destructor();
     if (destroy != NULL)
-        return true; /* an earlier interpreter of this process has shown it */
+        return true; /* confirmed in an earlier interpreter of this process */
     if (dladdr((const void *)*place, &at_destructor) == 0 ||
         dladdr((const void *)python.evaluator, &at_evaluator) == 0 ||
         at_destructor.dli_fbase != at_evaluator.dli_fbase)
@@ -123,7 +122,8 @@ uint64_t code_values_get(const python_object *code)
 
 void code_values_set(python_object *code, uint64_t value)
 {
-    /* Else an interpreter that was made while profiling was off, where another tool has our place. */
+    /* Otherwise the interpreter was made while profiling was off, and another tool has our
+     * index. */
     if (!code_tag_is_ours(code_values_get(code)))
         return;
     if (python.layout->code_extra != 0) {

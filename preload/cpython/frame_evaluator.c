@@ -25,14 +25,14 @@ static python_evaluator none(void)
     return (python_evaluator)python.evaluator;
 }
 
-/* Frames so deep that interpreters must stay unhooked: nobody sets the hook while there are any. Those
- * of this thread are all that is left of them in a forked child. */
+/* The number of deep frames: while there are any, the hook stays unset. In a forked child only this
+ * thread's are left. */
 static unsigned deep;
 static _Thread_local unsigned deep_here __attribute__((tls_model("initial-exec")));
 static pthread_key_t end_of_thread;
 static bool sees_ends; /* there is such a key */
 
-/* Whatever ended it: pthread_exit and greenlets leave frames that never return. */
+/* Runs when the thread ends, because pthread_exit and greenlets leave frames that never return. */
 static void thread_ended(void *count)
 {
     (void)count;
@@ -54,9 +54,9 @@ static void adopt(void *interpreter)
         exchange(interpreter, none(), (python_evaluator)hook->fast);
 }
 
-/* Runs a frame, and all Python calls below it, as the interpreter does when nobody is looking.
- * Other threads' calls in the meantime, and other greenlets', go unnamed, or set the hook again:
- * then the next call comes back here, on the C stack, and that must not go on for ever. */
+/* Runs a frame, and all Python calls below it, without the hook. Meanwhile calls of other threads
+ * and greenlets have no names, or set the hook again: then the next call takes C stack and comes
+ * back here, which must not repeat without end. */
 static python_object *run_inlined(void *thread_state, void *frame, int throwflag)
 {
     void *interpreter = python.PyInterpreterState_Get();
@@ -80,8 +80,8 @@ uintptr_t frame_evaluator_start(uintptr_t plain)
                      layout->extras_indirect, layout->inlines_calls, layout->tagged_frames);
     if (hook == NULL)
         return 0;
-    /* With PEP 523 the entry sees the first frame of an interpreter, and what other evaluators pass
-     * on: always the slow way. */
+    /* With PEP 523 only an interpreter's first frame, and frames that other evaluators pass on, use
+     * the entry: always the slow path. */
     if (layout->inlines_calls)
         sees_ends = pthread_key_create(&end_of_thread, thread_ended) == 0;
     return (uintptr_t)(layout->inlines_calls ? hook->slow : hook->fast);
@@ -117,8 +117,8 @@ void frame_evaluator_is_alone(void)
     deep = deep_here;
 }
 
-/* Where others may be running now, under locks of their own, they are left to see for themselves:
- * in their next frame that comes this way. */
+/* Other interpreters that may run now, under their own locks, are set in their next frame that runs
+ * through the entry. */
 static void exchange_all(python_evaluator from, python_evaluator to)
 {
     if (python.layout->has_native_support) {

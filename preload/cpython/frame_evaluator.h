@@ -1,25 +1,25 @@
-/* frame_evaluator.h - the interpreter's own pointer to its frame evaluator (PEP 523), where it needs one.
+/* frame_evaluator.h - the interpreter's own pointer to its frame evaluator (PEP 523), where it
+ * needs one.
  *
  * To 3.10 each Python call is a C call of the evaluator, and the detour at its entry sees them all.
- * In 3.11 the evaluator runs a Python-to-Python call in its own loop, without a C call and without
- * C stack, unless the interpreter has been given another evaluator:
+ * From 3.11 on the evaluator runs a Python-to-Python call in its own loop, without a C call and
+ * without C stack, unless the interpreter has another evaluator:
  *
  *     no evaluator set               hook set                      hook set, stack short
  *     f() -> g() -> h():             f(): hook, trampoline, evaluator    f(): hook, run_inlined: none set
  *     one evaluator, one C frame     g(): hook, trampoline, evaluator    one evaluator: f(), g(), h()
  *                                    h(): hook, trampoline, evaluator    set again when f() returns
  *
- * So an interpreter is told to call the hook as soon as one of its frames comes in through the
- * entry. That costs C stack that the program did not need before: 25,000 calls deep, it would be
- * more than there is. When half of a thread's stack is used, frames are handed back to the
- * interpreter's own inlining; they have no names of their own in perf, and the program runs as deep
- * as it does without us.
+ * So the hook becomes an interpreter's evaluator when the first of its frames runs through the
+ * entry. Calls then take C stack: 25,000 nested calls would need more than there is. When half of a
+ * thread's stack is used, the interpreter inlines calls again; their frames have no names in perf,
+ * and recursion is as deep as without libpyperf.
  *
- * The evaluator is the whole interpreter's. Another thread, or another greenlet of the same one,
- * sets the hook again by its own frames, and then the deep one's next call takes C stack once more:
- * as often as they take turns. So when a quarter more of the stack is used than is profiled, nobody
- * sets the hook until the deep one has come back up. A thread that ends deep, by pthread_exit,
- * leaves no evaluator set until C calls the next frame. */
+ * The evaluator belongs to the whole interpreter. Frames of another thread, or of another greenlet
+ * of the same one, set the hook again, and then the deep thread's next call takes C stack once
+ * more, each time that they take turns. So when a quarter more of the stack is used than is
+ * profiled, the hook stays unset until that thread returns. After a thread has ended while deep, by
+ * pthread_exit, it stays unset until C calls the next frame. */
 #ifndef PYPERF_EVALUATOR_H
 #define PYPERF_EVALUATOR_H
 
@@ -27,29 +27,29 @@
 
 #include "preload/cpython/python.h"
 
-/* The hook for this layout: what the detour's stub leads to; 0 when there is none (hook.h). `plain`
+/* The hook for this layout, the target of the detour's stub; 0 when there is none (hook.h). `plain`
  * is the evaluator behind the detour. */
 uintptr_t frame_evaluator_start(uintptr_t plain);
 
-/* In the slow way of a frame: makes the current interpreter call the hook. Returns 0 when the frame
- * is to have its trampoline, else the address at which it must run instead, because this thread's stack
- * is short, or not its own (thread_stack.h). */
+/* In the slow path of a frame: makes the current interpreter call the hook. Returns 0 if the frame
+ * gets its trampoline, otherwise the address at which it must run instead, because this thread's
+ * stack is short, or not its own (thread_stack.h). */
 uintptr_t frame_evaluator_adopt(void);
 
-/* Makes all interpreters of the process call the hook, or with `on` false none of them; where each
- * may have a lock of its own, the current one. An evaluator that somebody else has set is left where
- * it is; it hands its frames to the entry. */
+/* Makes all interpreters of the process call the hook, or with `on` false none of them; if each may
+ * have its own lock, only the current one. Another tool's evaluator stays set; it passes its frames
+ * to the entry. */
 void frame_evaluator_adopt_all(bool on);
 
-/* In the slow way of a frame while profiling is off: the current interpreter is not to call the
- * hook. */
+/* In the slow path of a frame while profiling is off: unsets the hook in the current
+ * interpreter. */
 void frame_evaluator_leave(void);
 
-/* Whether whoever holds the current interpreter's lock may write to the evaluator's entry: nobody
- * else can be there. Not so while there are interpreters with locks of their own. */
+/* Whether the holder of the current interpreter's lock may write to the evaluator's entry, because
+ * no other thread can be there. False while there are interpreters with their own locks. */
 bool frame_evaluator_may_be_patched(void);
 
-/* In a new child, and after an interpreter's end: of the threads that were deep, this one is left.
+/* In a new child, and after an interpreter's end: only this thread's deep frames are left.
  */
 void frame_evaluator_is_alone(void);
 

@@ -7,7 +7,7 @@
 #include "trampoline/base/id_table.h"
 
 /* A number counts steps of ALIGNMENT bytes through the blocks. The first step of the first block is
- * unused, since 0 is no number. */
+ * unused, because 0 is not a valid number. */
 enum {
     BLOCK_BITS = 16,
     BLOCK_SIZE = 1 << BLOCK_BITS,
@@ -18,7 +18,7 @@ _Static_assert((uint64_t)BLOCKS *BLOCK_SIZE / ALIGNMENT <= ID_TABLE_LIMIT, "numb
 
 static struct {
     struct id_table table;
-    char *blocks[BLOCKS]; /* from mmap: the program's heap is the program's; NULL: not needed yet */
+    char *blocks[BLOCKS]; /* from mmap: malloc belongs to the program; NULL: not needed yet */
     uint32_t end;         /* of the strings, in bytes through all blocks */
 } strings = {.end = ALIGNMENT};
 
@@ -61,8 +61,8 @@ static bool add_block(uint32_t number)
     return true;
 }
 
-/* Room for `size` bytes within one block, at strings.end. A process may fork at any moment, and so
- * each store leaves the strings whole. */
+/* Makes room for `size` bytes within one block, at strings.end. A process may fork at any moment,
+ * so after each store the strings are consistent. */
 static char *make_room(size_t size)
 {
     for (;;) {

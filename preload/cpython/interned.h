@@ -1,8 +1,8 @@
-/* interned.h - strings that stay for as long as the process lives, each of them once.
+/* interned.h - strings that are never freed, each stored once.
  *
  * Names of functions and files are kept here, and the prefixes of qualified names (qualnames.h). A
- * string is known by a number of 32 bits, so that equal strings are equal numbers. A program that
- * compiles the same template on each request keeps the same few strings however often it does.
+ * string has a number of 32 bits, so that equal strings have equal numbers. A program that compiles
+ * the same template on each request keeps the same few strings however often it does.
  *
  * Threads: used under the interpreter's lock, and from 3.12 on, where interpreters may have a lock
  * each, under the profile's (profile.h). */

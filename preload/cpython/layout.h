@@ -1,7 +1,7 @@
-/* layout.h - what differs from one CPython to the next, as a table: a version is a row.
+/* layout.h - the differences between CPython versions as a table, with a row for each version.
  *
  * Offsets are in bytes, of release builds on 64-bit machines. They are assumptions until
- * probe_layout has seen them in the live interpreter. */
+ * probe_layout has confirmed them in the live interpreter. */
 #ifndef PYPERF_LAYOUT_H
 #define PYPERF_LAYOUT_H
 
@@ -10,9 +10,9 @@
 
 #include "trampoline/base/failure.h"
 
-/* _Py_DebugOffsets (Include/internal/pycore_runtime.h in 3.13, pycore_debug_offsets.h from 3.14 on):
- * where the interpreter says where its fields are, for debuggers. It is the first member of
- * _PyRuntime; these are the places in it of 64-bit numbers. */
+/* _Py_DebugOffsets (Include/internal/pycore_runtime.h in 3.13, pycore_debug_offsets.h from 3.14
+ * on): the interpreter's own description of its offsets, for debuggers. It is the first member of
+ * _PyRuntime; these are offsets in it, of 64-bit numbers. */
 struct debug_offsets {
     uint16_t frame_executable;
     uint16_t code_filename, code_name, code_qualname, code_firstlineno, code_adaptive;
@@ -22,10 +22,10 @@ struct debug_offsets {
 
 struct layout {
     uint8_t major, minor;
-    /* 2.7: strings are bytes, code objects have no co_extra (code_values.h), sys is made another
-     * way, and nothing calls an interrupted system call again. */
+    /* 2.7: strings are bytes, code objects have no co_extra (code_values.h), sys is made in another
+     * way, and interrupted system calls are not repeated. */
     bool python_2;
-    /* Bytes of each object before what stands first in it elsewhere: _PyObject_HEAD_EXTRA
+    /* Bytes at the beginning of each object that other builds do not have: _PyObject_HEAD_EXTRA
      * (Include/object.h) in builds with Py_TRACE_REFS. The offsets below count it in. */
     uint8_t head;
     /* The evaluator: _PyEval_EvalFrameDefault(frame, throwflag) to 3.8 (Python/ceval.c),
@@ -34,18 +34,18 @@ struct layout {
     /* From 3.11 on the evaluator runs Python-to-Python calls itself, unless the interpreter has an
      * evaluator of its own (PEP 523; Include/internal/pycore_ceval.h, _PyEval_EvalFrame). */
     bool inlines_calls;
-    /* How much C stack a thread may use before frames are handed back to that inlining
-     * (frame_evaluator.h); 0: half of what it has, or a quarter. 3.12 and 3.13 count C calls: two for a
-     * Python call, of 1,500 (Include/cpython/pystate.h, C_RECURSION_LIMIT) or 10,000
-     * (Py_C_RECURSION_LIMIT); debug builds of 3.13 of 500. */
+    /* How much C stack a thread may use before its calls are inlined again (frame_evaluator.h); 0:
+     * half of its stack, or a quarter. 3.12 and 3.13 count C calls: two for a Python call, of 1,500
+     * (Include/cpython/pystate.h, C_RECURSION_LIMIT) or 10,000 (Py_C_RECURSION_LIMIT); debug builds
+     * of 3.13 of 500. */
     uint32_t profiled_stack;
-    /* Has a map and switches of its own (native_support.h), and interpreters that may have a lock each
-     * (PEP 684). */
+    /* Has a map and switches of its own (native_support.h), and interpreters that may have a lock
+     * each (PEP 684). */
     bool has_native_support;
-    bool excludes_jit;             /* and refuses to be switched on while its JIT is */
+    bool excludes_jit;             /* and cannot be switched on while its JIT is on */
     uint8_t config_perf_profiling; /* of PyConfig (Include/cpython/initconfig.h); int, 0 to 2 */
     bool has_new_names;            /* python.h, PYTHON_NEW_NAMES */
-    /* Where the interpreter describes itself; then what it says takes the place of the row's. */
+    /* Offsets of the interpreter's own description, which replaces the row's offsets. */
     const struct debug_offsets *described;
     bool tagged_frames; /* the lowest two bits of frame_code are tags (pycore_stackref.h) */
     /* PyFrameObject.f_code (Include/frameobject.h) to 3.10, _PyInterpreterFrame.f_code
@@ -55,7 +55,7 @@ struct layout {
     uint8_t code_flags, code_firstlineno, code_consts, code_filename, code_name;
     uint8_t code_qualname; /* 0: there is none before 3.11 */
     uint8_t code_extra;    /* 0: there is none in 2.7 */
-    uint8_t code_names;    /* where a class body is to be told from a function by it: 2.7 */
+    uint8_t code_names;    /* only where it distinguishes a class body from a function: 2.7 */
     /* PyFunctionObject (Include/funcobject.h): func_code and func_qualname, in 2.7 func_name; only
      * where code objects have no qualified name. */
     uint8_t function_code, function_qualname;
@@ -63,29 +63,29 @@ struct layout {
      * from 3.7 on, behind ce_size. */
     bool extras_indirect;
     /* Python/sysmodule.c: functions of one argument parse a tuple (METH_VARARGS) to 3.7, which
-     * shows in the words of a TypeError. */
+     * changes the message of a TypeError. */
     bool sys_parses_tuples;
     /* PyASCIIObject (Include/cpython/unicodeobject.h): its size, where the characters of a compact
      * ASCII string begin, and the bits of state that such a string has: compact, ascii, ready. */
     uint8_t unicode_ascii_data, unicode_ascii_state;
 };
 
-/* The row of a version, NULL when it is not known. Never a neighbour's row: in process a wrong
- * guess is a crash. */
+/* The row of a version, NULL when it is not known. Never another version's row: a wrong guess would
+ * crash the program. */
 const struct layout *layout_find(unsigned major, unsigned minor);
 
-/* Makes the row that of a build with Py_TRACE_REFS, whose objects begin with two pointers more. */
+/* Changes the row to a build with Py_TRACE_REFS, whose objects begin with two more pointers. */
 void layout_trace_references(struct layout *row);
 
-/* Makes the row that of a build with Py_DEBUG, which allows fewer C calls. */
+/* Changes the row to a build with Py_DEBUG, which allows fewer C calls. */
 void layout_count_fewer_calls(struct layout *row);
 
 /* Whether the version is later than that of any row. */
 bool layout_is_later(unsigned major, unsigned minor);
 
-/* Fills in what the interpreter's own `offsets` (_Py_DebugOffsets) say, where the row has them
- * described. False with `why`, and the row as it was, when they are not those of this version, or
- * the build is free-threaded. */
+/* Fills in the interpreter's own `offsets` (_Py_DebugOffsets) if the row describes them. False with
+ * `why`, and the row unchanged, if they are not those of this version, or the build is
+ * free-threaded. */
 bool layout_describe(struct layout *row, const void *offsets, struct failure *why);
 
 /* Offsets that are the same in all rows, behind `head`: Include/object.h, PyObject.ob_type;

@@ -1,6 +1,6 @@
 #include "preload/cpython/native_support.h"
 
-static int32_t taken; /* what the switch was */
+static int32_t taken; /* the original value of the switch */
 
 static int32_t *own_switch(void)
 {

@@ -12,20 +12,20 @@
 #include "trampoline/hook.h"
 
 /* Whether the kernel can read this word. FUTEX_WAIT reads it and compares it with a value before it
- * waits, here for no time at all (futex(2)). A word that is not there is EFAULT.
+ * waits, here for no time at all (futex(2)). An unmapped word gives EFAULT.
  *
- * process_vm_readv would copy the memory itself, but programs do not call it by themselves, so that a
- * strict seccomp filter kills who does. Every CPython calls futex. /proc/self/maps would be a hundred
- * times as expensive, and out of date with the next object that is made. */
+ * process_vm_readv would copy the memory itself, but a strict seccomp filter kills a process that
+ * calls it, because programs normally do not. Every CPython calls futex. /proc/self/maps would be a
+ * hundred times slower, and outdated after the next allocation. */
 static bool word_is_readable(uintptr_t word)
 {
     struct timespec at_once = {0, 0};
     if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, &at_once) == 0)
-        return true; /* woken by somebody */
+        return true; /* woken by another thread */
     return errno == EAGAIN || errno == ETIMEDOUT || errno == EINTR;
 }
 
-/* Copies memory that may not be there; at most a page. */
+/* Copies memory that may be unmapped; at most a page. */
 static bool read_memory(const void *address, void *out, size_t length)
 {
     enum { WORD = 4 };
@@ -77,8 +77,8 @@ static bool holds_int(const char *object, size_t offset, int32_t mask, int32_t e
     return read_memory(object + offset, &found, sizeof found) && (found & mask) == expected;
 }
 
-/* Whether the field holds a tuple without elements. `empty` is one that the interpreter has made: the
- * API takes a pointer for a tuple's only when its type has been seen. */
+/* Whether the field holds a tuple without elements. `empty` is one that the interpreter has made:
+ * the pointer is passed to the API only if it has the same type. */
 static bool holds_empty_tuple(const char *object, size_t offset, const python_object *empty)
 {
     python_object *tuple;
@@ -86,7 +86,7 @@ static bool holds_empty_tuple(const char *object, size_t offset, const python_ob
            python.PyTuple_Size(tuple) == 0;
 }
 
-/* Which field of the code object is not where the row says; NULL when all are. */
+/* The field of the code object that is not at the row's offset; NULL if all are. */
 static const char *misplaced_field(const char *code, const python_object *empty_tuple)
 {
     const struct layout *row = python.layout;
@@ -102,7 +102,7 @@ static const char *misplaced_field(const char *code, const python_object *empty_
     if (!holds_int(code, row->code_firstlineno, -1, 4711))
         return "co_firstlineno";
     if (row->code_qualname != 0)
-        return NULL; /* what follows is for working it out */
+        return NULL; /* the rest is only needed to derive it */
     if (!holds_int(code, row->code_flags, ~CODE_FLAG_NOFREE, 0))
         return "co_flags";
     if (!holds_empty_tuple(code, row->code_consts, empty_tuple))
@@ -131,7 +131,7 @@ static bool function_is_in_place(python_object *code)
     return in_place;
 }
 
-/* What 2.7 is asked for beside co_extra's place: a type's destructor, and its dictionary. */
+/* For 2.7, in place of co_extra: a type's destructor, and its dictionary. */
 static bool type_is_in_place(void)
 {
     const char *type = python.PyCode_Type + python.layout->head, *name;
@@ -164,7 +164,7 @@ static bool extra_is_in_place(python_object *code)
            code_values_get(code) == mark;
 }
 
-/* NULL when all is where the row says. */
+/* NULL when all fields are at the row's offsets. */
 static const char *misplaced(python_object *code, const python_object *empty_tuple)
 {
     const struct layout *row = python.layout;

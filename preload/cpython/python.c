@@ -1,5 +1,5 @@
-/* python.c - finding the interpreter: the main program, when it was linked statically (Debian's
- * python3.11), a libpython among the objects it was started with, or one that came later. */
+/* python.c - finds the interpreter: the main program, if it was linked statically (Debian's
+ * python3.11), a libpython among the objects it was started with, or one that was loaded later. */
 #include "preload/cpython/python.h"
 
 #include <dlfcn.h>
@@ -11,8 +11,8 @@
 #include "trampoline/base/debug.h"
 #include "trampoline/base/elf_mapped.h"
 
-/* Resolved by the loader, to NULL where no object of the program defines it: the cheapest way to
- * know whether a process is Python. */
+/* Resolved by the loader, to NULL if no object of the program defines it: the cheapest test whether
+ * a process is Python. */
 extern const char *Py_GetVersion(void) __attribute__((weak));
 
 struct python python;
@@ -74,7 +74,7 @@ bool python_is_left_alone(void)
     return layout->has_native_support && native != NULL && strcmp(native, "1") == 0;
 }
 
-static struct layout adapted; /* the row, as this build has it */
+static struct layout adapted; /* the row, adapted to this build */
 
 const struct layout *python_layout(struct failure *why)
 {
@@ -113,8 +113,8 @@ enum {
     SYMBOL_COUNT
 };
 
-/* Leaves out what this version has not got or does not need (looking for a name that is nowhere
- * means reading everything), and names the rest as this version does. */
+/* Leaves out symbols that this version does not have or need (the lookup of a missing name reads
+ * all files), and gives the others this version's names. */
 static void adapt(struct elf_symbol *symbols, const struct layout *layout)
 {
 #define X(result, symbol, arguments) symbols[SYMBOL_##symbol].name = NULL;
@@ -169,8 +169,8 @@ static void take(const struct elf_symbol *symbols, uintptr_t bias)
     PYTHON_NATIVE_API(X)
 #undef X
     /* A program that is not position independent may hold a copy of a variable (R_X86_64_COPY), and
-     * then everybody uses the copy: the loader knows, the file does not. There are none of what
-     * came later. */
+     * then all objects use the copy, whose address only the loader knows. Objects that were loaded
+     * later have no copies. */
 #define X(type, name)                                                                              \
     python.name = Py_GetVersion == NULL ? NULL : dlsym(RTLD_DEFAULT, #name);                       \
     if (python.name == NULL)                                                                       \

@@ -1,7 +1,7 @@
 /* python.h - the interpreter of this process: its layout and the part of its C API that is used.
  *
  * CPython's headers are not used: one build of libpyperf serves all versions. The functions are
- * found by their names, never linked against. Objects are opaque. */
+ * looked up by name, never linked. Objects are opaque. */
 #ifndef PYPERF_PYTHON_H
 #define PYPERF_PYTHON_H
 
@@ -18,9 +18,9 @@
 typedef struct python_object python_object;
 typedef void *(*python_evaluator)(void);
 
-/* result, name, arguments. All of them are exported by 2.7 and 3.6 to 3.15; Py_GetArgcArgv alone may be
- * NULL, because to 3.7 it is of Modules/main.c, which a program that does not call Py_Main may be
- * linked without. */
+/* result, name, arguments. All of them are exported by 2.7 and 3.6 to 3.15; Py_GetArgcArgv alone
+ * may be NULL, because to 3.7 it is of Modules/main.c, which a program that does not call Py_Main
+ * may be linked without. */
 #define PYTHON_FUNCTIONS(X)                                                                        \
     X(python_object *, PyCode_NewEmpty, (const char *file, const char *name, int line))            \
     X(void, PyErr_Fetch, (python_object * *type, python_object * *value, python_object * *trace))  \
@@ -76,7 +76,7 @@ typedef void *(*python_evaluator)(void);
     X(python_object *, _PyImport_FindExtension, (const char *name, const char *file))              \
     X(python_object *, _PyImport_FixupExtension, (const char *name, const char *file))
 
-/* From 3.9 on, and needed where the evaluator inlines calls (PEP 523). */
+/* From 3.9 on; needed in versions whose evaluator inlines calls (PEP 523). */
 #define PYTHON_EVALUATOR_FUNCTIONS(X)                                                              \
     X(void *, PyInterpreterState_Get, (void))                                                      \
     X(void *, PyInterpreterState_Main, (void))                                                     \
@@ -85,7 +85,7 @@ typedef void *(*python_evaluator)(void);
     X(python_evaluator, _PyInterpreterState_GetEvalFrameFunc, (void *interpreter))                 \
     X(void, _PyInterpreterState_SetEvalFrameFunc, (void *interpreter, python_evaluator))
 
-/* Where there is perf support already. The configuration of the current interpreter. */
+/* In versions with native perf support. The configuration of the current interpreter. */
 #define PYTHON_NATIVE_SUPPORT_FUNCTIONS(X) X(void *, _Py_GetConfig, (void))
 
 /* The C API of that support, which is replaced (native_api.h): name, and the minor version it came
@@ -105,7 +105,7 @@ enum {
         PYTHON_NATIVE_API_COUNT
 };
 
-/* Code of the interpreter: where it is, and its bytes. 0 where this version has none. */
+/* Code of the interpreter: its address and size. 0 if this version does not have it. */
 struct python_code {
     uintptr_t entry;
     size_t size;
@@ -157,7 +157,7 @@ struct python {
     const struct layout *layout;
     uintptr_t evaluator;   /* _PyEval_EvalFrameDefault, in 2.7 PyEval_EvalFrameEx */
     size_t evaluator_size; /* bytes of its code */
-    ssize_t extra_index;   /* our place in co_extra, known at the first frame */
+    ssize_t extra_index;   /* our index in co_extra, known at the first frame */
 #define X(result, name, arguments) result(*name) arguments;
     PYTHON_FUNCTIONS(X)
     PYTHON_3_FUNCTIONS(X)
@@ -176,20 +176,20 @@ struct python {
  * but extra_index is constant from then on. */
 extern struct python python;
 
-/* Whether this process has a Python interpreter among the objects it was started with. One look at
- * a variable: the loader has answered already. */
+/* Whether this process has a Python interpreter among the objects it was started with. Reads a
+ * variable that the loader has set. */
 bool python_is_here(void);
 
-/* Whether the code at `caller` is an interpreter's, which from now on is the one of this process.
- * Takes the loader's lock. The interpreter is then never unloaded: what was loaded once more would
- * be another one, and our jump would be gone. */
+/* Whether the code at `caller` is an interpreter's, which then becomes the one of this process.
+ * Takes the loader's lock. The interpreter is then never unloaded: if it were loaded again, our
+ * jump would be missing. */
 bool python_arrives(const void *caller);
 
-/* The interpreter whose Py_GetVersion is there is the one of this process, and whether it is built so
- * that the two functions below exist. */
+/* Sets the interpreter of this process by its Py_GetVersion, and whether its build has the two
+ * functions below. */
 void python_is_at(uintptr_t version, bool traces_references, bool counts_references);
 
-/* Only there in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and in
+/* Only in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and in
  * debug builds (Py_REF_DEBUG, from Py_DEBUG). */
 #define PYTHON_TRACES_REFERENCES "_Py_PrintReferences"
 #define PYTHON_COUNTS_REFERENCES "_Py_NegativeRefcount"
@@ -197,8 +197,9 @@ void python_is_at(uintptr_t version, bool traces_references, bool counts_referen
 /* Of separate debug files: gdb's and Debian's. */
 #define PYTHON_DEBUG_ROOT "/usr/lib/debug"
 
-/* Finds it and fills `python`, from what is in memory; `files` is elf_files_lookup, or leads to it:
- * it is not part of libpyperf.so, and called only for what is not there. */
+/* Finds the interpreter and fills `python`, from symbols in memory; `files` is elf_files_lookup,
+ * which is not part of libpyperf.so, or a function that calls it, and is called only for symbols
+ * that are not in memory. */
 typedef bool (*python_files_function)(const struct elf_object *object, const char *debug_root,
                                       struct elf_symbol *symbols, size_t count,
                                       struct failure *why);
@@ -207,8 +208,8 @@ bool python_find(python_files_function files, struct failure *why);
 /* The row for the interpreter's own version and build, NULL with `why` when it is not known. */
 const struct layout *python_layout(struct failure *why);
 
-/* Whether the interpreter's own perf support is left in place: PYPERF_NATIVE=1 asks for it, or the
- * version is later than all that are known here. */
+/* Whether the interpreter uses its own perf support: because of PYPERF_NATIVE=1, or because the
+ * version is after the last row. */
 bool python_is_left_alone(void);
 
 /* Reads a pointer-sized or other field of an object. */
@@ -230,7 +231,7 @@ static inline const void *python_type(const python_object *object)
 /* Whether a string of a code object is one of this version's: in 2.7 bytes. */
 bool python_is_string(const python_object *object);
 
-/* The bytes of a string object of 2.7, NUL terminated, and how many they are. */
+/* The bytes of a string object of 2.7, NUL terminated, and their number. */
 static inline const char *python_bytes(const python_object *string, size_t *length)
 {
     const char *bytes = (const char *)string;
@@ -239,7 +240,7 @@ static inline const char *python_bytes(const python_object *string, size_t *leng
 }
 
 /* The characters of a string object that holds ASCII alone, NUL terminated; NULL for any other. In
- * 2.7 whatever bytes it holds. */
+ * 2.7 the bytes as they are. */
 static inline const char *python_ascii(const python_object *string)
 {
     const char *bytes = (const char *)string;

@@ -112,8 +112,8 @@ void qualnames_note(const python_object *code, const char *qualname, size_t leng
     }
 }
 
-/* Whether the qualified name ends in the code object's own. Where it does not, the function has
- * been given the name of the one it wraps (functools.wraps). */
+/* Whether the qualified name ends in the code object's own. If it does not, the function has the
+ * name of the one that it wraps (functools.wraps). */
 static bool is_own_name(const struct name *qualname, const python_object *code)
 {
     static struct name own;
@@ -125,7 +125,7 @@ static bool is_own_name(const struct name *qualname, const python_object *code)
            (before == 0 || qualname->text[before - 1] == '.');
 }
 
-/* When it is a function: notes its code object's qualified name where nothing is known. */
+/* For a function: notes its code object's qualified name, if it has no value yet. */
 static void scan_function(python_object *object)
 {
     static struct name name;
@@ -139,7 +139,7 @@ static void scan_function(python_object *object)
         code_values_set(code, HOOK_TAG(CODE_TAG_QUALIFIED) | kept);
 }
 
-/* The function behind what stands in a class, NULL when there is none. */
+/* The function behind an attribute of a class, NULL when there is none. */
 static python_object *function_behind(python_object *attribute)
 {
     const void *const wrappers[] = {python.PyStaticMethod_Type, python.PyClassMethod_Type,
@@ -150,9 +150,9 @@ static python_object *function_behind(python_object *attribute)
     return has_type(attribute, python.PyFunction_Type) ? attribute : NULL;
 }
 
-/* In 2.7 a function knows nothing of its class. When the object is a class of either kind: notes
- * the names of the functions in it that have no note yet. A function that the program has put into
- * the class from outside is taken for one of the class. */
+/* In 2.7 a function has no reference to its class. For a class of either kind: notes the names of
+ * the functions in it that have no note yet. A function that the program has added to the class
+ * later counts as one of the class. */
 static void scan_class(python_object *object)
 {
     static struct name name;
@@ -184,8 +184,8 @@ static void scan_class(python_object *object)
     }
 }
 
-/* The same for the code objects that it encloses: those of functions that wrap others, and those of
- * which there is no function yet. */
+/* The same for the code objects that it encloses: those of wrapping functions, and those without a
+ * function yet. */
 static void scan_enclosed(python_object *object)
 {
     python_object *code = python_field(object, python.layout->function_code);
@@ -208,8 +208,8 @@ bool qualnames_prepare(void)
     return gc != NULL;
 }
 
-/* Notes the names of all functions that exist. No Python code is run, as an import would be: a
- * signal's handler could come first in there, and what it raises is the program's. */
+/* Notes the names of all existing functions. Runs no Python code, which an import would: a signal
+ * handler could run in it, and its exception belongs to the program. */
 static void scan(void)
 {
     python_object *gc = python.PyDict_GetItemString(python.PyImport_GetModuleDict(), "gc");

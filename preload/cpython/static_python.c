@@ -31,7 +31,7 @@ static bool has_segment(const struct elf_object *object, ElfW(Word) rights)
     return false;
 }
 
-/* Constants have segments of their own, or (ld -z noseparate-code) lie in that of the code. */
+/* Constants have their own segments, or (ld -z noseparate-code) are in that of the code. */
 static bool has_mark(const struct elf_object *object)
 {
     return has_mark_in(object, has_segment(object, PF_R) ? PF_R : PF_R | PF_X);

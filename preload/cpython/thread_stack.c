@@ -11,9 +11,9 @@
 #include "trampoline/hook.h"
 
 enum {
-    SMALL_STACK = 1 << 20, /* bytes; a program that asks for less may have measured what it needs */
+    SMALL_STACK = 1 << 20, /* bytes; a program with smaller stacks may have measured its need */
     STEP = 64 << 10,
-    SPARE = 64 << 10, /* for what a frame at the floor calls before its callee asks */
+    SPARE = 64 << 10, /* for C calls of a frame at the floor, before the next check */
 };
 
 static _Thread_local struct {
@@ -22,7 +22,7 @@ static _Thread_local struct {
     bool grows; /* the main thread's */
 } own __attribute__((tls_model("initial-exec")));
 
-/* The main thread's size is its limit, or what lies below it. */
+/* The main thread's size is its limit, or the free addresses below it. */
 static bool find_own(void)
 {
     pthread_attr_t attributes;
@@ -56,7 +56,7 @@ static size_t size_now(void)
     return size;
 }
 
-/* Has the kernel make the stack longer, down to an address that the limit allows. */
+/* Makes the kernel extend the stack, down to an address that the limit allows. */
 __attribute__((noinline)) static void take(uintptr_t end)
 {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);

@@ -1,23 +1,24 @@
 /* thread_stack.h - how much of a thread's C stack profiled frames may take, from CPython 3.11 on.
  *
  * There the evaluator runs calls without C stack, unless the interpreter calls the hook
- * (frame_evaluator.h). So where frames may be profiled is a range of stack pointers, which the hook
- * looks at itself (hook.h, hook_stack); whoever is outside of it asks here:
+ * (frame_evaluator.h). So frames are profiled in a range of stack pointers, which the hook checks
+ * itself (hook.h, hook_stack); frames outside of it are decided on here:
  *
  *     top     +------------------+  high addresses
  *             | profiled         |  half of the stack, a quarter of a small one, or what the row says
  *     floor   +------------------+
  *             | short            |  run without the hook
  *     deep    +------------------+  a quarter more
- *             | deep             |  and no other thread sets the hook meanwhile
+ *             | deep             |  and the hook stays unset in all threads
  *     lowest  +------------------+  where the stack ends
  *
- *     elsewhere: a stack that the program has made itself (ucontext, boost.context), above or below the
- *     thread's own. How long it is nobody knows: run without the hook.
+ *     elsewhere: a stack that the program has allocated (ucontext, boost.context), above or below
+ *     the thread's own, of unknown size: run without the hook.
  *
- * The main thread's stack grows as far as RLIMIT_STACK allows at that moment, and the program may lower
- * that. So the floor is not further than a step below the stack pointer, and the step has been taken:
- * what the kernel has once given the stack it keeps. There the limit is looked at again. */
+ * The main thread's stack grows as far as RLIMIT_STACK allows at that moment, and the program may
+ * lower that. So the floor is at most one step below the stack pointer, and the stack is already
+ * extended to it, because the kernel does not take stack back. At the floor the limit is checked
+ * again. */
 #ifndef PYPERF_THREAD_STACK_H
 #define PYPERF_THREAD_STACK_H
 

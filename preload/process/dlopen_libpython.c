@@ -28,8 +28,8 @@ void dlopen_libpython_start(bool look)
     looking = look;
 }
 
-/* For the locale of characters every interpreter asks, and next to nobody else: most programs ask
- * for all of it. Says in one line why it cannot be found. */
+/* Every interpreter sets LC_CTYPE alone, which few other programs do: most set LC_ALL. Reports in
+ * one line why it cannot be found. */
 static bool python_is_inside(int category, const void *caller)
 {
     struct failure why = {.code = FAILURE_NONE};
@@ -38,7 +38,7 @@ static bool python_is_inside(int category, const void *caller)
         return false;
     if (static_python_find(caller, plan_library_look_into_files, &why))
         return true;
-    report_failure("not profiling, unless the interpreter does it itself (3.12 and later)", &why);
+    report_failure("not profiling, unless by the interpreter's own support (3.12 and later)", &why);
     return false;
 }
 

@@ -35,20 +35,20 @@
 static struct session {
     enum {
         SESSION_NONE,    /* nothing installed */
-        SESSION_WAITING, /* for the interpreter to be far enough for a decision */
+        SESSION_WAITING, /* until the interpreter has read its switches */
         SESSION_DECIDED, /* on or off; the sys functions are there */
-        SESSION_REFUSED, /* the interpreter is not what it should be */
+        SESSION_REFUSED, /* the interpreter's layout differs */
     } state;
     bool confirmed;  /* while waiting: the first frame has been seen */
-    bool gives_back; /* the interpreter's own switch was taken (native_support.h) */
+    bool gives_back; /* the interpreter's own switch was cleared (native_support.h) */
     bool embedded;   /* the interpreter has no command line: the program may start another */
     struct detour_plan detour;
     uintptr_t page; /* near the evaluator: stub and prologue */
     char directory[PATH_MAX];
 } session;
 
-/* Prints the reason when the environment asks for profiling, or for a signal that switches it. Before
- * decide() has taken the interpreter's own switch, its own perf support still acts on it. */
+/* Prints the reason if the environment requests profiling, or a toggle signal. Before decide() has
+ * cleared the interpreter's own switch, its own perf support still acts on it. */
 static void report_refusal(const struct failure *why)
 {
     const struct layout *layout = python_layout(NULL);
@@ -153,8 +153,8 @@ uintptr_t hook_resolve(void *frame)
     return target;
 }
 
-/* Plans the jump: to the hook, where that is within reach (of a libpython it is), or else to the
- * stub in the page near the evaluator, which leads to it. */
+/* Plans the jump: to the hook if it is within reach (as from a libpython), otherwise to the stub in
+ * the page near the evaluator, which jumps to the hook. */
 static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struct failure *why)
 {
     const uintptr_t targets[] = {hook, session.page + DETOUR_STUB_OFFSET};
@@ -169,7 +169,7 @@ static bool plan_jump(__typeof__(&detour_prepare) prepare, uintptr_t hook, struc
 }
 
 /* Finds the interpreter and plans the detour: all that needs libelf and capstone. Returns the hook,
- * 0 when it cannot be done. */
+ * 0 on failure. */
 static uintptr_t plan(void *library, struct failure *why)
 {
     __typeof__(&detour_prepare) prepare =

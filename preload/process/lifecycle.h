@@ -1,8 +1,8 @@
 /* lifecycle.h - one process under libpyperf, from its constructor to its end.
  *
  *   constructor      lifecycle_start: everything that can fail, then the jump at the entry
- *   first frame      the interpreter is up: confirm its layout, read its switches, go on or off
- *   a later frame    the handler of PYPERF_TOGGLE_SIGNAL, where there is to be one (toggle.c)
+ *   first frame      confirm the interpreter's layout, read its switches, go on or off
+ *   a later frame    the handler of PYPERF_TOGGLE_SIGNAL, if requested (toggle.c)
  *   each new frame   its code object's trampoline (profile.h)
  *   fork             the child makes images and files of its own at its next new frame
  *   Py_Finalize      the next interpreter's first frame is a first frame again
@@ -10,9 +10,9 @@
 #ifndef PYPERF_SESSION_H
 #define PYPERF_SESSION_H
 
-/* Called once, in the constructor of a process that is Python, or when a libpython that came later
- * starts its interpreter (dlopen_libpython.h); no frame has been run. Prints one line when profiling was
- * asked for and cannot be had; the program then runs as if we were not there. */
+/* Called once, in the constructor of a process that is Python, or when a libpython that was loaded
+ * later starts its interpreter (dlopen_libpython.h); no frame has run yet. Prints one line if
+ * profiling was requested and fails; the program then runs as without libpyperf. */
 void lifecycle_start(void);
 
 void lifecycle_finish(void);

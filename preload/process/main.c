@@ -1,7 +1,8 @@
 /* main.c - what the dynamic loader calls when libpyperf.so is preloaded.
  *
- * Most processes that inherit LD_PRELOAD are no Python at all: shells, compilers, ls. For them this
- * is a symbol that is looked up, and nothing is loaded. dlopen_libpython.h is for those that become one. */
+ * Most processes that inherit LD_PRELOAD are no Python at all: shells, compilers, ls. For them only
+ * a symbol is looked up, and nothing is loaded. dlopen_libpython.h is for those that load Python
+ * later. */
 #include <sys/auxv.h>
 
 #include "preload/cpython/python.h"
@@ -11,7 +12,7 @@
 __attribute__((constructor)) static void enter(void)
 {
     dlopen_libpython_start(!python_is_here());
-    /* AT_SECURE: set-user-ID and the like (ld.so(8)); such a process is not ours to touch. */
+    /* AT_SECURE: set-user-ID and the like (ld.so(8)); such a process is not changed. */
     if (python_is_here() && getauxval(AT_SECURE) == 0)
         lifecycle_start();
 }

@@ -5,13 +5,13 @@
 #include "preload/profile/outputs.h"
 #include "preload/profile/profile.h"
 
-/* 0; -1 when the file cannot be had. Of the third answer, -2 for a lock, there is no case. */
+/* 0; -1 when the file cannot be opened. CPython's -2, for a lock, does not occur. */
 static int map_state_init(void)
 {
     return outputs_map_open() == 0 ? 0 : -1;
 }
 
-/* The size is an unsigned int to 3.14 and a size_t from 3.15 on; nobody's function is 4 GiB long. */
+/* The size is an unsigned int to 3.14 and a size_t from 3.15 on; no function is 4 GiB long. */
 static int write_map_entry(const void *address, unsigned size, const char *name)
 {
     return outputs_map_line((uintptr_t)address, size, name, strcspn(name, "\n")) == 0 ? 0 : -1;

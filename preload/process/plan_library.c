@@ -21,12 +21,12 @@
 
 enum {
     MOST_OBJECTS =
-        16, /* libpyperf-plan.so and what it brings: libelf, liblzma, libz, libzstd, ... */
+        16, /* libpyperf-plan.so and its dependencies: libelf, liblzma, libz, libzstd, ... */
 };
 
-/* The objects that were loaded with libpyperf-plan.so or later, and where each lies. */
+/* The objects that were loaded with libpyperf-plan.so or later, and their addresses. */
 struct objects {
-    uintptr_t library; /* where libpyperf-plan.so is loaded */
+    uintptr_t library; /* the load address of libpyperf-plan.so */
     unsigned count;
     struct object {
         uintptr_t start, end;
@@ -34,8 +34,8 @@ struct objects {
     } of[MOST_OBJECTS];
 };
 
-/* Whether all of the file is there that its program headers speak of. A library that is cut off, by
- * a full disk or a copy under way, would be a SIGBUS in dlopen. */
+/* Whether the file is as long as its program headers require. A truncated library, after a full
+ * disk or during a copy, would be a SIGBUS in dlopen. */
 static bool is_whole(int fd)
 {
     struct {
@@ -53,10 +53,9 @@ static bool is_whole(int fd)
     return whole;
 }
 
-/* The directory of this library, which ends in a slash. The loader has the name that LD_PRELOAD gave,
- * which may be relative to another directory than is the current one now; the kernel has the file,
- * and what has its name must still be that file: another one has come with an upgrade, or lies in
- * a chroot. */
+/* The directory of this library, which ends in a slash. The loader has the name of LD_PRELOAD,
+ * which may be relative to an earlier current directory; the kernel has the path, which must still
+ * lead to the mapped file: after an upgrade or in a chroot it is another one. */
 static bool find_directory(char directory[PATH_MAX], struct failure *why)
 {
     struct mapping self;
@@ -126,7 +125,7 @@ static struct object object_of(const struct dl_phdr_info *info)
     return object;
 }
 
-/* The loader shows objects in the order in which they came. */
+/* The loader lists objects in the order of loading. */
 static int note_object(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct objects *objects = data;
@@ -149,7 +148,7 @@ static int note_still_loaded(struct dl_phdr_info *info, size_t size, void *data)
     return 0;
 }
 
-/* Where addresses are limited they are the program's. */
+/* With limited address space the addresses are left to the program. */
 static bool addresses_are_limited(void)
 {
     struct rlimit limit;

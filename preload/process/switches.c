@@ -53,7 +53,7 @@ enum switches switches_read(const void *frame)
     bool perf_jit = options != NULL && python.PyDict_GetItemString(options, "perf_jit") != NULL;
     bool map = perf || (environment && map_in_environment());
     bool jitdump = perf_jit || (environment && jitdump_in_environment());
-    /* What an interpreter that has the switches itself was configured with, maybe by a program. */
+    /* The configuration of an interpreter that has the switches itself, maybe set by a program. */
     int own = native_support_read();
     map = map || own == 1;
     jitdump = jitdump || own == 2;

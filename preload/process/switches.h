@@ -1,6 +1,6 @@
-/* switches.h - whether the user asked for profiling, by CPython's own rules (Doc/using/cmdline.rst
- * and Python/initconfig.c of 3.12 and 3.13). Evaluated in this order, a later one overriding an
- * earlier one that is off or less:
+/* switches.h - whether the user has requested profiling, by CPython's own rules
+ * (Doc/using/cmdline.rst and Python/initconfig.c of 3.12 and 3.13). Evaluated in this order, a
+ * later one overriding an earlier one that is off or less:
  *
  *     PYTHONPERFSUPPORT   -X perf   PYTHON_PERF_JIT_SUPPORT   -X perf_jit
  *
@@ -13,19 +13,19 @@
 #include "preload/cpython/python.h"
 
 enum switches {
-    SWITCHES_UNDECIDED, /* the interpreter has not got to its -X options yet */
+    SWITCHES_UNDECIDED, /* the interpreter has not read its -X options yet */
     SWITCHES_OFF,
     SWITCHES_MAP,
     SWITCHES_JITDUMP,
 };
 
 /* Under the interpreter's lock, as the interpreter itself has parsed its command line, -E and -I.
- * `frame` is the one about to run: when it is not one of the frozen import system's, it is time to
- * decide with what is there. */
+ * `frame` is the one about to run: if it does not belong to the frozen import system, the decision
+ * is made with the options known so far. */
 enum switches switches_read(const void *frame);
 
-/* Whether the environment alone asks for profiling: when we cannot even look at the interpreter,
- * that is when the user is told. */
+/* Whether the environment alone requests profiling: if so, the user is told when the interpreter
+ * cannot be examined. */
 bool switches_in_environment(void);
 
 /* A value as CPython reads it: strtol in base 10 over the whole string, within int, not zero. NULL

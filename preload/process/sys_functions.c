@@ -125,8 +125,8 @@ static struct method_definition *find_method(struct method_definition *table, co
     return table;
 }
 
-/* The methods that are there and ours, in the place of those of the same name, whose docstrings
- * stay. The table is used for as long as the process lives. */
+/* A table of the existing methods and ours, which replace those of the same name but keep their
+ * docstrings. The table is never freed. */
 static struct method_definition *extended_table(const struct method_definition *present)
 {
     size_t count = 0;
@@ -154,7 +154,7 @@ static bool add_to_module(python_object *module, python_object *copy,
                           struct method_definition *method)
 {
     python_object *module_name = python.PyUnicode_FromString("sys");
-    /* In 2.7 the functions of a module belong to nobody (Python/modsupport.c, Py_InitModule4). */
+    /* In 2.7 the functions of a module have no self (Python/modsupport.c, Py_InitModule4). */
     python_object *self = python.layout->python_2 ? NULL : module;
     python_object *function =
         module_name == NULL ? NULL : python.PyCFunction_NewEx(method, self, module_name);
@@ -167,9 +167,9 @@ static bool add_to_module(python_object *module, python_object *copy,
     return done;
 }
 
-/* Nobody has a pointer to 2.7's copy of the first interpreter's module dictionary. But a module can
- * be made from it, under another name and for as long as this takes; that one is completed, and
- * another copy made of it. Not with -v, which would show it. */
+/* 2.7's copy of the first interpreter's module dictionary is not accessible. But a temporary module
+ * can be made from it, under another name; the functions are added to that one, and a new copy is
+ * made of it. Not with -v, which would print it. */
 static bool add_to_python_2(python_object *module)
 {
     static const char passing[] = "sys.activate_stack_trampoline";
@@ -182,14 +182,14 @@ static bool add_to_python_2(python_object *module)
     if (maker == NULL)
         return done;
     done = done && python._PyImport_FixupExtension(passing, "sys") != NULL;
-    python.PyErr_Clear(); /* before something is looked for */
+    python.PyErr_Clear(); /* before the next lookup */
     return python.PyDict_DelItemString(python.PyImport_GetModuleDict(), passing) == 0 && done;
 }
 
 bool sys_functions_add(void)
 {
     static bool there;
-    /* 2.7 makes the sys module of each interpreter from nothing. */
+    /* 2.7 makes a new sys module for each interpreter. */
     if (there && !python.layout->python_2)
         return true;
     there = true;

@@ -7,36 +7,35 @@
  *
  * Switching takes the interpreter's lock, allocates memory and writes to the text. A signal handler
  * can do none of that, so it must happen later, in the main thread, between two bytecodes.
- * Py_AddPendingCall is meant for that, and is no way from a handler: it takes a lock that the main
- * thread holds for a moment in Py_MakePendingCalls. When the signal comes in that moment, 3.6 and
- * 3.7 try a hundred times and drop the call, and 3.8 to 3.11 wait for themselves for ever
- * (Python/ceval.c, _PyEval_AddPendingCall; bpo-30703 took it out of CPython's own handler). Nor is
- * there another thread that could be asked, and a new one would be harm.
+ * Py_AddPendingCall is meant for that, but cannot be called in a handler: it takes a lock that the
+ * main thread holds for a moment in Py_MakePendingCalls. If the signal arrives in that moment, 3.6
+ * and 3.7 try a hundred times and drop the call, and 3.8 to 3.11 deadlock (Python/ceval.c,
+ * _PyEval_AddPendingCall; bpo-30703 took it out of CPython's own handler). There is no other thread
+ * to do it, and a new one would affect the program.
  *
- * What is safe in every version is the handler that CPython installs for signal.signal. It notes
- * the number and has the main thread call a Python object, and the object is ours:
+ * What is safe in every version is the handler that CPython installs for signal.signal. It records
+ * the number and makes the main thread call a Python object, which is ours:
  *
  *     USR2 --> signal_handler         Modules/signalmodule.c: notes it, keeps errno
  *                  :
  *              PyErr_CheckSignals     main thread, lock held, between bytecodes
  *                  '--> toggle        a builtin: no Python code is run, nothing is raised
  *
- * So the signal has a handler as if the program had called signal.signal, and all that a program
- * knows of those holds: signal.getsignal returns the builtin and not SIG_DFL; who installs another
- * one replaces it, and gets it back from signal.signal to restore it; forked children keep it; a
- * wakeup fd (signal.set_wakeup_fd) gets the number. System calls fail with EINTR and Python calls
- * them again (PEP 475). They are not restarted (SA_RESTART) by the kernel, for the same reason that
- * CPython's are not: a main thread that waits in a lock, a join or an accept would never switch.
+ * So the signal has a handler as if the program had called signal.signal, with the usual effects:
+ * signal.getsignal returns the builtin and not SIG_DFL; another handler replaces it, and
+ * signal.signal returns it for restoring; forked children keep it; a wakeup fd
+ * (signal.set_wakeup_fd) gets the number. System calls fail with EINTR and Python calls them again
+ * (PEP 475). They are not restarted (SA_RESTART) by the kernel, for the same reason that CPython's
+ * are not: a main thread that waits in a lock, a join or an accept would never switch.
  *
- * The handler comes when the interpreter has its signals, before the program's first line:
+ * The handler is installed when the interpreter has its signals, before the program's first line:
  *
  *     exec ---- decision ---- import _signal ---- __main__ made ---- first frame ---- site, program
- *                (session.c)   reads what is there                     handler
+ *              (lifecycle.c)   reads handlers                          ours
  *
- * Not before: _signal would find a handler there that is not its own, and show it as None. From
- * there until Py_Finalize takes it away the signal does not end the program. Nor is it installed
- * where somebody else has the signal already: a program in C, nohup, or perf record, which has what
- * it starts ignore USR2. */
+ * Not before: _signal would find a foreign handler, and show it as None. From then until
+ * Py_Finalize removes it the signal does not end the program. It is not installed if the signal is
+ * in use already: by a program in C, nohup, or perf record, whose programs ignore USR2. */
 #include "preload/process/toggle.h"
 
 #include <errno.h>
@@ -62,7 +61,7 @@ static int number_of(const char *text)
     return (length == 1 || length == 2) && text[length] == '\0' ? atoi(text) : -1;
 }
 
-/* Of "" or a sign and a number; out of any range for what is neither. */
+/* The value of "" or a sign and a number; out of range for anything else. */
 static int offset_of(const char *text, char sign)
 {
     int number = *text == '\0' ? 0 : *text == sign ? number_of(text + 1) : -1;
@@ -93,14 +92,14 @@ void toggle_start(bool left_alone, bool fails_calls)
     if (value == NULL || *value == '\0')
         return;
     if (left_alone) {
-        report(NOT_USED "the interpreter's own perf support is left alone (PYPERF_NATIVE, or a "
-                        "Python that is later than libpyperf); the signal does what it does "
-                        "without us");
+        report(NOT_USED "the interpreter's own perf support is left alone (PYPERF_NATIVE=1, or a "
+                        "newer Python than libpyperf supports); the signal acts as without "
+                        "libpyperf");
         return;
     }
     if (fails_calls) {
         report(NOT_USED "in Python 2 a signal's handler makes the program's system calls fail "
-                        "(EINTR); the signal does what it does without us");
+                        "(EINTR); the signal acts as without libpyperf");
         return;
     }
     signal_number = toggle_signal(value);
@@ -138,7 +137,7 @@ static python_object *toggle(python_object *self, python_object *number_and_fram
     return python.Py_BuildValue("");
 }
 
-/* Has the interpreter call `toggle`. */
+/* Makes the interpreter call `toggle`. */
 static bool set_handler(python_object *signal_module)
 {
     static struct method_definition method = {
@@ -196,7 +195,7 @@ bool toggle_install(const void *frame)
     bool has_signals = python.PyDict_GetItemString(modules, "__main__") != NULL;
     if (has_signals) {
         debug_log(toggle, 2, "the interpreter has its signals");
-        due = false; /* first: what is imported runs in frames */
+        due = false; /* first, because imports run frames */
         install(modules);
     }
     python.PyErr_Restore(type, value, trace);

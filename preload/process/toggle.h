@@ -1,4 +1,4 @@
-/* toggle.h - PYPERF_TOGGLE_SIGNAL: profiling switched on and off from outside, by a signal. */
+/* toggle.h - PYPERF_TOGGLE_SIGNAL: a signal that switches profiling on and off. */
 #ifndef PYPERF_TOGGLE_H
 #define PYPERF_TOGGLE_H
 
@@ -7,27 +7,28 @@
 #include "preload/cpython/python.h"
 
 /* The number of the signal that a value names: a number, or USR1, USR2, RTMIN+n, RTMAX-n, with or
- * without SIG, in capitals or not. 0 when it names none, or one that is not for people to use:
- * those that the kernel, terminals, timers and service managers send mean something else. */
+ * without SIG, in capitals or not. 0 when it names none, or one with another meaning: those that
+ * the kernel, terminals, timers and service managers send. */
 int toggle_signal(const char *value);
 
-/* At start: reads the environment. Where the interpreter is left alone (python.h), or system calls
- * that a signal interrupts would fail in the program, or the value cannot be used, that is said in
- * one line, and there is no toggle. */
+/* At start: reads the environment. If the interpreter uses its own support (python.h), or
+ * interrupted system calls would fail in the program, or the value cannot be used, one line says
+ * so, and there is no toggle. */
 void toggle_start(bool left_alone, bool fails_calls);
 
-/* Whether the process is to have one: when it cannot, the user is told, because the signal would
- * then end the program. */
+/* Whether a toggle was requested: when it cannot be installed, the user is told, because the signal
+ * would then end the program. */
 bool toggle_is_wanted(void);
 
 /* Whether the interpreter still waits for its handler. */
 bool toggle_is_due(void);
 
-/* In a frame that is about to run, while the toggle is due. Installs the handler if it is time, or
- * says in one line why there is none; false while it is too early. Keeps the pending exception. */
+/* In a frame that is about to run, while the toggle is due. Installs the handler if the interpreter
+ * is ready, or says in one line why there is none; false while it is too early. Keeps the pending
+ * exception. */
 bool toggle_install(const void *frame);
 
-/* The interpreter has ended, and taken its handlers with it. */
+/* The interpreter has ended and removed its handlers. */
 void toggle_interpreter_ended(void);
 
 #endif

@@ -23,16 +23,16 @@ static struct outputs {
     struct jitdump dump;
     bool spares; /* lines that have a symbol in an image */
     bool keeps;  /* a child's map begins with our lines */
-    char parent_map[sizeof((struct perf_map *)NULL)->path]; /* which are read from here */
+    char parent_map[sizeof((struct perf_map *)NULL)->path]; /* where they are read from */
     uint32_t written[PROFILE_MODES];                        /* the last id that is in the file */
-    bool failing[PROFILE_MODES];                            /* and that has been said */
+    bool failing[PROFILE_MODES];                            /* and that was reported */
 } outputs = {
     .map_lock = PTHREAD_MUTEX_INITIALIZER,
     .written = {REGISTRY_NONE, REGISTRY_NONE, REGISTRY_NONE},
 };
 
-/* A child that no handler was told of has its parent's files, and maybe a lock that was another
- * thread's. */
+/* A child that was made without fork handlers has its parent's files, and maybe a lock that another
+ * thread held. */
 static void lock_map(void)
 {
     if (fork_watch_is_child(FORK_WATCH_OUTPUTS))
@@ -119,8 +119,8 @@ static int write_dump(uint32_t id, const struct name *name)
     return jitdump_append(&outputs.dump, &function);
 }
 
-/* Writes what the mode's file lacks. After ESTALE, when somebody has taken the file away, all of it
- * goes into a new one. */
+/* Writes what the mode's file lacks. After ESTALE, when the file was removed or replaced, a new one
+ * gets all of it. */
 static int catch_up(enum profile_mode mode)
 {
     bool is_map = mode == PROFILE_MAP, spares = is_map && outputs.spares;
@@ -152,8 +152,8 @@ static void update(enum profile_mode mode)
     if (error == ESTALE)
         error = catch_up(mode);
     if (error != 0 && !outputs.failing[mode])
-        report("cannot write %s: %s; until it can be written names are in the trampoline images "
-               "alone",
+        report("cannot write %s: %s; until it can be written, names are only in the trampoline "
+               "images",
                is_map ? outputs.map.path : outputs.dump.path, strerrordesc_np(error));
     outputs.failing[mode] = error != 0;
 }
@@ -169,7 +169,7 @@ void outputs_update(enum profile_mode mode)
     pthread_mutex_unlock(&outputs.map_lock);
 }
 
-/* Not waited for without an end: a signal's handler that forks or exits may have interrupted the
+/* Waits only for a limited time: a signal handler that forks or exits may have interrupted the
  * thread that holds it. */
 static bool lock_briefly(void)
 {
@@ -181,7 +181,7 @@ static bool lock_briefly(void)
     return pthread_mutex_timedlock(&outputs.map_lock, &end) == 0;
 }
 
-/* This thread has the lock, over a fork. */
+/* This thread holds the lock during a fork. */
 static _Thread_local bool held __attribute__((tls_model("initial-exec")));
 
 void outputs_before_fork(void)
@@ -214,7 +214,7 @@ void outputs_forked(void)
 void outputs_finish(void)
 {
     if (fork_watch_is_child(FORK_WATCH_OUTPUTS) || !lock_briefly())
-        return; /* a child's: the parent goes on with the file */
+        return; /* in a child: the parent still uses the file */
     perf_map_finish(&outputs.map);
     pthread_mutex_unlock(&outputs.map_lock);
 }

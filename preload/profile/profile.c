@@ -23,13 +23,13 @@ static struct profile {
     uint32_t generation; /* forks between the first process and this one */
     const struct detour_plan *detour;
     bool committed; /* the jump is in the text */
-    bool stuck;     /* and could not be taken out, which has been said */
+    bool stuck;     /* and could not be taken out, which was reported */
 } profile = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* This thread has the lock: a signal's handler that forks may have interrupted it. */
+/* This thread holds the lock: a signal handler that forks may have interrupted it. */
 static _Thread_local bool held __attribute__((tls_model("initial-exec")));
 
-/* And has taken it for a fork. */
+/* And it was taken for a fork. */
 static _Thread_local bool held_over_fork __attribute__((tls_model("initial-exec")));
 
 static void publish(enum profile_mode mode)
@@ -56,8 +56,8 @@ static void start_child(void)
     outputs_forked();
 }
 
-/* Waits `patience` nanoseconds at most: whoever has the lock may be making an image, and so wait for
- * the loader's lock, which a thread that wants this one may hold. */
+/* Waits `patience` nanoseconds at most: the holder may be making an image, and so wait for the
+ * loader's lock, which a thread that waits for this one may hold. */
 static bool lock(long patience)
 {
     struct timespec end;
@@ -84,12 +84,12 @@ static void unlock(void)
 }
 
 enum {
-    FOR_A_FRAME = 2000000, /* then it runs without a name, this once */
+    FOR_A_FRAME = 2000000, /* then this call runs without a name */
     FOR_A_SWITCH = 500000000,
 };
 
-/* So that no other thread is at work on what the child gets a copy of. The fork goes on without the
- * lock, too: each step of the registry leaves it whole. */
+/* So that no other thread changes what the child gets a copy of. The fork continues without the
+ * lock if it cannot be taken: after each step the registry is consistent. */
 static void before_fork(void)
 {
     held_over_fork = lock(FOR_A_FRAME);
@@ -151,13 +151,13 @@ static bool switch_on(enum profile_mode mode, struct failure *why)
     earlier_maps_cover();
     if (!registry_prepare(mode, &made, why))
         return false;
-    /* While there are others, without the jump this interpreter is profiled, and they are not. */
+    /* With several interpreters and without the jump only this one is profiled. */
     if (frame_evaluator_may_be_patched() && !commit(why)) {
         if (made)
             registry_discard(mode);
         return false;
     }
-    outputs_update(mode); /* what fails here is said, and no reason not to profile */
+    outputs_update(mode); /* a failure is reported, and does not prevent profiling */
     publish(mode);
     return true;
 }
@@ -173,7 +173,8 @@ static void switch_off(void)
         profile.committed = false;
     } else if (!profile.stuck) {
         profile.stuck = true;
-        report_failure("the jump to the hook stays in place, and calls cost a little", &why);
+        report_failure("the jump to the hook stays in place, which costs a little on each call",
+                       &why);
     }
 }
 
@@ -230,7 +231,7 @@ static uintptr_t trampoline(python_object *code)
     uint64_t value = code_values_get(code);
     if (HOOK_TAG(HOOK_TAG_OF(value)) == __atomic_load_n(&hook_state.tag, __ATOMIC_RELAXED)) {
         code_values_show(code, value);
-        return HOOK_ADDRESS(value); /* came the slow way for another reason */
+        return HOOK_ADDRESS(value); /* took the slow path for another reason */
     }
     python_object *type, *raised, *trace;
     python.PyErr_Fetch(&type, &raised, &trace); /* a generator may be thrown into */
@@ -241,7 +242,7 @@ static uintptr_t trampoline(python_object *code)
 
 uintptr_t profile_frame(const void *frame)
 {
-    /* A switch that happens now in another interpreter concerns this one's next frames. */
+    /* A switch now in another interpreter affects this one's next frames. */
     if (profile_mode() == PROFILE_OFF) {
         frame_evaluator_leave();
         return profile.detour->prologue;

@@ -28,7 +28,7 @@ enum {
 _Static_assert((uint64_t)REGISTRY_IMAGES *IMAGE_TRAMPOLINES <= ID_TABLE_LIMIT, "ids do not fit");
 _Static_assert((uint64_t)REGISTRY_IMAGES *IMAGE_TRAMPOLINES <= ID_LIST_LIMIT, "ids do not fit");
 
-/* Something that could not be had. It is tried again, but not for each new function. */
+/* A resource that failed. It is tried again, but not for each new function. */
 struct outage {
     bool now;
     time_t since; /* seconds, CLOCK_MONOTONIC */
@@ -46,7 +46,7 @@ static struct registry {
     uint8_t image_count;
     uint8_t first;                          /* image of this process: the others are its parent's */
     uint8_t current[PROFILE_MODES];         /* the image that takes functions, or NO_IMAGE */
-    struct id_table table;                  /* by what they are called */
+    struct id_table table;                  /* by name, file and line */
     struct id_list used;                    /* in this process, in order of registration */
     struct outage functions[PROFILE_MODES]; /* new ones get no trampoline */
     struct failure cause[PROFILE_MODES];
@@ -96,7 +96,7 @@ uint32_t registry_next(enum profile_mode mode, uint32_t id)
     return id;
 }
 
-/* The last name that was put together: a new function's is asked for by its image and its map. */
+/* The last name that was put together: a new function's is used for its image and its map. */
 static struct {
     struct registry_function of;
     struct name name;
@@ -142,8 +142,7 @@ static bool begin_outage(struct outage *outage)
     return is_new;
 }
 
-/* Where addresses are limited they are the program's: what is left for it must be a multiple of what
- * an image takes. */
+/* With limited address space the program must keep enough: a multiple of an image's size. */
 static bool leaves_space(struct failure *why)
 {
     struct rlimit limit;
@@ -168,7 +167,7 @@ static uint32_t spacing_of(enum profile_mode mode)
     return mode == PROFILE_JITDUMP ? JITDUMP_SPACING : 1;
 }
 
-/* With a file; NULL, and why not is said once. */
+/* Makes an image with a file; on failure NULL, reported once. */
 static struct image *make_file(enum profile_mode mode)
 {
     struct failure why;
@@ -247,7 +246,7 @@ bool registry_prepare(enum profile_mode mode, bool *made, struct failure *why)
         return true;
     if (!add_image(mode, why))
         return false;
-    /* Not in forked children, which have their parent's. */
+    /* Not in forked children, which use their parent's. */
     if (registry.image_count == 1 && registry.directory == image_shared_directory)
         image_cleanup(registry.directory, time(NULL));
     return true;
@@ -286,8 +285,8 @@ static bool is(uint32_t id, const void *key)
            entry_of(id)->mode == wanted->mode;
 }
 
-/* The image has no file because none could be made; maybe now one can. Half of all images are kept for
- * when there is no other way: a disk that is full again and again takes one each time. */
+/* The image has no file because none could be made; maybe one can be made now. Half of all images
+ * are reserved for necessary cases: a disk that is repeatedly full uses one each time. */
 static void return_to_files(enum profile_mode mode)
 {
     struct failure why;
@@ -300,7 +299,7 @@ static void return_to_files(enum profile_mode mode)
         image_discard(image);
 }
 
-/* Whether another image would not help either, or need not be had because this one will do later. */
+/* Whether another image would not help either, or is not needed because this one can grow later. */
 static bool is_transient(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR ||
@@ -328,15 +327,15 @@ static uint32_t append(enum profile_mode mode, const struct registry_function *f
         }
         if (is_transient(error))
             break;
-        if (!add_image(mode, why)) /* it is full, its disk is, or its file is gone */
+        if (!add_image(mode, why)) /* the image is full, its disk is full, or its file is gone */
             return REGISTRY_NONE;
     }
     failure_set(why, FAILURE_IMAGE_FILE, error, "the image does not grow");
     return REGISTRY_NONE;
 }
 
-/* A trampoline from before a fork does as well as a new one, as long as its image can be read by
- * whoever can read this process's files. */
+/* A trampoline from before a fork is as good as a new one if its image can still be read by this
+ * process's user. */
 static bool is_usable(uint32_t id)
 {
     struct image_entry *entry = &registry.images[id / IMAGE_TRAMPOLINES];

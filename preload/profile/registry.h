@@ -1,24 +1,24 @@
 /* registry.h - all functions of this process that have a trampoline: name, file, line, trampoline.
  *
- * The same name, file and first line is one function, however many code objects carry it: a program
- * that compiles the same template on each request uses one trampoline. A function is known by its
- * id, which says in which image it stands and as which of its functions:
+ * The same name, file and first line is one function, for any number of code objects: a program
+ * that compiles the same template on each request uses one trampoline. A function has an id, which
+ * consists of its image and its number there:
  *
  *     id    image | number          images[image]: trampolines of one mode, in an ELF file (image.h)
  *                                   functions[number]: qualified name, file, line
  *
- * An id stays valid for as long as the process lives, and in its forked children. There what the
- * parent has registered is registered again when it is called: it keeps its trampoline, whose symbol
- * is in the parent's image. A function that the parent has not called, or whose image the child's
+ * An id stays valid until the process ends, and in its forked children. There the parent's
+ * functions are registered again when they are called: they keep their trampolines, whose symbols
+ * are in the parent's image. A function that the parent has not called, or whose image the child's
  * user cannot read (it was removed, or the child has become another user), gets a trampoline of an
- * image of the child's own. A child that calls nothing new needs none.
+ * image of the child's own. A child that calls no new function needs none.
  *
- * Names are kept here, in private memory. Images, map and jitdump are written from it and never read
- * back. Memory for a function: a trampoline (16 bytes), 16 bytes here, 5 to 11 of the table, its
- * qualified name and, once a file, the file's.
+ * Names are kept here, in private memory. Images, map and jitdump are written from it and never
+ * read back. Memory for a function: a trampoline (16 bytes), 16 bytes here, 5 to 11 of the table,
+ * its qualified name and, once a file, the file's.
  *
- * Used under the profile's lock (profile.h), but for registry_address and registry_function of an id
- * that the caller has. */
+ * Used under the profile's lock (profile.h), but for registry_address and registry_function of an
+ * id that the caller has. */
 #ifndef PYPERF_REGISTRY_H
 #define PYPERF_REGISTRY_H
 
@@ -40,21 +40,21 @@ struct registry_function {
     uint32_t qualname, file, line;
 };
 
-/* Where images are made, an absolute path, and the detour that their trampolines lead to; both are
- * kept. */
+/* The absolute path of the folder for images, and the detour for their trampolines; both must stay
+ * valid. */
 void registry_start(const char *directory, const struct detour_plan *detour);
 
-/* Makes sure that this process has an image of the mode that takes functions; *made says whether it
- * was made now. False with `why` when there can be no trampolines. */
+/* Makes sure that this process has an image of the mode with room for functions; *made says whether
+ * it was made now. False with `why` when there can be no trampolines. */
 bool registry_prepare(enum profile_mode mode, bool *made, struct failure *why);
 
-/* Takes the image away that registry_prepare has just made. */
+/* Removes the image that registry_prepare has just made. */
 void registry_discard(enum profile_mode mode);
 
 /* The id of a function; a new one gets the next trampoline of an image of that mode, and a symbol.
- * REGISTRY_NONE with `why` when it can have none now. FAILURE_FULL is for ever; with anything else
- * it may be asked for again, and the cause is looked at again once a second at most. The first
- * failure in a row is said in one line. */
+ * REGISTRY_NONE with `why` on failure. FAILURE_FULL is permanent; after any other the call may be
+ * repeated, and the cause is checked again at most once a second. The first failure in a row is
+ * reported in one line. */
 uint32_t registry_add(enum profile_mode mode, const struct registry_function *function,
                       struct failure *why);
 
@@ -72,13 +72,13 @@ uint32_t registry_at(uintptr_t address);
  * one after REGISTRY_NONE. REGISTRY_NONE when there is none. */
 uint32_t registry_next(enum profile_mode mode, uint32_t id);
 
-/* The function as perf shows it: py::<qualified name>:<file>. Valid until the next call, and the next
- * registry_add. */
+/* The function as perf shows it: py::<qualified name>:<file>. Valid until the next call, and the
+ * next registry_add. */
 struct name;
 const struct name *registry_name(uint32_t id);
 
-/* In a forked child, in the handler of pthread_atfork: the images are the parent's from now on. Safe
- * in a signal handler. */
+/* In a forked child, in the handler of pthread_atfork: the images are the parent's from now on.
+ * Safe in a signal handler. */
 void registry_forked(void);
 
 #endif

@@ -16,7 +16,7 @@ static uint32_t intern_file(const struct name *name)
     return last;
 }
 
-/* Works the names out. Where they are too long to be kept they are cut off, as names.h says. */
+/* Makes the names. Names that are too long to be interned are cut off, as in names.h. */
 static bool describe(struct registry_function *function, const python_object *code, uint64_t value)
 {
     static struct name name; /* under the profile's lock */
@@ -34,7 +34,7 @@ uintptr_t trampolines_find(enum profile_mode mode, const python_object *code, ui
 {
     struct failure why = {.code = FAILURE_NONE};
     struct registry_function function;
-    /* A trampoline from before a fork, or of the other mode: what it is called is known. */
+    /* A trampoline from before a fork, or of the other mode: its name is known. */
     uint32_t known =
         code_tag_is_trampoline(value) ? registry_at(HOOK_ADDRESS(value)) : REGISTRY_NONE;
     if (known != REGISTRY_NONE)

@@ -1,9 +1,9 @@
 /* trampolines.h - from a code object to its trampoline.
  *
- * The trampoline's address is kept with the code object (code_tags.h), because it dies with the
- * object: a table keyed by the address of code objects would name whoever comes to stand there next.
- * The hook takes a frame to that address; this is the slow way, for a code object that has none that
- * holds now. */
+ * The trampoline's address is stored with the code object (code_tags.h), so that it has the
+ * object's lifetime: a table keyed by addresses of code objects would give its name to the next
+ * object at that address. The hook jumps to that address; this is the slow path, for a code object
+ * without a valid one. */
 #ifndef PYPERF_TRAMPOLINES_H
 #define PYPERF_TRAMPOLINES_H
 
@@ -17,8 +17,8 @@
  * so runs no Python code: no allocation of the interpreter, no exception. */
 uintptr_t trampolines_find(enum profile_mode mode, const python_object *code, uint64_t value);
 
-/* Of an address that trampolines_find has returned: the qualified name of its function. Valid for as
- * long as the process lives. */
+/* The qualified name of the function at an address that trampolines_find has returned. Never
+ * freed. */
 const char *trampolines_qualname(uintptr_t address);
 
 #endif

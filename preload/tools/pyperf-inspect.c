@@ -1,4 +1,4 @@
-/* pyperf-inspect.c - what an interpreter's machine code looks like, read from its files.
+/* pyperf-inspect.c - examines an interpreter's machine code, in its files.
  *
  *     pyperf-inspect FILE...
  *
@@ -8,14 +8,14 @@
  *     evaluator=ADDRESS SIZE       as linked
  *     found=dynsym | symtab | gnu_debugdata | debug file
  *     frame-pointers=yes | no | partly
- *     share=N/M                    of M functions looked at, N begin by making a frame
+ *     share=N/M                    of M functions examined, N begin by making a frame
  *
- * Whether a stack can be walked by frame pointers is a property of code: what sysconfig says of
- * CFLAGS is what the interpreter was configured with, and distributions add theirs elsewhere.
+ * Whether a stack can be walked by frame pointers is a property of the code: sysconfig's CFLAGS are
+ * those of configure, and distributions add others later.
  *
  * Exit status: 0 when there was one, 1 when not, with a line that says why.
  *
- * The files are somebody else's: nothing in them is believed about sizes, and nothing is mapped, as
+ * The files may be damaged or hostile: sizes in them are not trusted, and they are not mapped, as
  * in elf_lookup.c. */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@
 
 #define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
 #define TABLE_MAX           ((uint64_t)64 << 20)
-#define NO_SUCH_FOLDER      "/dev/null/" /* where no debug link leads to a file */
+#define NO_SUCH_FOLDER      "/dev/null/" /* a folder in which debug links find no file */
 
 enum {
     FUNCTIONS_MAX = 2000, /* more would not change the answer */
@@ -40,7 +40,8 @@ enum {
     FUNCTION_SIZE_MIN = 64,
     NAME_SEARCHED = 256, /* a hostile name may have megabytes */
     /* CPython 3.11 made with frame pointers by GCC 12 has 92 % to 95 % (-O1, -O2, -O3); the others
-     * make theirs later, or only on the paths that call. Without, there are none. */
+     * make their frame later, or only on paths with calls. Without frame pointers there are
+     * none. */
     YES_PERCENT = 80,
     /* Without frame pointers, functions whose stack grows while they run still have one. */
     NO_PERCENT = 20,
@@ -80,7 +81,7 @@ static bool function_makes_frame(const struct code *code, uint64_t address)
 
 /* all functions */
 
-/* Not the parts that GCC moves out of functions: they are entered by jumps, with the frame made. */
+/* Without the parts that GCC moves out of functions: jumps enter them, when the frame is made. */
 static bool is_whole_function(const GElf_Sym *symbol, const Elf_Data *names)
 {
     if (GELF_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF ||
@@ -110,8 +111,8 @@ static Elf_Scn *table_of_type(Elf *elf, GElf_Word type, GElf_Shdr *header)
     return NULL;
 }
 
-/* Counts the functions of a table, unless those of another one are counted already: .symtab holds
- * those of .dynsym, too. Returns whether `wanted` is one of its symbols. */
+/* Counts the functions of a table, unless those of another one are counted already: .symtab also
+ * holds those of .dynsym. Returns whether `wanted` is one of its symbols. */
 static bool count_table(struct code *code, GElf_Word type, const struct elf_symbol *wanted)
 {
     GElf_Shdr header;
@@ -138,12 +139,12 @@ static bool count_table(struct code *code, GElf_Word type, const struct elf_symb
 
 /* one file */
 
-/* Sets *elsewhere to where it is when it is not in the file's own tables. */
+/* Sets *elsewhere to its place if it is not in the file's own tables. */
 static bool find_evaluator(const char *path, struct elf_symbol *evaluator, const char **elsewhere,
                            struct failure *why)
 {
     static const char *const names[] = {"_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx"};
-    /* First without debug files, so that we know where it was found. */
+    /* First without debug files, to know where it was found. */
     static const struct {
         const char *name, *real_path, *debug_root;
     } places[] = {{"gnu_debugdata", NO_SUCH_FOLDER, NULL},

@@ -1,5 +1,5 @@
-/* pyperf-walk.c - a stack as libunwind sees it from within the process: pyperf-run --doctor loads
- * this into a program in Python, with ctypes, and asks which functions it is in. */
+/* pyperf-walk.c - a stack by libunwind within the process: pyperf-run --doctor loads this into a
+ * Python program, with ctypes, and gets the names of the functions on the stack. */
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
 #include <stdbool.h>
@@ -19,7 +19,7 @@ static bool saved_rbp_is_zero(unw_cursor_t *trampoline)
 
 /* Fills `names` with a line a frame, innermost first, "?" where there is no symbol; the last is
  * "rbp is 0" when the walk ended at a trampoline whose caller has that in rbp. Returns the number
- * of frames when libunwind saw the end of the stack, else what unw_step said, which is negative:
+ * of frames if libunwind reached the end of the stack, otherwise the negative result of unw_step:
  * the names are then those up to there. */
 __attribute__((visibility("default"))) int pyperf_walk(char *names, size_t size)
 {

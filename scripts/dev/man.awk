@@ -1,4 +1,4 @@
-# From docs/man/*.scd to what scdoc reads: what README.md says already is taken from there.
+# Makes scdoc's input from docs/man/*.scd, with tables and lists of README.md.
 #
 #     awk -v version=V -f scripts/dev/man.awk README.md PAGE.scd
 #
@@ -17,7 +17,7 @@ function stop(what) {
     exit 1
 }
 
-# Each row becomes a term and its description: a terminal has no room for the columns.
+# Each row becomes a term and its description, because columns are too wide for a terminal.
 function put_table(cell, i, row, divider) {
     for (i = 1; i < count; i++)
         if (index(readme[i], "| " cell " |") == 1 && readme[i + 1] ~ /^\|---/)
@@ -48,7 +48,7 @@ function put_list(heading, i, item) {
     print "- " markup(item) "\n"
 }
 
-# Code becomes bold, a link its text; what scdoc would take for markup is escaped.
+# Code becomes bold, a link its text; characters that scdoc takes for markup are escaped.
 function markup(text, parts, n, i, result) {
     gsub(/\]\([^)]*\)/, "]", text)
     gsub(/\*\*/, "", text)

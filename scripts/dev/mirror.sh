@@ -1,6 +1,6 @@
 # mirror.sh - packages of another Debian suite, from the mirror that apt is configured for; sourced.
-# mmdebstrap runs apt with a state of its own, below the folder that it makes: the system stays as it
-# is, nobody need be root, and apt checks the signatures.
+# mmdebstrap runs apt with its own state, below the folder that it makes: it does not change the
+# system, needs no root, and apt checks the signatures.
 # shellcheck shell=sh
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -14,8 +14,8 @@ say() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
 
-# The address of the first repository that calls itself Debian. Before apt's first update none says
-# what it is: then the first that has the release of this machine. False, with $why, if there is none.
+# The address of the first repository whose origin is Debian. Before apt's first update origins are
+# unknown: then the first that has this machine's release. False, with $why, if there is none.
 find_mirror() {
     mirror=$(targets | sed -n 's/^Debian|Debian|main|[^|]*|//p' | head -n 1)
     codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
@@ -32,7 +32,7 @@ targets() {
         'Identifier: Packages' 2>/dev/null | grep -v '|cdrom:' || true
 }
 
-# $1: deb or deb-src. $2: the suite. $3: a folder to be made. Then options of mmdebstrap. What it says
+# $1: deb or deb-src. $2: the suite. $3: a folder to be made. Then options of mmdebstrap. Its output
 # is in $3.log. False, with $why, and without the folder, if it fails.
 bootstrap() {
     kind=$1
@@ -58,8 +58,8 @@ bootstrap() {
     return 1
 }
 
-# What the machine's apt knows about the way out (a proxy, for instance), but no leave to do without
-# signatures. The last value of an option holds.
+# The configuration of the machine's apt, for example its proxy, but never its permission to skip
+# signatures. The last value of an option counts.
 apt_options() {
     apt-config dump | grep '^Acquire::'
     cat <<'END'

@@ -9,7 +9,7 @@ zshdir  ?= $(prefix)/share/zsh/site-functions
 fishdir ?= $(prefix)/share/fish/vendor_completions.d
 
 pages := $(O)/man/pyperf-run.1 $(O)/man/libpyperf.7
-# One date for all that is made from the same sources.
+# One date for everything that is made from the same sources.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)
 
 maintainer = $(or $(DEBFULLNAME),The libpyperf authors) <$(or $(DEBEMAIL),root@localhost)>
@@ -18,7 +18,7 @@ maintainer = $(or $(DEBFULLNAME),The libpyperf authors) <$(or $(DEBEMAIL),root@l
 
 man: $(pages)
 
-# To a terminal "-" is a hyphen, which nobody can copy into a command line, unless it says "\-".
+# On a terminal "-" is a typographic hyphen, which is wrong in a copied command line; "\-" is not.
 $(O)/man/%: docs/man/%.scd README.md scripts/dev/man.awk Makefile | $(O)/scdoc-found
 	$(call say,MAN,$@)
 	@mkdir -p $(@D)
@@ -30,8 +30,8 @@ $(O)/scdoc-found:
 	@mkdir -p $(O); command -v scdoc >/dev/null || { \
 	    echo 'libpyperf: scdoc is missing: apt-get install scdoc' >&2; exit 1; }; touch $@
 
-# Of scripts/run what is a script, and what the build has made of the rest; the template and the
-# manual where they were made.
+# The scripts of scripts/run, and the binaries of the build; the template and the manual if they
+# were made.
 install-extras: all
 	install -d $(addprefix $(DESTDIR),$(bashdir) $(zshdir) $(fishdir))
 	install -m 644 scripts/completions/pyperf-run.bash $(DESTDIR)$(bashdir)/pyperf-run
@@ -55,7 +55,7 @@ uninstall-extras:
 	rm -f $(DESTDIR)$(mandir)/man1/pyperf-run.1 $(DESTDIR)$(mandir)/man7/libpyperf.7
 	rm -rf $(DESTDIR)$(partdir) $(DESTDIR)$(datadir)
 
-# debhelper works in a source folder of its own, in which there is scripts/dev/debian alone.
+# debhelper works in a source folder that holds only scripts/dev/debian.
 deb: $(O)/deb-tools-found all man flamegraph-template
 	$(Q)rm -rf $(O)/deb && mkdir -p $(O)/deb/debian
 	$(Q)for file in scripts/dev/debian/*; do \

@@ -1,9 +1,9 @@
-# What scripts/demo and scripts/check share; sourced by them. They run where there is a shell and
-# Debian's apt and nothing else yet.
+# Shared by scripts/demo and scripts/check, which source it. They need only a shell and Debian's
+# apt.
 # shellcheck shell=sh
 
-# package      how it is seen to be there: a program that runs, a header that is found, a file, or a
-#              compiler that has libFuzzer and the sanitizers
+# package      how to see that it is installed: a program that runs, a header that is found, a file,
+#              or a compiler that has libFuzzer and the sanitizers
 demo_needs='
 gcc            program cc
 make           program make
@@ -16,7 +16,7 @@ python3        program python3
 curl           program curl
 ca-certificates file /etc/ssl/certs/ca-certificates.crt
 '
-# Of the servers those packages that start no service.
+# Only packages of the servers that start no service.
 check_needs="$demo_needs
 check          header check.h
 g++            program c++
@@ -53,9 +53,9 @@ stop() {
 
 is_there() {
     case $1 in
-    # Asked to run, since perf may be a wrapper that only says what to install.
+    # Run, because perf may be a wrapper that only says what to install.
     program) "$2" --version ;;
-    # A compiler knows more places than one; before there is one, the usual place must do.
+    # The compiler's search path, or /usr/include while there is no compiler.
     header)
         if cc --version; then
             echo "#include <$2>" | cc -x c -fsyntax-only -
@@ -84,7 +84,7 @@ END
         install_packages " lib$(/usr/bin/python3 -c "$version_name")-testsuite"
 }
 
-# CPython's own tests are in a package with the version in its name.
+# The package of CPython's own tests has the version in its name.
 version_name='import sys; print("python%d.%d" % sys.version_info[:2])'
 
 # $1: their names, each after a space
@@ -98,14 +98,14 @@ install_packages() {
         as_root=sudo
     fi
     echo "${0##*/}: installing$1"
-    # A broken list of some other repository must not stop us: what counts is the installation.
+    # A broken list of another repository is no error: only the installation counts.
     apt_get update || true
     # shellcheck disable=SC2086  # a list of names
     apt_get install -y --no-install-recommends $1 ||
         stop "apt-get could not install$1: its message is above"
 }
 
-# Its chatter is shown only when it fails.
+# Output is shown only if the command fails.
 apt_get() {
     # shellcheck disable=SC2086  # nothing, or sudo
     chatter=$($as_root env DEBIAN_FRONTEND=noninteractive \
@@ -119,7 +119,7 @@ build() {
     make --no-print-directory -C "$1" -j "$(nproc)" || stop "the build failed: see above"
 }
 
-# $1: the checkout. The template of the flame graphs, from npm.
+# $1: the checkout. Makes the template of flame graphs, from npm.
 fetch_template() {
     make --no-print-directory -C "$1" flamegraph-template
 }

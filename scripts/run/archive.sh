@@ -1,12 +1,12 @@
 #!/bin/sh
 # archive.sh DATA DEBUGDIR OUT.tar.bz2: a profile with all that another machine needs to read it.
-# DEBUGDIR: a build-id cache that "perf --buildid-dir DEBUGDIR record --buildid-all" has filled; or - where
-# there is none: then the files that the profile names are taken from where they are.
-# archive.sh --ready OUT.tar.bz2: whether it could, asked before there is a profile.
+# DEBUGDIR: a build-id cache that "perf --buildid-dir DEBUGDIR record --buildid-all" has filled, or
+# "-" if there is none: then the files of the profile are taken from their paths.
+# archive.sh --ready OUT.tar.bz2: checks before the run that the archive can be made.
 #
-# perf finds the files in such a cache by their build-ids, for the names and for unwinding alike,
-# whatever lies at their paths where it reads. A file without a build-id (some builds of Python are)
-# is looked for at its path alone, so that then the archive also has all files by path, for --symfs.
+# perf finds the files in such a cache by their build-ids, for names and for unwinding, whatever is
+# at their paths on the other machine. A file without a build-id (some builds of Python) is only
+# found by its path; then the archive also has all files by path, for --symfs.
 set -eu
 
 main() {
@@ -36,8 +36,8 @@ main() {
         fail "perf cannot read $1: $(tail -n 1 "$dir/log")"
     cache=$2
     [ "$2" != - ] || collect
-    # No links: what perf has put there is linked to the system's files, and tar complains when
-    # another perf does the same to one that it reads.
+    # Copies, no links: perf hard-links the system's files there, and tar complains when another
+    # perf links one while it reads.
     cp -a "$(readlink -f -- "$cache")" "$top/debug"
     tell_missing
     list_unidentified
@@ -98,7 +98,7 @@ tell_missing() {
         say "not in the archive, since perf did not keep them, so names may be missing:$missing"
 }
 
-# Files with code that are still there and have no build-id.
+# Files with code that still exist and have no build-id.
 list_unidentified() {
     sed 's/^[^ ]* //' "$dir/identified" | sort -u >"$dir/known"
     perf script -i "$top/perf.data" -F comm --show-mmap-events 2>/dev/null </dev/null |
@@ -138,7 +138,7 @@ explain() {
     *[!A-Za-z0-9._+-]*) ;;
     *) quoted=$name ;;
     esac
-    # perf shows 127 frames of a stack if not told otherwise.
+    # By default perf shows 127 frames of a stack.
     options='--max-stack 4096 --no-inline'
     [ ! -d "$top/files" ] || options="$options --symfs $quoted/files"
     [ ! -e "$top/kallsyms" ] || options="$options --kallsyms $quoted/kallsyms"
@@ -156,7 +156,7 @@ was in them: give it to people who may see that.
 TEXT
 }
 
-# Whoever unpacks it as root would get files of the recorder's user, which perf does not read.
+# If root unpacks it, files would belong to the recording user, and perf refuses to read them.
 pack() {
     tar -cjf "$dir/packed" --owner=0 --group=0 --mode=u+rwX,a-s -C "$dir" "./$name" 2>"$dir/log" ||
         fail "tar could not write the archive: $(tail -n 1 "$dir/log")"

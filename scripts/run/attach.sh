@@ -1,10 +1,11 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # variables of pyperf-run
-# attach.sh: what is to be said of processes that are running already, before perf record -p PID.
-# Read by record.sh.
+# attach.sh: checks running processes before perf record -p PID, and reports those that continue
+# when the program has ended. Read by record.sh.
 
 # $@: options of perf record, as many as perf_words says; then the program.
 check_attached() {
+    lenders=
     left=$perf_words
     while [ "$left" -gt 0 ]; do
         case $1 in
@@ -18,7 +19,7 @@ check_attached() {
     done
 }
 
-# $1: their numbers, as perf takes them: 12,34
+# $1: pids as for perf: 12,34
 check_processes() {
     numbers=$1,
     while [ -n "$numbers" ]; do
@@ -33,7 +34,7 @@ check_processes() {
     done
 }
 
-# perf says of another user's process that perf_event_paranoid should be lower, which does not help.
+# For another user's process perf advises to lower perf_event_paranoid, which does not help.
 check_owner() {
     owner=$(stat -c %u "/proc/$pid")
     [ "$(id -u)" != 0 ] && [ "$owner" != "$(id -u)" ] || return 0
@@ -45,7 +46,7 @@ check_owner() {
         "only: run it as that user or as root (sudo pyperf-run ...)"
 }
 
-# Records all the same: C and the kernel are seen.
+# Records nevertheless: C and kernel functions are shown.
 check_library() {
     [ -r "/proc/$pid/maps" ] || return 0
     if ! grep -q '/libpyperf\.so' "/proc/$pid/maps"; then
@@ -59,5 +60,25 @@ check_library() {
             todo='start it with PYTHONPERFSUPPORT=1, or with PYPERF_TOGGLE_SIGNAL=RTMIN+3 to switch it'
         fi
         say "libpyperf is switched off in process $pid: $todo"
+    else
+        lenders="$lenders
+$(sed -n 's/^[^/]* \(\/.*\)\/pyperf-[0-9]*-[^/]*\.so$/\1/p' "/proc/$pid/maps" | sort -u)"
     fi
+}
+
+# $1: a folder of images. Says which processes make theirs there, one a line.
+processes_of() {
+    grep -lzxF "PYPERF_DIR=$1" /proc/[0-9]*/environ | sed 's/[^0-9]//g'
+} 2>/dev/null
+
+# A daemon: perf records until the program that it has started ends.
+tell_daemons() {
+    [ -z "$quiet" ] || return 0
+    daemons=
+    for pid in $(processes_of "$images"); do
+        ! grep -q '/pyperf-[0-9]*-[^/]*\.so$' "/proc/$pid/maps" || daemons=$daemons,$pid
+    done 2>/dev/null
+    daemons=${daemons#,}
+    [ -z "$daemons" ] || say "the program has ended, and process $daemons goes on, which it has started:" \
+        "what that does is not in the profile; pyperf-run -p $daemons -- sleep 60 records it for a minute"
 }

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154  # variables of pyperf-run and record.sh
-# choices.sh: what perf record is told when the user has not said it, by what this machine is.
-# Read by record.sh.
+# choices.sh: options of perf record that the user has not given, for this machine. Read by
+# record.sh.
 
-# $1: a program. Its interpreter, when it is a script; a shell's script may start anything.
+# $1: a program. Prints its interpreter if it is a script; a shell script may start anything.
 find_interpreter() {
     interpreter=$1
     first=$(head -c 256 -- "$1" 2>/dev/null | head -n 1 | tr -d '\000')
@@ -23,8 +23,8 @@ find_interpreter() {
     done
 }
 
-# An interpreter with frame pointers needs no copies of the stack. Asked is its code: what it says
-# of its build is not what a distribution's compiler did.
+# An interpreter with frame pointers needs no copies of the stack. Its code is examined, because its
+# own build information omits a distribution's flags.
 choose_call_graph() {
     case $call_graph in
     dwarf) call_graph=dwarf,${stack_size:-65528} ;;
@@ -70,7 +70,7 @@ objects() {
     ldd "$interpreter" 2>/dev/null | sed -n 's/.*=> \(\/.*\) (0x.*/\1/p'
 }
 
-# perf before 4.17 does not tell, and can.
+# perf before 4.17 does not report it, and can unwind.
 perf_unwinds() {
     features=$(perf version --build-options 2>/dev/null)
     case $features in

@@ -37,7 +37,7 @@ def wrapped(text, width):
 
 
 def elapsed(totals):
-    """In one line, what was waited included: a program that waits is not in the samples."""
+    """The times in one line, with the time waited, of which there are no samples."""
     whole, cpu = totals.times.elapsed, totals.cpu_seconds()
     if whole is None:
         return ""
@@ -46,7 +46,7 @@ def elapsed(totals):
         parts.append("%.1f s of CPU time" % cpu)
         waited = whole - cpu
         if waited >= max(LITTLE * whole, 0.05):
-            # Of threads that do not wait at the same time only the least is known.
+            # If threads wait at different times, only a minimum is known.
             least = "" if totals.threads() == 1 else "at least "
             parts.append("waited %s%.1f s (%.0f %%)" % (least, waited, 100 * waited / whole))
     return ", ".join(parts)
@@ -58,7 +58,7 @@ def summary(event, whole):
         parts.append("%.1f s" % event.seconds(event.weight))
     parts.append(counted(len(event.pids), "process"))
     if whole is not None:
-        # Not rounded up: what is called complete is.
+        # Rounded down, so that 100 % means all.
         parts.append("%.1f %% of stacks complete" % (int(1000 * whole) / 10))
     return ", ".join(parts)
 
@@ -109,7 +109,7 @@ def aligned(texts, widths):
 
 
 def split_width(rows, width):
-    """For names and for paths: paths give way first, down to half."""
+    """The widths for names and paths: paths shrink first, down to half."""
     width = max(width - len(GAP), 2 * NARROWEST)
     longest = max((len(title(row)) for row in rows), default=0)
     longest = max(longest, len("function"))
@@ -133,5 +133,5 @@ def from_left(text, width):
 
 
 def printable(text):
-    """What is in a name must not move a terminal's cursor."""
+    """Escapes control characters, which would move a terminal's cursor."""
     return CONTROL.sub("?", text)

@@ -2,9 +2,8 @@
 
     doctor.py [--library libpyperf.so] [--launcher pyperf-run] [python]
 
-A line for each thing looked at: ok, warn or FAIL; below one that is not ok, the next step. The exit
-status is 1 when something FAILs. What is made meanwhile lies in a folder that is removed, after a
-Ctrl-C, too.
+One line for each check: ok, warn or FAIL; below one that is not ok, the next step. The exit status
+is 1 when something FAILs. Its files are in a folder that is removed, also after a Ctrl-C.
 """
 
 import argparse
@@ -25,7 +24,7 @@ import doctor_tools
 HERE = os.path.dirname(os.path.realpath(__file__))
 # In a checkout, and as installed: $(prefix)/lib/libpyperf/doctor.py
 LIBRARY_FOLDERS = ("../../build", "..")
-# As flamegraph.sh looks for it.
+# The same search as in flamegraph.sh.
 TEMPLATES = ("../../build/flamegraph.html", "../../share/libpyperf/flamegraph.html")
 
 
@@ -34,7 +33,7 @@ class Interrupted(BaseException):
 
 
 def on_signal(number, frame):
-    for one in doctor_tools.SIGNALS:  # what is left to do is short
+    for one in doctor_tools.SIGNALS:  # the rest is short
         signal.signal(one, signal.SIG_IGN)
     raise Interrupted(number)
 
@@ -55,7 +54,8 @@ def find_library(given):
 
 
 def find_beside(library, name):
-    """Beside these scripts as installed, beside the library in a checkout; None where it is not."""
+    """Beside these scripts when installed, beside the library in a checkout; None if it is
+    missing."""
     for folder in (HERE, os.path.dirname(library)):
         path = os.path.join(folder, name)
         if os.access(path, os.R_OK):
@@ -138,7 +138,7 @@ def main():
     findings = doctor_tools.Findings(sys.stdout)
     place = None
     for number in doctor_tools.SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, on_signal)
     try:
         folder = doctor_machine.usable_folder()
@@ -150,7 +150,7 @@ def main():
         examine(findings, arguments, place)
         return findings.close()
     except BrokenPipeError:
-        # Nobody reads on; nor shall Python try once more when it ends.
+        # The reader has ended; and Python must not write again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Interrupted as interruption:
@@ -158,7 +158,7 @@ def main():
     finally:
         if place:
             place.close()
-    # A caller wants to see that we died of it.
+    # The caller must see that the signal ended us.
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     return 128 + number

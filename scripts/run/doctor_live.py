@@ -1,4 +1,4 @@
-"""The proof: a program of known functions, seen by perf and, from within, by libunwind."""
+"""Profiles a program of known functions with perf and, within the process, with libunwind."""
 
 import collections
 import json
@@ -14,7 +14,7 @@ AT_LEAST = 0.98
 SAMPLES_MIN = 30
 COPY = "dwarf,65528"  # the largest that perf takes
 
-# The time is asked for rarely: from the vdso perf 6.1 does not always find back. Some time goes to libc.
+# The time is read rarely: perf 6.1 cannot always unwind from the vdso. Some time goes to libc.
 PROGRAM = """
 import json, os, sys, time
 process_time = time.process_time if hasattr(time, "process_time") else time.clock  # 2.7
@@ -50,7 +50,7 @@ def main():
 main()
 """ % (DEPTH - 1)  # fmt: skip
 
-# perf's child: libpyperf is in nothing but the program.
+# perf's child: libpyperf is only in the program.
 LAUNCH = """
 export LD_PRELOAD="$1" PYPERF_DIR="$2" PYTHONPERFSUPPORT=1
 shift 2
@@ -62,7 +62,7 @@ AS_CHILD = ["/bin/sh", "-c", 'env "$@"; exit $?', "sh"]
 
 
 def expected_names(program, innermost):
-    """Without py::, innermost first."""
+    """Names without py::, innermost first."""
     names = [innermost] + ["Orders.total"] * DEPTH + ["main", "<module>"]
     return ["%s:%s" % (name, program) for name in names]
 
@@ -72,7 +72,7 @@ class Live:
         self.findings, self.place, self.perf, self.python = findings, place, perf, python
         self.program = place.write("doctor_program.py", PROGRAM)
         self.mode = "fp" if python.frame_pointers else COPY
-        # It is no fault of this machine when an interpreter's own support is not enough.
+        # An interpreter's own support may not be enough, which is no fault of this machine.
         self.complain = findings.warn if python.own_support else findings.fail
 
     # perf
@@ -117,7 +117,7 @@ class Live:
         stacks = [tuple(one.python) for one in sorted(samples, key=lambda one: one.time)]
         busy = "busy:%s" % self.program
         hot = [number for number, one in enumerate(stacks) if one[:1] == (busy,)]
-        # One that breaks off below the first trampoline is not seen as one of busy().
+        # A stack that ends below the first trampoline does not count as one of busy().
         return stacks[hot[0] : hot[-1] + 1] if hot else stacks
 
     def judge(self, subject, stacks):
@@ -201,7 +201,7 @@ class Live:
 
 
 def describe(chain, wanted):
-    """What is wrong with a stack."""
+    """The error of a stack."""
     if not chain:
         return "no Python function at all"
     common = 0

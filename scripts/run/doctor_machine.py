@@ -1,4 +1,4 @@
-"""What perf and the machine allow, whatever the interpreter."""
+"""What perf and the machine allow, independent of the interpreter."""
 
 import glob
 import mmap
@@ -137,7 +137,7 @@ def is_confined():
 
 
 def permitted_as(paranoid):
-    """By what right, and what others may."""
+    """The right by which perf works here, and other users' rights."""
     if capabilities():
         text = "with " + capabilities()[0]
         if paranoid is not None and paranoid > 2:
@@ -148,7 +148,7 @@ def permitted_as(paranoid):
 
 
 def ways_to_permission(paranoid):
-    """A filter refuses whoever asks; without one it is a matter of rights."""
+    """The next step: a seccomp filter refuses everyone; without one, rights are missing."""
     ways = []
     with_rights = "--cap-add PERFMON (Docker 20.10: SYS_ADMIN)"
     if is_confined():
@@ -235,7 +235,7 @@ def temporary_folder():
 
 
 def usable_folder():
-    """The first in which the doctor itself can work; None when there is none."""
+    """The first folder in which the doctor itself can work; None if there is none."""
     for folder in (temporary_folder(), "/tmp", "/var/tmp", "/dev/shm", os.getcwd()):
         if why_not_executable(folder) is None:
             return os.path.realpath(folder)
@@ -272,7 +272,7 @@ def examine_folder(findings, subject, folder):
 
 
 def examine_file(findings, subject, path, step):
-    """Something of our own that must be there."""
+    """A file of our own that must exist."""
     try:
         there = stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.R_OK)
     except (OSError, TypeError):

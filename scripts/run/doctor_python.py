@@ -1,4 +1,4 @@
-"""What there is to know of an interpreter: by asking it, by reading its files, by profiling it."""
+"""Examines an interpreter: runs it, reads its files, profiles it."""
 
 import glob
 import json
@@ -7,8 +7,8 @@ import re
 
 import doctor_tools
 
-# What it says of itself; 2.7 has to understand it. "mapped" is what the process runs, because
-# Debian's static python3.11 reports Py_ENABLE_SHARED as its library package is built.
+# Run by the interpreter, also by 2.7. Its mapped files are used, because Debian's static python3.11
+# reports Py_ENABLE_SHARED.
 PROBE = """
 import json, os, platform, sys
 files = [os.path.realpath("/proc/self/exe")]
@@ -41,7 +41,7 @@ DEBUG_SYMBOLS = "install the interpreter's debug symbols (Debian: its -dbg or -d
 WITH_LOCK = "use the build with a lock (python3.13, not python3.13t), or -X perf_jit"
 RELEASES = "use a release build of CPython 2.7 or 3.6 to 3.15"
 
-# What libpyperf says (trampoline/base/failure.h), and what to do.
+# libpyperf's messages (trampoline/base/failure.h), and what to do.
 REASONS = (
     ("version of Python is not known", RELEASES),
     ("free-threaded", WITH_LOCK),
@@ -63,7 +63,7 @@ REASONS = (
 class Python:
     def __init__(self, findings, place, path, library):
         self.findings, self.place, self.path, self.library = findings, place, path, library
-        self.about = None  # what PROBE says; None: it is no interpreter
+        self.about = None  # PROBE's output; None: it is no interpreter
         self.frame_pointers = False
         self.hooked = False  # its functions have names by libpyperf
         self.own_support = False  # they have them without it
@@ -77,7 +77,7 @@ class Python:
         return tuple(int(part) for part in self.about["version"].split("."))
 
     def ask(self):
-        """Whether it is an interpreter at all."""
+        """Whether it is a Python interpreter."""
         try:
             done = self.place.run([self.path, "-c", PROBE])
         except OSError as error:
@@ -114,7 +114,7 @@ class Python:
             text += ": free-threaded, which libpyperf does not support; its own support is used"
             self.findings.warn("interpreter", text, WITH_LOCK)
         elif series == PYTHON_2 or KNOWN[0] <= series <= KNOWN[1]:
-            # Of a debug build the hook, below, tells whether its objects are known, too.
+            # For a debug build the check "hook", below, tells whether its objects are known.
             self.findings.ok("interpreter", text + ", known to libpyperf")
         elif self.own_support:
             self.examine_own_support(text)
@@ -149,7 +149,7 @@ class Python:
         self.findings.ok("frame pointers", text + share)
 
     def examine_hook(self):
-        """With libpyperf, on next to nothing."""
+        """Runs it with libpyperf on a tiny program."""
         environment = doctor_tools.profiled_environment(self.library, self.place.images)
         done = self.place.run([self.path, "-c", ACTIVE], environment)
         images = glob.glob(os.path.join(glob.escape(self.place.images), "pyperf-*-*.so"))

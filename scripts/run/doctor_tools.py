@@ -1,5 +1,5 @@
-"""What the doctor's parts share: findings as lines, a folder that goes away again, and running
-programs in it."""
+"""Shared by the doctor's parts: findings as lines, a temporary folder, and running programs in
+it."""
 
 import contextlib
 import glob
@@ -22,7 +22,7 @@ OWN_VARIABLES = ("PYTHONPERFSUPPORT", "PYTHON_PERF_JIT_SUPPORT", "PYPERF_DIR", "
 
 
 class Findings:
-    """Printed as they come. Below one that is not ok stands what to do."""
+    """Prints each finding at once; below one that is not ok, the next step."""
 
     def __init__(self, out):
         self.out = out
@@ -74,7 +74,7 @@ def wrapped(text, first, others):
 
 
 def printable(text):
-    """What others have written, without what a terminal or the encoding would stumble over."""
+    """The output of other programs, without control characters and encoding errors."""
     text = "".join(one if one.isprintable() else " " for one in text)
     encoding = sys.stdout.encoding or "ascii"
     return text.encode(encoding, "backslashreplace").decode(encoding)
@@ -85,7 +85,7 @@ class Done:
         self.status, self.out, self.err = status, out, err
 
     def complaint(self):
-        """The line of stderr that says most."""
+        """The most informative line of stderr."""
         lines = [line.strip() for line in self.err.splitlines()]
         lines = [line for line in lines if line not in ("", "Error:")]
         marked = [line for line in lines if COMPLAINT.search(line)]
@@ -94,7 +94,7 @@ class Done:
 
 @contextlib.contextmanager
 def undisturbed():
-    """What is made within is known to those who remove it before a signal gets through."""
+    """Blocks signals while something is made and recorded for removal."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield before
@@ -103,7 +103,7 @@ def undisturbed():
 
 
 class Workplace:
-    """A private folder, and all that programs leave elsewhere; nothing is there afterwards."""
+    """A private folder, and files that programs leave elsewhere; removes all of them."""
 
     def __init__(self, parent):
         self.started = time.time()
@@ -122,7 +122,7 @@ class Workplace:
         return self.path(name)
 
     def run(self, command, environment=None, timeout=60):
-        """In a session of its own, so that a Ctrl-C reaches nobody but us."""
+        """Runs in its own session, so that a Ctrl-C only reaches the doctor."""
         with undisturbed() as mask:
             self.process = subprocess.Popen(
                 command,
@@ -179,7 +179,7 @@ def decoded(text):
 
 
 def plain_environment():
-    """The caller's, in which nothing asks for profiling, and no server for debug files."""
+    """The caller's environment, without switches for profiling and without debuginfod servers."""
     result = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
     result.update(LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1", DEBUGINFOD_URLS="")
     return result
@@ -188,13 +188,13 @@ def plain_environment():
 def profiled_environment(library, images):
     result = plain_environment()
     before = os.environ.get("LD_PRELOAD", "")
-    result["LD_PRELOAD"] = library + (":" + before if before else "")
+    result["LD_PRELOAD"] = (before + ":" if before else "") + library
     result.update(PYTHONPERFSUPPORT="1", PYPERF_DIR=images)
     return result
 
 
 def first_line(path):
-    """Of a file in /proc; None where it cannot be read."""
+    """The number in a file of /proc; None if it cannot be read."""
     try:
         with open(path) as source:
             return source.readline().strip()

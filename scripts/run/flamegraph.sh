@@ -1,7 +1,7 @@
 #!/bin/sh
 # flamegraph.sh DATA OUT.html [TEMPLATE]: an interactive flame graph of a profile, one file that
 # needs no network. perf's own flamegraph.py makes it, from d3-flame-graph's template.
-# flamegraph.sh --ready OUT.html: whether it could, asked before there is a profile.
+# flamegraph.sh --ready OUT.html: checks before the run that the graph can be made.
 set -eu
 
 debian_template=/usr/share/d3-flame-graph/d3-flamegraph-base.html
@@ -30,7 +30,7 @@ fail() {
     exit 1
 }
 
-# $1: the one that was asked for, or nothing
+# $1: the template given by the user, or nothing
 find_template() {
     if [ -n "$1" ]; then
         [ -r "$1" ] || fail "$1: no such template"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# launch.sh: what perf record runs. Starts the program as it would have been started without us,
-# and keeps its exit status.
+# launch.sh: the command of perf record. Starts the program as without pyperf-run, and keeps its
+# exit status.
 #
 #     launch.sh DIR PRELOAD IMAGES IGNORED STDERR UNUSED program [arguments]
 #
@@ -11,9 +11,9 @@ set -u
 dir=$1 preload=$2 images=$3 ignored=$4 err=$5 unused=$6
 shift 6
 echo $$ >"$dir/launcher"
-# Caught, not ignored: what is ignored stays so in the program.
+# Caught, not ignored: ignored signals would stay ignored in the program.
 trap : HUP INT QUIT USR1 USR2 TERM
-# The shell reports a child that died of a signal. The program's parent did not ask for that.
+# Hides the shell's report of a child that a signal has killed.
 exec 2>/dev/null
 (
     # shellcheck disable=SC2086  # a list of names

@@ -3,11 +3,11 @@
 import re
 
 FIELDS = "comm,pid,tid,time,period,event,ip,sym,dso"
-# Without the first perf asks addr2line about each frame; without the second it leaves out what is
-# above 127 frames. CPython's own limit of 1,000 calls comes to some 4,000.
+# Without the first perf runs addr2line for each frame; without the second it shows 127 frames.
+# CPython's limit of 1,000 calls is some 4,000 frames.
 WHOLE_STACKS = ["--no-inline", "--max-stack", "4096"]
 
-# A name set with prctl may look like the fields that follow it: the last that fit are meant.
+# A name set with prctl may look like the fields that follow it: the last match counts.
 HEADER = re.compile(r"(.*)\s(-?\d+)/(-?\d+)\s+(\d+\.\d+):\s+(\d+)\s+(\S+):[ \t]*(.*)$")
 # With --show-task-events. A thread that is cloned is a FORK, too.
 TASK = re.compile(
@@ -19,7 +19,7 @@ PYTHON = "py::"
 # angle brackets alone, where the compiler's own names are, and IPython's "<cell line: 1>".
 PLACE = re.compile(r"((?:[^:<]|<[^<>]*>)*):(.*)$")
 UNKNOWN = "[unknown]"
-# perf's mark where a stack goes on beyond what was copied of it.
+# perf's mark where a stack continues beyond its copy.
 NOWHERE = "f" * 16
 
 # Where processes and threads begin: in the C library, in the kernel, and, because a stripped libc
@@ -49,7 +49,7 @@ class Frame:
         self.beginning = bool(BEGINNING.match(symbol))
         self.interpreter = self.function is not None or bool(INTERPRETER.search(holder))
         self.loader = bool(LOADER.search(holder))
-        # One of our trampolines without the image that has its name.
+        # A trampoline without the image that has its name.
         self.nameless = symbol == UNKNOWN and bool(IMAGE.search(holder))
 
 
@@ -69,7 +69,7 @@ class Sample:
 
 
 class Task:
-    """A process or thread that begins or ends; time is 0 where perf has told of it later."""
+    """A process or thread that begins or ends; time is 0 if perf has synthesized the event."""
 
     __slots__ = ("kind", "pid", "tid", "time")
 
@@ -102,8 +102,8 @@ def parse_frame(line):
 
 
 def parse(lines):
-    """Samples from what perf script prints with FIELDS: a header, its frames, an empty line; or, from a
-    profile without stacks, all in the header's line. Tasks, too, where perf shows them."""
+    """Samples from the output of perf script with FIELDS: a header, its frames, an empty line; or,
+    from a profile without stacks, all in the header's line. Also tasks, if perf shows them."""
     frames, sample = {}, None
     for line in lines:
         if sample is not None:

@@ -70,25 +70,33 @@ publish() {
         ln -f "$file" "$named" 2>/dev/null || { mv "$file" "$named" && ln -s "$named" "$file"; }
     done
     if [ "$images" != "$dir/images" ] && [ -n "$(ls -A "$images")" ]; then
-        stat -L -c %i -- "$recorded" >"$images/profile"
+        stat -L -c %i -- "$recorded" >"$images/profiles"
     fi
+    printf '%s\n' "$lenders" | while read -r lender; do
+        [ ! -f "$lender/profiles" ] || stat -L -c %i -- "$recorded" >>"$lender/profiles"
+    done
 } 2>/dev/null
 
-# Images of profiles that have no name any more, which may be our own by now.
+# Images of profiles that have no name any more, which may be our own by now. A process that goes on
+# still makes images, and is to be recorded again.
 remove_older() {
     wanted=" $(stat -L -c %i -- "$output" "$output.old" 2>/dev/null | tr '\n' ' ')"
     for run in "$runs"/[0-9]*-[0-9]*-[0-9]*; do
         case $run in *.recording) continue ;; esac
         [ ! -d "$run.recording" ] || continue
-        profile=
-        [ ! -f "$run/profile" ] || read -r profile <"$run/profile"
-        case $wanted in
-        *" ${profile:-none} "*) ;;
-        *) rm -f "$run/profile" "$run"/pyperf-*.so
-            rmdir "$run" ;;
-        esac
+        if ! is_wanted && [ -z "$(processes_of "$run")" ]; then
+            rm -f "$run/profiles" "$run"/pyperf-*.so
+            rmdir "$run"
+        fi
     done
 } 2>/dev/null
+
+is_wanted() {
+    while read -r profile; do
+        case $wanted in *" $profile "*) return ;; esac
+    done <"$run/profiles"
+    return 1
+}
 
 # What this run does not need any more. Images that could not be kept beside the profile stay.
 remove_unused() {

@@ -1,10 +1,10 @@
-"""What a person sees while perf records: time, samples, data written.
+"""Shows progress while perf records: time, samples, data written.
 
 usage: progress.py DATA PID [INODE]
 
-Writes one line to stdout, which is a terminal, until perf (PID) is gone, and wipes it away. The
-cursor stays at the line's beginning, so that what the program prints takes its place. INODE is that
-of an older profile of this name, which perf moves away first.
+Writes one line to stdout, which is a terminal, until perf (PID) has ended, and then erases it. The
+cursor stays at the line's beginning, so that the program's output replaces it. INODE is that of an
+older profile of this name, which perf renames first.
 """
 
 import os
@@ -19,7 +19,7 @@ HEADER = struct.Struct("<8s5Q")
 RECORD = struct.Struct("<IHH")  # linux/perf_event.h, perf_event_header: type, misc, size
 SAMPLE = 9  # PERF_RECORD_SAMPLE
 SECONDS = 0.5
-READ_AT_ONCE = 256 << 20  # a machine that records more in half a second has better things to do
+READ_AT_ONCE = 256 << 20  # the rest is counted in the next rounds
 
 
 class Counter:
@@ -32,7 +32,7 @@ class Counter:
         self.samples = 0
 
     def start(self, older):
-        """Whether this run's profile is there."""
+        """Whether this run's profile exists."""
         try:
             file = open(self.path, "rb")
         except OSError:

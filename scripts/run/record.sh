@@ -25,6 +25,8 @@
 . "$parts/attach.sh"
 # shellcheck source=scripts/run/places.sh
 . "$parts/places.sh"
+# shellcheck source=scripts/run/isolated.sh
+. "$parts/isolated.sh"
 
 # $@: options of perf record, as many as perf_words says; then the program.
 record() {
@@ -34,11 +36,13 @@ record() {
     find_library
     check_attached "$@"
     find_python "$interpreter"
+    check_isolated "$@"
     spare_descriptors
     sort_signals
     make_directory
     make_places
-    preload=$(preloadable "$library")${LD_PRELOAD:+:$LD_PRELOAD}
+    # The user's own come first: a sanitizer ends a program in which it does not.
+    preload=${preloaded:+$preloaded:}$(preloadable "$library")
     choose_call_graph
     choose_frequency
     choose_build_ids
@@ -303,6 +307,7 @@ finish() {
     esac
     status=1
     [ ! -s "$dir/status" ] || read -r status <"$dir/status"
+    tell_daemons
     remove_unused
     [ -n "$kept" ] || rm -rf "$dir"
     leave "$status"

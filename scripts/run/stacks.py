@@ -1,4 +1,4 @@
-"""Samples and tasks out of a perf.data, one after the other, and what its header says of them."""
+"""Samples and tasks of a perf.data, one after the other, and its header."""
 
 import io
 import os
@@ -18,7 +18,7 @@ class Failed(Exception):
 
 
 class Recording:
-    """What a profile's header says of how it was made."""
+    """How a profile was recorded, by its header."""
 
     def __init__(self, path, text):
         self.path = path
@@ -41,8 +41,8 @@ class Recording:
         self.first, self.last = seconds(text, "first"), seconds(text, "last")
 
     def has_lost(self, name):
-        """Whether the file of that name is known not to be the one that the program had. The
-        kernel is none."""
+        """Whether the file of that name is known to differ from the program's. The kernel is no
+        file."""
         recorded = build_ids(self.path).get(name) if name.startswith("/") else None
         return recorded is not None and recorded not in build_ids(name).values()
 
@@ -57,7 +57,7 @@ def environment():
 
 
 class Archive:
-    """What lies beside a profile in an archive (archive.sh), and perf is to read."""
+    """Options for perf to read the files beside a profile in an archive (archive.sh)."""
 
     def __init__(self, path):
         folder = os.path.dirname(os.path.realpath(path))
@@ -81,7 +81,7 @@ def perf(words, **more):
 
 
 def output(words):
-    """What perf prints, whatever it thinks of it."""
+    """perf's output, whatever its exit status."""
     child = perf(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         return child.communicate()[0].decode("utf-8", "replace")
@@ -91,12 +91,12 @@ def output(words):
 
 
 def recording(path):
-    """The header; of a profile that cannot be read, records() says why."""
+    """The header; records() says why a profile cannot be read."""
     return Recording(path, output(["report", "--header-only", "-i", path]))
 
 
 def build_ids(path):
-    """{name: build id} of the objects in a profile, or that of an ELF file, which has no name."""
+    """{name: build id} of the objects in a profile, or of an ELF file, without a name."""
     lines = output(["buildid-list", "-i", path]).splitlines()
     return {name: number for number, _, name in (line.partition(" ") for line in lines)}
 

@@ -40,7 +40,7 @@ def main():
     except KeyboardInterrupt:
         return STATUS_INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads on. What is still buffered must not be written at exit.
+        # The reader has ended. Buffered output must not be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -111,7 +111,7 @@ def run(arguments):
 
 
 def add_records(found, path, bar):
-    """Returns what kept perf from reading to the end: what came before is still worth showing."""
+    """Returns why perf did not read to the end: samples before that are still shown."""
     try:
         for record in stacks.records(path):
             found.add(record)
@@ -209,7 +209,7 @@ def function_object(event, one):
 
 
 def folded_lines(found, path):
-    """Of one event: samples of different events do not add up."""
+    """Samples of one event only, because those of different events do not add up."""
     chosen, *others = found.events
     if others:
         left = ", ".join(event.unit for event in others)
@@ -230,14 +230,14 @@ def write(path, lines):
 
 
 def is_replaceable(path):
-    """Not /dev/stderr, whatever it leads to, nor a fifo."""
+    """Whether it is a regular file: not /dev/stderr, whatever it leads to, nor a FIFO."""
     if os.path.abspath(path).startswith(("/dev/", "/proc/")):
         return False
     return not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode)
 
 
 def replace(path, text):
-    """All of the file or nothing: it gets its name when it is written."""
+    """Writes all of the file or nothing: it is renamed when it is complete."""
     handle, temporary = tempfile.mkstemp(prefix=".pyperf-", dir=os.path.dirname(path))
     try:
         with open(handle, "wb") as out:

@@ -1,8 +1,9 @@
-"""What the samples of a profile come to: times of Python functions, stacks, how many are whole."""
+"""Sums the samples of a profile: times of Python functions, stacks, and how many are complete."""
 
 import collections
 import os
 
+import mapped
 import perf_script
 import stacks
 
@@ -24,7 +25,7 @@ class Function:
 
 
 class Process:
-    """The stacks of one process while it has one name: exec changes the name."""
+    """The stacks of one process under one name, which exec changes."""
 
     __slots__ = ("threads", "samples", "whole", "broken_frames", "longest", "longest_count", "ends")
 
@@ -109,7 +110,7 @@ class Event:
 
     @property
     def unit(self):
-        """Its name without how precise it was wished to be: cpu-clock:ppp."""
+        """The event's name without its precision: cpu-clock:ppp."""
         name, colon, modifiers = self.name.rpartition(":")
         return name if colon and not modifiers.strip("p") else self.name
 
@@ -134,7 +135,7 @@ class Event:
 
 
 class Times:
-    """Between the first thing that is known of a recording and the last."""
+    """The time from the first event of a recording to the last."""
 
     def __init__(self):
         self.first, self.last = None, 0.0
@@ -198,8 +199,8 @@ class Totals:
             self.nameless = next(missing, None)
 
     def cpu_seconds(self):
-        """None where neither was the program's time measured nor are samples those of a time. What
-        perf attaches to, or sees besides, is no time of the program."""
+        """The program's CPU time; None if it was not measured and samples are no times. Time of
+        processes that perf attaches to is not the program's."""
         sampled = [event.seconds(event.weight) for event in self.events]
         known = [one for one in sampled + [self.used and sum(self.used)] if one is not None]
         return max(known, default=None)
@@ -210,18 +211,18 @@ class Totals:
         return max((sum(len(one.threads) for one in processes) for processes in seen), default=0)
 
     def interpreters(self, event):
-        """Where stacks are counted: other programs' say nothing of Python functions."""
+        """The processes whose stacks are counted: only those with an interpreter."""
         return [one for key, one in event.processes.items() if key in self.python]
 
     @property
     def events(self):
-        """In the order in which they were asked for."""
+        """In the order of the options."""
         order = self.recording.events
         known = [self.by_name[name] for name in order if name in self.by_name]
         return known + [one for name, one in self.by_name.items() if name not in order]
 
     def whole(self, event):
-        """The share of stacks that are; None where there are none."""
+        """The share of complete stacks; None if there are no stacks."""
         counted = self.interpreters(event)
         samples = sum(one.samples for one in counted)
         if not samples or self.recording.mode == stacks.NO_STACKS:
@@ -229,7 +230,7 @@ class Totals:
         return sum(one.whole for one in counted) / samples
 
     def advice(self):
-        """What keeps the table from being right, and what to do; or None."""
+        """What is wrong with the table, and what to do; or None."""
         return " ".join(filter(None, [self.advice_on_table(), self.advice_on_time()])) or None
 
     def advice_on_time(self):
@@ -272,23 +273,28 @@ class Totals:
             )
         if self.nameless:
             return advice_on_names(self.nameless)
+        named = any(event.functions for event in self.events)
+        if not named and self.python:
+            state = mapped.state(self.recording.path, {pid for pid, _ in self.python})
+            if state != mapped.ON:
+                return advice_on_library(state)
         for event in self.events:
             whole = self.whole(event)
             if whole is not None and whole < WHOLE_ENOUGH:
                 broken = Broken(self.interpreters(event))
                 return advice_on_stacks(self.recording, broken, 100 * (1 - whole))
-        if any(event.functions for event in self.events):
+        if named:
             return None
         if not self.python:
             return "No Python interpreter was seen: is the program one in Python?"
         return (
-            "An interpreter was seen, but no Python function: libpyperf was not in it, was switched"
-            " off, or declined; its line on stderr says why, and so does pyperf-run --doctor."
+            "No sample is within a Python function, though libpyperf was switched on: a function that was"
+            " running then gets its name when it is called again; record for longer, or more often (-F)."
         )
 
 
 class Broken:
-    """The stacks of all interpreters that end too soon."""
+    """The advice for stacks of interpreters that end too soon."""
 
     def __init__(self, processes):
         self.count = sum(one.samples - one.whole for one in processes)
@@ -302,6 +308,20 @@ class Broken:
     @property
     def end_name(self):
         return os.path.basename(self.end)
+
+
+def advice_on_library(state):
+    what = "An interpreter was seen, but no Python function: libpyperf was "
+    if state == mapped.NOTHING:
+        return (
+            what + "not in it. Either it was started with another environment, which lacks LD_PRELOAD (sudo,"
+            " env -i, a container), or it is linked statically or setuid; see also pyperf-run --doctor."
+        )
+    return (
+        what + "in it, but did not profile. A line of libpyperf on stderr says why; where there is none, the"
+        " interpreter ignores the environment (python -I or -E, an isolated PyConfig): use -X perf, or"
+        ' sys.activate_stack_trampoline("perf") where there is no command line; see also pyperf-run --doctor.'
+    )
 
 
 def advice_on_names(image):

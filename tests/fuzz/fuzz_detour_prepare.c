@@ -25,19 +25,20 @@ static uintptr_t jump_target(const uint8_t *bytes, uintptr_t address)
 static void check_plan(const struct detour_plan *plan, const uint8_t *code, size_t size,
                        uintptr_t entry, uintptr_t stub, uintptr_t prologue)
 {
-    size_t pad = plan->site - entry;
+    size_t pad = plan->site - plan->kept - entry;
     REQUIRE(pad == 0 || pad == 4);
+    REQUIRE(plan->kept <= 2 && plan->kept + DETOUR_JUMP_LENGTH <= plan->length);
     REQUIRE(plan->length >= DETOUR_JUMP_LENGTH && plan->length <= DETOUR_MAX_DISPLACED);
     REQUIRE(pad + plan->length <= size);
     REQUIRE(memcmp(plan->original, code + pad, plan->length) == 0);
-    REQUIRE(jump_target(plan->jump, plan->site) == stub);
+    REQUIRE(jump_target(plan->jump, plan->site) == (plan->kept > 0 ? stub - ARCH_UNDO_SIZE : stub));
 
     REQUIRE(plan->prologue == prologue);
     REQUIRE(plan->relocated_length >= plan->length + DETOUR_JUMP_LENGTH);
     REQUIRE(plan->relocated_length <= DETOUR_MAX_RELOCATED);
     size_t back = plan->relocated_length - DETOUR_JUMP_LENGTH;
     REQUIRE(jump_target(plan->relocated + back, prologue + ARCH_LANDING_PAD_SIZE + back) ==
-            plan->site + plan->length);
+            detour_back(plan));
 
     size_t offset = 0, cfa_offset = ARCH_CFA_AT_ENTRY;
     struct row rows[DETOUR_MAX_UNWIND];
@@ -65,7 +66,7 @@ static void check_round_trip(const struct detour_plan *plan)
     if (size - DETOUR_JUMP_LENGTH != plan->length || plan->relocated[0] == 0xf3)
         return; /* lengthened, or it looks like a landing pad */
     if (!detour_prepare(&again, plan->relocated, size, plan->prologue + ARCH_LANDING_PAD_SIZE,
-                        plan->site, plan->site - ARCH_LANDING_PAD_SIZE, NULL))
+                        plan->site, detour_back(plan) - plan->length - ARCH_LANDING_PAD_SIZE, NULL))
         return; /* refused because of the bytes around it now */
     REQUIRE(again.length == plan->length);
     REQUIRE(memcmp(again.relocated, plan->original, plan->length) == 0);

@@ -54,7 +54,7 @@ def look_at_limit(bench, option, program):
                 left.append(space)  # which ends the program when it finds no memory
             elif (done.status, done.out, rest) != expected or lines > (asked != "not asked"):
                 wrong.append((space, done.seen))
-        named = "ulimit %s, %s: other than without us at MiB more" % (option, asked)
+        named = "ulimit %s, %s: differs from plain at MiB more" % (option, asked)
         bench.equal(named, [], wrong[:3])
         if bench.interpreter.native and asked != "not asked":
             named = "ulimit %s, %s: left to its own support at MiB more" % (option, asked)

@@ -298,7 +298,7 @@ def processes_of(folder):
 def doctor_of_a_user(bench):
     """An ordinary user, with the files of "make install"."""
     if os.geteuid() != 0:
-        raise Skip("only root can become somebody else")
+        raise Skip("only root can become another user")
     as_nobody = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
     home = os.path.join(bench.folder, "user")
     install(bench, home)

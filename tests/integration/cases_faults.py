@@ -62,7 +62,7 @@ class Faults:
         while self.run(number) or self.run(number + 1):
             number += step
         named = "%s, %s" % (self.kind, "asked" if self.asked else "not asked")
-        self.bench.equal("%s: other than without us" % named, [], self.wrong[:3])
+        self.bench.equal("%s: differs from plain" % named, [], self.wrong[:3])
         total, found = sum(self.counts.values()), sorted(self.counts.items())
         got = "%d: %s" % (total, " ".join("%s %d" % pair for pair in found))
         self.bench.that("%s: faults" % named, "%d or more" % least, total >= least, got)

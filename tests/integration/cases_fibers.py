@@ -51,7 +51,7 @@ def fibers(bench):
         plain = bench.run(command, bench.environment(preload=False, support=None, images=False))
         if plain.status != 0:
             # From 3.14 on CPython checks the stack's bounds itself (python/cpython#139653).
-            bench.skip(where, "it ends with status %d without us" % plain.status)
+            bench.skip(where, "it ends with status %d without libpyperf" % plain.status)
             continue
         done = bench.run(command)
         bench.equal("%s: status, output" % where, plain.seen, done.seen)
@@ -113,4 +113,4 @@ def lowered_stack_limit(bench):
                 for path in bench.image_paths(done.pid, bench.images):
                     os.unlink(path)
     if bench.version >= (3, 11):
-        bench.equal("what works without us", 32, looked)
+        bench.equal("works without libpyperf", 32, looked)

@@ -192,7 +192,7 @@ def locked_down_wholly(bench):
         command = prefix + [bench.python, program]
         refused(bench, words, bench.run(command), without_us(bench, command))
         silent = bench.run(command, bench.environment(support=None))
-        bench.equal("%s: nobody asked" % words, bench.plain(program).seen, silent.seen)
+        bench.equal("%s: not requested" % words, bench.plain(program).seen, silent.seen)
         if words != "no-proc":
             # The interpreter's own support may end with a fatal error.
             environment = bench.environment(support=None if bench.interpreter.native else "1")

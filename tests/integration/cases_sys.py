@@ -249,7 +249,7 @@ def sys_reloaded(bench):
     """A reloaded sys has these functions, as its other ones."""
     done = bench.run_python("-c", AGAIN, environment=switch_environment(bench))
     bench.equal("status, stderr", (0, ""), (done.status, done.err))
-    for what, line in zip(("reload", "imported anew"), done.out.splitlines()):
+    for what, line in zip(("reload", "imported again"), done.out.splitlines()):
         bench.equal(what, str([True] * 5), line)
 
 

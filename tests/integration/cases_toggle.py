@@ -22,7 +22,7 @@ STAGES = (
     ("off twice; second(), third()", False, [], None),
     ("on again", True, [], None),
     ("on twice; third()", True, ["third"], None),
-    ("running() anew", True, ["running"], None),
+    ("running() again", True, ["running"], None),
     ("first() again: a name once", True, [], None),
     ("to the dump: both(), first()", True, [], ["both", "first"]),
     ("off: fourth()", False, [], []),

@@ -22,7 +22,7 @@ LEFT_OUT = {
     "multiprocessing-fork": "multiprocessing has no start methods",
     "children-started": "multiprocessing has no start methods",
     "children-forked": "multiprocessing has no start methods",
-    "children-of-children": "-X reaches nobody here, as there is none",
+    "children-of-children": "there is no -X here",
     "children-of-sys-function": "subprocess.run is Python 3's",
     "recursion": "as deep as the C stack goes, with and without",
     "evaluator-orders": EVALUATORS,

@@ -53,6 +53,7 @@ import cases_locked
 import cases_main_program
 import cases_map
 import cases_native
+import cases_probes
 import cases_pyperf_run
 import cases_python_2
 import cases_refusal
@@ -105,6 +106,7 @@ MODULES = (
     cases_confined,
     cases_faults,
     cases_fibers,
+    cases_probes,
     cases_native,
     cases_debug,
     cases_conformance,

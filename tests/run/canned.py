@@ -33,7 +33,10 @@ buildid-list) cat "$CANNED/ids.${3##*/}" ;;
 script)
     echo $$ >"$CANNED/pid"
     cat "$CANNED/errors" >&2
-    . "$CANNED/script" ;;
+    case $* in
+    *--show-mmap-events*) cat "$CANNED/maps" ;;
+    *) . "$CANNED/script" ;;
+    esac ;;
 esac
 """
 EVENT = (
@@ -102,6 +105,7 @@ class Canned:
         self.write("header", header() if head is None else head)
         self.write("text", text)
         self.write("errors", errors)
+        self.write("maps", "")
         self.write("script", 'cat "$CANNED/text"; exit %d\n' % status)
         os.mkdir(self.path("bin"))
         os.chmod(self.write("bin/perf", FAKE), 0o755)

@@ -12,8 +12,8 @@ sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 import harness
 import interpreters
 
-# Runs near the bottom of the stack and deep in it, in Python, in C and in the kernel; one
-# function's file has a name that HTML must escape.
+# Near the bottom and deep in the stack, in Python, in C and in the kernel. One function's file has a
+# name that has to be escaped in a page, another's has a name of Windows.
 PROGRAM = """
 import os
 import time
@@ -33,6 +33,7 @@ def read(zeros):
 
 names = {}
 exec(compile("def odd(call): return call(20000)", "</script><b>", "exec"), names)
+exec(compile("def windows(call): return call(20000)", "C:\\\\srv\\\\app.py", "exec"), names)
 
 def main():
     zeros = os.open("/dev/zero", os.O_RDONLY)
@@ -40,6 +41,7 @@ def main():
         work(40000)
         deep(85)
         names["odd"](work)
+        names["windows"](work)
         sorted(range(20000), key=str)
         read(zeros)
 

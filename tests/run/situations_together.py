@@ -10,7 +10,7 @@ from recorded import start_run
 
 CASES = []
 
-# Runs a function named for it until it is told to stop, and for some samples at least.
+# Runs a function with the program's name until it is told to stop, and at least for some samples.
 PROGRAM = """
 import os, sys
 def hot_%(name)s():
@@ -56,7 +56,7 @@ class Runs:
 
 @case(CASES, needs=("perf",))
 def together(bench):
-    """The profile is that of the one that ends last."""
+    """perf.data is the profile of the run that ends last."""
     runs = Runs(bench, 4)
     for number in (1, 3, 0, 2):
         runs.stop(number)
@@ -68,7 +68,7 @@ def together(bench):
 
 @case(CASES, needs=("perf",))
 def together_to_the_end(bench):
-    """Each makes its table of its own profile, and each profile is whole."""
+    """Each run makes its table of its own profile, and each profile is complete."""
     runs = Runs(bench, 4)
     for number in range(4):
         runs.stop(number)

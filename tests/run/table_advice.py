@@ -139,7 +139,6 @@ def short_threads(look):
 @case
 def no_names(look):
     c_only = sample([EVALUATOR] + START)
-    look_for(look, "no libpyperf", ["no Python function", "--doctor"], c_only, None)
     other = sample(["work (/usr/bin/other)"] + START[:1], comm="other")
     look_for(look, "no interpreter", ["No Python interpreter"], other, None)
     image = "/srv/perf.data.images/pyperf-7-CE1wJv.so"
@@ -150,3 +149,38 @@ def no_names(look):
         open(image, "w").close()
         lost = sample([EVALUATOR, "[unknown] (%s)" % image, CUT])
         look_for(look, "an image alone", [image, "--archive"], lost, None)
+
+
+# What perf script says of mappings.
+MAPPED = "python3  7/7  PERF_RECORD_MMAP2 %d/%d: [0x7f0000(0x1000) @ 0 fe:00 3 4]: r-xp %s\n"
+EXECUTED = "python3  7/7  PERF_RECORD_COMM exec: python3:7/7\n"
+FORKED = "python3  7/7  PERF_RECORD_FORK(7:7):(6:6)\n"
+IMAGE = "/srv/perf.data.images/1-2/pyperf-6-CE1wJv.so"
+
+
+@case
+def no_functions(look):
+    """How far libpyperf came in the process that ran the interpreter is what the sentence is about."""
+    c_only = sample([EVALUATOR] + START) * 9
+    cut_too = c_only + sample([EVALUATOR, CUT])
+    library = MAPPED % (7, 7, "/opt/my lib/libpyperf.so")
+    absent, silent = ["not in it", "LD_PRELOAD"], ["in it, but did not profile", "-I or -E", "-X perf"]
+    switched_on = ["though libpyperf was switched on"]
+    for what, maps, parts in (
+        ("nothing", "", absent),
+        ("another process", MAPPED % (8, 8, "/opt/libpyperf.so"), absent),
+        ("before an exec", library + EXECUTED, absent),
+        ("after an exec", EXECUTED + library, silent),
+        ("of its parent", MAPPED % (6, 6, "/opt/libpyperf.so") + FORKED, silent),
+        ("switched on", library + MAPPED % (7, 7, IMAGE), switched_on),
+        ("its parent was", MAPPED % (6, 6, IMAGE) + FORKED, switched_on),
+        ("another was", library + MAPPED % (8, 8, IMAGE), silent),
+    ):
+        for text in (c_only, cut_too):
+            with Canned(text, header(8192)) as canned:
+                canned.write("maps", maps)
+                advice = canned.run("--json=-").advice or "none"
+            if text is cut_too and parts is switched_on:
+                parts = ["8192 bytes"]
+            kind = "cut" if text is cut_too else "whole"
+            look.that("%s, %s" % (what, kind), " and ".join(parts), all(part in advice for part in parts), advice)

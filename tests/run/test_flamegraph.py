@@ -191,6 +191,8 @@ def flamegraph_file(bench):
     )
     odd = any("py::odd:</script><b>" in names for names in found)
     bench.that("the name with </script>", "in the data", odd, str(odd))
+    windows = {name for names in found for name in names if name.startswith("py::windows:")}
+    bench.equal("a file of Windows", {"py::windows:C:\\srv\\app.py"}, windows)
     left = [name for name in os.listdir(bench.folder) if name.startswith(".flamegraph")]
     bench.equal("temporary files left", [], left)
 

@@ -329,6 +329,56 @@ def look_at_refusal(look, canned, what, options, *parts):
     look.equal("%s: left" % what, [], sorted(set(after) - set(before) - {"commands"}))
 
 
+ISOLATED = (
+    ("-I x.py", "-I"),
+    ("-E", "-E"),
+    ("-Es x.py", "-E"),
+    ("-sBE -u x.py", "-E"),
+    ("-W error -I x.py", "-I"),
+    ("-Werror -X dev -I -c pass", "-I"),
+    ("-Ic pass", "-I"),
+    ("-I -m x", "-I"),
+    ("--check-hash-based-pycs always -I x.py", "-I"),
+    ("-I -X perf x.py", None),
+    ("-X perf_jit -Es x.py", None),
+    ("-EXperf x.py", None),
+    ("-IX perf x.py", None),
+    ("-X dev -s x.py", None),
+    ("x.py -I", None),
+    ("-c pass -E", None),
+    ("-m x -E", None),
+    ("-mE", None),
+    ("-cI", None),
+    ("-W E x.py", None),
+    ("-WE -XI x.py", None),
+    ("- -I", None),
+    ("-- -I", None),
+)
+
+
+@case
+def isolated(look):
+    """Where the command line shows that PYTHONPERFSUPPORT is ignored, it is said before the run."""
+    with Canned(TEXT) as canned:
+        fake = canned.write("bin/python3", "#!/bin/sh\nexit 0\n")
+        old = canned.write("bin/python2", "#!/bin/sh\necho Python 2.7.18 >&2\n")
+        script = canned.write("bin/script", "#!%s -Es\n" % sys.executable)
+        by_env = canned.write("bin/by_env", "#!/usr/bin/env -S python3 -u -I\n")
+        for path in (fake, old, script, by_env):
+            os.chmod(path, 0o755)
+        commands = [(["python3"] + line.split(), option) for line, option in ISOLATED]
+        commands += [([script], "-E"), ([by_env, "-X", "perf"], "-I"), (["sh", "-c", "true", "-I"], None)]
+        for words, option in commands:
+            seen = canned.pyperf_run("-q", "--", *words)
+            said = [line for line in seen.err.splitlines() if "ignores the environment" in line]
+            good = not said if option is None else len(said) == 1 and all(
+                part in said[0] for part in ("with %s Python ignores" % option, "-X perf")
+            )
+            look.that(" ".join(words), "says %s" % option, good, repr(seen.err))
+        seen = canned.pyperf_run("-q", "--", old, "-E", "x.py")
+        look.that("2.7", "leave -E out", "leave -E out" in seen.err, repr(seen.err))
+
+
 COMMAND = re.compile(r"\bperf (?:--\S+ \S+ )?(?:report|script)(?: -.*|$)")
 # Without stacks: the progress of reading, mappings, a header.
 OTHER = re.compile(r"--header-only|--show-mmap-events|-g none|--inject")

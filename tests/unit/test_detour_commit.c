@@ -140,6 +140,20 @@ START_TEST(refuses_other_bytes)
 }
 END_TEST
 
+/* The plan's bytes begin with the instruction in front of the jump. */
+START_TEST(keeps_what_stands_in_front)
+{
+    struct detour_plan plan = target_plan();
+    plan.kept = 2;
+    memmove(plan.original + plan.kept, plan.original, DETOUR_JUMP_LENGTH);
+    memset(plan.original, 0xaa, plan.kept);
+    ck_assert(detour_commit(&plan, NULL));
+    ck_assert_int_eq(target(1), 1001);
+    ck_assert(detour_revert(&plan, NULL));
+    ck_assert_int_eq(target(1), 2);
+}
+END_TEST
+
 START_TEST(each_way_only_once)
 {
     struct detour_plan plan = target_plan();
@@ -157,21 +171,27 @@ START_TEST(each_way_only_once)
 }
 END_TEST
 
-/* Another tool's jump on top of ours, or a debugger's breakpoint. */
-START_TEST(leaves_what_others_put_on_top)
+static void put_on_top(uint8_t byte, enum failure_code expected)
 {
     struct detour_plan plan = target_plan(), other = plan;
     struct failure why = {.code = FAILURE_NONE};
     ck_assert(detour_commit(&plan, NULL));
     memcpy(other.original, plan.jump, DETOUR_JUMP_LENGTH);
-    memset(other.jump, 0xcc, DETOUR_JUMP_LENGTH);
+    memset(other.jump, byte, DETOUR_JUMP_LENGTH);
     ck_assert(detour_commit(&other, NULL));
     ck_assert(!detour_revert(&plan, &why));
-    ck_assert_int_eq(why.code, FAILURE_TEXT_CHANGED);
+    ck_assert_int_eq(why.code, expected);
     ck_assert_mem_eq(target_site, other.jump, DETOUR_JUMP_LENGTH);
     ck_assert(detour_revert(&other, NULL));
     ck_assert(detour_revert(&plan, NULL));
     ck_assert_int_eq(target(1), 2);
+}
+
+/* Another tool's jump on top of ours, or a debugger's breakpoint. */
+START_TEST(leaves_what_others_put_on_top)
+{
+    put_on_top(0xe9, FAILURE_TEXT_CHANGED);
+    put_on_top(0xcc, FAILURE_BREAKPOINT);
 }
 END_TEST
 
@@ -406,17 +426,12 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        commits_and_reverts,
-        replaces_a_function,
-        crosses_a_page,
-        leaves_mappings_and_descriptors_alone,
-        refuses_other_bytes,
-        each_way_only_once,
-        leaves_what_others_put_on_top,
-        patches_mapped_pages,
-        works_without_proc_mem,
-        works_under_mdwe,
-        works_without_execmod,
+        commits_and_reverts,  replaces_a_function,
+        crosses_a_page,       leaves_mappings_and_descriptors_alone,
+        refuses_other_bytes,  keeps_what_stands_in_front,
+        each_way_only_once,   leaves_what_others_put_on_top,
+        patches_mapped_pages, works_without_proc_mem,
+        works_under_mdwe,     works_without_execmod,
         works_with_threads,
     };
     return run_suite("detour_commit", tests, LENGTH_OF(tests));

@@ -67,6 +67,24 @@ START_TEST(guarded_jumps_may_lead_there)
 }
 END_TEST
 
+/* What stands in front of the stub undoes a push. */
+START_TEST(undoes_a_push)
+{
+    static const uint8_t push[] = {0x57, 0xe9}; /* push %rdi; jmp */
+    uintptr_t page;
+    struct detour_plan plan = make_plan(&page);
+    uint8_t entry[sizeof push + 4];
+    uintptr_t at_entry = plan.prologue + ARCH_LANDING_PAD_SIZE;
+    int32_t distance =
+        (int32_t)(page + DETOUR_STUB_OFFSET - ARCH_UNDO_SIZE - (at_entry + sizeof entry));
+    memcpy(entry, push, sizeof push);
+    memcpy(entry + sizeof push, &distance, sizeof distance);
+    memcpy(plan.relocated, entry, sizeof entry);
+    ck_assert(detour_place(&plan, page, &target, 1, NULL));
+    ck_assert_int_eq(at(plan.prologue)(1, 2, 3), 123);
+}
+END_TEST
+
 /* The most stubs, each with its own target. */
 START_TEST(other_stubs)
 {
@@ -168,8 +186,12 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        fills_the_page, guarded_jumps_may_lead_there, other_stubs,
-        longest_code,   knows_what_can_be_moved,      memory_that_may_not_become_executable};
+    const TTest *const tests[] = {fills_the_page,
+                                  guarded_jumps_may_lead_there,
+                                  undoes_a_push,
+                                  other_stubs,
+                                  longest_code,
+                                  knows_what_can_be_moved,
+                                  memory_that_may_not_become_executable};
     return run_suite("detour_place", tests, LENGTH_OF(tests));
 }

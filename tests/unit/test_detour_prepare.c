@@ -91,7 +91,7 @@ static const struct refusal {
     {"loopne", FAILURE_INSTRUCTION, "0x7f0010000000: loopne 0x7f0010000000"},
     {"jrcxz", FAILURE_INSTRUCTION, "0x7f0010000000: jrcxz 0x7f001000000a"},
     {"jecxz", FAILURE_INSTRUCTION, "0x7f0010000000: jecxz 0x7f001000000a"},
-    {"int3", FAILURE_INSTRUCTION, "0x7f0010000000: int3"},
+    {"int3", FAILURE_BREAKPOINT, "0x7f0010000000: int3"},
     {"int1", FAILURE_INSTRUCTION, "0x7f0010000000: int1"},
     {"int_0x80", FAILURE_INSTRUCTION, "0x7f0010000000: int 0x80"},
     {"syscall", FAILURE_INSTRUCTION, "0x7f0010000000: syscall"},
@@ -197,48 +197,49 @@ END_TEST
 static const struct acceptance {
     const char *name;
     size_t landing_pad;
-    size_t length;
+    size_t kept;
+    size_t length; /* with what is kept */
     const char *relocated;
     const char *rows;
 } acceptances[] = {
-    {"exactly_five_bytes", 0, 5, "b800000000" BACK, ""},
-    {"longest", 0, 19, "534889fb642e6748c784240001000002000000" BACK, "1/16/3"},
-    {"landing_pad", 4, 6, "415741564155e9fffffeff", "2/16/15 4/24/14 6/32/13"},
-    {"second_landing_pad", 0, 5, "53f30f1efa" BACK, "1/16/3"},
-    {"frame_pointer", 0, 6, "554889e54157" BACK, "1/16/6 6/24/15"},
-    {"stack_realigned_by_lea", 0, 5, "4c8d542408" BACK, ""},
-    {"push_rsp", 0, 5, "54ff742408" BACK, "1/16/- 5/24/-"},
-    {"push_everything_else", 0, 7, "6a016878563412" BACK, "2/16/- 7/24/-"},
-    {"push_rip_memory", 0, 6, "ff350001ffff" BACK, "6/16/-"},
-    {"push_twice", 0, 5, "5331db5350" BACK, "1/16/3 4/24/- 5/32/-"},
-    {"four_kept_registers", 0, 6, "555341544155" BACK, "1/16/6 2/24/3 4/32/12 6/40/13"},
-    {"five_pushes", 0, 5, "5350555756" BACK, "1/16/3 2/24/- 3/32/6 4/40/- 5/48/-"},
-    {"sub_much", 0, 8, "534881ecffffff7f" BACK, "1/16/3 8/2147483663/-"},
-    {"sub_nothing", 0, 5, "4883ec0053" BACK, "5/16/3"},
-    {"mov_rip_memory", 0, 7, "488b050001ffff" BACK, ""},
-    {"mov_immediate_to_rip_memory", 0, 10, "c7050001ffff44332211" BACK, ""},
-    {"cmp_byte_in_rip_memory", 0, 7, "803d00fffeff00" BACK, ""},
-    {"two_bytes_from_rip_memory", 0, 7, "668b050001ffff" BACK, ""},
-    {"vector_from_rip_memory", 0, 8, "c5fc280d0001ffff" BACK, ""},
-    {"own_address", 0, 7, "488d05f9fffeff" BACK, ""},
-    {"jcc_short_last", 0, 5, "4885ff0f840400ffffe9f7fffeff", ""},
-    {"jcc_short_first", 0, 5, "0f8e0700ffff534154e9f7fffeff", "7/16/3 9/24/12"},
-    {"jcc_short_three_times", 0, 6, "0f800800ffff0f810200ffff0f8ffcfffeffe9effffeff", ""},
-    {"jcc_near", 0, 6, "0f870001ffff" BACK, ""},
-    {"jmp_near", 0, 5, "e90001ffff" BACK, ""},
-    {"jmp_short_last", 0, 5, "4889f8e90500ffffe9f8fffeff", ""},
-    {"branch_to_site", 4, 6, "415741564155e9fffffeff", "2/16/15 4/24/14 6/32/13"},
-    {"branch_to_entry", 4, 6, "415741564155e9fffffeff", "2/16/15 4/24/14 6/32/13"},
-    {"branch_to_back", 0, 6, "415741564155" BACK, "2/16/15 4/24/14 6/32/13"},
-    {"first_branches_to_itself", 0, 5, "0f85fafffeff534154e9f7fffeff", "7/16/3 9/24/12"},
-    {"looks_like_a_near_branch_but_is_a_load", 0, 6, "415741564155" BACK,
+    {"exactly_five_bytes", 0, 0, 5, "b800000000" BACK, ""},
+    {"longest", 0, 1, 19, "534889fb642e6748c784240001000002000000" BACK, "1/16/3"},
+    {"landing_pad", 4, 2, 7, "41574156415590e9fffffeff", "2/16/15 4/24/14 6/32/13"},
+    {"second_landing_pad", 0, 1, 6, "53f30f1efa90" BACK, "1/16/3"},
+    {"frame_pointer", 0, 1, 6, "554889e54157" BACK, "1/16/6 6/24/15"},
+    {"stack_realigned_by_lea", 0, 0, 5, "4c8d542408" BACK, ""},
+    {"push_rsp", 0, 1, 6, "54ff74240890" BACK, "1/16/- 5/24/-"},
+    {"push_everything_else", 0, 0, 7, "6a016878563412" BACK, "2/16/- 7/24/-"},
+    {"push_rip_memory", 0, 0, 6, "ff350001ffff" BACK, "6/16/-"},
+    {"push_twice", 0, 1, 6, "5331db535090" BACK, "1/16/3 4/24/- 5/32/-"},
+    {"four_kept_registers", 0, 1, 6, "555341544155" BACK, "1/16/6 2/24/3 4/32/12 6/40/13"},
+    {"five_pushes", 0, 1, 6, "535055575690" BACK, "1/16/3 2/24/- 3/32/6 4/40/- 5/48/-"},
+    {"sub_much", 0, 1, 8, "534881ecffffff7f" BACK, "1/16/3 8/2147483663/-"},
+    {"sub_nothing", 0, 0, 5, "4883ec0053" BACK, "5/16/3"},
+    {"mov_rip_memory", 0, 0, 7, "488b050001ffff" BACK, ""},
+    {"mov_immediate_to_rip_memory", 0, 0, 10, "c7050001ffff44332211" BACK, ""},
+    {"cmp_byte_in_rip_memory", 0, 0, 7, "803d00fffeff00" BACK, ""},
+    {"two_bytes_from_rip_memory", 0, 0, 7, "668b050001ffff" BACK, ""},
+    {"vector_from_rip_memory", 0, 0, 8, "c5fc280d0001ffff" BACK, ""},
+    {"own_address", 0, 0, 7, "488d05f9fffeff" BACK, ""},
+    {"jcc_short_last", 0, 0, 5, "4885ff0f840400ffffe9f7fffeff", ""},
+    {"jcc_short_first", 0, 0, 5, "0f8e0700ffff534154e9f7fffeff", "7/16/3 9/24/12"},
+    {"jcc_short_three_times", 0, 0, 6, "0f800800ffff0f810200ffff0f8ffcfffeffe9effffeff", ""},
+    {"jcc_near", 0, 0, 6, "0f870001ffff" BACK, ""},
+    {"jmp_near", 0, 0, 5, "e90001ffff" BACK, ""},
+    {"jmp_short_last", 0, 0, 5, "4889f8e90500ffffe9f8fffeff", ""},
+    {"branch_to_site", 4, 2, 8, "4157415641550f85f8fffeffe9fbfffeff", "2/16/15 4/24/14 6/32/13"},
+    {"branch_to_entry", 4, 2, 8, "4157415641550f85f4fffeffe9fbfffeff", "2/16/15 4/24/14 6/32/13"},
+    {"branch_to_back", 0, 0, 6, "415741564155" BACK, "2/16/15 4/24/14 6/32/13"},
+    {"first_branches_to_itself", 0, 0, 5, "0f85fafffeff534154e9f7fffeff", "7/16/3 9/24/12"},
+    {"looks_like_a_near_branch_but_is_a_load", 0, 2, 7, "41574156415590" BACK,
      "2/16/15 4/24/14 6/32/13"},
-    {"looks_like_a_near_branch_but_for_its_opcode", 0, 6, "415741564155" BACK,
+    {"looks_like_a_near_branch_but_for_its_opcode", 0, 2, 7, "41574156415590" BACK,
      "2/16/15 4/24/14 6/32/13"},
-    {"looks_like_a_call_but_is_two_instructions", 0, 5, "4155415455" BACK,
-     "2/16/13 4/24/12 5/32/6"},
-    {"undecodable_out_of_short_reach", 0, 6, "415741564155" BACK, "2/16/15 4/24/14 6/32/13"},
-    {"cut_in_two_at_its_end", 0, 6, "415741564155" BACK, "2/16/15 4/24/14 6/32/13"},
+    {"looks_like_a_call_but_is_two_instructions", 0, 2, 7, "41554154555390" BACK,
+     "2/16/13 4/24/12 5/32/6 6/40/3"},
+    {"undecodable_out_of_short_reach", 0, 2, 7, "41574156415590" BACK, "2/16/15 4/24/14 6/32/13"},
+    {"cut_in_two_at_its_end", 0, 0, 6, "415741564155" BACK, "2/16/15 4/24/14 6/32/13"},
 };
 #define ACCEPTANCES (sizeof acceptances / sizeof acceptances[0])
 
@@ -253,14 +254,18 @@ START_TEST(accepted)
                   failure_message(why.code), why.what);
     ck_assert_int_eq(errno, EXDEV);
     ck_assert_int_eq(why.code, FAILURE_NONE);
-    ck_assert_uint_eq(plan.site, ENTRY + expected->landing_pad);
+    ck_assert_msg(plan.kept == expected->kept, "%s: %zu bytes kept", expected->name, plan.kept);
+    ck_assert_uint_eq(plan.site, ENTRY + expected->landing_pad + expected->kept);
     ck_assert_uint_eq(plan.prologue + ARCH_LANDING_PAD_SIZE, HOME);
     ck_assert_msg(plan.length == expected->length, "%s: %zu bytes", expected->name, plan.length);
     ck_assert_mem_eq(plan.original, code + expected->landing_pad, plan.length);
     ck_assert_str_eq(hex(plan.relocated, plan.relocated_length), expected->relocated);
     ck_assert_str_eq(rows(&plan), expected->rows);
-    ck_assert_str_eq(hex(plan.jump, sizeof plan.jump),
-                     expected->landing_pad != 0 ? "e9f7ff0100" : "e9fbff0100");
+    int32_t distance;
+    memcpy(&distance, plan.jump + 1, sizeof distance);
+    ck_assert_uint_eq(plan.jump[0], 0xe9);
+    ck_assert_uint_eq(plan.site + DETOUR_JUMP_LENGTH + (uintptr_t)distance,
+                      plan.kept != 0 ? STUB - ARCH_UNDO_SIZE : STUB);
 }
 END_TEST
 
@@ -280,24 +285,26 @@ static const struct evaluator {
     size_t length;
     const char *rows;
 } evaluators[] = {
-    {"2.7.18, gcc -O2", "41574156415541545553 4881ecc8000000488b0570d20a00", 6,
-     "2/16/15 4/24/14 6/32/13"},
-    {"3.6.15, gcc -O2", "41574156415541545589f5534889fb4881ece8000000", 6,
-     "2/16/15 4/24/14 6/32/13"},
-    {"3.7.16, gcc -O2", "415741564155415455534889fb4881ec08010000", 6, "2/16/15 4/24/14 6/32/13"},
-    {"3.9.18, gcc -O2", "41574156415541545553 4881ecf8000000895424244885ff", 6,
-     "2/16/15 4/24/14 6/32/13"},
-    {"3.11.7, gcc -O2", "41574156415541545553 4881ec180100004885ff", 6, "2/16/15 4/24/14 6/32/13"},
-    {"3.12.1, gcc -O2", "41574156415541545553 4881ec4801000048897c2408", 6,
-     "2/16/15 4/24/14 6/32/13"},
-    {"gcc -fcf-protection", "f30f1efa 41574156415541545553 4881ec28010000", 6,
-     "2/16/15 4/24/14 6/32/13"},
+    {"2.7.18, gcc -O2", "41574156415541545553 4881ecc8000000488b0570d20a00", 8,
+     "2/16/15 4/24/14 6/32/13 8/40/12"},
+    {"3.6.15, gcc -O2", "41574156415541545589f5534889fb4881ece8000000", 8,
+     "2/16/15 4/24/14 6/32/13 8/40/12"},
+    {"3.7.16, gcc -O2", "415741564155415455534889fb4881ec08010000", 8,
+     "2/16/15 4/24/14 6/32/13 8/40/12"},
+    {"3.9.18, gcc -O2", "41574156415541545553 4881ecf8000000895424244885ff", 8,
+     "2/16/15 4/24/14 6/32/13 8/40/12"},
+    {"3.11.7, gcc -O2", "41574156415541545553 4881ec180100004885ff", 8,
+     "2/16/15 4/24/14 6/32/13 8/40/12"},
+    {"3.12.1, gcc -O2", "41574156415541545553 4881ec4801000048897c2408", 8,
+     "2/16/15 4/24/14 6/32/13 8/40/12"},
+    {"gcc -fcf-protection", "f30f1efa 41574156415541545553 4881ec28010000", 8,
+     "2/16/15 4/24/14 6/32/13 8/40/12"},
     {"gcc -fno-omit-frame-pointer", "554889e5 41574156415541545348 81ec28010000", 6,
      "1/16/6 6/24/15"},
     {"gcc -fcf-protection -fno-omit-frame-pointer", "f30f1efa 554889e5 4157415641554154", 6,
      "1/16/6 6/24/15"},
     {"gcc -O0", "55 4889e5 4883ec30 48897dd8", 8, "1/16/6 8/64/-"},
-    {"clang -O2", "55 41574156415541545350 4889f3", 5, "1/16/6 3/24/15 5/32/14"},
+    {"clang -O2", "55 41574156415541545350 4889f3", 7, "1/16/6 3/24/15 5/32/14 7/40/13"},
 };
 
 static size_t bytes_of(const char *text, uint8_t *bytes)
@@ -318,10 +325,12 @@ START_TEST(real_evaluator)
     struct failure why;
     ck_assert_msg(detour_prepare(&plan, code, size, ENTRY, STUB, HOME, &why), "%s: %s: %s",
                   expected->origin, failure_message(why.code), why.what);
-    ck_assert_uint_eq(plan.site, ENTRY + (code[0] == 0xf3 ? 4 : 0));
+    size_t pad = code[0] == 0xf3 ? 4 : 0;
+    ck_assert_uint_eq(plan.kept, code[pad] == 0x41 ? 2 : 1); /* a push, as all of them have */
+    ck_assert_uint_eq(plan.site, ENTRY + pad + plan.kept);
     ck_assert_uint_eq(plan.length, expected->length);
     ck_assert_uint_eq(plan.relocated_length, expected->length + DETOUR_JUMP_LENGTH);
-    ck_assert_mem_eq(plan.relocated, code + (plan.site - ENTRY), plan.length);
+    ck_assert_mem_eq(plan.relocated, code + pad, plan.length);
     ck_assert_str_eq(rows(&plan), expected->rows);
 }
 END_TEST

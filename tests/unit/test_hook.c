@@ -18,6 +18,8 @@ struct registers {
 
 uint64_t hook_call(void (*hook)(void), const struct registers *before);
 void hook_return(void);
+void hook_push(void); /* jumps to hook_entry */
+extern uintptr_t hook_entry;
 void hook_slot(void);
 void hook_plain(void);
 extern struct registers hook_arrived;
@@ -290,6 +292,25 @@ START_TEST(slow_entry)
 }
 END_TEST
 
+/* The ways in front of which a push was kept: as if it had not been. */
+START_TEST(behind_a_push)
+{
+    for (size_t i = 0; i < LENGTH_OF(variants); i++) {
+        make_world(&variants[i]);
+        hook_entry = (uintptr_t)hook_of(&variants[i])->fast - ARCH_UNDO_SIZE;
+        uint64_t where = call(&variants[i], hook_push);
+        ck_assert_msg(where == (uintptr_t)hook_slot && resolve.calls == 0, "%s: arrives at %#lx",
+                      variants[i].name, where);
+        check_arguments(variants[i].name);
+        uint64_t rsp = hook_arrived.rsp;
+        call(&variants[i], hook_of(&variants[i])->fast);
+        ck_assert_uint_eq(hook_arrived.rsp, rsp);
+        hook_entry = (uintptr_t)hook_of(&variants[i])->slow - ARCH_UNDO_SIZE;
+        check_slow(&variants[i], hook_push, "behind a push");
+    }
+}
+END_TEST
+
 /* If the code object's pointer may have tags, the trampoline is the same with each of them. */
 START_TEST(tags_of_a_frame)
 {
@@ -425,6 +446,7 @@ int main(void)
                                   slow_way,
                                   slow_way_to_a_slot,
                                   slow_entry,
+                                  behind_a_push,
                                   finds_exactly,
                                   tags_of_a_frame,
                                   asks_outside_of_the_stack,

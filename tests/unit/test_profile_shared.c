@@ -364,7 +364,7 @@ static void clone_while_the_lock_is_held(void)
 START_TEST(lock_of_an_absent_thread)
 {
 #ifdef __SANITIZE_THREAD__
-    skip("ThreadSanitizer", "a lock that is made anew is still held to it");
+    skip("ThreadSanitizer", "it takes a re-initialised lock for held");
     return;
 #endif
     assert_in_child(clone_while_the_lock_is_held);

@@ -206,7 +206,7 @@ static void raise_for_want(void)
     change_text((uint8_t)(first ^ 1));
     child_check(call(names[0], new_string("perf")) == NULL, "%s", "it is on");
     child_check(pending_type() == PyExc_RuntimeError, "%s", pending_text());
-    child_check(strstr(pending_text(), "entry is not what it was") != NULL, "%s", pending_text());
+    child_check(strstr(pending_text(), "entry has changed") != NULL, "%s", pending_text());
     PyErr_Clear();
     child_check(!is_active(), "%d", profile_mode());
     change_text(first);

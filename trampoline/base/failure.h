@@ -17,25 +17,27 @@
     X(FAILURE_FILE, "cannot read the interpreter's file")                                          \
     X(FAILURE_FILE_CHANGED, "the interpreter's file was replaced or removed after it was loaded")  \
     X(FAILURE_NOT_ELF, "the interpreter's file is not an ELF file that can be read")               \
-    X(FAILURE_NO_SYMBOL, "the interpreter has no such symbol, nor a debug file that has it")       \
+    X(FAILURE_NO_SYMBOL, "the interpreter has no such symbol, and no debug file has it")           \
     X(FAILURE_STRIPPED, "the program has a Python interpreter inside, but no symbols of it: link " \
                         "it with -rdynamic, do not strip it, or install its debug file")           \
     X(FAILURE_VERSION, "this version of Python is not known")                                      \
     X(FAILURE_LAYOUT, "the interpreter's objects are not laid out as this version's should be")    \
     X(FAILURE_FREE_THREADED, "free-threaded interpreters are not supported")                       \
-    X(FAILURE_PLAN_LIBRARY, "cannot load libpyperf-plan.so, which should lie beside libpyperf.so") \
+    X(FAILURE_PLAN_LIBRARY, "cannot load libpyperf-plan.so, which must be beside libpyperf.so")    \
     X(FAILURE_PLAN_VERSION,                                                                        \
       "libpyperf-plan.so is of another build than libpyperf.so: install both "                     \
       "together, and restart the program")                                                         \
     X(FAILURE_TOO_SHORT, "the function is shorter than a jump")                                    \
     X(FAILURE_DECODE, "an instruction at the function's entry cannot be decoded")                  \
     X(FAILURE_INSTRUCTION, "an instruction at the function's entry cannot run elsewhere")          \
+    X(FAILURE_BREAKPOINT, "a probe (uprobe) or a debugger's breakpoint is on the function's "      \
+                          "entry: remove it, and restart the program")                             \
     X(FAILURE_BRANCH_OUT_OF_REACH, "a relocated branch or operand would not reach its target")     \
     X(FAILURE_BRANCH_INTO_ENTRY, "a branch of the function leads into the bytes to be replaced")   \
     X(FAILURE_JUMP_OUT_OF_REACH, "the hook is further away from the function than a jump reaches") \
     X(FAILURE_NO_NEAR_MEMORY, "no free memory near the function, within a jump's reach")           \
     X(FAILURE_NEAR_MEMORY, "memory near the function cannot be made executable")                   \
-    X(FAILURE_TEXT_CHANGED, "the function's entry is not what it was: something else patched it")  \
+    X(FAILURE_TEXT_CHANGED, "the function's entry has changed: another tool has patched it")       \
     X(FAILURE_TEXT_WRITE, "cannot write to the function's entry")                                  \
     X(FAILURE_IMAGE_FILE, "cannot make the trampoline image")                                      \
     X(FAILURE_IMAGE_LOAD, "cannot map the trampoline image as executable")                         \

@@ -1,13 +1,15 @@
 /* detour_prepare.c - plans a detour; the CPU-specific steps are in relocate.c.
  *
- *   entry              site                              back
- *     | landing pad      | displaced                       | the rest of the function
- *     v  (stays)         v                                 v
- *     [endbr64]          push %r15; push %r14; push %r13   push %r12; ... ret
- *                        \____________________________/    \________________/
- *       1. cut off         2. relocated to prologue              3. searched for branches that lead
- *                        jmp stub                               between site and back
- *                        4. replaces the first bytes
+ *   entry              kept       site                              back
+ *     | landing pad      | stays    | displaced                       | the rest of the function
+ *     v  (stays)         v          v                                 v
+ *     [endbr64]          push %r15; push %r14; push %r13; push %r12   push %rbp; ... ret
+ *                        \_________________________________________/   \________________/
+ *       1. cut off         2. relocated to prologue                       3. searched for branches that lead
+ *                                   jmp stub                                 between kept and back
+ *                                   4. replaces the first bytes
+ *
+ * If that cannot be done with the first instruction kept, it is displaced with the others.
  *
  * Failures due to the code come first, those due to the hook's address last: after
  * FAILURE_JUMP_OUT_OF_REACH the caller knows that a nearer stub would work. */
@@ -26,9 +28,17 @@ static void log_plan(const struct detour_plan *plan)
               (unsigned long)plan->site, (unsigned long)plan->prologue);
     if (!debug_is_on(detour, 3))
         return;
-    disassemble("original", plan->original, plan->length, plan->site);
+    disassemble("original", plan->original, plan->length, plan->site - plan->kept);
     disassemble("relocated", plan->relocated, plan->relocated_length, plan->prologue);
     disassemble("patched", plan->jump, DETOUR_JUMP_LENGTH, plan->site);
+}
+
+static bool draw(struct detour_plan *draft, const struct relocate_text *text, size_t kept,
+                 uintptr_t stub, uintptr_t prologue, struct failure *why)
+{
+    *draft = (struct detour_plan){.site = text->address + kept, .kept = kept, .prologue = prologue};
+    return relocate_plan(draft, text, why) &&
+           relocate_jump(draft->jump, draft->site, kept > 0 ? stub - ARCH_UNDO_SIZE : stub, why);
 }
 
 bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uintptr_t entry,
@@ -41,9 +51,11 @@ bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uin
         .size = size - pad,
         .address = entry + pad,
     };
-    struct detour_plan draft = {.site = text.address, .prologue = prologue};
-    bool prepared =
-        relocate_plan(&draft, &text, why) && relocate_jump(draft.jump, draft.site, stub, why);
+    size_t kept = relocate_kept(text.code, text.size);
+    struct detour_plan draft;
+    bool prepared = kept > 0 && draw(&draft, &text, kept, stub, prologue, NULL);
+    if (!prepared)
+        prepared = draw(&draft, &text, 0, stub, prologue, why);
     if (prepared) {
         log_plan(&draft);
         *plan = draft;
@@ -59,6 +71,8 @@ bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size
     struct detour_plan draft = {.site = entry + pad, .length = DETOUR_JUMP_LENGTH};
     if (size < pad + DETOUR_JUMP_LENGTH)
         return failure_set(why, FAILURE_TOO_SHORT, 0, "%zu bytes at %p", size, (void *)entry);
+    if (arch_is_breakpoint((const uint8_t *)code + pad))
+        return failure_set(why, FAILURE_BREAKPOINT, 0, "%p", (void *)entry);
     if (!relocate_jump(draft.jump, draft.site, target, why))
         return false;
     memcpy(draft.original, (const uint8_t *)code + pad, DETOUR_JUMP_LENGTH);

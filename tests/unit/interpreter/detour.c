@@ -66,7 +66,8 @@ void switch_to(enum profile_mode mode)
 
 bool text_is_its_own(void)
 {
-    return memcmp((const void *)detour.site, detour.original, DETOUR_JUMP_LENGTH) == 0;
+    return memcmp((const void *)detour.site, detour.original + detour.kept, DETOUR_JUMP_LENGTH) ==
+           0;
 }
 
 void change_text(uint8_t byte)

@@ -70,6 +70,18 @@ hook_return:
     .cfi_endproc
     .size   hook_call, . - hook_call
 
+/* The entry of an evaluator whose first instruction stays in front of the jump: jumps to hook_entry. */
+    .globl  hook_push
+    .type   hook_push, @function
+hook_push:
+    .cfi_startproc
+    endbr64
+    pushq   %r15
+    .cfi_adjust_cfa_offset 8
+    notrack jmpq *hook_entry(%rip)
+    .cfi_endproc
+    .size   hook_push, . - hook_push
+
 /* The two possible targets, a trampoline and the plain evaluator. Each returns its own address. */
     .macro arrival name
     .globl  \name
@@ -105,10 +117,12 @@ hook_return:
 
     .bss
     .balign 16
-    .globl  hook_arrived, hook_arrived_from
+    .globl  hook_arrived, hook_arrived_from, hook_entry
 hook_arrived:
     .zero   XMM(16)
 hook_arrived_from:
+    .zero   8
+hook_entry:
     .zero   8
 
     .section .note.GNU-stack, "", @progbits

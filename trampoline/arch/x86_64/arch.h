@@ -16,9 +16,14 @@
 #define ARCH_JUMP_REACH    0x7fff0000
 
 /* The most that such a jump displaces: 4 bytes of whole instructions and one of at most 15 bytes
- * (SDM vol. 2A, 2.3.11). And the size of the relocated code: longer, with a jump back. */
-#define ARCH_MAX_DISPLACED 20
+ * (SDM vol. 2A, 2.3.11); and the kept instruction in front of them, of at most 2. And the size of the
+ * relocated code: longer, with a jump back. */
+#define ARCH_MAX_DISPLACED 22
 #define ARCH_MAX_RELOCATED 64
+
+/* The instruction that is kept at the entry is `push %reg`. `lea 8(%rsp), %rsp` in front of each stub
+ * and hook undoes it. */
+#define ARCH_UNDO_SIZE 5
 
 /* The largest page size of any kernel; segments of a file are aligned to it. */
 #ifndef ARCH_MAX_PAGE
@@ -49,6 +54,7 @@
 #ifndef __ASSEMBLER__
 
 #include <elf.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -65,6 +71,7 @@
 /* trampoline.S */
 extern const uint8_t arch_trampoline[ARCH_TRAMPOLINE_SIZE];
 extern const uint8_t arch_trampoline_displacement;
+extern const uint8_t arch_undo[ARCH_UNDO_SIZE];
 extern const uint8_t arch_trampoline_unwind[ARCH_TRAMPOLINE_UNWIND_SIZE];
 
 /* Writes a trampoline that will run at `trampoline` and calls `target`; the distance between the
@@ -88,6 +95,12 @@ static inline void arch_put_jump(uint8_t *out, uintptr_t jump, uintptr_t constan
     out[1] = 0xff;
     out[2] = 0x25;
     memcpy(out + 3, &displacement, sizeof displacement);
+}
+
+/* Whether the kernel (uprobes) or a debugger has put an int3 over the first byte of an instruction. */
+static inline bool arch_is_breakpoint(const uint8_t *code)
+{
+    return *code == 0xcc;
 }
 
 /* Makes code that was written as data visible to instruction fetch. x86-64 keeps its instruction

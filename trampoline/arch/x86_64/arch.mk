@@ -1,14 +1,14 @@
-# What building for x86-64 needs beside the folder's sources: the same variables for each CPU.
+# The variables that the build for a CPU needs, here for x86-64.
 
-# capstone as an archive where there is one: each Python process loads it, and its start is some
-# 0.3 ms shorter without the symbols of all those functions that nobody calls.
+# capstone as an archive if there is one: each Python process loads it, and starts some 0.3 ms
+# faster without the symbols of its unused functions.
 capstone_archive := $(wildcard $(shell $(CC) -print-file-name=libcapstone.a))
 arch_plan_libraries := $(if $(capstone_archive),-l:libcapstone.a,-lcapstone)
 # header:package, as in libraries-found
 arch_plan_headers := capstone/capstone.h:libcapstone-dev
 
-# Code for processes with shadow stacks and guarded indirect jumps (Intel's CET), in which the loader
-# looks for a note that says so. The linker makes it where all parts of a library have it. Debian's
-# crti.o and libcapstone.a have none, but are C like ours as far as the stack is concerned.
+# Code for processes with shadow stacks and guarded indirect jumps (Intel's CET). The loader
+# requires a property note there, which the linker makes if all parts of a library have one.
+# Debian's crti.o and libcapstone.a have none, but their code is compatible with shadow stacks.
 arch_flags   := -fcf-protection=full
 arch_ldflags := -Wl,-z,shstk

@@ -81,13 +81,28 @@ hook_stack:
 #define REGISTER_0 %rdi
 #define REGISTER_1 %rsi
 
+/* Where the jump at the entry leads when it stands behind a `push` that was kept there (detour.h): what
+ * the push has stored nobody needs. */
+.macro undo_push
+    .cfi_def_cfa_offset 16
+    leaq    8(%rsp), %rsp
+    .cfi_def_cfa_offset 8
+.endm
+
 .macro hook name, frame, frame_code, code_extra, indirect, floor, tagged
     .globl  \name
     .hidden \name
-    .type   \name, @function
     .balign 64 /* so that a hook begins a line of the instruction cache */
-\name:
+    .type   \name\()_behind_push, @function
+\name\()_behind_push:
     .cfi_startproc
+    undo_push
+    .size   \name\()_behind_push, ARCH_UNDO_SIZE
+    .type   \name, @function
+\name:
+    .if . - \name\()_behind_push != ARCH_UNDO_SIZE
+    .error "undo_push must be exactly ARCH_UNDO_SIZE bytes"
+    .endif
     endbr64
 .if \floor
     movq    hook_stack@gottpoff(%rip), %rax
@@ -130,9 +145,13 @@ hook_stack:
  * Three pushes leave the stack 16-byte aligned for the call (psABI 3.2.2). */
     .globl  \name\()_slow
     .hidden \name\()_slow
+    .type   \name\()_slow_behind_push, @function
+\name\()_slow_behind_push:
+    .cfi_startproc
+    undo_push
+    .size   \name\()_slow_behind_push, ARCH_UNDO_SIZE
     .type   \name\()_slow, @function
 \name\()_slow:
-    .cfi_startproc
     endbr64
     pushq   %rdi
     .cfi_adjust_cfa_offset 8

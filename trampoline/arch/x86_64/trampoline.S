@@ -49,6 +49,14 @@ arch_trampoline:
 arch_trampoline_displacement:
     .byte   .Ldisplacement - arch_trampoline
 
+    .globl  arch_undo
+    .hidden arch_undo
+arch_undo:
+    leaq    8(%rsp), %rsp
+    .if . - arch_undo != ARCH_UNDO_SIZE
+    .error "arch_undo must be exactly ARCH_UNDO_SIZE bytes"
+    .endif
+
 /* DWARF 4, 7.7.1 (operations) and 7.23 (call frame instructions). */
 #define DW_OP_deref  0x06
 #define DW_OP_and    0x1a

@@ -31,6 +31,7 @@
 
 enum {
     MAX_INSTRUCTION = 15, /* Intel SDM vol. 2A, 2.3.11 */
+    MAX_KEPT = 2,         /* relocate_kept */
     SHORT_REACH = 128,    /* rel8 leads 128 back at most, from the end of its instruction */
 
     /* Intel SDM vol. 2A and 2B, the pages of the instructions */
@@ -56,11 +57,11 @@ enum {
     SLOT = 8, /* of the stack, in 64-bit mode; and the CFA's distance at the entry (psABI 3.2.2) */
 };
 
-/* Every displaced instruction but the last ends within the jump, so there are at most five, and at
- * most three of them can be two-byte branches, which grow by four. */
-_Static_assert(DETOUR_MAX_UNWIND >= DETOUR_JUMP_LENGTH * (1 + 2 + 2) + 8,
+/* Every displaced instruction but the last ends within the jump, so there are at most five and the one
+ * that is kept, and at most three of them can be two-byte branches, which grow by four. */
+_Static_assert(DETOUR_MAX_UNWIND >= (1 + DETOUR_JUMP_LENGTH) * (1 + 2 + 2) + 8,
                "an advance, the CFA's offset and a register for each instruction");
-_Static_assert(DETOUR_MAX_DISPLACED >= DETOUR_JUMP_LENGTH - 1 + MAX_INSTRUCTION &&
+_Static_assert(DETOUR_MAX_DISPLACED >= MAX_KEPT + DETOUR_JUMP_LENGTH - 1 + MAX_INSTRUCTION &&
                    DETOUR_MAX_DISPLACED + 3 * 4 + DETOUR_JUMP_LENGTH <= DETOUR_MAX_RELOCATED,
                "the relocated code never outgrows its buffer");
 
@@ -136,11 +137,16 @@ static uintptr_t branch_target(const cs_insn *instruction)
     return (uintptr_t)instruction->detail->x86.operands[0].imm;
 }
 
-/* site itself is not inside: a branch to it runs the jump and the hook, as a call does. Only the
+static uintptr_t start_of(const struct detour_plan *plan)
+{
+    return plan->site - plan->kept;
+}
+
+/* The start itself is not inside: a branch to it runs the jump and the hook, as a call does. Only the
  * arguments are live there, as at any call. */
 static bool is_inside(const struct detour_plan *plan, uintptr_t target)
 {
-    return target - (plan->site + 1) < plan->length - 1;
+    return target - (start_of(plan) + 1) < plan->length - 1;
 }
 
 /* What can move. */
@@ -288,7 +294,7 @@ static bool move_rip_operand(struct detour_plan *plan, const cs_insn *instructio
     uintptr_t target = instruction->address + instruction->size + (uintptr_t)(intptr_t)displacement;
     /* Who loads from the displaced bytes would see the jump; only the function's own address, as a
      * value, is what it was. */
-    if (is_inside(plan, target) || (target == plan->site && instruction->id != X86_INS_LEA))
+    if (is_inside(plan, target) || (target == start_of(plan) && instruction->id != X86_INS_LEA))
         return refuse(why, FAILURE_INSTRUCTION, instruction);
     if (!distance(next_home(plan) + instruction->size, target, &displacement))
         return refuse(why, FAILURE_BRANCH_OUT_OF_REACH, instruction);
@@ -333,17 +339,18 @@ static bool choose(struct decoder *decoder, struct detour_plan *plan,
     if (text->size < DETOUR_JUMP_LENGTH)
         return failure_set(why, FAILURE_TOO_SHORT, 0, "%#" PRIxPTR ": %zu bytes", text->address,
                            text->size);
-    while (plan->length < DETOUR_JUMP_LENGTH) {
+    while (plan->length < plan->kept + DETOUR_JUMP_LENGTH) {
         if (!decode(decoder, text, plan->length, why))
             return false;
         if (plan->length + instruction->size > text->size)
             return refuse(why, FAILURE_TOO_SHORT, instruction);
+        if (arch_is_breakpoint(instruction->bytes))
+            return refuse(why, FAILURE_BREAKPOINT, instruction);
         if (!can_move(instruction))
             return refuse(why, FAILURE_INSTRUCTION, instruction);
         plan->length += instruction->size;
-        /* It could be moved, but the function's straight line ends here, and whether the bytes
-         * behind it are instructions at all nobody can tell. */
-        if (instruction->id == X86_INS_JMP && plan->length < DETOUR_JUMP_LENGTH)
+        /* It could be moved, but the bytes behind an unconditional jump may not be instructions. */
+        if (instruction->id == X86_INS_JMP && plan->length < plan->kept + DETOUR_JUMP_LENGTH)
             return refuse(why, FAILURE_TOO_SHORT, instruction);
     }
     memcpy(plan->original, text->code, plan->length);
@@ -368,17 +375,10 @@ static bool move(struct decoder *decoder, struct detour_plan *plan,
             return false;
     }
     uint8_t jump[DETOUR_JUMP_LENGTH];
-    if (!relocate_jump(jump, next_home(plan), plan->site + plan->length, why))
+    if (!relocate_jump(jump, next_home(plan), start_of(plan) + plan->length, why))
         return false;
     append(plan, jump, sizeof jump);
     return true;
-}
-
-size_t relocate_landing_pad(const uint8_t *code, size_t size)
-{
-    static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}; /* Intel SDM vol. 2A, ENDBR64 */
-    bool found = size >= sizeof endbr64 && memcmp(code, endbr64, sizeof endbr64) == 0;
-    return found ? sizeof endbr64 : 0;
 }
 
 bool relocate_jump(uint8_t jump[DETOUR_JUMP_LENGTH], uintptr_t from, uintptr_t to,

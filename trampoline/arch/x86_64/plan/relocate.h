@@ -7,7 +7,7 @@
 
 #include "trampoline/detour.h"
 
-/* A function's code from the site of the jump to the function's end: readable at `code`, run at
+/* A function's code behind its landing pad to the function's end: readable at `code`, run at
  * `address`. */
 struct relocate_text {
     const uint8_t *code;
@@ -19,11 +19,16 @@ struct relocate_text {
  * is none: 4 for an endbr64, otherwise 0. */
 size_t relocate_landing_pad(const uint8_t *code, size_t size);
 
+/* The size of the first instruction behind the landing pad, if it can stay in front of the jump: it is
+ * one that arch_undo undoes. 0 for any other. */
+size_t relocate_kept(const uint8_t *code, size_t size);
+
 /* Chooses the instructions at the beginning of `text` that the jump displaces, and relocates them;
  * fails with FAILURE_BRANCH_INTO_ENTRY when a direct branch of the function leads to one of their
- * bytes other than the first. pre: plan->site == text->address, plan->prologue is set, the rest of
- * *plan is zero. Fills length, original, relocated (with the jump back at its end; it will stand
- * behind the landing pad at plan->prologue), unwind and needs_direct_jump. */
+ * bytes other than the first. pre: plan->kept and plan->prologue are set, plan->site ==
+ * text->address + plan->kept, the rest of *plan is zero. Fills length, original, relocated (with the
+ * jump back at its end; it will stand behind the landing pad at plan->prologue), unwind and
+ * needs_direct_jump. */
 bool relocate_plan(struct detour_plan *plan, const struct relocate_text *text, struct failure *why);
 
 /* Encodes the jump of a detour's site, from `from` to `to`. */
