@@ -24,12 +24,15 @@ class Expected:
     def __init__(self, out):
         answer = json.loads(out)
         self.pid, self.hot = answer["pid"], answer["hot"]
+        self.left_out = answer["left_out"]
         self.paths = {tuple(chain): name for name, chain in answer["paths"].items()}
         self.roots = {chain[-1] for chain in self.paths}
 
 
 def look_at_stacks(bench, expected, samples, named=""):
     """Checks the shares, and that no path is missing."""
+    for name in expected.left_out:
+        bench.skip(named + name, "libffi's trampolines are mapped below it, and perf 6.1 loses its stacks")
     samples = [one for one in samples if one.pid == expected.pid]
     hot = [number for number, one in enumerate(samples) if expected.hot in one.python]
     good, bad = collections.Counter(), collections.Counter()

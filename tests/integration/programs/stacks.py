@@ -268,6 +268,14 @@ def in_thread(until):
         hot()
 
 
+def libffi_misleads_perf():
+    """libffi 3.5 maps trampolines of closures out of its own file. perf 6.1 takes the lowest mapping
+    of a file for its address, and so the stacks of a program without libpyperf end there, too."""
+    with open("/proc/self/maps") as maps:
+        lines = [line.split() for line in maps if "/libffi.so" in line]
+    return bool(lines) and "x" in lines[0][1]
+
+
 def main():
     for function, _ in PATHS:
         end = time.process_time() + SECONDS
@@ -283,7 +291,11 @@ def full(chain):
     return ["%s:%s" % pair for pair in pairs]
 
 
+left_out = []
+if libffi_misleads_perf():
+    left_out = [function.__name__ for function, _ in PATHS if function is foreign_callback]
+    PATHS = [one for one in PATHS if one[0] is not foreign_callback]
 main()
 expected = {function.__name__: full(chain + ["main", "<module>"]) for function, chain in PATHS}
 expected["thread"] = full(["hot", "in_thread"] + THREAD)
-print(json.dumps({"pid": os.getpid(), "hot": full(["hot"])[0], "paths": expected}))
+print(json.dumps({"pid": os.getpid(), "hot": full(["hot"])[0], "paths": expected, "left_out": left_out}))
