@@ -63,8 +63,11 @@ static bool find_directory(char directory[PATH_MAX], struct failure *why)
         return failure_set(why, FAILURE_PLAN_LIBRARY, errno, "/proc/self/maps");
     int file = open(self.path, O_RDONLY | O_CLOEXEC);
     bool same = file >= 0 && mapping_is_of(&self, file);
+    int error = errno;
     if (file >= 0)
         close(file);
+    if (!same && (error == EMFILE || error == ENFILE || error == ENOMEM))
+        return failure_set(why, FAILURE_PLAN_LIBRARY, error, "%s", self.path);
     if (!same)
         return failure_set(why, FAILURE_PLAN_LIBRARY, 0,
                            "%.80s was replaced after it was loaded: restart the program",

@@ -48,15 +48,16 @@ bool mapping_find(const void *address, struct mapping *mapping)
 
 bool mapping_is_of(const struct mapping *mapping, int file)
 {
-    int saved = errno;
     struct mapping another;
     /* The mapping is never read: the file may be shorter than a page. */
     void *page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, file, 0);
-    bool same = page != MAP_FAILED && mapping->inode != 0 && mapping_find(page, &another) &&
-                another.inode == mapping->inode && another.device_major == mapping->device_major &&
-                another.device_minor == mapping->device_minor;
-    if (page != MAP_FAILED)
-        munmap(page, 1);
-    errno = saved;
-    return same;
+    if (page == MAP_FAILED)
+        return false;
+    bool found = mapping_find(page, &another);
+    int error = found ? 0 : errno;
+    munmap(page, 1);
+    errno = error;
+    return found && mapping->inode != 0 && another.inode == mapping->inode &&
+           another.device_major == mapping->device_major &&
+           another.device_minor == mapping->device_minor;
 }

@@ -27,7 +27,8 @@ struct mapping {
 bool mapping_find(const void *address, struct mapping *mapping);
 
 /* Whether the open file is the one that this was mapped from. Compares what /proc/self/maps shows
- * for both: on overlayfs and btrfs that is another device than fstat's. Keeps errno. */
+ * for both: on overlayfs and btrfs that is another device than fstat's. If not, errno is 0, or says
+ * why that could not be found out. */
 bool mapping_is_of(const struct mapping *mapping, int file);
 
 #endif
