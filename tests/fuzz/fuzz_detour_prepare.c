@@ -68,6 +68,8 @@ static void check_round_trip(const struct detour_plan *plan)
     if (!detour_prepare(&again, plan->relocated, size, plan->prologue + ARCH_LANDING_PAD_SIZE,
                         plan->site, detour_back(plan) - plan->length - ARCH_LANDING_PAD_SIZE, NULL))
         return; /* refused because of the bytes around it now */
+    if (again.kept != plan->kept)
+        return; /* for that reason it was planned in the other way */
     REQUIRE(again.length == plan->length);
     REQUIRE(memcmp(again.relocated, plan->original, plan->length) == 0);
     REQUIRE(again.unwind_length == plan->unwind_length);
