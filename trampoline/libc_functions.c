@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "trampoline/base/error_text.h"
+#include "trampoline/base/later_libc.h"
 #include "trampoline/base/next_symbol.h"
 
 /* Result, name, parameters, arguments, and the result where there is no such function. */
@@ -58,6 +59,7 @@ void libc_functions_find(void)
     found.register_atfork = (__typeof__(found.register_atfork))next_symbol("__register_atfork");
     found.pthread_atfork = (__typeof__(found.pthread_atfork))next_symbol("pthread_atfork");
     error_text(0); /* looks for a function, too */
+    later_libc_find();
 }
 
 #define DEFINE(result, name, parameters, arguments, otherwise)                                     \
