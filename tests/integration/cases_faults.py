@@ -71,7 +71,7 @@ class Faults:
 @case(CASES)
 def faults_of_memory(bench):
     Faults(bench, "memory", "1").run_all(1, 50)
-    Faults(bench, "memory", None).run_all(1, 25)
+    Faults(bench, "memory", None).run_all(1, 20)
 
 
 @case(CASES)

@@ -156,7 +156,8 @@ def not_permitted(bench):
     os.mkdir(folder)
     fake = os.path.join(folder, "perf")
     with open(fake, "w") as out:
-        out.write("#!/bin/sh\necho 'Consider /proc/sys/kernel/perf_event_paranoid' >&2\nexit 255\n")
+        out.write('#!/bin/sh\n[ "$1" != version ] || exec echo perf version 6.1\n')
+        out.write("echo 'Consider /proc/sys/kernel/perf_event_paranoid' >&2\nexit 255\n")
     os.chmod(fake, 0o755)
     return dict(bench.environment, PATH=folder + ":" + bench.environment["PATH"])
 
