@@ -32,6 +32,7 @@ struct image {
     void *handle;     /* of dlopen; NULL: mapped without the loader */
     uint32_t spacing; /* trampolines from one function to the next */
     uint32_t used;    /* functions */
+    bool unlinked;    /* of its trampolines: arch_put_trampoline */
     bool frozen;      /* belongs to the parent process: takes no more functions */
     bool written;     /* by a write for each symbol: the file system copies on write */
     struct file_tail sections, symbols, names;
@@ -76,10 +77,10 @@ static int reserve(struct file_tail *tail, int fd, off_t start, off_t size)
 }
 
 /* Fills text with trampolines, each with its own distance to the prologue. */
-static void fill_trampolines(uint8_t *out, off_t offset, size_t length)
+static void fill_trampolines(uint8_t *out, off_t offset, size_t length, bool unlinked)
 {
     for (size_t i = 0; i < length; i += ARCH_TRAMPOLINE_SIZE)
-        arch_put_trampoline(out + i, (uintptr_t)offset + i, IMAGE_PROLOGUE_OFFSET);
+        arch_put_trampoline(out + i, (uintptr_t)offset + i, IMAGE_PROLOGUE_OFFSET, unlinked);
 }
 
 /* The end of the next function's trampoline. */
@@ -89,10 +90,10 @@ static off_t text_needed(const struct image *image)
 }
 
 /* The unwind data of the trampolines that begin in `length` bytes of text from `offset` on. */
-static int write_fdes(int fd, size_t offset, size_t length)
+static int write_fdes(int fd, size_t offset, size_t length, bool unlinked)
 {
     uint8_t fdes[IMAGE_FDES_MAX(IMAGE_BLOCK)] = {0};
-    size_t at, size = image_put_fdes(fdes, offset, length, &at);
+    size_t at, size = image_put_fdes(fdes, offset, length, unlinked, &at);
     return own_file_write(fd, fdes, size, (off_t)at);
 }
 
@@ -108,8 +109,9 @@ static int write_trampolines(struct image *image, int fd)
     while (image->text_end < end) {
         size_t length =
             end - image->text_end < IMAGE_BLOCK ? (size_t)(end - image->text_end) : IMAGE_BLOCK;
-        fill_trampolines(block, image->text_end, length);
-        int error = write_fdes(fd, (size_t)(image->text_end - IMAGE_TEXT_OFFSET), length);
+        fill_trampolines(block, image->text_end, length, image->unlinked);
+        int error =
+            write_fdes(fd, (size_t)(image->text_end - IMAGE_TEXT_OFFSET), length, image->unlinked);
         if (error == 0)
             error = own_file_write(fd, block, length, image->text_end);
         if (error != 0)
@@ -369,6 +371,7 @@ static bool fill_file(struct image *image, int fd, const struct detour_plan *det
 static bool make_file(struct image *image, const char *directory, const struct detour_plan *detour,
                       struct failure *why)
 {
+    image->unlinked = detour->unlinked;
     int length = snprintf(image->path, sizeof image->path, "%s/pyperf-%d-XXXXXX.so", directory,
                           (int)getpid());
     if (length >= (int)sizeof image->path) {
@@ -420,8 +423,9 @@ static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
         return false;
     put_head(draft, detour);
     size_t at;
-    image_put_fdes(draft + IMAGE_FDES_OFFSET, 0, IMAGE_TEXT_SIZE, &at);
-    fill_trampolines(draft + IMAGE_TEXT_OFFSET, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
+    image_put_fdes(draft + IMAGE_FDES_OFFSET, 0, IMAGE_TEXT_SIZE, detour->unlinked, &at);
+    fill_trampolines(draft + IMAGE_TEXT_OFFSET, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE,
+                     detour->unlinked);
     bool filled = code_memory_map((uintptr_t)memory, draft, IMAGE_DYNAMIC_OFFSET);
     int error = errno;
     munmap(draft, IMAGE_DYNAMIC_OFFSET);
