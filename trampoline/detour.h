@@ -60,6 +60,7 @@ struct detour_plan {
      * the image's copy of the instructions jumps to the end of the copy at `prologue`, which has
      * one. */
     bool needs_direct_jump;
+    bool unlinked; /* the function makes no frame that frame pointers link */
 };
 
 /* Plans a detour of the function whose `size` bytes of code are readable at `code` and run at

@@ -201,6 +201,7 @@ static bool fill_file(struct image *image, int fd, const struct detour_plan *det
 static bool make_file(struct image *image, const char *directory, const struct detour_plan *detour,
                       struct failure *why)
 {
+    image->unlinked = detour->unlinked;
     int length = snprintf(image->path, sizeof image->path, "%s/pyperf-%d-XXXXXX.so", directory,
                           (int)getpid());
     if (length >= (int)sizeof image->path) {
@@ -252,8 +253,9 @@ static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
         return false;
     put_head(draft, detour);
     size_t at;
-    image_put_fdes(draft + IMAGE_FDES_OFFSET, 0, IMAGE_TEXT_SIZE, &at);
-    image_fill_trampolines(draft + IMAGE_TEXT_OFFSET, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE);
+    image_put_fdes(draft + IMAGE_FDES_OFFSET, 0, IMAGE_TEXT_SIZE, detour->unlinked, &at);
+    image_fill_trampolines(draft + IMAGE_TEXT_OFFSET, IMAGE_TEXT_OFFSET, IMAGE_TEXT_SIZE,
+                           detour->unlinked);
     bool filled = code_memory_map((uintptr_t)memory, draft, IMAGE_DYNAMIC_OFFSET);
     int error = errno;
     munmap(draft, IMAGE_DYNAMIC_OFFSET);

@@ -99,6 +99,6 @@ void image_put_unwind(uint8_t *head, const struct detour_plan *detour, size_t pr
  * IMAGE_FDES_MAX(length) bytes. */
 #define IMAGE_FDES_MAX(length)                                                                     \
     (((length) / (ARCH_TRAMPOLINES_PER_FDE * ARCH_TRAMPOLINE_SIZE) + 1) * IMAGE_FDE_SIZE)
-size_t image_put_fdes(uint8_t *fdes, size_t offset, size_t length, size_t *at);
+size_t image_put_fdes(uint8_t *fdes, size_t offset, size_t length, bool unlinked, size_t *at);
 
 #endif

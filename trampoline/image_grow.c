@@ -39,10 +39,10 @@ int image_reserve(struct file_tail *tail, int fd, off_t start, off_t size)
     return error;
 }
 
-void image_fill_trampolines(uint8_t *out, off_t offset, size_t length)
+void image_fill_trampolines(uint8_t *out, off_t offset, size_t length, bool unlinked)
 {
     for (size_t i = 0; i < length; i += ARCH_TRAMPOLINE_SIZE)
-        arch_put_trampoline(out + i, (uintptr_t)offset + i, IMAGE_PROLOGUE_OFFSET);
+        arch_put_trampoline(out + i, (uintptr_t)offset + i, IMAGE_PROLOGUE_OFFSET, unlinked);
 }
 
 /* The end of the next function's trampoline. */
@@ -52,10 +52,10 @@ static off_t text_needed(const struct image *image)
 }
 
 /* The unwind data of the trampolines that begin in `length` bytes of text from `offset` on. */
-static int write_fdes(int fd, size_t offset, size_t length)
+static int write_fdes(int fd, size_t offset, size_t length, bool unlinked)
 {
     uint8_t fdes[IMAGE_FDES_MAX(IMAGE_BLOCK)] = {0};
-    size_t at, size = image_put_fdes(fdes, offset, length, &at);
+    size_t at, size = image_put_fdes(fdes, offset, length, unlinked, &at);
     return own_file_write(fd, fdes, size, (off_t)at);
 }
 
@@ -69,8 +69,9 @@ int image_write_trampolines(struct image *image, int fd)
     while (image->text_end < end) {
         size_t length =
             end - image->text_end < IMAGE_BLOCK ? (size_t)(end - image->text_end) : IMAGE_BLOCK;
-        image_fill_trampolines(block, image->text_end, length);
-        int error = write_fdes(fd, (size_t)(image->text_end - IMAGE_TEXT_OFFSET), length);
+        image_fill_trampolines(block, image->text_end, length, image->unlinked);
+        int error =
+            write_fdes(fd, (size_t)(image->text_end - IMAGE_TEXT_OFFSET), length, image->unlinked);
         if (error == 0)
             error = own_file_write(fd, block, length, image->text_end);
         if (error != 0)

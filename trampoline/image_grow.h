@@ -20,6 +20,7 @@ struct image {
     void *handle;     /* of dlopen; NULL: mapped without the loader */
     uint32_t spacing; /* trampolines from one function to the next */
     uint32_t used;    /* functions */
+    bool unlinked;    /* of its trampolines: arch_put_trampoline */
     bool frozen;      /* belongs to the parent process: takes no more functions */
     bool written;     /* by a write for each symbol: the file system copies on write */
     struct file_tail sections, symbols, names;
@@ -33,7 +34,7 @@ struct image {
 int image_reserve(struct file_tail *tail, int fd, off_t start, off_t size);
 
 /* Fills text with trampolines, each with its own distance to the prologue. */
-void image_fill_trampolines(uint8_t *out, off_t offset, size_t length);
+void image_fill_trampolines(uint8_t *out, off_t offset, size_t length, bool unlinked);
 
 /* Writes more trampolines into the file; the executable mapping shows them. */
 int image_write_trampolines(struct image *image, int fd);

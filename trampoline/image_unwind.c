@@ -85,12 +85,13 @@ static size_t put_prologue_fde(struct writer *w, size_t cie, const struct detour
 }
 
 static size_t put_trampolines_fde(struct writer *w, size_t cie, size_t text, size_t length,
-                                  unsigned copies)
+                                  unsigned copies, bool unlinked)
 {
     size_t start = begin_fde(w, cie, text, length);
     for (unsigned copy = 0; copy < copies; copy++)
         for (unsigned i = 0; i < ARCH_TRAMPOLINE_UNWIND_SIZE; i++)
-            put1(w, arch_trampoline_unwind[i]);
+            put1(w, unlinked && i >= ARCH_TRAMPOLINE_CFA_SIZE ? DW_CFA_nop
+                                                              : arch_trampoline_unwind[i]);
     finish_entry(w, start);
     return start;
 }
@@ -134,7 +135,7 @@ void image_put_unwind(uint8_t *head, const struct detour_plan *detour, size_t pr
                        IMAGE_FDES_OFFSET + i * IMAGE_FDE_SIZE);
 }
 
-size_t image_put_fdes(uint8_t *fdes, size_t offset, size_t length, size_t *at)
+size_t image_put_fdes(uint8_t *fdes, size_t offset, size_t length, bool unlinked, size_t *at)
 {
     size_t first = (offset + GROUP_SIZE - 1) / GROUP_SIZE;
     size_t end = (offset + length + GROUP_SIZE - 1) / GROUP_SIZE;
@@ -142,7 +143,7 @@ size_t image_put_fdes(uint8_t *fdes, size_t offset, size_t length, size_t *at)
     struct writer w = {fdes, *at, *at};
     for (size_t i = first; i < end; i++)
         put_trampolines_fde(&w, IMAGE_EH_FRAME_OFFSET, IMAGE_TEXT_OFFSET + i * GROUP_SIZE,
-                            GROUP_SIZE, ARCH_UNWIND_COPIES);
+                            GROUP_SIZE, ARCH_UNWIND_COPIES, unlinked);
     return w.at - *at;
 }
 
@@ -153,7 +154,7 @@ size_t image_trampoline_unwind(uint8_t out[IMAGE_TRAMPOLINE_UNWIND_MAX], size_t 
     struct writer w = {out, 0, 0};
     size_t text = 0 - ((text_size + 7) & ~(size_t)7); /* addresses wrap around */
     size_t cie = put_cie(&w);
-    size_t fde = put_trampolines_fde(&w, cie, text, text_size, 1);
+    size_t fde = put_trampolines_fde(&w, cie, text, text_size, 1, false);
     w.at += 4; /* the terminator: an entry of length 0 */
     size_t header = w.at;
     put_search_header(&w, 0, 1);

@@ -2,7 +2,7 @@
 
 import os
 
-from harness import case
+from harness import Skip, case
 from maps import Map, look_at_form
 from outcome import configuration, embedding_program, switch_environment
 
@@ -43,3 +43,41 @@ def unwound_threads(bench):
         bench.equal("%s: named" % way, True, last in map_file.of_file(program))
         for path in bench.left(done.pid):
             os.unlink(path)
+
+
+WALK = """
+import ctypes, functools, re, sys
+walk = ctypes.PyDLL(sys.argv[1]).pyperf_walk
+room = ctypes.create_string_buffer(1 << 18)
+whole = []
+def look():
+    frames = walk(room, len(room))
+    whole.append(frames > 0 and b"main" in room.value.replace(b"Py_BytesMain", b"main").split(b"\\n"))
+    return 0
+def plain(n): return look() if n == 0 else through_max(n - 1)
+def through_max(n): return max([n], key=lambda x: plain(x) if n % 3 else through_re(x))
+def through_re(n): return re.sub("x", lambda match: str(plain(n)), "x")
+class Slots(object):
+    def __getattr__(self, name): return plain(len(name))
+    def __call__(self, n): return functools.reduce(lambda a, b: plain(n), [1, 2])
+    def __lt__(self, other): return look() == 0
+def generated(n):
+    for i in range(n): yield plain(i)
+for i in range(12):
+    plain(i), through_max(i), through_re(i), Slots()(i), getattr(Slots(), "y" * i)
+    list(generated(i)), sorted([Slots(), Slots()])
+print("%d of %d" % (sum(whole), len(whole)))
+"""
+
+
+@case(CASES)
+def unwound_within(bench):
+    """libunwind in the process sees stacks up to main, as it does without us."""
+    walker = os.path.join(bench.build, "pyperf-walk.so")
+    if not os.path.exists(walker):
+        raise Skip("%s is not built: no libunwind-dev" % walker)
+    program = bench.write("walk.py", WALK)
+    plain = bench.plain(program, walker)
+    if plain.status != 0:
+        raise Skip("the program ends with status %d without us" % plain.status)
+    bench.equal("status, output", plain.seen, bench.run_python(program, walker).seen)

@@ -216,7 +216,7 @@ START_TEST(unwind_data_of_one_slot)
         uintptr_t target = (uintptr_t)take_backtrace;
         ck_assert_uint_le(size, sizeof data);
         ck_assert_uint_eq(header_size, 20);
-        arch_put_trampoline(page, 0, 2048);
+        arch_put_trampoline(page, 0, 2048, false);
         arch_put_jump(page + 2048, 2048, 3072);
         memcpy(page + 3072, &target, sizeof target);
         memcpy(unwind, data, size);

@@ -201,6 +201,21 @@ START_TEST(as_readelf_sees_it)
 }
 END_TEST
 
+/* rbp is the caller's at each of its instructions. */
+START_TEST(without_frame_pointers)
+{
+    static const uint8_t nop[] = {0x0f, 0x1f, 0x00};
+    struct detour_plan plan = *unwind_plan();
+    plan.unlinked = true;
+    struct image *image = make_image(1, &plan);
+    fill(image, 0, 1);
+    ck_assert_mem_eq((const uint8_t *)image_trampoline(image, 0) + 5, nop, sizeof nop);
+    const char *at = line_with(frames_of(image), expected_fde(0));
+    at = line_with(at, "DW_CFA_def_cfa_expression (DW_OP_breg7 (rsp): 8; ");
+    ck_assert_ptr_null(strstr(at, "rbp"));
+}
+END_TEST
+
 /* Offsets of one, two and three bytes as ULEB128. */
 static const unsigned cfa_offsets[] = {16, 120, 128, 248, 1024, 16376, 16384, 65528};
 #define CFA_OFFSETS ((int)LENGTH_OF(cfa_offsets))
@@ -238,7 +253,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        from_each_instruction, from_a_callee, through_many_slots, as_readelf_sees_it, longest_plan,
+        from_each_instruction, from_a_callee,          through_many_slots,
+        as_readelf_sees_it,    without_frame_pointers, longest_plan,
     };
     return run_suite("image_unwind", tests, LENGTH_OF(tests));
 }

@@ -57,6 +57,7 @@ bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uin
     if (!prepared)
         prepared = draw(&draft, &text, 0, stub, prologue, why);
     if (prepared) {
+        draft.unlinked = !relocate_is_linked(text.code, text.size);
         log_plan(&draft);
         *plan = draft;
     }

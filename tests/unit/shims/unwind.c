@@ -105,11 +105,16 @@ void assert_unwinds_at_each_step(const char *(*unwind)(void *context))
         return;
     }
     unwinder = unwind;
-    struct image *image = make_image(1, unwind_plan());
-    fill(image, 0, IMAGE_TRAMPOLINES);
-    for (size_t i = 0; i < LENGTH_OF(trampolines); i++)
-        step_through(trampoline_function(image, trampolines[i]), ARCH_TRAMPOLINE_SIZE,
-                     "0 4 5 8 13 14");
+    struct image *image = NULL;
+    for (int unlinked = 1; unlinked >= 0; unlinked--) {
+        struct detour_plan plan = *unwind_plan();
+        plan.unlinked = unlinked;
+        image = make_image(1, &plan);
+        fill(image, 0, IMAGE_TRAMPOLINES);
+        for (size_t i = 0; i < LENGTH_OF(trampolines); i++)
+            step_through(trampoline_function(image, trampolines[i]), ARCH_TRAMPOLINE_SIZE,
+                         "0 4 5 8 13 14");
+    }
     step_through(home_of(image), sizeof prologue + ARCH_JUMP_SIZE, "0 2 4 5 12 13 16 18 20");
     image = make_image(1, plan_fixed_at(unwind_digits));
     step_through(home_of(image), ARCH_JUMP_SIZE, "0");

@@ -3,7 +3,8 @@
 #ifndef PYPERF_ARCH_H
 #define PYPERF_ARCH_H
 
-#define ARCH_TRAMPOLINE_SIZE 16
+#define ARCH_TRAMPOLINE_SIZE      16
+#define ARCH_TRAMPOLINE_LINK_SIZE 3
 
 /* Each trampoline begins with a landing pad: with guarded control flow (Intel's IBT, Arm's BTI) an
  * indirect jump or call must lead to one. endbr64: Intel SDM vol. 2A. */
@@ -46,6 +47,7 @@
  * those instructions ARCH_UNWIND_COPIES times. Here the rules hold for any trampoline, so one FDE
  * serves the whole image (IMAGE_TRAMPOLINES). The unit tests also use other values. */
 #define ARCH_TRAMPOLINE_UNWIND_SIZE 32
+#define ARCH_TRAMPOLINE_CFA_SIZE    13 /* the first of them are all that an unlinked one needs */
 #ifndef ARCH_TRAMPOLINES_PER_FDE
 #define ARCH_TRAMPOLINES_PER_FDE 65536
 #define ARCH_UNWIND_COPIES       1
@@ -70,15 +72,20 @@
 
 /* trampoline.S */
 extern const uint8_t arch_trampoline[ARCH_TRAMPOLINE_SIZE];
-extern const uint8_t arch_trampoline_displacement;
+extern const uint8_t arch_trampoline_displacement, arch_trampoline_link;
+extern const uint8_t arch_trampoline_no_link[ARCH_TRAMPOLINE_LINK_SIZE];
 extern const uint8_t arch_undo[ARCH_UNDO_SIZE];
 extern const uint8_t arch_trampoline_unwind[ARCH_TRAMPOLINE_UNWIND_SIZE];
 
 /* Writes a trampoline that will run at `trampoline` and calls `target`; the distance between the
- * two is below 2 GiB because they are in one image. */
-static inline void arch_put_trampoline(uint8_t *out, uintptr_t trampoline, uintptr_t target)
+ * two is below 2 GiB because they are in one image. An unlinked one is no part of the chain of frame
+ * pointers. */
+static inline void arch_put_trampoline(uint8_t *out, uintptr_t trampoline, uintptr_t target,
+                                       bool unlinked)
 {
     memcpy(out, arch_trampoline, ARCH_TRAMPOLINE_SIZE);
+    if (unlinked)
+        memcpy(out + arch_trampoline_link, arch_trampoline_no_link, ARCH_TRAMPOLINE_LINK_SIZE);
     /* Relative to the end of the displacement, which ends the instruction. */
     int32_t displacement = (int32_t)(target - (trampoline + arch_trampoline_displacement + 4));
     memcpy(out + arch_trampoline_displacement, &displacement, sizeof displacement);

@@ -18,6 +18,10 @@
  *   CFA     rsp+8            rsp+16 ....................  rsp+8
  *   rbp     own              saved at CFA-16 ...........  own
  *
+ * If the interpreter has no frame pointers, a nop of the same size takes the place of mov rbp, and rbp
+ * is the caller's all the time: then it has no rule, because libunwind 1.6 takes an expression of the
+ * value 0 for the end of the stack.
+ *
  * (rip + 2) & 15 >= 7 is true for 5..13 and false for 14, 15 and 0..4: the frame is open. */
 
 #include <cet.h> /* the property note of arch.mk */
@@ -32,7 +36,11 @@
 arch_trampoline:
     endbr64                     /* ARCH_LANDING_PAD_SIZE */
     pushq   %rbp
+.Llink:
     movq    %rsp, %rbp
+    .if . - .Llink != ARCH_TRAMPOLINE_LINK_SIZE
+    .error "the link must be exactly ARCH_TRAMPOLINE_LINK_SIZE bytes"
+    .endif
     .byte   0xe8                /* call rel32: SDM vol. 2A, CALL E8 cd */
 .Ldisplacement:
     .long   0
@@ -48,6 +56,13 @@ arch_trampoline:
     .hidden arch_trampoline_displacement
 arch_trampoline_displacement:
     .byte   .Ldisplacement - arch_trampoline
+
+    .globl  arch_trampoline_link, arch_trampoline_no_link
+    .hidden arch_trampoline_link, arch_trampoline_no_link
+arch_trampoline_link:
+    .byte   .Llink - arch_trampoline
+arch_trampoline_no_link:
+    nopl    (%rax)
 
     .globl  arch_undo
     .hidden arch_undo
@@ -83,6 +98,9 @@ arch_trampoline_unwind:
 .Lcfa:
     .byte   DW_OP_breg_rsp, 8, FRAME_IS_OPEN, DW_OP_lit(3), DW_OP_shl, DW_OP_plus
 .Lcfa_end:
+    .if . - arch_trampoline_unwind != ARCH_TRAMPOLINE_CFA_SIZE
+    .error "the CFA's rule must be exactly ARCH_TRAMPOLINE_CFA_SIZE bytes"
+    .endif
     /* rbp = rbp + (*rsp - rbp) * open: while the frame is open, rsp points to what rbp was. Without
      * a branch: not every unwinder knows those (valgrind 3.19 does not, and prints a message). */
     .byte   DW_CFA_val_expression, 6, .Lrbp_end - .Lrbp

@@ -10,6 +10,15 @@ size_t relocate_landing_pad(const uint8_t *code, size_t size)
     return found ? sizeof endbr64 : 0;
 }
 
+/* push %rbp and mov %rsp, %rbp, in either encoding, as compilers begin with -fno-omit-frame-pointer. A
+ * function that is taken for another kind only hides its caller from who follows frame pointers. */
+bool relocate_is_linked(const uint8_t *code, size_t size)
+{
+    static const uint8_t links[][4] = {{0x55, 0x48, 0x89, 0xe5}, {0x55, 0x48, 0x8b, 0xec}};
+    return size >= sizeof links[0] && (memcmp(code, links[0], sizeof links[0]) == 0 ||
+                                       memcmp(code, links[1], sizeof links[1]) == 0);
+}
+
 size_t relocate_kept(const uint8_t *code, size_t size)
 {
     enum { PUSH = 0x50, REGISTER = 7 }; /* SDM vol. 2B, PUSH: 50+rd */

@@ -23,6 +23,9 @@ size_t relocate_landing_pad(const uint8_t *code, size_t size);
  * one that arch_undo undoes. 0 for any other. */
 size_t relocate_kept(const uint8_t *code, size_t size);
 
+/* Whether the function begins by making a frame that frame pointers link. */
+bool relocate_is_linked(const uint8_t *code, size_t size);
+
 /* Chooses the instructions at the beginning of `text` that the jump displaces, and relocates them;
  * fails with FAILURE_BRANCH_INTO_ENTRY when a direct branch of the function leads to one of their
  * bytes other than the first. pre: plan->kept and plan->prologue are set, plan->site ==
