@@ -130,21 +130,29 @@ def find():
 
 
 # Similar to a neighbour that is included.
-NEIGHBOURS = ((3, 7), (3, 8), (3, 10), (3, 14))
+NEIGHBOURS = ((3, 7), (3, 8), (3, 10), (3, 13), (3, 14))
+# Of those that run all cases, these also run the ones that take minutes.
+PATIENT = ((2, 7), (3, 9), (3, 11), (3, 15))
+
+
+def everything():
+    return os.environ.get("PYPERF_TEST_ALL_INTERPRETERS", "0") not in ("", "0")
 
 
 def thorough(found):
-    """The interpreters on which all cases are run: the first shared and the first static build of a
-    series. The others run a selection, unless PYPERF_TEST_ALL_INTERPRETERS=1."""
-    if os.environ.get("PYPERF_TEST_ALL_INTERPRETERS", "0") not in ("", "0"):
+    """The interpreters on which all cases are run: one build of a series, Debian's own or the first
+    shared one. The others run a selection, unless PYPERF_TEST_ALL_INTERPRETERS=1."""
+    if everything():
         return {one.path for one in found}
     chosen = {}
-    for one in sorted(found, key=lambda one: one.kind):  # shared ones first
+    for one in sorted(found, key=lambda one: (not one.path.startswith("/usr/bin/"), one.kind)):
         if not one.debug and one.series not in NEIGHBOURS:
-            # Debian's static 3.11 is the build that users of this machine have.
-            kind = one.kind if one.path.startswith("/usr/bin/") else None
-            chosen.setdefault((one.series, kind), one.path)
+            chosen.setdefault(one.series, one.path)
     return set(chosen.values())
+
+
+def patient(one):
+    return everything() or one.series in PATIENT
 
 
 def absent(found):

@@ -113,11 +113,16 @@ MODULES = (
 )
 # Run on interpreters that do not run all cases (interpreters.py, thorough).
 CHOICE = """
-    stacks stacks-of-other-perfs stacks-after-deletion sub-interpreter-stacks fork-stacks
+    stacks stacks-after-deletion sub-interpreter-stacks fork-stacks
     jitdump-stacks fork-maps map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
     sys-calls sys-scope toggle-late text-restored same-behaviour recursion co-extra-of-others
     left-alone lives-share-trampolines growth-of-same-functions dropped-functions evaluator-orders
     unknown-version
+""".split()
+# More than a third of the time: not on each interpreter that runs all cases (interpreters.py, patient).
+SLOW = """
+    pyperf-run stacks-of-other-perfs stacks-in-any-layout faults-of-memory faults-of-calls
+    confined-to-address-space doctor-unread doctor-under-mdwe doctor-interrupted
 """.split()
 LIBRARY = "library"  # in the place of an interpreter: cases that need none
 SLOWEST = 20  # cases whose time is printed
@@ -157,6 +162,15 @@ def work(arguments):
             print("time %.2f %s" % (time.monotonic() - start, case.name), flush=True)
     print(tally.closing(), flush=True)
     return 1 if tally.failed else 0
+
+
+def selection(one, whole):
+    """The names of an interpreter's cases; none: all cases."""
+    if one.path not in whole:
+        return CHOICE
+    if interpreters.patient(one):
+        return ()
+    return [case.name for case in all_cases() if case.name not in SLOW]
 
 
 def run_worker(what, choice, arguments, lines, seconds):
@@ -237,7 +251,7 @@ def main():
             tally.skip("%s: not found" % name)
         whole = interpreters.thorough(found)
         subjects = [(LIBRARY, ())]
-        subjects += [(one.path, () if one.path in whole else CHOICE) for one in found]
+        subjects += [(one.path, selection(one, whole)) for one in found]
         if not any(one.supported for one in found):
             tally.report("interpreters", "one of 3.6 to 3.15", False, "none")
     failures, seconds = run_all(subjects, arguments, tally)
