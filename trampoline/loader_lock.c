@@ -6,6 +6,8 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "trampoline/libc_functions.h"
+
 static struct {
     pid_t process;               /* the process that looked for it */
     const pthread_mutex_t *lock; /* NULL: not found */
@@ -74,6 +76,7 @@ void loader_lock_find(void)
     if (found.process != 0)
         return;
     found.process = getpid();
+    libc_functions_find(); /* which takes that lock: not in a child */
     if (search.loader == 0 || dl_iterate_phdr(search_object, &search) == 0)
         return;
     size_t given_back = 0;
