@@ -37,6 +37,9 @@ procps         program pgrep
 python3-greenlet file /usr/lib/python3/dist-packages/greenlet
 python3-gevent file /usr/lib/python3/dist-packages/gevent
 python3-numpy  file /usr/lib/python3/dist-packages/numpy
+libjemalloc2   file /usr/lib/x86_64-linux-gnu/libjemalloc.so.2
+libtcmalloc-minimal4 file /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4
+libeatmydata1  file /usr/lib/x86_64-linux-gnu/libeatmydata.so
 clang          program clang
 libclang-rt-dev fuzzer clang
 valgrind       program valgrind
