@@ -62,6 +62,8 @@ ifeq ($(SHARED),0)
 libc_stub := $(O)/libc/libc.so.6
 libc_only := -nodefaultlibs $(libc_stub) -lgcc
 archives := -Wl,-Bstatic $(plan_libraries) -Wl,-Bdynamic,--exclude-libs,ALL $(libc_only)
+else
+flags += -DPYPERF_WHOLE_LIBC
 endif
 
 object    = $(patsubst %,$(O)/obj/%.o,$(1))

@@ -10,6 +10,15 @@
 #include "trampoline/base/later_libc.h"
 #include "trampoline/base/next_symbol.h"
 
+#ifdef PYPERF_WHOLE_LIBC /* linked to this machine's (Makefile, SHARED) */
+
+void libc_functions_find(void)
+{
+    error_text(0);
+}
+
+#else
+
 /* Result, name, parameters, arguments, and the result where there is no such function. */
 #define FUNCTIONS(F)                                                                               \
     F(void *, dlopen, (const char *path, int mode), (path, mode), NULL)                            \
@@ -83,3 +92,5 @@ __attribute__((visibility("hidden"))) int pthread_atfork(handler *before, handle
         return found.register_atfork(before, after, in_child, &__dso_handle);
     return found.pthread_atfork != NULL ? found.pthread_atfork(before, after, in_child) : ENOSYS;
 }
+
+#endif

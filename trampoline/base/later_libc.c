@@ -12,6 +12,14 @@
 
 #include "trampoline/base/next_symbol.h"
 
+#ifdef PYPERF_WHOLE_LIBC /* linked to this machine's (Makefile, SHARED) */
+
+void later_libc_find(void)
+{
+}
+
+#else
+
 #define OURS __attribute__((visibility("hidden")))
 
 /* glibc has these from 2.33 on, and before only functions with one parameter more, which an inline
@@ -110,3 +118,5 @@ OURS int __isoc23_sscanf(const char *text, const char *format, ...)
     va_end(out);
     return count;
 }
+
+#endif
