@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "trampoline/base/debug.h"
-#include "trampoline/base/error_text.h"
 
 enum {
     JITDUMP_MAGIC = 0x4A695444, /* "JiTD" in the writer's byte order */
@@ -123,7 +122,7 @@ int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_
         error = begin(dump, fd, machine);
     }
     dump->open = error == 0;
-    debug_log(jitdump, 1, "%s: %s", dump->path, error == 0 ? "opened" : error_text(error));
+    debug_log(jitdump, 1, "%s: %s", dump->path, error == 0 ? "opened" : strerrordesc_np(error));
     if (fd >= 0)
         close(fd);
     errno = saved;
@@ -242,7 +241,7 @@ int jitdump_append(struct jitdump *dump, const struct jitdump_function *function
         close(fd);
     }
     if (error != 0)
-        debug_log(jitdump, 1, "%s: %s", dump->path, error_text(error));
+        debug_log(jitdump, 1, "%s: %s", dump->path, strerrordesc_np(error));
     if (error == ESTALE)
         dump->open = false;
     if (error == 0)

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "trampoline/base/debug.h"
-#include "trampoline/base/error_text.h"
 #include "trampoline/base/process_identity.h"
 
 enum {
@@ -148,7 +147,7 @@ int perf_map_open(struct perf_map *map, const char *directory, pid_t pid)
         map->tail.reserved = status.st_size;
         map->open = true;
     }
-    debug_log(map, 1, "%s: %s", map->path, error == 0 ? "opened" : error_text(error));
+    debug_log(map, 1, "%s: %s", map->path, error == 0 ? "opened" : strerrordesc_np(error));
     if (fd >= 0)
         close(fd);
     errno = saved;
@@ -218,7 +217,7 @@ int perf_map_append(struct perf_map *map, uintptr_t address, size_t size, const 
     numbers[n++] = ' ';
     int error = append(map, numbers, n, name, length, true);
     if (error != 0)
-        debug_log(map, 1, "%s: %s", map->path, error_text(error));
+        debug_log(map, 1, "%s: %s", map->path, strerrordesc_np(error));
     errno = saved;
     return error;
 }

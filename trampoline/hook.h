@@ -23,7 +23,7 @@ enum {
     HOOK_CODES_MASK = (HOOK_CODES - 1) << HOOK_CODE_SIZE_BITS, /* of an entry's offset in bytes */
 };
 
-/* What the assembly reads. `tag` is written under the interpreter's lock. */
+/* Read by the assembly. `tag` is written under the interpreter's lock. */
 struct hook_state {
     uint64_t tag;  /* the high bits of a value that holds a trampoline: HOOK_TAG(n) */
     uint64_t mask; /* those bits */

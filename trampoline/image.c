@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "trampoline/base/debug.h"
-#include "trampoline/base/error_text.h"
 #include "trampoline/base/own_file.h"
 #include "trampoline/code_memory.h"
 #include "trampoline/image_grow.h"
@@ -36,7 +35,7 @@ static int append(struct image *image, const char *name, size_t length)
         if (error == 0)
             error = image_make_room(image, fd, length + 1);
         debug_log(image, error == 0 ? 2 : 1, "%s %s after %u functions", image->path,
-                  error == 0 ? "grows" : error_text(error), image->used);
+                  error == 0 ? "grows" : strerrordesc_np(error), image->used);
     }
     if (error == 0)
         error = image_put_symbol(image, fd, name, length);

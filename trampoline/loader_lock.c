@@ -6,7 +6,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "trampoline/libc_functions.h"
+#include "trampoline/base/libc_functions.h"
 
 static struct {
     pid_t process;               /* the process that looked for it */

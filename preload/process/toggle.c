@@ -13,7 +13,7 @@
  * _PyEval_AddPendingCall; bpo-30703 took it out of CPython's own handler). There is no other thread
  * to do it, and a new one would affect the program.
  *
- * What is safe in every version is the handler that CPython installs for signal.signal. It records
+ * In every version the handler that CPython installs for signal.signal is safe. It records
  * the number and makes the main thread call a Python object, which is ours:
  *
  *     USR2 --> signal_handler         Modules/signalmodule.c: notes it, keeps errno

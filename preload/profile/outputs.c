@@ -10,7 +10,6 @@
 #include "preload/cpython/names.h"
 #include "preload/profile/fork_watch.h"
 #include "preload/profile/registry.h"
-#include "trampoline/base/error_text.h"
 #include "trampoline/base/lock.h"
 #include "trampoline/base/report.h"
 
@@ -154,7 +153,7 @@ static void update(enum profile_mode mode)
     if (error != 0 && !outputs.failing[mode])
         report("cannot write %s: %s; until it can be written, names are only in the trampoline "
                "images",
-               is_map ? outputs.map.path : outputs.dump.path, error_text(error));
+               is_map ? outputs.map.path : outputs.dump.path, strerrordesc_np(error));
     outputs.failing[mode] = error != 0;
 }
 

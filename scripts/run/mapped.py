@@ -19,7 +19,7 @@ def state(path, pids):
     for line in events(path):
         mapped, executed, forked = MAPPED.search(line), EXEC.search(line), FORK.search(line)
         if executed:
-            # What was mapped before is gone.
+            # exec has replaced all mappings
             found.pop(int(executed.group(1)), None)
         elif forked:
             child, parent = map(int, forked.groups())

@@ -4,7 +4,8 @@
 #
 #     FILE, FILE.old               the profiles of the run that ended last, and of the one before it
 #     FILE.images/RUN/             a run's images: perf report looks for them where they were made.
-#                                  The file "profile" in it holds the inode number of its profile
+#                                  The file "profiles" in it holds the inode numbers of the profiles
+#                                  that need them
 #     FILE.images/RUN.debug/       copies of code that the program has unpacked and removed (unpacked.sh)
 #     FILE.images/RUN.recording/   the profile of a run that has not ended, or whose table is being made
 #
@@ -31,7 +32,7 @@ make_places() {
         executes "$images" || say "$images: nothing may be executed there, so Python functions" \
             'get no names: set TMPDIR to a place that is not mounted noexec'
     fi
-    # A service that is started as root and then becomes somebody else still makes images.
+    # A service that is started as root and then changes its user still makes images.
     [ "$(id -u)" != 0 ] || chmod 1733 "$images"
 }
 
@@ -78,8 +79,8 @@ publish() {
     done
 } 2>/dev/null
 
-# Images of profiles that have no name any more, which may be our own by now. A process that goes on
-# still makes images, and is to be recorded again.
+# Removes the images of profiles that have no name any more, maybe our own. The images of a process
+# that still runs stay, since it may be recorded again.
 remove_older() {
     wanted=" $(stat -L -c %i -- "$output" "$output.old" 2>/dev/null | tr '\n' ' ')"
     for run in "$runs"/[0-9]*-[0-9]*-[0-9]*; do
@@ -94,7 +95,7 @@ remove_older() {
     done
 } 2>/dev/null
 
-# Of what was copied the program has left most where it was.
+# Removes the copies of files that are still there, which are most of them.
 drop_copies() {
     rm -f "$images.debug.maps" "$images.debug/copy"
     [ -d "$images.debug" ] || return 0
@@ -112,7 +113,8 @@ is_wanted() {
     return 1
 }
 
-# What this run does not need any more. Images that could not be kept beside the profile stay.
+# Removes files that this run does not need any more. Images that could not be put beside the
+# profile stay.
 remove_unused() {
     [ -z "$recording" ] || rm -rf "$recording"
     take_turns remove_older

@@ -92,7 +92,7 @@ search_path() {
 }
 
 # A shell gives a background command /dev/null for stdin, and perf's stderr is kept back until the
-# end: the real ones travel to the program on two numbers that nobody uses. The program may have
+# end: the real ones travel to the program on two unused numbers. The program may have
 # been given open descriptors (socket activation), so look first.
 spare_descriptors() {
     # A number that is free here would be taken by perf for one of its own files.

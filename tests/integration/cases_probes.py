@@ -1,4 +1,4 @@
-"""Somebody else's probe on the entry of the frame evaluator: a uprobe, as bpftrace and `perf probe -x` set it.
+"""Another tool's probe on the entry of the frame evaluator: a uprobe, as bpftrace and `perf probe -x` set it.
 
 The kernel puts an int3 over the entry's first byte, in the memory of the process, and executes the first
 instruction that the *file* has there elsewhere; then it goes on behind it."""

@@ -221,7 +221,7 @@ def remove_own_files():
 SUPPORTED, NATIVE, OTHERS, LIBRARY = "supported", "native", "others", "library"
 PYTHON_2 = "2.7"
 
-# What a case needs and a machine may lack, and the variable that permits this.
+# Programs that cases need and a machine may lack, and the variable that permits this.
 NOT_NEEDED = (
     ("perf", "PYPERF_NO_PERF"),
     ("gdb", "PYPERF_NO_GDB"),

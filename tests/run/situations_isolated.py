@@ -11,7 +11,7 @@ WORK = "def hot(): return sum(i * i for i in range(3000000))\nprint(hot())\n"
 BEFORE = "Python ignores the environment"
 AFTER = "the interpreter ignores the environment"
 
-# What a program does that has Python inside and wants nothing of the environment.
+# As in a program that has Python inside and ignores the environment.
 PROGRAM = """
 #include <Python.h>
 int main(int argc, char **argv)

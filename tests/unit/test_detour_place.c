@@ -67,7 +67,7 @@ START_TEST(guarded_jumps_may_lead_there)
 }
 END_TEST
 
-/* What stands in front of the stub undoes a push. */
+/* The code in front of the stub undoes a push. */
 START_TEST(undoes_a_push)
 {
     static const uint8_t push[] = {0x57, 0xe9}; /* push %rdi; jmp */

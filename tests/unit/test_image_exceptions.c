@@ -94,7 +94,7 @@ START_TEST(backtrace_goes_through)
 }
 END_TEST
 
-/* What the frames above the trampolines have recorded. */
+/* Recorded by the frames above the trampolines. */
 static struct {
     int cleaned;
     bool returned;

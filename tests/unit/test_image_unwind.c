@@ -13,7 +13,7 @@
 static const int registers[] = {UNW_X86_64_RBX, UNW_X86_64_RBP, UNW_X86_64_R12,
                                 UNW_X86_64_R13, UNW_X86_64_R14, UNW_X86_64_R15};
 
-/* What is wrong with the caller that a cursor has reached; NULL if it is the right one. */
+/* Says how the caller that a cursor has reached is wrong; NULL if it is right. */
 static const char *wrong_caller(unw_cursor_t *cursor)
 {
     static char text[100];

@@ -12,9 +12,8 @@
 #include <unistd.h>
 
 #include "support/support.h"
-#include "trampoline/base/error_text.h"
+#include "trampoline/base/libc_functions.h"
 #include "trampoline/base/next_symbol.h"
-#include "trampoline/libc_functions.h"
 
 START_TEST(finds_functions_behind_this_object)
 {
@@ -30,8 +29,8 @@ END_TEST
 
 START_TEST(names_errors)
 {
-    ck_assert_str_eq(error_text(ENOSPC), "No space left on device");
-    ck_assert_str_eq(error_text(0), "Success");
+    ck_assert_str_eq(strerrordesc_np(ENOSPC), "No space left on device");
+    ck_assert_str_eq(strerrordesc_np(0), "Success");
 }
 END_TEST
 

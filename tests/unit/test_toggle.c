@@ -68,7 +68,7 @@ START_TEST(only_two_of_the_old_ones)
 }
 END_TEST
 
-/* What is reported at start, and whether the handler is to be installed. */
+/* Checks the report at start, and whether the handler is to be installed. */
 static const char *said_by_start(bool left_alone)
 {
     int saved = dup(STDERR_FILENO);

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "trampoline/base/error_text.h"
 #include "trampoline/base/line.h"
 
 enum { LEVELS = 3, LINE_SIZE = 512, BYTES_PER_LINE = 16 };
@@ -80,7 +79,7 @@ static bool set_path(const char *path, char *complaint, size_t size)
         fd = open_log();
     }
     if (fd < 0)
-        snprintf(complaint, size, "cannot write \"%.200s\": %s", path, error_text(errno));
+        snprintf(complaint, size, "cannot write \"%.200s\": %s", path, strerrordesc_np(errno));
     else
         close(fd);
     return fd >= 0;

@@ -1,73 +1,12 @@
 /* later_libc.c - functions that headers and archives of the building machine call, and that glibc
- * 2.17 or musl has not got, or has under another name. For this object alone. */
-#include "trampoline/base/later_libc.h"
+ * 2.17 or musl has not got. For this object alone. */
+#ifndef PYPERF_WHOLE_LIBC /* not linked to this machine's (Makefile, SHARED) */
 
-#include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/types.h>
-
-#include "trampoline/base/next_symbol.h"
-
-#ifdef PYPERF_WHOLE_LIBC /* linked to this machine's (Makefile, SHARED) */
-
-void later_libc_find(void)
-{
-}
-
-#else
 
 #define OURS __attribute__((visibility("hidden")))
-
-/* glibc has these from 2.33 on, and before only functions with one parameter more, which an inline
- * function of its headers called: the version of struct stat, 1 for the kernel's (bits/stat.h of
- * x86-64, _STAT_VER). Whichever the process has is called, and not the kernel, so that the system
- * call is one that the process makes, too. */
-enum { STAT_VERSION = 1 };
-
-#define STAT_FUNCTIONS(F)                                                                          \
-    F(fstat, __fxstat, (int fd, struct stat *status), (int version, int fd, struct stat *status),  \
-      (fd, status), (STAT_VERSION, fd, status))                                                    \
-    F(stat, __xstat, (const char *restrict path, struct stat *restrict status),                    \
-      (int version, const char *path, struct stat *status), (path, status),                        \
-      (STAT_VERSION, path, status))                                                                \
-    F(lstat, __lxstat, (const char *restrict path, struct stat *restrict status),                  \
-      (int version, const char *path, struct stat *status), (path, status),                        \
-      (STAT_VERSION, path, status))                                                                \
-    F(fstatat, __fxstatat,                                                                         \
-      (int directory, const char *restrict path, struct stat *restrict status, int flags),         \
-      (int version, int directory, const char *path, struct stat *status, int flags),              \
-      (directory, path, status, flags), (STAT_VERSION, directory, path, status, flags))
-
-#define DEFINE(name, earlier, parameters, earlier_parameters, arguments, earlier_arguments)        \
-    static int(*found_##name) parameters;                                                          \
-    static int(*found##earlier) earlier_parameters;                                                \
-    OURS int name parameters                                                                       \
-    {                                                                                              \
-        later_libc_find();                                                                         \
-        if (found_##name != NULL)                                                                  \
-            return found_##name arguments;                                                         \
-        if (found##earlier != NULL)                                                                \
-            return found##earlier earlier_arguments;                                               \
-        errno = ENOSYS;                                                                            \
-        return -1;                                                                                 \
-    }
-STAT_FUNCTIONS(DEFINE)
-
-void later_libc_find(void)
-{
-    static bool looked;
-    if (__atomic_load_n(&looked, __ATOMIC_ACQUIRE))
-        return;
-#define FIND(name, earlier, ...)                                                                   \
-    found_##name = (__typeof__(found_##name))next_symbol(#name);                                   \
-    found##earlier = (__typeof__(found##earlier))next_symbol(#earlier);
-    STAT_FUNCTIONS(FIND)
-    __atomic_store_n(&looked, true, __ATOMIC_RELEASE);
-}
 
 /* _FORTIFY_SOURCE, with which distributions make their archives: musl has no such functions. The
  * text is cut off where they would end the program. */

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "trampoline/base/error_text.h"
 #include "trampoline/base/line.h"
 
 void report(const char *format, ...)
@@ -25,7 +24,7 @@ void report(const char *format, ...)
 
 void report_failure(const char *consequence, const struct failure *why)
 {
-    const char *reason = why->sys_errno != 0 ? error_text(why->sys_errno) : NULL;
+    const char *reason = why->sys_errno != 0 ? strerrordesc_np(why->sys_errno) : NULL;
     report("%s: %s%s%s%s%s", consequence, failure_message(why->code), *why->what ? ": " : "",
            why->what, reason != NULL ? ": " : "", reason != NULL ? reason : "");
 }

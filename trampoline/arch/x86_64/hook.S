@@ -81,8 +81,8 @@ hook_stack:
 #define REGISTER_0 %rdi
 #define REGISTER_1 %rsi
 
-/* Where the jump at the entry leads when it stands behind a `push` that was kept there (detour.h): what
- * the push has stored nobody needs. */
+/* The jump at the entry leads here if it stands behind a `push` that was kept there (detour.h). The
+ * value that was pushed is not used. */
 .macro undo_push
     .cfi_def_cfa_offset 16
     leaq    8(%rsp), %rsp

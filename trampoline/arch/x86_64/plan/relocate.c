@@ -149,7 +149,7 @@ static bool is_inside(const struct detour_plan *plan, uintptr_t target)
     return target - (start_of(plan) + 1) < plan->length - 1;
 }
 
-/* What can move. */
+/* Instructions that can move. */
 
 /* jmp or jcc, without prefixes: with 66 the distance has two bytes on AMD's CPUs and four on
  * Intel's, and the others (bnd, a hint) have not been emitted by compilers for years. */
