@@ -3,7 +3,7 @@
 FUZZ_SECONDS ?= 60
 fuzzers      := elf_lookup detour_prepare names
 fuzz_flags   := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-                -D_GNU_SOURCE -DPYPERF_VERSION='""' -I. -Itrampoline/arch/$(ARCH) -Itrampoline/arch/$(ARCH)/plan
+                -D_GNU_SOURCE -DPYPERF_WHOLE_LIBC -DPYPERF_VERSION='""' -I. -Itrampoline/arch/$(ARCH) -Itrampoline/arch/$(ARCH)/plan
 names_sources := $(base_sources) jitdump/perf_map.c preload/profile/trampolines.c \
                  $(patsubst %,preload/cpython/%.c,names layout python qualnames code_values code_table)
 
