@@ -48,7 +48,7 @@ def on_and_off(bench, times):
         "A Python call, on against off",
         ["interpreter", "program", "off, ns", "on - off, ns", "on / off"],
         ["ns a call or, of generators, a resume: the median of all processes' best passes"],
-        "18 instructions, five of them jumps that are taken (from the entry to the hook, to the "
+        "20 instructions, five of them jumps that are taken (from the entry to the hook, to the "
         "trampoline, to the displaced instructions, back, and the trampoline's return). Tried one by one: a "
         "trampoline without rbp, no endbr64, the interpreter's own pointer in place of the jump at the "
         "entry: within 0.5 ns of each other. Only an entry that is not patched, so that the trampoline calls it "
@@ -115,7 +115,7 @@ def against_floor(bench, times):
             "interpreter no longer runs calls in its own loop",
             "3.12 and 3.13: their own -X perf against off",
         ],
-        "hook and trampoline: 18 instructions and four taken jumps more than the floor's one: without "
+        "hook and trampoline: 20 instructions and four taken jumps more than the floor's one: without "
         "the trampoline, whose return address is the name, there would be no name",
     )
     natives = {}
