@@ -45,6 +45,7 @@ libclang-rt-dev fuzzer clang
 valgrind       program valgrind
 mmdebstrap     program mmdebstrap
 patchelf       program patchelf
+musl-tools     program musl-gcc
 debhelper      file /usr/bin/dh
 scdoc          file /usr/bin/scdoc
 "

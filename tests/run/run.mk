@@ -1,4 +1,4 @@
-# make check-run          the parts of pyperf-run: options, table, flame graph in a browser, archive on a
+# make check-run          libpyperf.so in programs of any libc; the parts of pyperf-run: options, table, flame graph in a browser, archive on a
 #                         machine that has nothing else, situations of bug reports, pyperf-inspect, completions; and
 #                         fetch-interpreters without a network, make help, make deb
 
@@ -10,6 +10,6 @@ check-run: all flamegraph-template
 	for test in check completions options table fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
-	for test in libc flamegraph archive package situations; do \
+	for test in libc preloaded flamegraph archive package situations; do \
 	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
 	done; [ -z "$$failed" ]

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Programs of any libc and kind run as before when libpyperf.so is preloaded.
+
+usage: test_preloaded.py --build DIR
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+SOURCE = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void *run(void *result)
+{
+    *(int *)result = getenv("LD_PRELOAD") != NULL || getenv("PLAIN") != NULL;
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t thread;
+    int result = 0, status = 0;
+    pthread_create(&thread, NULL, run, &result);
+    pthread_join(thread, NULL);
+    pid_t child = fork();
+    if (child == 0)
+        exit(7);
+    waitpid(child, &status, 0);
+    printf("%d %d\n", result, WEXITSTATUS(status));
+    return 3;
+}
+"""
+KINDS = (  # name, compiler and options, lines of the loader, which names what it ignores
+    ("glibc", ["cc"], 0),
+    ("glibc, static", ["cc", "-static"], 0),
+    ("glibc, static-pie", ["cc", "-static-pie"], 0),
+    ("glibc, 32 bits", ["cc", "-m32"], 1),
+    ("musl", ["musl-gcc"], 0),
+    ("musl, static", ["musl-gcc", "-static"], 0),
+    ("musl, static-pie", ["musl-gcc", "-static-pie"], 0),
+)
+
+
+def run(path, **more):
+    environment = dict(os.environ, LC_ALL="C", **more)
+    done = subprocess.run([path], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return done.returncode, done.stdout, len(done.stderr.splitlines())
+
+
+def compiled(folder, name, command):
+    """The program, or None where the compiler is missing, lacks this kind's libraries, or the kernel does not
+    run this kind."""
+    path = os.path.join(folder, name.replace(", ", "-").replace(" ", "-"))
+    words = command + ["-pthread", "-o", path, os.path.join(folder, "program.c")]
+    try:
+        done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if done.returncode == 0:
+            run(path)
+    except OSError:
+        return None
+    return path if done.returncode == 0 else None
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    library = os.path.abspath(os.path.join(parser.parse_args().build, "libpyperf.so"))
+    passed = failed = skipped = 0
+    with tempfile.TemporaryDirectory(prefix="pyperf-preloaded-") as folder:
+        with open(os.path.join(folder, "program.c"), "w") as file:
+            file.write(SOURCE)
+        for name, command, lines in KINDS:
+            path = compiled(folder, name, command)
+            if path is None:
+                skipped += 1
+                print("skip preloaded, %s: not made by %s, or not run here" % (name, " ".join(command)))
+                continue
+            status, out, _ = run(path, PLAIN="1")
+            for what, more in (("dormant", {}), ("on", {"PYTHONPERFSUPPORT": "1"})):
+                expected = (status, out, lines)
+                got = run(path, LD_PRELOAD=library, **more)
+                passed, failed = passed + (got == expected), failed + (got != expected)
+                verdict = "ok  " if got == expected else "FAIL"
+                row = (verdict, name, what, expected, got)
+                print("%s preloaded, %s, %s: status, output, lines, expected %s, got %s" % row)
+    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
