@@ -1,6 +1,7 @@
-# make check-run          libpyperf.so in programs of any libc; the parts of pyperf-run: options, table, flame graph in a browser, archive on a
-#                         machine that has nothing else, situations of bug reports, pyperf-inspect, completions; and
-#                         fetch-interpreters without a network, make help, make deb
+# make check-run          libpyperf.so in programs of any libc; the parts of pyperf-run: options, table, flame
+#                         graph in a browser, archive on a machine that has nothing else, situations of bug
+#                         reports, pyperf-inspect, completions; and fetch-interpreters without a network, make
+#                         help, make deb
 
 .PHONY: check-run
 
