@@ -66,7 +66,7 @@ static bool find_directory(char directory[PATH_MAX], struct failure *why)
     int error = errno;
     if (file >= 0)
         close(file);
-    if (!same && (error == EMFILE || error == ENFILE || error == ENOMEM))
+    if (!same && error != 0 && error != ENOENT)
         return failure_set(why, FAILURE_PLAN_LIBRARY, error, "%s", self.path);
     if (!same)
         return failure_set(why, FAILURE_PLAN_LIBRARY, 0,

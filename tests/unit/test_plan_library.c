@@ -1,5 +1,6 @@
 /* test_plan_library.c - the addresses of the unloaded library stay reserved. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -99,6 +100,18 @@ START_TEST(what_is_used_elsewhere_stays)
 }
 END_TEST
 
+/* In a copy of this program in a folder of its own, as a user who may not enter that any more. */
+static int load_from_closed(char *program)
+{
+    struct failure why = {.code = FAILURE_NONE, .what = "loaded"};
+    *strrchr(program, '/') = '\0';
+    if (chmod(program, 0) != 0 || (getuid() == 0 && setuid(65534) != 0))
+        return 1;
+    plan_library_load(&why);
+    printf("%d %d %s", why.code, why.sys_errno, why.what);
+    return 0;
+}
+
 /* In a copy of this program, because the library is looked for beside the mapped file. Prints the
  * result. */
 static int load_beside(void)
@@ -109,11 +122,11 @@ static int load_beside(void)
     return 0;
 }
 
-static const char *result_beside(const char *program)
+static const char *result_of(const char *program, const char *how)
 {
     static char line[512];
     char command[PATH_MAX + 32];
-    snprintf(command, sizeof command, "'%s' beside", program);
+    snprintf(command, sizeof command, "'%s' %s", program, how);
     FILE *output = popen(command, "r");
     size_t length = fread(line, 1, sizeof line - 1, output);
     line[length] = '\0';
@@ -134,7 +147,7 @@ START_TEST(is_not_there)
     ck_assert_ptr_nonnull(realpath("/proc/self/exe", program));
     copy(program, in_folder("program"));
     snprintf(expected, sizeof expected, "%d ", FAILURE_PLAN_LIBRARY);
-    const char *line = result_beside(in_folder("program"));
+    const char *line = result_of(in_folder("program"), "beside");
     ck_assert_msg(strncmp(line, expected, strlen(expected)) == 0, "%s", line);
     ck_assert_msg(strstr(line, "libpyperf-plan.so") != NULL, "%s", line);
 }
@@ -150,17 +163,34 @@ START_TEST(is_below_a_folder_with_a_dollar_sign)
     copy(program, in_folder("two words: $LIB/program"));
     copy(PLAN_LIBRARY, in_folder("two words: $LIB/libpyperf-plan.so"));
     snprintf(expected, sizeof expected, "%d ", FAILURE_PLAN_VERSION);
-    const char *line = result_beside(in_folder("two words: $LIB/program"));
+    const char *line = result_of(in_folder("two words: $LIB/program"), "beside");
     ck_assert_msg(strncmp(line, expected, strlen(expected)) == 0, "%s", line);
+}
+END_TEST
+
+/* It is there, so the message must not say that it was replaced. */
+START_TEST(is_in_a_folder_that_is_closed)
+{
+    char expected[24], program[PATH_MAX];
+    ck_assert_ptr_nonnull(realpath("/proc/self/exe", program));
+    ck_assert_int_eq(mkdir(in_folder("closed"), 0755), 0);
+    copy(program, in_folder("closed/program"));
+    snprintf(expected, sizeof expected, "%d %d ", FAILURE_PLAN_LIBRARY, EACCES);
+    const char *line = result_of(in_folder("closed/program"), "closed");
+    ck_assert_int_eq(chmod(in_folder("closed"), 0755), 0);
+    ck_assert_msg(strncmp(line, expected, strlen(expected)) == 0, "%s", line);
+    ck_assert_msg(strstr(line, "replaced") == NULL, "%s", line);
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "closed") == 0)
+        return load_from_closed(argv[0]);
     if (argc > 1 && strcmp(argv[1], "beside") == 0)
         return load_beside();
-    const TTest *const tests[] = {addresses_are_kept, limited_addresses_are_given_back,
-                                  what_is_used_elsewhere_stays, is_not_there,
-                                  is_below_a_folder_with_a_dollar_sign};
+    const TTest *const tests[] = {
+        addresses_are_kept, limited_addresses_are_given_back,     what_is_used_elsewhere_stays,
+        is_not_there,       is_below_a_folder_with_a_dollar_sign, is_in_a_folder_that_is_closed};
     return run_suite("plan_library", tests, LENGTH_OF(tests));
 }
