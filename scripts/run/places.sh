@@ -106,6 +106,22 @@ drop_copies() {
     [ -d "$images.debug/.build-id" ] || rm -rf "$images.debug"
 } 2>/dev/null
 
+# Names what runs have left that were killed (SIGKILL). Nothing is removed: perf goes on until the
+# program ends, and the profile is whole then. A pid that has been given again keeps this silent.
+tell_abandoned() {
+    for left in "$runs"/[0-9]*-[0-9]*-[0-9]*.recording; do
+        run=${left%.recording}
+        [ -d "$left" ] && [ ! -e "/proc/${run##*-}" ] && [ -z "$(writers_of "$left")" ] || continue
+        say "$left is left of a run that was killed: pyperf-run --report $left/${output##*/} shows what it" \
+            "recorded; or remove that folder"
+    done
+}
+
+# $1: a folder of a recording, whose name is digits, dashes and dots.
+writers_of() {
+    find /proc/[0-9]*/fd -lname "*/${1##*/}/*" 2>/dev/null
+}
+
 is_wanted() {
     while read -r profile; do
         case $wanted in *" $profile "*) return ;; esac

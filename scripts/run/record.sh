@@ -42,6 +42,7 @@ record() {
     sort_signals
     make_directory
     make_places
+    tell_abandoned
     # The user's own come first: a sanitizer ends a program in which it does not.
     preload=${preloaded:+$preloaded:}$(preloadable "$library")
     choose_call_graph

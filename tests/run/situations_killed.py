@@ -1,0 +1,62 @@
+"""A pyperf-run that was killed with SIGKILL, and the next one in its folder."""
+
+import glob
+import os
+import signal
+import time
+
+from harness import case, finish
+from recorded import start_run
+
+CASES = []
+# Ends by itself, should the case fail.
+PROGRAM = """
+import os, time
+open("started", "w").close()
+end = time.time() + 60
+while time.time() < end and not os.path.exists("stop"):
+    sum(range(10000))
+"""
+
+
+def until(condition):
+    end = time.monotonic() + 30
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
+def writers(folder):
+    """The processes that have a file of this folder open."""
+    found = set()
+    for link in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            path = os.readlink(link)
+        except OSError:
+            continue
+        if path.startswith(folder + "/"):
+            found.add(link.split("/")[2])
+    return found
+
+
+@case(CASES, needs=("perf",))
+def killed(bench):
+    """perf goes on writing: not a word. Then the next run names the folder, and the profile is readable."""
+    program = bench.write("program.py", PROGRAM)
+    run = start_run(bench, "--", bench.python, program)
+    begun = until(lambda: os.path.exists(os.path.join(bench.folder, "started")))
+    bench.equal("the program has begun", True, begun)
+    (folder,) = glob.glob(os.path.join(bench.folder, "perf.data.images", "*.recording"))
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    try:
+        bench.that("perf goes on", "a writer", writers(folder), "none")
+        done = finish(start_run(bench, "--", "true"))
+        bench.equal("while perf writes it", False, folder in done.err)
+    finally:
+        bench.write("stop", "")
+    bench.equal("perf has ended", True, until(lambda: not writers(folder)))
+    done = finish(start_run(bench, "--", "true"))
+    bench.that("then", folder, folder in done.err, done.err)
+    done = finish(start_run(bench, "--report", os.path.join(folder, "perf.data")))
+    bench.that("its profile", "status 0, samples", done.status == 0 and " samples of " in done.out, done.out + done.err)
