@@ -274,16 +274,13 @@ static void take_code(struct input *input, struct code *code, struct text *names
     memcpy(code->fields + layout->code_firstlineno, &line, sizeof line);
 }
 
-/* Now and then a new map and no strings, because they would fill disk and memory. */
+/* Now and then a new map and no strings, because they would fill disk and memory. The blocks stay:
+ * trampolines.c remembers the last file by its number. */
 static void begin_anew(void)
 {
     static unsigned inputs;
     if (inputs++ % MAP_INPUTS != 0)
         return;
-    for (int i = 0; strings.blocks[i] != NULL; i++) {
-        munmap(strings.blocks[i], BLOCK_SIZE);
-        strings.blocks[i] = NULL;
-    }
     strings.end = ALIGNMENT;
     id_table_clear(&strings.table);
     unlink(map.path);
