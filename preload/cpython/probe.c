@@ -19,7 +19,8 @@
  * hundred times slower, and outdated after the next allocation. */
 static bool word_is_readable(uintptr_t word)
 {
-    /* No object has it: to wait for no time takes the timer's slack, 50 us (prctl(2)). */
+    /* Where the word is equal, the call sleeps for the timer's slack, 50 us (PR_SET_TIMERSLACK in
+     * prctl(2)). 0 is common in objects; this value is not, and is odd, so no pointer's half. */
     const uint32_t improbable = 0xa5c3961f;
     struct timespec at_once = {0, 0};
     if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, improbable, &at_once) == 0)

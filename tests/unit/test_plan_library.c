@@ -100,7 +100,7 @@ START_TEST(what_is_used_elsewhere_stays)
 }
 END_TEST
 
-/* In a copy of this program in a folder of its own, as a user who may not enter that any more. */
+/* In a copy of this program in a folder of its own, as a user who may no longer enter it. */
 static int load_from_closed(char *program)
 {
     struct failure why = {.code = FAILURE_NONE, .what = "loaded"};
