@@ -71,7 +71,7 @@ static int64_t last_use(const struct stat *status)
 
 static bool is_old(const struct stat *status, int64_t now, int64_t age)
 {
-    return own_file_is_safe(status) && last_use(status) + age <= now;
+    return last_use(status) + age <= now && own_file_is_safe(status);
 }
 
 enum use { USED, UNUSED, UNKNOWN };
