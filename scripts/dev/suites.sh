@@ -31,7 +31,7 @@ run_suite() {
     [ "$(cat "$logs/status")" = 0 ] || verdict=FAILED failed=yes
     {
         printf '%-6s  %-20s %5d s  %s\n' "$verdict" "$1" $(($(date +%s) - began)) "$(counts "$logs/$1.log")"
-        grep -aE '^(FAIL|make: \*\*\*)|:[FE]:' "$logs/$1.log" | sort -u | head -n 20 | cut -c 1-150 | sed 's/^/        /'
+        grep -aE '^(FAIL |make: \*\*\*|[^ ]+:[0-9]+:[FE]:)' "$logs/$1.log" | sort -u | head -n 20 | cut -c 1-150 | sed 's/^/        /'
         grep -aiE '^skip ' "$logs/$1.log" | sort -u | head -n 5 | cut -c 1-150 | sed 's/^/        /'
     } >>"$logs/summary"
 }

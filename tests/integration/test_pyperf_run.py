@@ -460,10 +460,7 @@ def odd_places(bench):
 
 
 def main():
-    # A shell without job control, as in CI, starts background commands with these two ignored, and
-    # the programs that must receive them would inherit that.
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
+    harness.clean_up_when_ended()
     bench = Bench(sys.argv[1])
     try:
         for cases in (

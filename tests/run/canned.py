@@ -197,6 +197,7 @@ class Look:
 def main(label, cases):
     """Runs all cases; returns the exit status."""
     tally = harness.Tally(label)
+    harness.clean_up_when_ended()
     for function in cases:
         look = Look(function.__name__.replace("_", " "), tally)
         try:

@@ -97,6 +97,7 @@ def main(cases, title):
         fetched = interpreters.fetched("interpreter")
         chosen = ([one for one in supported if one.path not in fetched] or supported)[-1]
     tally = harness.Tally(chosen.label)
+    harness.clean_up_when_ended()
     for case in cases:
         if not arguments.only or case.name in arguments.only:
             harness.run_case(case, chosen, os.path.realpath(arguments.build), tally)
