@@ -73,7 +73,6 @@ processes_of() {
 
 # A daemon: perf records until the program that it has started ends.
 tell_daemons() {
-    [ -z "$quiet" ] || return 0
     daemons=
     for pid in $(processes_of "$images"); do
         ! grep -q '/pyperf-[0-9]*-[^/]*\.so$' "/proc/$pid/maps" || daemons=$daemons,$pid

@@ -109,6 +109,7 @@ spare_descriptors() {
     [ $# -ge 2 ] || fail 1 'of the descriptors 3 to 9, two must be free'
     in=$1
     err=$2
+    lock=${3-}
     eval "exec $in<&0 $err>&2"
 }
 
@@ -342,7 +343,7 @@ show_profile() {
     if [ -n "$archive" ]; then
         "$parts/archive.sh" "$recorded" "$dir/debug" "$archive"
     fi
-    [ -n "$quiet" ] || [ ! -t 2 ] || say "the profile is $output:" \
+    [ ! -t 2 ] || hint "the profile is $output:" \
         "perf${copies:+ --buildid-dir $copies} report -i $output --no-inline --max-stack 4096"
 }
 
