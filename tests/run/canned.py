@@ -147,7 +147,7 @@ class Canned:
         out, err = child.communicate(timeout=TIMEOUT)
         return Seen(child.returncode, (out or b"").decode(), (err or b"").decode())
 
-    def pyperf_run(self, *words, pass_fds=(), prefix=(), **more):
+    def pyperf_run(self, *words, pass_fds=(), prefix=(), run=RUN, **more):
         """libc stands for libpyperf.so: preloading it changes nothing."""
         environment = dict(
             os.environ,
@@ -160,7 +160,7 @@ class Canned:
         environment.update(more)
         os.makedirs(self.path("work"), exist_ok=True)
         done = subprocess.run(
-            list(prefix) + [RUN] + list(words),
+            list(prefix) + [run] + list(words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -183,9 +183,6 @@ def table(text, *options, **more):
 class Look:
     def __init__(self, name, tally):
         self.name, self.tally = name, tally
-
-    def skip(self, why):
-        self.tally.skip("%s: %s" % (self.name, why))
 
     def equal(self, what, expected, got):
         self.that(what, repr(expected), expected == got, repr(got))

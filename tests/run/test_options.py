@@ -5,6 +5,7 @@ check; the exit status is 1 if any failed. No perf is needed."""
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -278,10 +279,9 @@ def attached_to_others(look):
             os.makedirs(canned.path("work"))
             os.chmod(canned.path("work"), 0o777)
             os.chmod(canned.write("commands", ""), 0o666)
-            if subprocess.run(prefix + ["test", "-x", RUN]).returncode:
-                look.skip("nobody may not read this checkout")
-                return
-        seen = canned.pyperf_run("-p", pid, "--", "true", prefix=prefix)
+        # The checkout may lie where only root can read.
+        scripts = shutil.copytree(os.path.dirname(RUN), canned.path("scripts"))
+        seen = canned.pyperf_run("-p", pid, "--", "true", prefix=prefix, run=os.path.join(scripts, "pyperf-run"))
         look.equal("status, lines", (1, 1), (seen.status, seen.err.count("\n")))
         good = "belongs to root" in seen.err and "sudo" in seen.err and "paranoid" not in seen.err
         look.that("says", "belongs to root, sudo", good, repr(seen.err))
