@@ -212,7 +212,7 @@ for path in sys.argv[1:]:
     with open(path, "wb+") as file:
         file.truncate(4096)
         kept.append(mmap.mmap(file.fileno(), 4096))
-print(flush=True)
+print(os.getpid(), flush=True)
 sys.stdin.read()
 """
 
@@ -220,15 +220,15 @@ sys.stdin.read()
 class Process:
     """A process that maps files with the names of libpyperf and its images."""
 
-    def __init__(self, *names, **variables):
+    def __init__(self, *names, parent=None, **variables):
+        words = [parent, "-c", '"$@"; exit', parent] if parent else []
         self.process = subprocess.Popen(
-            [sys.executable, "-c", MAPPER] + list(names),
+            words + [sys.executable, "-c", MAPPER] + list(names),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=dict(os.environ, **variables),
         )
-        self.process.stdout.readline()
-        self.pid = str(self.process.pid)
+        self.pid = self.process.stdout.readline().decode().strip()
 
     def __enter__(self):
         return self
@@ -259,6 +259,14 @@ def attached(look):
         with Process() as one, Process(library) as other:
             _, seen = recorded_with(canned, "-q", "--pid", one.pid + "," + other.pid, "--")
             look.equal("two: lines", 2, seen.err.count("\n"))
+        with Process(library, image) as parent, Process(library, image, parent="sh") as child:
+            shell = str(child.process.pid)
+            told = "-p %s leaves out its children: -p %s,%s" % (shell, shell, child.pid)
+            look.equal("a child: lines", "", recorded_with(canned, "-q", "-p", parent.pid, "--")[1].err)
+            seen = recorded_with(canned, "-q", "-p", shell, "--")[1]
+            look.that("a child", told, told in seen.err, repr(seen.err))
+            seen = recorded_with(canned, "-q", "-p", shell + "," + child.pid, "--")[1]
+            look.that("a child that is named", "nothing", "leaves out" not in seen.err, repr(seen.err))
         for value in (one.pid, "x", "0", ","):
             words, seen = recorded_with(canned, "-p", value, "--")
             got = (seen.status, seen.err, words)
