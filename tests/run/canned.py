@@ -27,6 +27,7 @@ record)
         shift
     done
     shift
+    [ ! -e "$CANNED/told" ] || cat "$CANNED/told" >&2
     "$@" ;;
 report) cat "$CANNED/header" ;;
 buildid-list) cat "$CANNED/ids.${3##*/}" ;;

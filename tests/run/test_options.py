@@ -239,6 +239,14 @@ class Process:
 
 
 @case
+def told_by_perf(look):
+    """What perf record says is passed on, without its chatter."""
+    with Canned(TEXT) as canned:
+        canned.write("told", "[ perf record: Woken up 1 times ]\nFailed to open /proc/schedstat\nWARNING: lost\n")
+        look.equal("stderr", "WARNING: lost\n", recorded_with(canned, "-q")[1].err)
+
+
+@case
 def attached(look):
     """-p reports a process without libpyperf, or with profiling off, before it records."""
     with Canned(TEXT) as canned:
