@@ -169,6 +169,7 @@ interpreters:
 
 include tests/tests.mk
 include scripts/dev/package.mk
+include scripts/dev/tarball.mk
 
 check: check-unit check-integration check-run check-servers check-cpython-quick
 
@@ -202,7 +203,7 @@ format:
 
 help:
 	@awk '/^# make / { entry = 1 } !/^#( make |       )/ { entry = 0 } entry { print substr($$0, 3) }' \
-	    Makefile scripts/dev/package.mk tests/tests.mk tests/*/*.mk
+	    Makefile scripts/dev/*.mk tests/tests.mk tests/*/*.mk
 	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SHARED=1, SAN=address,undefined,'
 	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
 

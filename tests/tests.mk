@@ -13,6 +13,7 @@ unit_fixtures :=
 -include tests/servers/*.mk
 -include tests/soak/*.mk
 -include tests/debian/*.mk
+-include tests/grounds/*.mk
 
 INTEGRATION_OPTIONS ?=
 

@@ -36,7 +36,7 @@ def larger_copies(look):
     parts = ["though 65528 bytes", "jit.so", "cannot unwind"]
     look_for(look, "65528, not deep", parts, WHOLE + odd, header(65528))
     libc = sample([EVALUATOR, "[unknown] (/usr/lib/x86_64-linux-gnu/libc.so.6)"])
-    parts = ["though 65528 bytes", "libc.so.6", "apt-get install libc6-dbg"]
+    parts = ["though 65528 bytes", "libc.so.6", "libc6-dbg"]
     look_for(look, "65528, in libc", parts, WHOLE + libc, header(65528))
 
 
@@ -163,7 +163,8 @@ def no_functions(look):
     c_only = sample([EVALUATOR] + START) * 9
     cut_too = c_only + sample([EVALUATOR, CUT])
     library = MAPPED % (7, 7, "/opt/my lib/libpyperf.so")
-    absent, silent = ["not in it", "LD_PRELOAD"], ["in it, but did not profile", "PYPERF_TOGGLE_SIGNAL", "-I or -E", "-X perf"]
+    absent = ["not in it", "LD_PRELOAD"]
+    silent = ["in it, but did not profile", "PYPERF_TOGGLE_SIGNAL", "-I or -E", "-X perf"]
     switched_on = ["though libpyperf was switched on"]
     for what, maps, parts in (
         ("nothing", "", absent),
