@@ -1,5 +1,5 @@
 # make check-unit         unit tests alone: no Python needed
-# make check-integration  integration tests on every interpreter found
+# make check-integration  integration tests on every interpreter found (INTEGRATION_OPTIONS=--python PATH)
 # make check-builds       the same on interpreters that are built for it (takes long)
 
 # Files that unit tests read at run time, made by the build.
@@ -12,12 +12,15 @@ unit_fixtures :=
 -include tests/cpython/*.mk
 -include tests/servers/*.mk
 -include tests/soak/*.mk
+-include tests/debian/*.mk
 -include tests/grounds/*.mk
+
+INTEGRATION_OPTIONS ?=
 
 .PHONY: check-builds
 
 check-integration: all
-	$(Q)$(PYTHON) tests/integration/run.py --build $(O)
+	$(Q)$(PYTHON) tests/integration/run.py --build $(O) $(INTEGRATION_OPTIONS)
 
 check-builds: all
 	$(Q)scripts/dev/build-interpreters build/interpreters/built >$(O)/built

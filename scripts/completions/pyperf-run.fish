@@ -59,7 +59,7 @@ complete -c pyperf-run $here -l archive -r -F -d 'Also all that another machine 
 complete -c pyperf-run $here -l report -r -F -d 'Table and so on of a profile that is there'
 complete -c pyperf-run $here -l doctor -x -a '(__fish_complete_command)' \
     -d 'What works here, what does not'
-complete -c pyperf-run $here -s q -l quiet -d 'Errors alone'
+complete -c pyperf-run $here -s q -l quiet -d 'No table, no progress'
 complete -c pyperf-run $here -s h -l help -d 'A summary of the options'
 complete -c pyperf-run $here -l version -d 'The version'
 complete -c pyperf-run -n '__pyperf_run_program >/dev/null' -a '(__pyperf_run_complete_program)'

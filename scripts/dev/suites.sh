@@ -1,15 +1,16 @@
 # The suites of "make check", one after the other, and a summary on one screen; sourced by scripts/check.
 # shellcheck shell=sh
 
-# $1: the checkout. What they print goes to build/check, and to stdout where that is no terminal. False when
-# a suite failed.
+# $1: the checkout. SUITES: those that are wanted, instead of all. What they print goes to build/check, and to
+# stdout where that is no terminal. False when a suite failed.
 run_suites() {
     checkout=$1
     logs=$checkout/build/check
     rm -rf "$logs"
     mkdir -p "$logs"
     failed=
-    for suite in $(sed -n 's/^check: //p' "$checkout/Makefile"); do
+    [ -z "${SUITES-}" ] || printf 'These suites only: %s\n' "$SUITES" >"$logs/summary"
+    for suite in ${SUITES:-$(sed -n 's/^check: //p' "$checkout/Makefile")}; do
         run_suite "$suite"
     done
     printf '\n'
@@ -30,7 +31,7 @@ run_suite() {
     [ "$(cat "$logs/status")" = 0 ] || verdict=FAILED failed=yes
     {
         printf '%-6s  %-20s %5d s  %s\n' "$verdict" "$1" $(($(date +%s) - began)) "$(counts "$logs/$1.log")"
-        grep -aE '^(FAIL|make: \*\*\*)|:[FE]:' "$logs/$1.log" | sort -u | head -n 20 | cut -c 1-150 | sed 's/^/        /'
+        grep -aE '^(FAIL |make: \*\*\*|[^ ]+:[0-9]+:[FE]:)' "$logs/$1.log" | sort -u | head -n 20 | cut -c 1-150 | sed 's/^/        /'
         grep -aiE '^skip ' "$logs/$1.log" | sort -u | head -n 5 | cut -c 1-150 | sed 's/^/        /'
     } >>"$logs/summary"
 }

@@ -21,7 +21,7 @@ check_attached() {
 
 # $1: pids as for perf: 12,34
 check_processes() {
-    numbers=$1,
+    numbers=$1, others=''
     while [ -n "$numbers" ]; do
         pid=${numbers%%,*}
         numbers=${numbers#*,}
@@ -31,8 +31,19 @@ check_processes() {
         [ -d "/proc/$pid" ] || fail 1 "-p $pid: there is no such process"
         check_owner
         check_library
+        find_children ",$1,"
     done
+    [ -z "$others" ] || say "-p $1 leaves out its children: -p $1$others records them too"
 }
+
+# Adds the children in which libpyperf is to others: perf follows those alone that start later. $1: the pids
+# that are recorded, between commas.
+find_children() {
+    for child in $(cat "/proc/$pid/task"/*/children); do
+        case $1 in *",$child,"*) continue ;; esac
+        ! grep -q '/libpyperf\.so' "/proc/$child/maps" || others=$others,$child
+    done
+} 2>/dev/null
 
 # For another user's process perf advises to lower perf_event_paranoid, which does not help.
 check_owner() {
@@ -73,7 +84,6 @@ processes_of() {
 
 # A daemon: perf records until the program that it has started ends.
 tell_daemons() {
-    [ -z "$quiet" ] || return 0
     daemons=
     for pid in $(processes_of "$images"); do
         ! grep -q '/pyperf-[0-9]*-[^/]*\.so$' "/proc/$pid/maps" || daemons=$daemons,$pid

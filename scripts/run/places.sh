@@ -24,6 +24,7 @@ make_places() {
     if is_renamed && mkdir -p "$runs" 2>/dev/null && mkdir -m 700 "$images.recording" 2>/dev/null; then
         recording=$images.recording
         recorded=$recording/${output##*/}
+        hold_recording
     fi
     if ! mkdir -p "$images" 2>/dev/null || ! executes "$images"; then
         rmdir "$images" "$runs" 2>/dev/null
@@ -49,6 +50,14 @@ executes() {
     rm -f "$1/try"
     return $try
 } 2>/dev/null
+
+# The lock is ours and perf's, which inherits it, until both have ended. Pids would not do: a container that
+# shares the folder does not see ours. A folder without a lock is never called abandoned.
+hold_recording() {
+    [ -n "$lock" ] || return 0
+    eval "exec $lock>\"\$recording/.lock\""
+    flock -n "$lock" 2>/dev/null || rm -f "$recording/.lock"
+}
 
 # Runs that end at the same moment take turns.
 take_turns() {
@@ -107,19 +116,14 @@ drop_copies() {
 } 2>/dev/null
 
 # Names what runs have left that were killed (SIGKILL). Nothing is removed: perf goes on until the
-# program ends, and the profile is whole then. A pid that has been given again keeps this silent.
+# program ends, and the profile is whole then.
 tell_abandoned() {
     for left in "$runs"/[0-9]*-[0-9]*-[0-9]*.recording; do
-        run=${left%.recording}
-        [ -d "$left" ] && [ ! -e "/proc/${run##*-}" ] && [ -z "$(writers_of "$left")" ] || continue
-        say "$left is left of a run that was killed: pyperf-run --report $left/${output##*/} shows what it" \
-            "recorded; or remove that folder"
+        if [ -r "$left/.lock" ] && flock -n "$left/.lock" true 2>/dev/null; then
+            hint "$left is left of a run that was killed: pyperf-run --report $left/${output##*/} shows what" \
+                "it recorded; or remove that folder"
+        fi
     done
-}
-
-# $1: a folder of a recording, whose name is digits, dashes and dots.
-writers_of() {
-    find /proc/[0-9]*/fd -lname "*/${1##*/}/*" 2>/dev/null
 }
 
 is_wanted() {

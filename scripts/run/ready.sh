@@ -47,7 +47,7 @@ check_room() {
     esac
     [ "$free" -ge $space_needed ] ||
         fail 1 "$folder: $((free / 1024)) MiB are free, too few for a profile: -o FILE names another place"
-    [ "$free" -ge $space_wanted ] || [ -n "$quiet" ] ||
-        say "$folder: $((free / 1024)) MiB are free; a profile grows by 13 MB a CPU second where stacks are" \
+    [ "$free" -ge $space_wanted ] ||
+        hint "$folder: $((free / 1024)) MiB are free; a profile grows by 13 MB a CPU second where stacks are" \
             'copied whole: -F and --stack-size make it smaller'
 }

@@ -109,6 +109,7 @@ spare_descriptors() {
     [ $# -ge 2 ] || fail 1 'of the descriptors 3 to 9, two must be free'
     in=$1
     err=$2
+    lock=${3-}
     eval "exec $in<&0 $err>&2"
 }
 
@@ -304,7 +305,8 @@ finish() {
         [ -z "$caught" ] || die_of "$caught"
         exit "$refused"
     fi
-    grep -v '^\[ perf record: ' "$dir/log" >&2
+    # perf 7.2 reports a kernel without schedstat in each recording.
+    grep -v -e '^\[ perf record: ' -e '^Failed to open /proc/schedstat$' "$dir/log" >&2
     remove_maps
     chmod 755 "$images"
     take_turns publish
@@ -335,7 +337,7 @@ show_profile() {
     if [ -n "$archive" ]; then
         sh "$parts/archive.sh" "$recorded" "$dir/debug" "$archive"
     fi
-    [ -n "$quiet" ] || [ ! -t 2 ] || say "the profile is $output:" \
+    [ ! -t 2 ] || hint "the profile is $output:" \
         "perf${copies:+ --buildid-dir $copies} report -i $output --no-inline --max-stack 4096"
 }
 

@@ -320,8 +320,9 @@ def advice_on_library(state):
             " env -i, a container), or it is linked statically or setuid; see also pyperf-run --doctor."
         )
     return (
-        what + "in it, but did not profile. A line of libpyperf on stderr says why; where there is none, the"
-        " interpreter ignores the environment (python -I or -E, an isolated PyConfig): use -X perf, or"
+        what + "in it, but did not profile. A line of libpyperf on stderr says why; where there is none, it waits"
+        " for its signal (PYPERF_TOGGLE_SIGNAL), or the interpreter ignores the environment (python -I or -E, an"
+        " isolated PyConfig): use -X perf, or"
         ' sys.activate_stack_trampoline("perf") where there is no command line; see also pyperf-run --doctor.'
     )
 

@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import traceback
 
@@ -33,7 +34,8 @@ class Tally:
             got = got[:200] + "..."
         verdict = "ok  " if good else "FAIL"
         line = "%s %s, %s, expected %s, got %s" % (verdict, self.label, case, expected, got)
-        print(line, flush=True)
+        # One line, which scripts/check counts.
+        print("\\n".join(line.splitlines()), flush=True)
 
     def skip(self, text):
         self.add(0, 0, 1)
@@ -79,6 +81,7 @@ class Bench:
         os.mkdir(self.home)
         os.mkdir(self.images)
         self.pids = set()
+        self.processes = []
 
     # results
 
@@ -141,6 +144,7 @@ class Bench:
             **more
         )
         self.pids.add(process.pid)
+        self.processes.append(process)
         return process
 
     def asked(self, command, environment):
@@ -178,6 +182,9 @@ class Bench:
         return files + glob.glob(self.map_path(pid))
 
     def close(self):
+        for process in self.processes:
+            if process.poll() is None:  # the tests are ended by a signal
+                end_group(process)
         for path in glob.glob(os.path.join(glob.escape(self.images), "pyperf-*.so")):
             self.pids.add(int(os.path.basename(path).split("-")[1]))
         for pid in self.pids:
@@ -202,6 +209,16 @@ def kill(process, number=signal.SIGKILL):
     return finish(process)
 
 
+def end_group(process):
+    """SIGTERM first: test_pyperf_run.py has a folder of its own."""
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 def remove(path):
     try:
         os.unlink(path)
@@ -213,6 +230,18 @@ def remove_own_files():
     for pattern in ("perf-%d.map", "jit-%d.dump", "pyperf-%d-*.so"):
         for path in glob.glob(os.path.join("/tmp", pattern % os.getpid())):
             remove(path)
+
+
+def end(number, _):
+    sys.exit(128 + number)
+
+
+def clean_up_when_ended(handler=end):
+    """Signals that end the tests raise, so that folders are removed. Also where nohup has left them ignored, which
+    programs of the cases would inherit."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 # cases

@@ -22,7 +22,6 @@ import collections
 import os
 import queue
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -127,6 +126,7 @@ SLOW = """
 LIBRARY = "library"  # in the place of an interpreter: cases that need none
 SLOWEST = 20  # cases whose time is printed
 SPENT = re.compile(r"time ([0-9.]+) (\S+)$")
+WORKERS, ENDED = [], threading.Event()
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped$")
 
 
@@ -155,6 +155,7 @@ def work(arguments):
     if arguments.worker != LIBRARY:
         interpreter = interpreters.Interpreter(arguments.worker)
     tally = harness.Tally(interpreter.label if interpreter else LIBRARY)
+    harness.clean_up_when_ended()
     for case in all_cases():
         if case.applies_to(interpreter) and (not arguments.only or case.name in arguments.only):
             start = time.monotonic()
@@ -181,6 +182,7 @@ def run_worker(what, choice, arguments, lines, seconds):
     worker = subprocess.Popen(
         command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, universal_newlines=True
     )
+    WORKERS.append(worker)
     counts = None
     for line in worker.stdout:
         counts, spent = CLOSING.match(line), SPENT.match(line)
@@ -211,6 +213,8 @@ def run_all(subjects, arguments, tally):
                 subject = waiting.get_nowait()
             except queue.Empty:
                 break
+            if ENDED.is_set():
+                break
             counts = run_worker(*subject, arguments, lines, seconds)
             with lock:
                 tally.add(*counts)
@@ -229,6 +233,14 @@ def run_all(subjects, arguments, tally):
     return failures, seconds
 
 
+def end(number, _):
+    """Ends the workers, which remove their folders; threads wait for them."""
+    ENDED.set()
+    for worker in WORKERS:
+        worker.terminate()
+    sys.exit(128 + number)
+
+
 def main():
     arguments = parse_arguments()
     if arguments.list:
@@ -236,9 +248,7 @@ def main():
         return 0
     if arguments.worker:
         return work(arguments)
-    # nohup and background jobs leave these ignored, which programs of the cases would inherit.
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
+    harness.clean_up_when_ended(end)
     tally = harness.Tally("all")
     if arguments.python:
         found = [interpreters.Interpreter(os.path.realpath(path)) for path in arguments.python]

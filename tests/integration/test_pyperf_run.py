@@ -420,7 +420,10 @@ def ordinary_user(bench):
         os.chmod(path, 0o777)
     bench.clear_work()
     os.chmod(bench.work, 0o777)
-    command = bench.command("-c", HOT, "alone")
+    # The checkout may lie where only root can read.
+    run = copy_checkout(os.path.join(bench.folder, "checkout"))
+    command = [run] + bench.command("-c", HOT, "alone")[1:]
+    copied = {k: v for k, v in bench.environment.items() if k != "PYPERF_LIBRARY"}
     paranoid = "/proc/sys/kernel/perf_event_paranoid"
     with open(paranoid) as file:
         before = file.read()
@@ -435,7 +438,7 @@ def ordinary_user(bench):
         if bench.run(as_nobody + ["test", "-r", bench.interpreter]).returncode:
             print("SKIP %s, ordinary user: may not run it" % bench.interpreter)
             return
-        done = bench.run(as_nobody + command)
+        done = bench.run(as_nobody + command, env=copied)
     finally:
         with open(paranoid, "w") as file:
             file.write(before)
@@ -443,16 +446,22 @@ def ordinary_user(bench):
     bench.check("ordinary user: names", True, "hot:<string>" in names(bench.samples("-f")))
 
 
+def copy_checkout(folder):
+    """What pyperf-run needs of it. Returns the copy of pyperf-run."""
+    scripts, build = os.path.join(folder, "scripts"), os.path.join(folder, "build")
+    shutil.copytree(os.path.join(os.path.dirname(RUN), "run"), os.path.join(scripts, "run"))
+    os.mkdir(build)
+    for pattern in ("*.so", "pyperf-inspect"):
+        for built in glob.glob(os.path.join(glob.escape(BUILD), pattern)):
+            shutil.copy(built, build)
+    return shutil.copy(RUN, scripts)
+
+
 def odd_places(bench):
     """A checkout whose path LD_PRELOAD cannot hold, called through a link."""
-    odd = os.path.join(bench.folder, "two words: $LIB")
-    os.makedirs(os.path.join(odd, "scripts"))
-    shutil.copy(RUN, os.path.join(odd, "scripts"))
-    shutil.copytree(os.path.join(os.path.dirname(RUN), "run"), os.path.join(odd, "scripts", "run"))
-    large = shutil.ignore_patterns("obj", "tests", "interpreters")
-    shutil.copytree(BUILD, os.path.join(odd, "build"), ignore=large)
+    run = copy_checkout(os.path.join(bench.folder, "two words: $LIB"))
     link = os.path.join(bench.work, "link")
-    os.symlink(os.path.join(odd, "scripts", "pyperf-run"), link)
+    os.symlink(run, link)
     bare = {k: v for k, v in bench.environment.items() if k != "PYPERF_LIBRARY"}
     code = "with open('/proc/self/maps') as maps: print('libpyperf.so' in maps.read())"
     done = bench.run([link, "-q", bench.interpreter, "-c", code], env=bare)
@@ -460,10 +469,7 @@ def odd_places(bench):
 
 
 def main():
-    # A shell without job control, as in CI, starts background commands with these two ignored, and
-    # the programs that must receive them would inherit that.
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
+    harness.clean_up_when_ended()
     bench = Bench(sys.argv[1])
     try:
         for cases in (

@@ -67,11 +67,11 @@ def record(bench, debug=None, seconds=1.5, stack=65528, python=None, variables=(
     return data
 
 
-def start_run(bench, *words, **more):
-    """pyperf-run in the case's folder. more: variables of the environment."""
+def start_run(bench, *words, prefix=(), **more):
+    """pyperf-run in the case's folder. prefix: a command that starts it. more: variables of the environment."""
     more.update(PYPERF_LIBRARY=bench.library, TMPDIR=bench.home)
     environment = bench.environment(preload=False, support=None, images=False, **more)
-    return bench.start([os.path.join(ROOT, "scripts", "pyperf-run")] + list(words), environment)
+    return bench.start(list(prefix) + [os.path.join(ROOT, "scripts", "pyperf-run")] + list(words), environment)
 
 
 def run_part(bench, part, *arguments, **more):
@@ -97,6 +97,7 @@ def main(cases, title):
         fetched = interpreters.fetched("interpreter")
         chosen = ([one for one in supported if one.path not in fetched] or supported)[-1]
     tally = harness.Tally(chosen.label)
+    harness.clean_up_when_ended()
     for case in cases:
         if not arguments.only or case.name in arguments.only:
             harness.run_case(case, chosen, os.path.realpath(arguments.build), tally)

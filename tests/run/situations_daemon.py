@@ -47,15 +47,17 @@ def names(bench, data):
 
 @case(CASES, needs=("perf",))
 def daemon(bench):
-    """It is told of, with the command that records it, and that command keeps its names."""
+    """It is told of, with -q too, with the command that records it, and that command keeps its names."""
     program = bench.write("daemon.py", DAEMON)
     try:
-        done = finish(start_run(bench, "--", bench.python, program))
+        done = finish(start_run(bench, "-q", "--", bench.python, program))
         with open(os.path.join(bench.folder, "pid")) as file:
             pid = int(file.read())
         command = re.search(r"pyperf-run (-p \d+ --) sleep 60", done.err)
         bench.equal("the command", "-p %d --" % pid, command and command.group(1))
-        bench.that("the table", "early", " early " in done.err, done.err[:300])
+        bench.equal("-q: nothing else", 1, done.err.count("\n"))
+        done = finish(start_run(bench, "--report", "perf.data"))
+        bench.that("the table", "early", " early " in done.out, done.out[:300])
         for number in range(3):
             done = finish(start_run(bench, "-p", str(pid), "--", "sleep", "1"))
             bench.that("attached, %d: names" % number, "late", " late " in done.err, done.err)

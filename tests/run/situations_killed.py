@@ -39,6 +39,15 @@ def writers(folder):
     return found
 
 
+def look_from_container(bench, folder):
+    """A container that shares the folder sees no process of the run."""
+    if os.geteuid() != 0:
+        bench.skip("in a container", "only root can make a pid namespace")
+        return
+    done = finish(start_run(bench, "--", "true", prefix=["unshare", "--pid", "--fork", "--mount-proc"]))
+    bench.equal("in a container, while perf writes it", (0, False), (done.status, folder in done.err))
+
+
 @case(CASES, needs=("perf",))
 def killed(bench):
     """perf goes on writing: not a word. Then the next run names the folder, and the profile is readable."""
@@ -53,10 +62,13 @@ def killed(bench):
         bench.that("perf goes on", "a writer", writers(folder), "none")
         done = finish(start_run(bench, "--", "true"))
         bench.equal("while perf writes it", False, folder in done.err)
+        look_from_container(bench, folder)
     finally:
         bench.write("stop", "")
     bench.equal("perf has ended", True, until(lambda: not writers(folder)))
     done = finish(start_run(bench, "--", "true"))
     bench.that("then", folder, folder in done.err, done.err)
+    done = finish(start_run(bench, "-q", "--", "true"))
+    bench.equal("-q", "", done.err)
     done = finish(start_run(bench, "--report", os.path.join(folder, "perf.data")))
     bench.that("its profile", "status 0, samples", done.status == 0 and " samples of " in done.out, done.out + done.err)

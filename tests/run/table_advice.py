@@ -163,7 +163,8 @@ def no_functions(look):
     c_only = sample([EVALUATOR] + START) * 9
     cut_too = c_only + sample([EVALUATOR, CUT])
     library = MAPPED % (7, 7, "/opt/my lib/libpyperf.so")
-    absent, silent = ["not in it", "LD_PRELOAD"], ["in it, but did not profile", "-I or -E", "-X perf"]
+    absent = ["not in it", "LD_PRELOAD"]
+    silent = ["in it, but did not profile", "PYPERF_TOGGLE_SIGNAL", "-I or -E", "-X perf"]
     switched_on = ["though libpyperf was switched on"]
     for what, maps, parts in (
         ("nothing", "", absent),

@@ -2,6 +2,8 @@
 """The summary of scripts/check, with a make that prints what is written here. A line for each thing looked
 at; the exit status is 1 when one of them was not as expected."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +14,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
+import harness
 from canned import ROOT, main
 
 CASES = []
@@ -20,7 +23,8 @@ for suite; do :; done
 case $suite in
 check-a) echo '100%: Checks: 7, Failures: 0, Errors: 0'; echo '50%: Checks: 2, Failures: 1, Errors: 0'
     echo 'test.c:9:F:Core:one:0: bad'; exit 2 ;;
-check-b) echo 'ok   a, expected'; echo 'skip b: no network'; echo '5 passed, 0 failed, 1 skipped' ;;
+check-b) echo 'ok   a, expected'; echo 'ok   b, expected x, got         test.c:9:F:Core:one:0: bad'
+    echo 'skip b: no network'; echo '5 passed, 0 failed, 1 skipped' ;;
 esac
 """
 
@@ -34,7 +38,7 @@ def summary(look):
         with open(os.path.join(folder, "Makefile"), "w") as out:
             out.write("check: check-a check-b\n")
         script = '. "$0/scripts/dev/suites.sh"; run_suites "$1"'
-        environment = dict(os.environ, PATH=folder + ":" + os.environ["PATH"])
+        environment = dict(os.environ, PATH=folder + ":" + os.environ["PATH"], SUITES="")
         words = ["sh", "-eu", "-c", script, ROOT, folder]
         done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     shown = done.stdout.decode()
@@ -46,10 +50,49 @@ def summary(look):
     good = last[2].startswith("ok ") and "check-b" in last[2] and "5 passed, 0 failed, 1 skipped" in last[2]
     look.that("the second", "ok, 5 passed", good, last[2])
     look.that("what was skipped", "no network", "skip b: no network" in last[3], last[3])
+    look.equal("what names a failure is none", 1, "\n".join(last).count("test.c:9:F"))
     look.that("all of it before", "the lines of both", "ok   a, expected" in shown, shown)
 
 
 CASES.append(summary)
+
+
+def one_line(look):
+    """A check is one line, whatever was got: the summary counts lines."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        harness.Tally("tests").report("lines", "x", True, "FAIL a\n5 passed, 0 failed, 1 skipped\n")
+    look.equal("lines", 1, shown.getvalue().count("\n"))
+
+
+CASES.append(one_line)
+WAITING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import harness, run
+
+@harness.case(run.cases_library.CASES)
+def waiting(bench):
+    print(bench.folder, bench.start(["sleep", "60"]).pid, flush=True)
+    bench.run(["sleep", "60"])
+
+sys.argv[1:] = sys.argv[2:]
+run.main()
+"""
+
+
+def ended(look):
+    """A case that a signal ends leaves neither its folder nor a process."""
+    words = [sys.executable, "-B", "-c", WAITING, os.path.dirname(harness.__file__)]
+    words += ["--worker", sys.executable, "--only", "waiting"]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, universal_newlines=True)
+    folder, pid = child.stdout.readline().split()
+    child.terminate()
+    child.communicate(timeout=30)
+    look.equal("folder, process", (False, False), (os.path.exists(folder), os.path.exists("/proc/" + pid)))
+
+
+CASES.append(ended)
 
 if __name__ == "__main__":
     sys.exit(main("check", CASES))

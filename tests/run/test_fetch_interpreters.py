@@ -341,6 +341,7 @@ def look_at_interruption(looker):
 
 
 def main():
+    harness.clean_up_when_ended()
     tally = harness.Tally("fetch-interpreters")
     cases = [
         look_at_mirror,

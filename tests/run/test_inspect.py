@@ -176,6 +176,7 @@ class Test:
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
+    harness.clean_up_when_ended()
     folder = tempfile.mkdtemp(prefix="pyperf-test-inspect-")
     test = Test(os.path.realpath(sys.argv[1]), Maker(folder))
     try:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What the built files need of a libc: nothing above glibc 2.17, and no other library.
+"""What the built files need of a libc: nothing above glibc 2.17, and no other library. Where the archives of
+libelf, capstone and liblzma need more, as those of Debian 13 do, the Makefile links two of them to libraries.
 
 usage: test_libc.py --build DIR
 """
@@ -13,10 +14,16 @@ import sys
 sys.dont_write_bytecode = True
 NEWEST = (2, 17)
 FILES = ("libpyperf.so", "libpyperf-plan.so", "pyperf-inspect")
+DEBIAN_12 = "glibc 2.36"  # with whose archives, and earlier ones, it must work
 
 
 def output(*words):
     return subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True).stdout
+
+
+def number(version):
+    """That of "glibc 2.36" or "GLIBC_2.2.5", for a comparison."""
+    return tuple(map(int, version[6:].split(".")))
 
 
 def imports(path):
@@ -31,16 +38,20 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
     build = parser.parse_args().build
-    passed = failed = 0
+    passed = failed = skipped = 0
+    with open(os.path.join(build, "plan-libraries")) as file:
+        by_libraries = "-Bstatic" not in file.read()
     for name in FILES:
+        if by_libraries and name != "libpyperf.so" and number(os.confstr("CS_GNU_LIBC_VERSION")) > number(DEBIAN_12):
+            skipped += 1
+            print("skip libc, %s: the archives of this machine need more than glibc 2.17" % name)
+            continue
         path = os.path.join(build, name)
         found = list(imports(path))
         numbers = [
-            (tuple(map(int, version[6:].split("."))), symbol)
-            for symbol, version, _ in found
-            if version.startswith("GLIBC_")
+            (number(version), symbol) for symbol, version, _ in found if version.startswith("GLIBC_")
         ]
-        newer = [symbol for number, symbol in numbers if number > NEWEST]
+        newer = [symbol for this, symbol in numbers if this > NEWEST]
         # glibc 2.17 ends a program for a weak one that it lacks.
         weak = [s for s, v, is_weak in found if is_weak and v != "Base" and s != "__cxa_finalize"]
         libraries = re.findall(r"\(NEEDED\).*\[(.*)\]", output("readelf", "-dW", path))
@@ -54,7 +65,7 @@ def main():
             passed, failed = passed + good, failed + (not good)
             verdict = "ok  " if good else "FAIL"
             print("%s libc, %s: %s, expected %s, got %s" % (verdict, name, what, expected, got))
-    print("%d passed, %d failed, 0 skipped" % (passed, failed))
+    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
     return 1 if failed else 0
 
 

@@ -116,6 +116,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build", help="the build directory")
     build = os.path.join(ROOT, parser.parse_args().build)
+    harness.clean_up_when_ended()
     tally = harness.Tally("package")
 
     def equal(case, expected, got):

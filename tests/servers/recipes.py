@@ -10,7 +10,6 @@ any failed. All are skipped if the environment is missing, or without root.
 
 import argparse
 import os
-import signal
 import sys
 
 sys.dont_write_bytecode = True
@@ -61,18 +60,13 @@ def run_all(arguments, tally):
                 harness.run_case(case, None, build, tally)
 
 
-def end(number, _):
-    """A signal raises, so that everything started is ended."""
-    sys.exit(128 + number)
-
-
 def main():
     arguments = parse_arguments()
     cases, _, missing = SUBJECTS[arguments.subject]
     if arguments.list:
         print("\n".join(one.name for one in cases))
         return 0
-    signal.signal(signal.SIGTERM, end)
+    harness.clean_up_when_ended()
     tally = harness.Tally(arguments.subject)
     if missing():
         tally.skip("%s: %s" % (tally.label, missing()))

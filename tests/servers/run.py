@@ -72,6 +72,7 @@ def main():
     if arguments.list:
         print("\n".join(case.name for case in all_cases()))
         return 0
+    harness.clean_up_when_ended()
     total = harness.Tally("all")
     interpreter = None
     if not harness.ruled_out(("servers",)):

@@ -17,7 +17,7 @@
 enum { PID = 4711, LOAD = 0, DEBUG = 2, UNWINDING = 4, PAGE = 4096 };
 
 static struct jitdump dump;
-static const uint8_t code[16] = "0123456789abcdef";
+static const uint8_t code[16] = "0123456789abcde";
 static const uint8_t unwind[37] = "unwind";
 
 /* The n-th function of a test. */
