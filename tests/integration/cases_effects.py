@@ -184,6 +184,22 @@ def recursion(bench):
         look_at_limits(bench, program, str(depth))
 
 
+DEEP = """
+def last(n): return n
+def descend(n): return sum(map(descend, [n - 1])) if n else last(n)
+print(descend(300))
+"""
+
+
+@case(CASES)
+def deep_functions_named(bench):
+    """A function that is first called 300 calls of C below the main program, in a tenth of the main
+    thread's stack."""
+    program = bench.write("deep.py", DEEP)
+    done = same(bench, "300 calls", program)
+    bench.equal("named", True, "last" in Map(bench.map_path(done.pid)).of_file(program))
+
+
 TAKING_TURNS = """
 import sys, threading
 depth = int(sys.argv[1])
