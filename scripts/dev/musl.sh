@@ -13,7 +13,9 @@ make_musl() {
     kernel_headers
     write_compiler
     # libffi gets a host of its own: then it takes nothing for granted that only glibc has.
-    build_library libffi --host=x86_64-linux-musl --libdir="$musl/lib" --disable-shared --with-pic --disable-docs &&
+    # Its static trampolines would mislead perf 6.1: mapped from its own file below its code.
+    build_library libffi --host=x86_64-linux-musl --libdir="$musl/lib" --disable-shared --with-pic \
+        --disable-docs --disable-exec-static-tramp &&
         build_library zlib --static || return
     : >"$musl/.whole"
     rm -rf -- "$musl.state"

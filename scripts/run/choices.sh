@@ -58,16 +58,25 @@ has_frame_pointers() {
     [ -x "$inspect" ] && [ -n "$interpreter" ] || return 1
     IFS='
 '
+    loader=$(find_musl_loader) || loader=
     # shellcheck disable=SC2046  # paths, one a line
     set -- $(objects)
     unset IFS
-    "$inspect" "$@" 2>/dev/null | grep -q '^frame-pointers=yes'
+    ${loader:+"$loader"} "$inspect" "$@" 2>/dev/null | grep -q '^frame-pointers=yes'
+}
+
+# Prints the loader of a program for musl. It runs pyperf-inspect too, whose own, glibc's, may not be
+# on such a machine.
+find_musl_loader() {
+    head -c 4096 -- "$interpreter" 2>/dev/null | tr '\000' '\n' |
+        LC_ALL=C sed -n '/^\/.*\/ld-musl-[^/]*$/{p;q;}'
 }
 
 # The interpreter and its libraries.
 objects() {
     readlink -f -- "$interpreter"
-    ldd "$interpreter" 2>/dev/null | sed -n 's/.*=> \(\/.*\) (0x.*/\1/p'
+    if [ -n "$loader" ]; then "$loader" --list "$interpreter"; else ldd "$interpreter"; fi 2>/dev/null |
+        sed -n 's/.*=> \(\/.*\) (0x.*/\1/p'
 }
 
 # perf before 4.17 does not report it, and can unwind.

@@ -60,6 +60,16 @@ REASONS = (
 )  # fmt: skip
 
 
+def musl_loader(path):
+    """The loader of a program for musl, as the beginning of a command: it runs pyperf-inspect too,
+    whose own, glibc's, may not be on such a machine. Empty for other programs."""
+    try:
+        with open(path, "rb") as program:
+            return [word.decode() for word in re.findall(rb"/[^\0]*/ld-musl-[^\0/]*", program.read(4096))[:1]]
+    except OSError:
+        return []
+
+
 class Python:
     def __init__(self, findings, place, path, library):
         self.findings, self.place, self.path, self.library = findings, place, path, library
@@ -135,7 +145,8 @@ class Python:
         )
 
     def examine_code(self, inspect):
-        done = self.place.run([inspect] + self.about["files"])
+        loader = musl_loader(self.about["executable"] or self.path)
+        done = self.place.run(loader + [inspect] + self.about["files"])
         found = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
         if done.status != 0 or "evaluator" not in found:
             self.findings.fail("frame evaluator", done.complaint(), DEBUG_SYMBOLS)

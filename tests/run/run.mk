@@ -11,6 +11,6 @@ check-run: all flamegraph-template
 	for test in check completions options table fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
-	for test in libc preloaded flamegraph archive package situations; do \
+	for test in libc preloaded unwind flamegraph archive package situations; do \
 	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
 	done; [ -z "$$failed" ]

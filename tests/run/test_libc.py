@@ -12,7 +12,7 @@ import sys
 
 sys.dont_write_bytecode = True
 NEWEST = (2, 17)
-FILES = ("libpyperf.so", "libpyperf-plan.so", "pyperf-inspect")
+FILES = ("libpyperf.so", "libpyperf-plan.so", "pyperf-inspect", "pyperf-unwind")
 
 
 def output(*words):
