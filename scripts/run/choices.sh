@@ -62,11 +62,18 @@ has_frame_pointers() {
     # shellcheck disable=SC2046  # paths, one a line
     set -- $(objects)
     unset IFS
-    ${loader:+"$loader"} "$inspect" "$@" 2>/dev/null | grep -q '^frame-pointers=yes'
+    run_tool "$inspect" "$@" | grep -q '^frame-pointers=yes'
 }
 
-# Prints the loader of a program for musl. It runs pyperf-inspect too, whose own, glibc's, may not be
-# on such a machine.
+# $@: a program of ours and its arguments. Where glibc's loader is missing, musl's runs it.
+run_tool() {
+    "$@"
+    ran=$?
+    [ $ran = 127 ] && [ -n "$loader" ] || return $ran
+    "$loader" "$@"
+} 2>/dev/null
+
+# Prints the loader of a program for musl.
 find_musl_loader() {
     head -c 4096 -- "$interpreter" 2>/dev/null | tr '\000' '\n' |
         LC_ALL=C sed -n '/^\/.*\/ld-musl-[^/]*$/{p;q;}'

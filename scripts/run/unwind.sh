@@ -20,5 +20,5 @@ add_unwind_data() {
     id=$(perf buildid-list -i "$libc")
     folder=$images.debug/.build-id/${id%"${id#??}"}/${id#??}
     [ ${#id} -ge 8 ] && [ ! -e "$folder/elf" ] && mkdir -p "$folder" || return 0
-    "$loader" "$unwind" "$libc" "$folder/elf" || rmdir "$folder"
+    run_tool "$unwind" "$libc" "$folder/elf" || rmdir "$folder"
 } 2>/dev/null

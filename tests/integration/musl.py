@@ -2,6 +2,7 @@
 CPython lacks say so themselves."""
 
 LEFT_OUT = {
+    "dropped-functions": "musl has no backtrace(), by which the program looks",
     "c-and-kernel-frames": "Debian has no sqlite and no OpenSSL for musl",
 }
 # strerror(EMFILE), in glibc and in musl.
