@@ -2,6 +2,9 @@
 CPython lacks say so themselves."""
 
 LEFT_OUT = {
+    "faults-of-memory": "programs/faults.c replaces functions of glibc's own names (__libc_memalign)",
+    "faults-of-calls": "programs/faults.c replaces functions of glibc's own names (__libc_memalign)",
+    "debug-log-with-a-typo": "what it expects are glibc's words for errors",
     "fibers": "musl has no makecontext() and swapcontext()",
     "dropped-functions": "musl has no backtrace(), by which the program looks",
     "c-and-kernel-frames": "Debian has no sqlite and no OpenSSL for musl",
