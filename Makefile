@@ -92,7 +92,8 @@ inspect_objects := $(call object,preload/tools/pyperf-inspect.c trampoline/plan/
                    $(base_sources))
 # For pyperf-run on musl.
 unwinder_objects := $(call object,preload/tools/pyperf-unwind.c preload/tools/eh_frame.c \
-                  $(wildcard trampoline/arch/$(ARCH)/tools/stack_*.c) $(base_sources))
+                  $(wildcard trampoline/arch/$(ARCH)/tools/stack_*.c \
+                  trampoline/arch/$(ARCH)/plan/capstone_others.c) $(base_sources))
 walk_object := $(call object,preload/tools/pyperf-walk.c)
 has_libunwind := $(shell $(CC) -x c -fsyntax-only -include libunwind.h /dev/null 2>&1 || echo no)
 walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
@@ -177,6 +178,7 @@ interpreters:
 
 include tests/tests.mk
 include scripts/dev/package.mk
+include scripts/dev/tarball.mk
 
 check: check-unit check-integration check-run check-servers check-cpython-quick
 
@@ -210,7 +212,7 @@ format:
 
 help:
 	@awk '/^# make / { entry = 1 } !/^#( make |       )/ { entry = 0 } entry { print substr($$0, 3) }' \
-	    Makefile scripts/dev/package.mk tests/tests.mk tests/*/*.mk
+	    Makefile scripts/dev/*.mk tests/tests.mk tests/*/*.mk
 	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SHARED=1, SAN=address,undefined,'
 	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
 

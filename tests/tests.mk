@@ -13,6 +13,7 @@ unit_fixtures :=
 -include tests/cpython/*.mk
 -include tests/servers/*.mk
 -include tests/soak/*.mk
+-include tests/grounds/*.mk
 
 .PHONY: check-builds check-musl
 

@@ -21,7 +21,8 @@ main() {
     esac
     [ ! -d "$3" ] || fail "$3 is a directory: an archive is one file, name it"
     for program in tar bzip2; do
-        command -v $program >/dev/null || fail "$program is not installed: apt-get install $program"
+        command -v $program >/dev/null ||
+            fail "$program is not installed: $(sh "${0%/*}/how_to_install.sh" $program)"
     done
     folder=$(readlink -f -- "$(dirname -- "$3")") || fail "$(dirname -- "$3"): no such directory"
     dir=$(mktemp -d "$folder/.archive.XXXXXX" 2>/dev/null) ||
@@ -101,7 +102,7 @@ tell_missing() {
 # Files with code that still exist and have no build-id.
 list_unidentified() {
     sed 's/^[^ ]* //' "$dir/identified" | sort -u >"$dir/known"
-    perf script -i "$top/perf.data" -F comm --show-mmap-events 2>/dev/null </dev/null |
+    perf script -i "$top/perf.data" --fields comm --show-mmap-events 2>/dev/null </dev/null |
         sed -n 's/.*PERF_RECORD_MMAP.*: [r-][w-]x[ps] \(\/.*\)$/\1/p' | sort -u |
         comm -23 - "$dir/known" |
         while read -r path; do

@@ -98,12 +98,17 @@ perf_unwinds() {
 # all stacks below time.time() end there. With -B too, or with build ids from the kernel (perf and
 # Linux 5.12), it does not.
 choose_build_ids() {
-    build_ids=--buildid-all
-    [ -z "$archive" ] || return 0
+    known=$(perf record -h 2>&1)
+    if [ -n "$archive" ]; then
+        # Before perf 4.6 of what has samples alone.
+        build_ids=
+        case $known in *--buildid-all*) build_ids=--buildid-all ;; esac
+        return 0
+    fi
     build_ids='-N -B'
     kernel=$(uname -r)
     minor=${kernel#*.}
-    case $(perf record -h 2>&1) in
+    case $known in
     *--buildid-mmap*)
         if [ $((${kernel%%.*} * 1000 + ${minor%%[!0-9]*})) -ge 5012 ]; then
             build_ids='-N --buildid-mmap'

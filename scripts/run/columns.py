@@ -1,5 +1,7 @@
 """The table as text, fitted to a width."""
 
+from __future__ import division
+
 import re
 import textwrap
 
@@ -7,7 +9,7 @@ NO_PYTHON = "(no Python function)"
 ELLIPSIS = "..."
 GAP = "  "
 NARROWEST = 8  # of names, and of paths
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROL = re.compile(u"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BOLD, DIM, RED, YELLOW, PLAIN = "\033[1m", "\033[2m", "\033[31m", "\033[33m", "\033[0m"
 HOT, WARM = 0.20, 0.05
 LITTLE = 0.01  # of the time that has elapsed
@@ -111,9 +113,9 @@ def aligned(texts, widths):
 def split_width(rows, width):
     """The widths for names and paths: paths shrink first, down to half."""
     width = max(width - len(GAP), 2 * NARROWEST)
-    longest = max((len(title(row)) for row in rows), default=0)
+    longest = max([0] + [len(title(row)) for row in rows])
     longest = max(longest, len("function"))
-    file = max((len(row.file or "") for row in rows), default=0)
+    file = max([0] + [len(row.file or "") for row in rows])
     name_width = min(longest, max(width - file, width // 2))
     return name_width, width - name_width
 
@@ -134,4 +136,4 @@ def from_left(text, width):
 
 def printable(text):
     """Escapes control characters, which would move a terminal's cursor."""
-    return CONTROL.sub("?", text)
+    return CONTROL.sub(u"?", u"%s" % text)

@@ -83,18 +83,18 @@ def examine_own_parts(findings, arguments, library):
     findings.ok("scripts", text)
     launcher = arguments.launcher
     if launcher and not os.access(launcher, os.X_OK):
-        findings.fail("pyperf-run", "%s cannot be run" % launcher, "make install")
+        findings.fail("pyperf-run", "%s cannot be run" % launcher, doctor_tools.REPAIR)
     templates = [os.path.normpath(os.path.join(HERE, name)) for name in TEMPLATES]
     template = next(filter(os.path.exists, templates), templates[-1])
-    step = "make flamegraph-template where libpyperf was built, then make install or make deb; "
-    step += "only pyperf-run --flamegraph needs it"
-    if os.path.exists(os.path.join(HERE, "../../Makefile")):
-        template, step = templates[0], "make flamegraph-template; only --flamegraph needs it"
+    step = doctor_tools.REPAIR
+    if doctor_tools.IN_CHECKOUT:
+        template, step = templates[0], "make flamegraph-template"
+    step += "; only pyperf-run --flamegraph needs it"
     doctor_machine.examine_file(findings, "flame graphs", template, step)
     if os.access(library, os.R_OK):
         findings.ok("libpyperf", "%s, version %s" % (library, version_of(library)))
         return True
-    findings.fail("libpyperf", "%s cannot be read" % library, "make, or --library PATH")
+    findings.fail("libpyperf", "%s cannot be read" % library, doctor_tools.REPAIR)
     return False
 
 

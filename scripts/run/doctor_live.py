@@ -7,6 +7,7 @@ import re
 
 import doctor_tools
 import perf_script
+from stacks import how_to_install
 
 SECONDS = 2
 DEPTH = 10
@@ -167,8 +168,11 @@ class Live:
             text = "not looked at: pyperf-walk.so needs a libunwind for glibc, this Python is for musl"
             self.findings.warn("stack from within", text, "perf and gdb are not concerned")
             return
+        if walker is None and not doctor_tools.IN_CHECKOUT:
+            self.findings.ok("stack from within", "not looked at: this build of libpyperf has no libunwind")
+            return
         if walker is None:
-            step = "apt-get install libunwind-dev, then make (only the doctor needs it)"
+            step = how_to_install("libunwind-dev") + ", then make (only the doctor needs it)"
             text = "not looked at: pyperf-walk.so was not built, for want of libunwind"
             self.findings.warn("stack from within", text, step)
             return

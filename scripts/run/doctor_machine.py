@@ -10,6 +10,7 @@ import stat
 import tempfile
 
 import doctor_tools
+import stacks
 
 MIB = 1 << 20
 # A second of a busy CPU: 199 samples of 65528 bytes each.
@@ -23,30 +24,10 @@ FRAMES_WANTED = 512  # a Python call has 3 to 5
 CAPABILITIES = {"CAP_PERFMON": 38, "CAP_SYS_ADMIN": 21}  # linux/capability.h
 UNWINDERS = ("libunwind", "libdw-dwarf-unwind", "libdw", "dwarf-unwind-support")
 KERNEL = "/proc/sys/kernel/"
-PACKAGES = (
-    ("debian", "apt-get install linux-perf"),
-    ("ubuntu", "apt-get install linux-tools-" + os.uname().release),
-    ("fedora rhel centos amzn", "dnf install perf"),
-    ("arch", "pacman -S perf"),
-    ("suse opensuse", "zypper install perf"),
-)
 
 
 def install_perf():
-    """The command for this distribution (os-release(5))."""
-    names = {}
-    for path in ("/etc/os-release", "/usr/lib/os-release"):
-        try:
-            with open(path) as source:
-                names = dict(re.findall(r'^(ID|ID_LIKE)="?([^"\n]*)"?$', source.read(), re.M))
-            break
-        except OSError:
-            continue
-    for name in (names.get("ID", "") + " " + names.get("ID_LIKE", "")).split():
-        for systems, command in PACKAGES:
-            if name in systems.split():
-                return "as root: " + command
-    return "install your distribution's package linux-perf, linux-tools or perf"
+    return "as root: " + stacks.how_to_install("perf")
 
 
 def ways_to_other_perfs():

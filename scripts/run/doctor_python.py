@@ -51,8 +51,8 @@ REASONS = (
     ("replaced or removed", "restart the program"),
     ("cannot be made executable", "lift the ban on executable memory (MDWE, seccomp, SELinux), or "
      "let the process write to /proc/self/mem"),
-    ("cannot load libpyperf-plan.so", "install libelf, capstone and liblzma; ldd %(plan)s"),
-    ("of another build", "make install"),
+    ("cannot load libpyperf-plan.so", doctor_tools.REPAIR + "; see: ldd %(plan)s"),
+    ("of another build", doctor_tools.REPAIR),
     ("/proc/self/maps", "mount -t proc proc /proc"),
     ("address space", "ulimit -v unlimited"),
     ("no trampoline image", "export PYPERF_DIR=DIRECTORY, one that can hold programs"),
@@ -133,7 +133,7 @@ class Python:
         if inspect:
             self.examine_code(inspect)
         else:
-            self.findings.warn("frame evaluator", "not looked at: pyperf-inspect was not built", "make")
+            self.findings.warn("frame evaluator", "not looked at: pyperf-inspect is missing", doctor_tools.REPAIR)
 
     def examine_own_support(self, text):
         text += ": later than what is known to libpyperf, its own support is used"

@@ -13,6 +13,10 @@ import tempfile
 import textwrap
 import time
 
+HERE = os.path.dirname(os.path.realpath(__file__))
+IN_CHECKOUT = os.path.exists(os.path.join(HERE, "../../Makefile"))
+# Where a file of ours is missing, or of another version.
+REPAIR = "run make" if IN_CHECKOUT else "unpack the tarball, or install libpyperf, anew"
 WIDTH = 100
 SUBJECT = 20  # columns
 VERDICTS = {"ok": "32", "warn": "33", "FAIL": "31"}  # with their colours (ECMA-48, SGR)

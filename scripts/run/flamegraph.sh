@@ -43,12 +43,13 @@ find_template() {
         "$debian_template"; do
         [ ! -r "$template" ] || return 0
     done
-    fail 'no template for flame graphs here: run "make flamegraph-template" where libpyperf was' \
-        "built (and make install), or apt-get install libjs-d3-flame-graph; $other_way"
+    todo='unpack the tarball, or install libpyperf, anew'
+    [ ! -e "$above/Makefile" ] || todo='run "make flamegraph-template"'
+    fail "no template for flame graphs here: $todo; $other_way"
 }
 
 find_script() {
-    command -v perf >/dev/null || fail 'perf is not installed: apt-get install linux-perf'
+    command -v perf >/dev/null || fail "perf is not installed: $(sh "${0%/*}/how_to_install.sh" perf)"
     case $(perf version --build-options 2>/dev/null) in
     *'libpython: [ OFF'*)
         fail "this perf was built without Python, which its flamegraph.py needs; $other_way" ;;

@@ -27,7 +27,7 @@ def state(path, pids):
         elif mapped:
             pid = int(mapped.group(1))
             found[pid] = max(found.get(pid, NOTHING), state_of_file(mapped.group(2)))
-    return max((found.get(pid, NOTHING) for pid in pids), default=NOTHING)
+    return max([NOTHING] + [found.get(pid, NOTHING) for pid in pids])
 
 
 def state_of_file(name):
@@ -40,5 +40,5 @@ def events(path):
     """Lines of perf script on mappings and tasks, in perf's order."""
     archive = stacks.Archive(path)
     words = archive.before + ["script", "-i", path, "--show-mmap-events", "--show-task-events"]
-    text = stacks.output(words + archive.after + ["-F", FIELDS])
+    text = stacks.output(words + archive.after + ["--fields", FIELDS])
     return (line for line in text.splitlines() if " PERF_RECORD_" in line)

@@ -36,10 +36,7 @@ CACHED_LINES = 50000  # some 500 bytes each
 
 
 class Frame:
-    __slots__ = (
-        *("function", "symbol", "object", "kernel", "beginning", "interpreter", "loader"),
-        "nameless",
-    )
+    __slots__ = ("function", "symbol", "object", "kernel", "beginning", "interpreter", "loader", "nameless")
 
     def __init__(self, address, symbol, holder):
         self.function = python_function(symbol)  # (qualified name, file), None for C

@@ -35,7 +35,7 @@ class Counter:
         """Whether this run's profile exists."""
         try:
             file = open(self.path, "rb")
-        except OSError:
+        except IOError:
             return False
         header = file.read(HEADER.size)
         if str(os.fstat(file.fileno()).st_ino) == older or header[:8] != MAGIC:
@@ -82,5 +82,5 @@ def main(path, pid, older=""):
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except (KeyboardInterrupt, OSError, struct.error):
+    except (KeyboardInterrupt, IOError, OSError, struct.error):
         pass

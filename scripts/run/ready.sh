@@ -8,7 +8,7 @@ space_needed=$((8 * 1024)) # KiB
 space_wanted=$((256 * 1024))
 
 check_perf() {
-    path=$(command -v perf) || fail 1 'perf is not installed: apt-get install linux-perf'
+    path=$(command -v perf) || fail 1 "perf is not installed: $(sh "$parts/how_to_install.sh" perf)"
     said=$(perf version 2>&1 </dev/null) && return
     fail 1 "$path does not start, on Linux $(uname -r): $(printf '%s\n' "$said" | head -n 1)$(other_perfs)"
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2317  # pass_on and what it calls: by trap
-# shellcheck disable=SC2154  # variables of pyperf-run
+# shellcheck disable=SC2034,SC2154  # variables of pyperf-run
 # record.sh: perf record around the program. Read by pyperf-run, which has parsed the options.
 #
 # The processes of a run, all in one process group, so that a terminal's Ctrl-C and Ctrl-Z reach
@@ -30,13 +30,14 @@
 . "$parts/unwind.sh"
 # shellcheck source=scripts/run/isolated.sh
 . "$parts/isolated.sh"
+# shellcheck source=scripts/run/preload.sh
+. "$parts/preload.sh"
 
 # $@: options of perf record, as many as perf_words says; then the program.
 record() {
     check_program "$perf_words" "$@"
     check_perf
     check_room
-    find_library
     check_attached "$@"
     find_python "$interpreter"
     check_isolated "$@"
@@ -45,8 +46,7 @@ record() {
     make_directory
     make_places
     tell_abandoned
-    # The user's own come first: a sanitizer ends a program in which it does not.
-    preload=${preloaded:+$preloaded:}$(preloadable "$library")
+    choose_preload
     choose_call_graph
     choose_frequency
     choose_build_ids
@@ -144,21 +144,14 @@ sort_signals() {
 
 make_directory() {
     place=${TMPDIR:-/tmp}
+    case $place in
+    # Not for a path in LD_PRELOAD: see preload.sh.
+    *[!A-Za-z0-9/._+@%,=~-]*) place=/tmp ;;
+    esac
     [ -d "$place" ] && [ -w "$place" ] || place=/tmp
     dir=$(mktemp -d "$place/pyperf-run.XXXXXX") || fail 1 "cannot make a directory in $place"
     dir=$(readlink -f -- "$dir")
     [ "$(id -u)" != 0 ] || chmod 711 "$dir"
-}
-
-# LD_PRELOAD is split at blanks and colons and expands "$": such a path needs another name. The
-# folder is linked, not the file, since libpyperf.so looks beside itself for the rest.
-preloadable() {
-    case $1 in
-    *[!A-Za-z0-9/._+@%,=~-]*)
-        ln -s "${1%/*}" "$dir/library"
-        printf '%s\n' "$dir/library/${1##*/}" ;;
-    *) printf '%s\n' "$1" ;;
-    esac
 }
 
 # Opening a fifo waits for the other side: the canary sleeps until we kill it, or, should we have
@@ -230,7 +223,7 @@ start_perf() {
 start_copying() {
     (
         eval "exec $in<&- $err>&-"
-        exec "$parts/unpacked.sh" "$images" "$images.debug" "$dir" "$perf"
+        exec sh "$parts/unpacked.sh" "$images" "$images.debug" "$dir" "$perf"
     ) >/dev/null 2>&1 &
     unpacked=$!
 }
@@ -343,7 +336,7 @@ show_profile() {
     [ ! -d "$images.debug" ] || copies=$images.debug
     answer "$recorded" stderr "$output"
     if [ -n "$archive" ]; then
-        "$parts/archive.sh" "$recorded" "$dir/debug" "$archive"
+        sh "$parts/archive.sh" "$recorded" "$dir/debug" "$archive"
     fi
     [ -n "$quiet" ] || [ ! -t 2 ] || say "the profile is $output:" \
         "perf${copies:+ --buildid-dir $copies} report -i $output --no-inline --max-stack 4096"

@@ -1,12 +1,13 @@
 """Samples and tasks of a perf.data, one after the other, and its header."""
 
-import io
+import errno
 import os
 import re
 import subprocess
 import tempfile
 
 import perf_script
+import python2
 
 # perf record's own limit: the size travels in 16 bits, and is a multiple of 8 (perf_event_open(2)).
 LARGEST_COPY = 65528
@@ -26,8 +27,8 @@ class Recording:
         limits = re.findall(r"sample_max_stack = (\d+)", text)
         command = re.search(r"^# cmdline : (.*)", text, re.M)
         command = command.group(1) if command else ""
-        self.stack_size = max(map(int, sizes), default=None)
-        self.max_stack = max(map(int, limits), default=None)
+        self.stack_size = max([int(size) for size in sizes] or [None])
+        self.max_stack = max([int(limit) for limit in limits] or [None])
         self.mode = None  # not known
         if self.stack_size:
             self.mode = "dwarf"
@@ -78,18 +79,35 @@ class Archive:
 
 def perf(words, **more):
     try:
-        return subprocess.Popen(
-            ["perf"] + words, stdin=subprocess.DEVNULL, env=environment(), **more
-        )
-    except FileNotFoundError:
-        raise Failed("perf is not installed: apt-get install linux-perf")
+        with open(os.devnull, "r+b") as nothing:
+            more.setdefault("stderr", nothing)
+            return subprocess.Popen(["perf"] + words, stdin=nothing, env=environment(), **more)
     except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise Failed("perf is not installed: " + how_to_install("perf"))
         raise Failed("perf cannot be run: %s" % error.strerror)
+
+
+def how_to_install(what):
+    script = os.path.join(os.path.dirname(os.path.realpath(__file__)), "how_to_install.sh")
+    return subprocess.check_output(["/bin/sh", script, what]).decode("ascii").strip()
+
+
+def whole_stacks():
+    """Of perf_script.WHOLE_STACKS what this perf has. One that lacks them does not cut, or expand, stacks."""
+    child = perf(["script", "-h"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    known = child.communicate()[0].decode("utf-8", "replace")
+    words = perf_script.WHOLE_STACKS
+    if "max-stack" not in known:
+        words = [word for word in words if word not in ("--max-stack", "4096")]
+    if "inline" not in known:
+        words = [word for word in words if word != "--no-inline"]
+    return words
 
 
 def output(words):
     """perf's output, whatever its exit status."""
-    child = perf(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    child = perf(words, stdout=subprocess.PIPE)
     try:
         return child.communicate()[0].decode("utf-8", "replace")
     except BaseException:
@@ -112,12 +130,14 @@ def records(path):
     """All samples and tasks in perf's order. Raises Failed, possibly after some of them."""
     archive = Archive(path)
     words = archive.before + ["script", "-i", path, "--show-task-events"] + archive.after
-    words += perf_script.WHOLE_STACKS + ["-F", perf_script.FIELDS]
+    words += whole_stacks() + ["--fields", perf_script.FIELDS]
     with tempfile.TemporaryFile() as errors:
         child = perf(words, stdout=subprocess.PIPE, stderr=errors)
         try:
-            with io.TextIOWrapper(child.stdout, "utf-8", "backslashreplace", newline="\n") as lines:
-                yield from perf_script.parse(lines)
+            with python2.text_of(child.stdout) as lines:
+                for record in perf_script.parse(lines):
+                    yield record
+            child.stdout.close()
             status = child.wait()
         except BaseException:
             end(child)
@@ -153,11 +173,11 @@ def check_readable(path):
     try:
         with open(path, "rb") as profile:
             empty = not profile.read(1)
-    except FileNotFoundError:
-        raise Failed("%s: no such file; record it with: pyperf-run -o %s program" % (path, path))
-    except IsADirectoryError:  # of perf record --threads
-        return
-    except OSError as error:
+    except (IOError, OSError) as error:
+        if error.errno == errno.ENOENT:
+            raise Failed("%s: no such file; record it with: pyperf-run -o %s program" % (path, path))
+        if error.errno == errno.EISDIR:  # of perf record --threads
+            return
         raise Failed("%s: %s" % (path, error.strerror))
     if empty:
         raise Failed("%s is empty, perf did not come to write it: %s" % (path, again))

@@ -2,15 +2,17 @@
 """A profile's Python functions, hottest first: as a table, as JSON, as folded stacks."""
 
 import argparse
+import errno
 import json
 import os
-import shutil
 import stat
 import sys
 import tempfile
 import time
 
 sys.dont_write_bytecode = True
+
+import python2  # first
 
 import columns
 import stacks
@@ -19,6 +21,7 @@ import totals
 WIDTH = 100
 STACK_UNIT = 8
 STATUS_INTERRUPTED = 130
+monotonic = getattr(time, "monotonic", time.time)  # not in 2.7
 # When a bar is worth showing: bytes of the profile, or seconds that reading has taken.
 LARGE = 8 << 20
 LONG = 1.0
@@ -27,7 +30,7 @@ BAR_WIDTH = 30
 
 
 def say(text):
-    sys.stderr.write("pyperf-run: %s\n" % columns.printable(str(text)))
+    sys.stderr.write("pyperf-run: %s\n" % columns.printable(text))
 
 
 def main():
@@ -39,11 +42,11 @@ def main():
         return 1
     except KeyboardInterrupt:
         return STATUS_INTERRUPTED
-    except BrokenPipeError:
-        # The reader has ended. Buffered output must not be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
+    except (IOError, OSError) as error:
+        if error.errno == errno.EPIPE:
+            # The reader has ended. Buffered output must not be written at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         say("%s: %s" % (error.filename or "the table cannot be written", error.strerror))
         return 1
 
@@ -102,7 +105,8 @@ def run(arguments):
     if arguments.collapsed:
         write(arguments.collapsed, folded_lines(found, arguments.collapsed))
     if arguments.json:
-        write(arguments.json, [json.dumps(as_object(found, arguments.name or arguments.data), indent=2)])
+        shown = as_object(found, arguments.name or arguments.data)
+        write(arguments.json, [json.dumps(shown, indent=2, separators=(",", ": "))])
     if arguments.json != "-":
         write(arguments.out, table(found, arguments))
     if failure:
@@ -130,14 +134,14 @@ class Bar:
 
     def __init__(self, recording, size):
         self.first, self.last = recording.first, recording.last
-        now = time.monotonic()
+        now = monotonic()
         self.next = now if size > LARGE else now + LONG
         self.shown = False
         if self.first is None or self.last is None or self.last <= self.first:
             self.next = float("inf")
 
     def at(self, sample_time):
-        now = time.monotonic()
+        now = monotonic()
         if now < self.next:
             return
         self.next = now + BAR_EVERY
@@ -165,7 +169,7 @@ def table(found, arguments):
 
 def terminal_width(out):
     if out == "-" and sys.stdout.isatty():
-        return shutil.get_terminal_size((WIDTH, 0)).columns
+        return python2.columns_of_terminal(WIDTH)
     return WIDTH
 
 
@@ -210,7 +214,7 @@ def function_object(event, one):
 
 def folded_lines(found, path):
     """Samples of one event only, because those of different events do not add up."""
-    chosen, *others = found.events
+    chosen, others = found.events[0], found.events[1:]
     if others:
         left = ", ".join(event.unit for event in others)
         say("%s has the stacks of %s, and not those of %s" % (path, chosen.unit, left))
@@ -218,10 +222,11 @@ def folded_lines(found, path):
 
 
 def write(path, lines):
-    text = "".join(line + "\n" for line in lines).encode("utf-8", "backslashreplace")
+    text = python2.bytes_of("".join(line + "\n" for line in lines))
     if path == "-":
-        sys.stdout.buffer.write(text)
-        sys.stdout.buffer.flush()
+        out = getattr(sys.stdout, "buffer", sys.stdout)
+        out.write(text)
+        out.flush()
     elif is_replaceable(path):
         replace(os.path.realpath(path), text)
     else:
@@ -240,7 +245,7 @@ def replace(path, text):
     """Writes all of the file or nothing: it is renamed when it is complete."""
     handle, temporary = tempfile.mkstemp(prefix=".pyperf-", dir=os.path.dirname(path))
     try:
-        with open(handle, "wb") as out:
+        with os.fdopen(handle, "wb") as out:
             out.write(text)
             mask = os.umask(0)
             os.umask(mask)

@@ -1,5 +1,7 @@
 """Sums the samples of a profile: times of Python functions, stacks, and how many are complete."""
 
+from __future__ import division
+
 import collections
 import os
 
@@ -203,12 +205,12 @@ class Totals:
         processes that perf attaches to is not the program's."""
         sampled = [event.seconds(event.weight) for event in self.events]
         known = [one for one in sampled + [self.used and sum(self.used)] if one is not None]
-        return max(known, default=None)
+        return max(known or [None])
 
     def threads(self):
         """How many of interpreters were seen; those beyond the second are not counted."""
         seen = [self.interpreters(event) for event in self.events]
-        return max((sum(len(one.threads) for one in processes) for processes in seen), default=0)
+        return max([0] + [sum(len(one.threads) for one in processes) for processes in seen])
 
     def interpreters(self, event):
         """The processes whose stacks are counted: only those with an interpreter."""
@@ -385,8 +387,8 @@ def advice_on_copies(size, broken):
     if size > broken.mean_length * BYTES_A_FRAME and perf_script.LIBC.search(broken.end):
         return (
             "though %d bytes of each were copied; most end in %s, for which perf finds no unwind data;"
-            " it takes those of the debug symbols, too: apt-get install libc6-dbg (or your"
-            " distribution's debug symbols of libc)" % (size, broken.end_name)
+            " it takes those of the debug symbols, too: install libc's (Debian's package: libc6-dbg)"
+            % (size, broken.end_name)
         )
     if size > broken.mean_length * BYTES_A_FRAME:
         return (
@@ -404,7 +406,7 @@ def max_stack_here():
     try:
         with open("/proc/sys/kernel/perf_event_max_stack") as limit:
             return int(limit.read())
-    except (OSError, ValueError):
+    except (IOError, ValueError):
         return DEFAULT_MAX_STACK
 
 

@@ -16,6 +16,7 @@ from outcome import compile_program, switch_environment
 CASES = []
 # Words of programs/locked.c. With each one of these there is a way.
 LOCKS = ("mdwe", "seccomp", "no-mem", "null-mem")
+OLD = "linux-3.10"
 SHUT = ("mdwe no-mem", "seccomp no-mem", "mdwe seccomp null-mem", "no-proc")
 SWITCHES = 1000
 
@@ -48,7 +49,7 @@ def each_lock(bench, names):
 @case(CASES)
 def locked_down(bench):
     program = bench.write("calls.py", CALLS)
-    for words, prefix in each_lock(bench, LOCKS):
+    for words, prefix in each_lock(bench, LOCKS + (OLD,)):
         done = bench.run(prefix + [bench.python, program])
         bench.equal("%s: status, output" % words, (0, "end\n", ""), done.seen)
         names = Map(bench.map_path(done.pid)).of_file("many.py")
@@ -60,7 +61,7 @@ def locked_down(bench):
 def locked_down_without_image(bench):
     """An anonymous image is executable memory too."""
     program = bench.write("hot.py", HOT)
-    for words, prefix in each_lock(bench, LOCKS):
+    for words, prefix in each_lock(bench, LOCKS + (OLD,)):
         environment = bench.environment(PYPERF_DIR="/nonexistent")
         done = bench.run(prefix + [bench.python, program, "0"], environment)
         look_at_fallback(bench, words, program, done)
@@ -74,7 +75,7 @@ def locked_down_toggle(bench):
     on, off = (changed, [True, True]) if bench.version >= (3, 9) else (False, True)
     expected = [["r-xp", on], ["r-xp", off]] * 4
     count = bench.program("toggle_cost.py")
-    for words, prefix in each_lock(bench, LOCKS):
+    for words, prefix in each_lock(bench, LOCKS + (OLD,)):
         done = bench.run(prefix + [bench.python, program], switch_environment(bench))
         bench.equal("%s: status, stderr" % words, (0, ""), (done.status, done.err))
         what = "%s: on and off four times: rights, text as in the file" % words
@@ -89,7 +90,7 @@ def locked_down_toggle(bench):
 def locked_down_threads(bench):
     """One thread switches while seven compute."""
     program = bench.program("toggle_threads.py")
-    for words, prefix in each_lock(bench, LOCKS[:2]):
+    for words, prefix in each_lock(bench, LOCKS[:2] + (OLD,)):
         command = [bench.python, program, str(SWITCHES), "perf,off,perf_jit,perf"]
         done = bench.run(prefix + command, switch_environment(bench))
         bench.equal("%s: status, output" % words, (0, "right True\n", ""), done.seen)
@@ -134,7 +135,7 @@ def locked_down_with_a_thread(bench):
 @case(CASES, needs=("perf",))
 def locked_down_stacks(bench):
     program = bench.write("short.py", SHORT)
-    for words, prefix in each_lock(bench, LOCKS):
+    for words, prefix in each_lock(bench, LOCKS + (OLD,)):
         good, total = complete_of_short(bench, program, prefix)
         got = "complete " + perf.share(good, total)
         bench.that(words, "99 % of 40 or more", total >= 40 and good >= 0.99 * total, got)

@@ -21,7 +21,7 @@ echo "$LC_ALL $*" >>"$CANNED/commands"
 [ "$1" != --buildid-dir ] || shift 2
 case $1 in
 record)
-    [ "$2" != -h ] || exit
+    [ "$2" != -h ] || exec cat "$CANNED/options"
     while [ "$1" != -- ]; do
         [ "$1" != -o ] || cp "$CANNED/perf.data" "$2" || exit 255
         shift
@@ -31,6 +31,7 @@ record)
 report) cat "$CANNED/header" ;;
 buildid-list) cat "$CANNED/ids.${3##*/}" ;;
 script)
+    [ "$2" != -h ] || exec cat "$CANNED/options"
     echo $$ >"$CANNED/pid"
     cat "$CANNED/errors" >&2
     case $* in
@@ -106,6 +107,7 @@ class Canned:
         self.write("text", text)
         self.write("errors", errors)
         self.write("maps", "")
+        self.write("options", "        --max-stack <n>\n        --no-inline\n        --buildid-all\n")
         self.write("script", 'cat "$CANNED/text"; exit %d\n' % status)
         os.mkdir(self.path("bin"))
         os.chmod(self.write("bin/perf", FAKE), 0o755)
@@ -134,7 +136,7 @@ class Canned:
         more.setdefault("stderr", subprocess.PIPE)
         path = more.pop("search", self.path("bin") + ":" + os.environ["PATH"])
         return subprocess.Popen(
-            [sys.executable, TABLE, "--data", self.data] + list(options),
+            [more.pop("python", sys.executable), TABLE, "--data", self.data] + list(options),
             stdin=subprocess.DEVNULL,
             env=dict(os.environ, PATH=path, CANNED=self.folder),
             cwd=self.folder,

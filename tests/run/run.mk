@@ -1,9 +1,10 @@
 # make check-run          libpyperf.so in programs of any libc; the parts of pyperf-run: options, table, flame
 #                         graph in a browser, archive on a machine that has nothing else, situations of bug
 #                         reports, pyperf-inspect, completions; and fetch-interpreters without a network, make
-#                         help, make deb
+#                         help, make deb, make tarball
+# make check-tarball      the tarball is built in another folder, too: the same bytes
 
-.PHONY: check-run
+.PHONY: check-run check-tarball
 
 check-run: all flamegraph-template
 	$(Q)failed=; \
@@ -11,6 +12,9 @@ check-run: all flamegraph-template
 	for test in check completions options table fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
-	for test in libc preloaded unwind flamegraph archive package situations; do \
+	for test in libc preloaded unwind flamegraph archive package tarball situations; do \
 	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
 	done; [ -z "$$failed" ]
+
+check-tarball: all flamegraph-template
+	$(Q)$(PYTHON) tests/run/test_tarball.py --build $(O) --twice

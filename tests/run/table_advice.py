@@ -36,7 +36,7 @@ def larger_copies(look):
     parts = ["though 65528 bytes", "jit.so", "cannot unwind"]
     look_for(look, "65528, not deep", parts, WHOLE + odd, header(65528))
     libc = sample([EVALUATOR, "[unknown] (/usr/lib/x86_64-linux-gnu/libc.so.6)"])
-    parts = ["though 65528 bytes", "libc.so.6", "apt-get install libc6-dbg"]
+    parts = ["though 65528 bytes", "libc.so.6", "libc6-dbg"]
     look_for(look, "65528, in libc", parts, WHOLE + libc, header(65528))
 
 

@@ -191,7 +191,7 @@ def archives(look):
             canned.write("commands", "")
             seen = canned.pyperf_run("--report", report, "--collapsed", "folded")
             look.equal("--report %s: rows" % report, 1, seen.out.count("/srv/app.py"))
-            asked = [one for one in canned.read("commands").splitlines() if " script " in one]
+            asked = [one for one in canned.read("commands").splitlines() if " script -i " in one]
             good = len(asked) == 1 and all(
                 re.search(r" %s \S*a b/%s( |$)" % pair, asked[0])
                 for pair in (("--buildid-dir", "debug"), ("--symfs", "files"), ("--kallsyms", "kallsyms"))

@@ -15,8 +15,9 @@ import table_advice
 import table_numbers
 import table_text
 import table_use
+import table_versions
 
-MODULES = (table_numbers, table_advice, table_text, table_use)
+MODULES = (table_numbers, table_advice, table_text, table_use, table_versions)
 
 if __name__ == "__main__":
     sys.exit(canned.main("table", [one for module in MODULES for one in module.CASES]))

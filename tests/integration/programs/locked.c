@@ -8,6 +8,8 @@
  *   no-proc   /proc is empty
  *   no-reader stderr is a pipe without reader
  *   no-room   stderr is a file, and files may not grow
+ *   linux-3.10
+ *             system calls that Linux 3.10 does not have fail, and so does MADV_WIPEONFORK
  *
  * Status 99 if the kernel does not permit this; stderr says what. */
 #define _GNU_SOURCE
@@ -34,10 +36,13 @@
 #define PR_SET_MDWE 65 /* Linux 6.3 */
 #endif
 
+/* The first system call after Linux 3.10 is sched_setattr, of 3.14 (unistd_64.h, asm-generic/unistd.h). */
 #if defined __x86_64__
 #define ARCHITECTURE AUDIT_ARCH_X86_64
+#define FIRST_LATER  314
 #elif defined __aarch64__
 #define ARCHITECTURE AUDIT_ARCH_AARCH64
+#define FIRST_LATER  274
 #endif
 
 static void cannot(const char *what)
@@ -101,6 +106,24 @@ static void set_seccomp(void)
     void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0 || errno != EPERM ||
         mmap(NULL, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+        cannot("the filter does not work");
+}
+
+static void set_linux_3_10(void)
+{
+    struct sock_filter filter[] = {
+        ON_THIS_ARCHITECTURE,
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FIRST_LATER, 0, 1),
+        RETURN(SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
+        ARGUMENT(2),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MADV_WIPEONFORK, 0, 1), /* Linux 4.14 */
+        RETURN(SECCOMP_RET_ERRNO | EINVAL),
+        RETURN(SECCOMP_RET_ALLOW),
+    };
+    set_filter(filter, sizeof filter / sizeof *filter);
+    if (syscall(SYS_getrandom, NULL, 0, 0) != -1 || errno != ENOSYS)
         cannot("the filter does not work");
 }
 
@@ -169,6 +192,8 @@ int main(int count, char **words)
             set_mdwe();
         else if (strcmp(words[i], "seccomp") == 0)
             set_seccomp();
+        else if (strcmp(words[i], "linux-3.10") == 0)
+            set_linux_3_10();
         else if (strcmp(words[i], "no-perf") == 0)
             set_no_perf();
         else if (strcmp(words[i], "no-mem") == 0)

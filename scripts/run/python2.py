@@ -1,0 +1,45 @@
+"""Lets the table's scripts run by Python 2.7, too: a machine may have no other. To be imported first."""
+
+import codecs
+import io
+import os
+import sys
+
+if sys.version_info[0] == 2:
+    reload(sys)  # noqa: F821  # site.py removes setdefaultencoding
+    # Paths are bytes there, names are text: both are put into one line.
+    sys.setdefaultencoding("utf-8")
+
+
+def escaped(error):
+    """The handler "backslashreplace" of Python 3 for bytes that are not UTF-8."""
+    wrong = bytearray(error.object[error.start : error.end])
+    return u"".join(u"\\x%02x" % byte for byte in wrong), error.end
+
+
+codecs.register_error("pyperf-escaped", escaped)
+
+
+def text_of(pipe):
+    """The lines that a program writes into the pipe."""
+    return io.open(pipe.fileno(), encoding="utf-8", errors="pyperf-escaped", newline="\n", closefd=False)
+
+
+def bytes_of(text):
+    """UTF-8; a lone surrogate is escaped in Python 3, and encoded in 2.7."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def columns_of_terminal(default):
+    given = os.environ.get("COLUMNS", "")
+    if given.isdigit() and int(given):
+        return int(given)
+    import fcntl
+    import struct
+    import termios
+
+    try:
+        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, b"\0" * 8)  # struct winsize
+    except (IOError, ValueError):
+        return default
+    return struct.unpack("4H", size)[1] or default
