@@ -90,11 +90,15 @@ unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
 inspect_objects := $(call object,preload/tools/pyperf-inspect.c trampoline/plan/elf_lookup.c \
                    trampoline/plan/elf_error.c $(wildcard trampoline/arch/$(ARCH)/tools/*.c) \
                    $(base_sources))
+# For pyperf-run on musl.
+unwinder_objects := $(call object,preload/tools/pyperf-unwind.c preload/tools/eh_frame.c \
+                  $(wildcard trampoline/arch/$(ARCH)/tools/stack_*.c \
+                  trampoline/arch/$(ARCH)/plan/capstone_others.c) $(base_sources))
 walk_object := $(call object,preload/tools/pyperf-walk.c)
 has_libunwind := $(shell $(CC) -x c -fsyntax-only -include libunwind.h /dev/null 2>&1 || echo no)
 walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
 
-all: $(O)/libpyperf.so $(O)/libpyperf-plan.so $(O)/pyperf-inspect $(walker)
+all: $(O)/libpyperf.so $(O)/libpyperf-plan.so $(O)/pyperf-inspect $(O)/pyperf-unwind $(walker)
 
 # Renamed into place, because a process may have the old one mapped.
 $(O)/libpyperf.so: $(core_objects) preload/exports.map $(libc_stub)
@@ -112,6 +116,11 @@ $(O)/libpyperf-plan.so: $(plan_objects) trampoline/plan/plan.map $(O)/plan-libra
 $(O)/pyperf-inspect: $(inspect_objects) $(O)/plan-libraries
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) -o $@ $(inspect_objects) \
+	    $$(cat $(O)/plan-libraries)
+
+$(O)/pyperf-unwind: $(unwinder_objects) $(O)/plan-libraries
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) -o $@ $(unwinder_objects) \
 	    $$(cat $(O)/plan-libraries)
 
 $(O)/libc/libc.so.6: trampoline/libc.symbols scripts/dev/libc-stub
@@ -207,5 +216,6 @@ help:
 	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SHARED=1, SAN=address,undefined,'
 	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
 
--include $(patsubst %.o,%.d,$(plan_objects) $(core_objects) $(inspect_objects) $(walk_object))
+-include $(patsubst %.o,%.d,$(plan_objects) $(core_objects) $(inspect_objects) \
+    $(unwinder_objects) $(walk_object))
 -include $(patsubst %,$(O)/obj/%.d,$(unit_sources))

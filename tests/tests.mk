@@ -1,6 +1,7 @@
 # make check-unit         unit tests alone: no Python needed
 # make check-integration  integration tests on every interpreter found (INTEGRATION_OPTIONS=--python PATH)
 # make check-builds       the same on interpreters that are built for it (takes long)
+# make check-musl         the same on interpreters for musl
 
 # Files that unit tests read at run time, made by the build.
 unit_fixtures :=
@@ -17,13 +18,14 @@ unit_fixtures :=
 
 INTEGRATION_OPTIONS ?=
 
-.PHONY: check-builds
+.PHONY: check-builds check-musl
 
 check-integration: all
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O) $(INTEGRATION_OPTIONS)
 
-check-builds: all
-	$(Q)scripts/dev/build-interpreters build/interpreters/built >$(O)/built
-	$(Q)sed -n 's/^skipped/skip/p' $(O)/built
+check-musl: built := 2.7-musl 3.9-musl 3.11-musl 3.13-musl
+check-builds check-musl: all
+	$(Q)scripts/dev/build-interpreters build/interpreters/built $(built) >$(O)/built
+	$(Q)sed -n 's/^skipped/skip/p' $(O)/built; grep -q '^interpreter ' $(O)/built
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O) \
 	    $$(sed -n 's/^interpreter /--python /p' $(O)/built)

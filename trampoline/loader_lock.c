@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "trampoline/base/libc_functions.h"
+#include "trampoline/base/next_symbol.h"
 
 static struct {
     pid_t process;               /* the process that looked for it */
     const pthread_mutex_t *lock; /* NULL: not found */
+    bool free_after_fork;        /* musl's */
 } found;
 
 enum { CANDIDATES = 8 };
@@ -72,11 +74,15 @@ static pid_t this_thread(void)
 
 void loader_lock_find(void)
 {
-    struct search search = {.loader = getauxval(AT_BASE), .thread = this_thread()};
     if (found.process != 0)
         return;
     found.process = getpid();
     libc_functions_find(); /* which takes that lock: not in a child */
+    if (libc_is_musl()) {
+        found.free_after_fork = next_symbol("_Fork") != NULL;
+        return;
+    }
+    struct search search = {.loader = getauxval(AT_BASE), .thread = this_thread()};
     if (search.loader == 0 || dl_iterate_phdr(search_object, &search) == 0)
         return;
     size_t given_back = 0;
@@ -87,6 +93,12 @@ void loader_lock_find(void)
         }
     if (given_back != 1)
         found.lock = NULL;
+}
+
+void loader_lock_forked(void)
+{
+    if (found.free_after_fork)
+        found.process = getpid();
 }
 
 bool loader_lock_is_usable(void)

@@ -6,7 +6,11 @@
  * _dl_load_lock): dlopen and dl_iterate_phdr then block for ever.
  *
  * No function tells whether it is held. So the first process finds it: it is the mutex in the
- * loader's data that this thread owns during a callback of dl_iterate_phdr, and not afterwards. */
+ * loader's data that this thread owns during a callback of dl_iterate_phdr, and not afterwards.
+ *
+ * musl's lock is another (ldso/dynlink.c, lock): it cannot be found in this way. From 1.2.2 on, whose
+ * libc has _Fork, fork(3) waits for it and gives it to the child free (src/process/fork.c,
+ * __ldso_atfork). A child of an earlier musl, or of the system call alone, does not call dlopen. */
 #ifndef PYPERF_LOADER_LOCK_H
 #define PYPERF_LOADER_LOCK_H
 
@@ -14,6 +18,9 @@
 
 /* Finds the lock. Call it before the first fork, in one thread; later calls do nothing. */
 void loader_lock_find(void);
+
+/* Call it in a child that fork(3) has made, in its handler (pthread_atfork). */
+void loader_lock_forked(void);
 
 /* Whether dlopen can take the lock. False in a forked child if it was held at the fork, or was not
  * found. */

@@ -10,6 +10,7 @@
 
 #include "trampoline/base/debug.h"
 #include "trampoline/base/elf_mapped.h"
+#include "trampoline/base/libc_functions.h"
 
 /* Resolved by the loader, to NULL if no object of the program defines it: the cheapest test whether
  * a process is Python. */
@@ -39,22 +40,28 @@ void python_is_at(uintptr_t version, bool traces, bool counts)
 
 bool python_arrives(const void *caller)
 {
-    struct elf_object object, definer;
+    enum { VERSION, REFERENCES, REFERENCE_COUNTS, COUNT };
+    struct elf_symbol symbols[COUNT] = {
+        [VERSION] = {.name = "Py_GetVersion"},
+        [REFERENCES] = {.name = PYTHON_TRACES_REFERENCES},
+        [REFERENCE_COUNTS] = {.name = PYTHON_COUNTS_REFERENCES},
+    };
+    struct elf_object object;
     char name[PATH_MAX];
     if (!elf_object_at(caller, &object, name) || *name == '\0')
         return false; /* the main program: static_python.h */
-    void *handle = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
-    if (handle == NULL)
+    elf_mapped_lookup(&object, symbols, COUNT);
+    if (symbols[VERSION].address == 0)
         return false;
-    void *found = dlsym(handle, "Py_GetVersion");
-    bool arrives = elf_object_at(found, &definer, NULL) && definer.bias == object.bias;
-    if (arrives) {
-        python_is_at((uintptr_t)found, dlsym(handle, PYTHON_TRACES_REFERENCES) != NULL,
-                     dlsym(handle, PYTHON_COUNTS_REFERENCES) != NULL);
-        dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-    }
-    dlclose(handle);
-    return arrives;
+    /* It stays loaded. musl does not find an object whose file was replaced, and unloads none. */
+    void *handle = dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    if (handle != NULL)
+        dlclose(handle);
+    else if (!libc_is_musl())
+        return false;
+    python_is_at(object.bias + symbols[VERSION].address, symbols[REFERENCES].address != 0,
+                 symbols[REFERENCE_COUNTS].address != 0);
+    return true;
 }
 
 static bool version(unsigned *major, unsigned *minor)

@@ -3,18 +3,23 @@
 #include <alloca.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "preload/cpython/python.h"
 #include "trampoline/base/debug.h"
+#include "trampoline/base/libc_functions.h"
+#include "trampoline/base/mapping.h"
+#include "trampoline/base/page.h"
 #include "trampoline/hook.h"
 
 enum {
     SMALL_STACK = 1 << 20, /* bytes; a program with smaller stacks may have measured its need */
     STEP = 64 << 10,
     SPARE = 64 << 10, /* for C calls of a frame at the floor, before the next check */
+    GAP_PAGES = 256,  /* the kernel keeps free below a stack (mm/mmap.c, stack_guard_gap) */
 };
 
 static _Thread_local struct {
@@ -22,6 +27,24 @@ static _Thread_local struct {
     uintptr_t deep;
     bool grows; /* the main thread's */
 } own __attribute__((tls_model("initial-exec")));
+
+/* musl reports what is mapped of the main thread's stack now (pthread_getattr_np.c), glibc what it may
+ * become. A forked child's only thread may have another stack: the kernel puts AT_RANDOM on the main
+ * one. */
+static void add_growth(void)
+{
+    struct mapping stack;
+    struct rlimit limit;
+    if (!mapping_find((const void *)own.lowest, &stack) ||
+        getauxval(AT_RANDOM) - stack.start >= stack.end - stack.start ||
+        getrlimit(RLIMIT_STACK, &limit) != 0)
+        return;
+    uintptr_t lowest = stack.end_below + GAP_PAGES * page_size();
+    if (limit.rlim_cur < stack.end - lowest)
+        lowest = stack.end - limit.rlim_cur;
+    if (lowest < own.lowest)
+        own.lowest = lowest;
+}
 
 /* The main thread's size is its limit, or the free addresses below it. */
 static bool find_own(void)
@@ -39,6 +62,8 @@ static bool find_own(void)
         own.lowest = (uintptr_t)lowest;
         own.top = own.lowest + size;
         own.grows = syscall(SYS_gettid) == getpid();
+        if (own.grows && libc_is_musl())
+            add_growth();
     }
     return found;
 }

@@ -22,7 +22,8 @@
 void *plan_library_load(struct failure *why);
 
 /* Unloads it with its dependencies, and reserves their addresses, unless RLIMIT_AS is set or
- * another thread takes them meanwhile. Changes errno. */
+ * another thread takes them meanwhile. musl's dlclose does nothing: there they stay loaded. Changes
+ * errno. */
 void plan_library_unload(void *library);
 
 /* Calls elf_files_lookup, for which it loads and unloads the library. Changes errno. */

@@ -16,6 +16,7 @@
 #include "trampoline/base/lock.h"
 #include "trampoline/base/report.h"
 #include "trampoline/earlier_maps.h"
+#include "trampoline/loader_lock.h"
 
 static struct profile {
     struct lock lock;
@@ -100,6 +101,7 @@ static void after_fork(void)
 static void in_child(void)
 {
     int saved = errno;
+    loader_lock_forked();
     start_child();
     errno = saved;
 }

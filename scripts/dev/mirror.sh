@@ -58,6 +58,18 @@ bootstrap() {
     return 1
 }
 
+# $1: a source package. $2: its suite. $3: a folder; the source goes to $3/$1. False, with $why, if it
+# fails.
+fetch_source() {
+    export fetched="$3" package="$1"
+    # shellcheck disable=SC2016  # for the hook's shell
+    bootstrap deb-src "$2" "$3/apt" --extract-hook='cd "$fetched" &&
+        APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --download-only source "$package"' || return
+    why="tar cannot unpack the source of $1"
+    mkdir -p "$3/$1"
+    tar -C "$3/$1" --strip-components=1 -xf "$(find "$3" -maxdepth 1 -name "${1}_*.orig.tar.*" ! -name '*.asc')"
+}
+
 # The configuration of the machine's apt, for example its proxy, but never its permission to skip
 # signatures. The last value of an option counts.
 apt_options() {

@@ -58,16 +58,32 @@ has_frame_pointers() {
     [ -x "$inspect" ] && [ -n "$interpreter" ] || return 1
     IFS='
 '
+    loader=$(find_musl_loader) || loader=
     # shellcheck disable=SC2046  # paths, one a line
     set -- $(objects)
     unset IFS
-    "$inspect" "$@" 2>/dev/null | grep -q '^frame-pointers=yes'
+    run_tool "$inspect" "$@" | grep -q '^frame-pointers=yes'
+}
+
+# $@: a program of ours and its arguments. Where glibc's loader is missing, musl's runs it.
+run_tool() {
+    "$@"
+    ran=$?
+    [ $ran = 127 ] && [ -n "$loader" ] || return $ran
+    "$loader" "$@"
+} 2>/dev/null
+
+# Prints the loader of a program for musl.
+find_musl_loader() {
+    head -c 4096 -- "$interpreter" 2>/dev/null | tr '\000' '\n' |
+        LC_ALL=C sed -n '/^\/.*\/ld-musl-[^/]*$/{p;q;}'
 }
 
 # The interpreter and its libraries.
 objects() {
     readlink -f -- "$interpreter"
-    ldd "$interpreter" 2>/dev/null | sed -n 's/.*=> \(\/.*\) (0x.*/\1/p'
+    if [ -n "$loader" ]; then "$loader" --list "$interpreter"; else ldd "$interpreter"; fi 2>/dev/null |
+        sed -n 's/.*=> \(\/.*\) (0x.*/\1/p'
 }
 
 # perf before 4.17 does not report it, and can unwind.

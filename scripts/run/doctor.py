@@ -125,7 +125,7 @@ def examine(findings, arguments, place):
     if not python.hooked and not python.own_support:
         findings.fail("profile", "not tried: there would be no Python functions", "see hook, above")
         return
-    live = doctor_live.Live(findings, place, perf, python)
+    live = doctor_live.Live(findings, place, perf, python, find_beside(library, "pyperf-unwind"))
     if perf.works:
         live.profile()
     else:

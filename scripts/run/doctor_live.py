@@ -69,8 +69,9 @@ def expected_names(program, innermost):
 
 
 class Live:
-    def __init__(self, findings, place, perf, python):
+    def __init__(self, findings, place, perf, python, unwind):
         self.findings, self.place, self.perf, self.python = findings, place, perf, python
+        self.options = python.unwind_options(perf.path, unwind) if perf.works else []
         self.program = place.write("doctor_program.py", PROGRAM)
         self.mode = "fp" if python.frame_pointers else COPY
         # An interpreter's own support may not be enough, which is no fault of this machine.
@@ -109,7 +110,7 @@ class Live:
 
     def read(self, data, pid):
         """The Python functions of each sample while the program was busy, as tuples."""
-        words = [self.perf.path, "script", "-i", data, "-F", perf_script.FIELDS]
+        words = [self.perf.path] + self.options + ["script", "-i", data, "-F", perf_script.FIELDS]
         for more in (perf_script.WHOLE_STACKS, []):  # perf before 4.15 knows no --no-inline
             done = self.place.run(words + more)
             if done.status == 0:
@@ -162,6 +163,10 @@ class Live:
             step = "only the doctor needs it; Python's build needs libffi-dev"
             text %= self.python.about["without_ctypes"]
             self.findings.warn("stack from within", text, step)
+            return
+        if self.python.loader:
+            text = "not looked at: pyperf-walk.so needs a libunwind for glibc, this Python is for musl"
+            self.findings.warn("stack from within", text, "perf and gdb are not concerned")
             return
         if walker is None and not doctor_tools.IN_CHECKOUT:
             self.findings.ok("stack from within", "not looked at: this build of libpyperf has no libunwind")

@@ -60,6 +60,16 @@ REASONS = (
 )  # fmt: skip
 
 
+def musl_loader(path):
+    """The loader of a program for musl, as the beginning of a command: it runs pyperf-inspect too,
+    whose own, glibc's, may not be on such a machine. Empty for other programs."""
+    try:
+        with open(path, "rb") as program:
+            return [word.decode() for word in re.findall(rb"/[^\0]*/ld-musl-[^\0/]*", program.read(4096))[:1]]
+    except OSError:
+        return []
+
+
 class Python:
     def __init__(self, findings, place, path, library):
         self.findings, self.place, self.path, self.library = findings, place, path, library
@@ -135,7 +145,7 @@ class Python:
         )
 
     def examine_code(self, inspect):
-        done = self.place.run([inspect] + self.about["files"])
+        done = self.place.run(self.loader + [inspect] + self.about["files"])
         found = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
         if done.status != 0 or "evaluator" not in found:
             self.findings.fail("frame evaluator", done.complaint(), DEBUG_SYMBOLS)
@@ -147,6 +157,21 @@ class Python:
         text = words.get(found["frame-pointers"], "in part only, so stacks are copied (dwarf)")
         share = "; %s functions begin with one" % found["share"].replace("/", " of ")
         self.findings.ok("frame pointers", text + share)
+
+    @property
+    def loader(self):
+        return musl_loader(self.about["executable"] or self.path)
+
+    def unwind_options(self, perf, unwind):
+        """perf's options for unwind data of musl's libc, which has none: see unwind.sh."""
+        if not self.loader or unwind is None:
+            return []
+        libc, cache = os.path.realpath(self.loader[0]), self.place.path("unwind")
+        build_id = self.place.run([perf, "buildid-list", "-i", libc]).out.strip()
+        folder = os.path.join(cache, ".build-id", build_id[:2], build_id[2:])
+        os.makedirs(folder, exist_ok=True)
+        done = self.place.run(self.loader + [unwind, libc, os.path.join(folder, "elf")])
+        return ["--buildid-dir", cache] if build_id and done.status == 0 else []
 
     def examine_hook(self):
         """Runs it with libpyperf on a tiny program."""

@@ -25,7 +25,7 @@ NOWHERE = "f" * 16
 # Where processes and threads begin: in the C library, in the kernel, and, because a stripped libc
 # has no names for its own part, in CPython (Modules/main.c, thread_pthread.h, _threadmodule.c).
 BEGINNING = re.compile(
-    r"(_start|__libc_start_\w+|(__GI_)?_*clone3?|start_thread|_dl_start\w*|ret_from_fork\w*"
+    r"(_start|_dlstart\w*|__libc_start_\w+|(__GI_)?_*clone3?|start_thread|_dl_start\w*|ret_from_fork\w*"
     r"|Py_BytesMain|Py_RunMain|Py_Main|_Py_UnixMain|pymain_\w+|pythread_wrapper|t_bootstrap)(@.*)?$"
 )
 INTERPRETER = re.compile(r"python[^/]*$")

@@ -26,6 +26,8 @@
 . "$parts/attach.sh"
 # shellcheck source=scripts/run/places.sh
 . "$parts/places.sh"
+# shellcheck source=scripts/run/unwind.sh
+. "$parts/unwind.sh"
 # shellcheck source=scripts/run/isolated.sh
 . "$parts/isolated.sh"
 # shellcheck source=scripts/run/preload.sh
@@ -311,6 +313,7 @@ finish() {
     chmod 755 "$images"
     take_turns publish
     drop_copies
+    add_unwind_data
     case $perf_status in
     # perf ends itself with the signal that made it stop.
     0 | 130 | 143) show_profile ;;

@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(harness.HERE))
 PARTS = os.path.join(ROOT, "scripts", "run")
 FINDING = re.compile(r"^(ok|warn|FAIL) +(.{20}) (.*)")
 NOBODY = 65534
-TOOLS = ("pyperf-inspect", "pyperf-walk.so")
+TOOLS = ("pyperf-inspect", "pyperf-unwind", "pyperf-walk.so")
 
 
 class Findings:
@@ -111,6 +111,9 @@ def look_at_walk(bench, findings):
     """Complete, or incomplete for libunwind's own reason."""
     if not os.path.exists(os.path.join(bench.build, "pyperf-walk.so")):
         bench.skip("stack from within", "pyperf-walk.so is not built: no libunwind")
+        return
+    if bench.interpreter.musl:
+        found(bench, findings, "stack from within", "warn", "needs a libunwind for glibc")
         return
     verdict, text, _ = findings.all.get("stack from within", ("absent", "", ""))
     good = (verdict == "ok" and "complete:" in text) or (verdict == "warn" and "rbp of 0" in text)

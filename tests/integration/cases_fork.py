@@ -99,6 +99,28 @@ def fork_while_walked(bench):
     bench.equal("children whose function has a name", 20, named)
 
 
+LOADED = """
+import ctypes, glob, os, sys
+pid = os.fork()
+if pid == 0:
+    def only_in_child(): return 0
+    only_in_child()
+    images = glob.glob(os.path.join(sys.argv[1], "pyperf-%d-*.so" % os.getpid()))
+    os.write(1, b"%d " % len(images))
+    for image in images:
+        ctypes.CDLL(image, ctypes.RTLD_LOCAL | 4)  # RTLD_NOLOAD: fails if the loader has not loaded it
+    os._exit(7)
+print(os.waitpid(pid, 0)[1] >> 8)
+"""
+
+
+@case(CASES)
+def fork_images_loaded(bench):
+    """In a child, too, the loader knows the images: gdb and unwinders see them."""
+    done = bench.run_python(bench.write("loaded.py", LOADED), bench.images)
+    bench.equal("images, status of the child", (0, "1 7\n", ""), done.seen)
+
+
 @case(CASES, needs=("perf",))
 def fork_while_walked_stacks(bench):
     program = bench.program("forks_walked.py")

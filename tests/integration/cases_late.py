@@ -132,7 +132,7 @@ def late_elsewhere(bench):
     source = bench.write("planted.c", PLANTED)
     for name in OURS:
         planted = os.path.join(other, name)
-        command = [compiler(source), "-w", "-shared", "-fPIC", "-o", planted, source]
+        command = [compiler(bench, source), "-w", "-shared", "-fPIC", "-o", planted, source]
         subprocess.run(command, check=True)
     for switches, outcome in SWITCHES:
         environment = bench.environment(**dict(variables, LD_PRELOAD="./libpyperf.so", **switches))

@@ -3,6 +3,7 @@ of libpyperf. docs/services.md says why each of the others is made."""
 
 import os
 
+import musl
 from harness import Skip, case
 from maps import Map
 from outcome import compile_program, switch_environment
@@ -71,6 +72,8 @@ class Calls:
 
 
 def look(bench, calls, what, command, environment, permitted):
+    if bench.interpreter.musl:
+        permitted = permitted + musl.CALLS
     plain = bench.environment(preload=False, support=None, images=False)
     path, own, expected = calls.of("own", command[:-1] + ["plain"], plain)
     named = "%s: system calls beside the interpreter's own" % what

@@ -16,6 +16,7 @@ import tempfile
 import traceback
 
 import interpreters
+import musl
 import python_2
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -303,6 +304,8 @@ def run_case(one, interpreter, build, tally):
     try:
         if bench.version == interpreters.PYTHON_2 and python_2.left_out(one.name):
             raise Skip(python_2.left_out(one.name))
+        if interpreter is not None and interpreter.musl and one.name in musl.LEFT_OUT:
+            raise Skip(musl.LEFT_OUT[one.name])
         one.function(bench)
     except Skip as why:
         tally.skip("%s, %s: %s" % (tally.label, one.name, why))

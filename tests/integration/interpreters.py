@@ -10,12 +10,13 @@ import sys
 # python3.11 reports Py_ENABLE_SHARED.
 PROBE = """
 import platform, sys
-mapped = any('/libpython' in line for line in open('/proc/self/maps'))
+maps = open('/proc/self/maps').read()
 print(platform.python_implementation())
 print('%d.%d.%d' % sys.version_info[:3])
-print('shared' if mapped else 'static')
+print('shared' if '/libpython' in maps else 'static')
 free = 't' in getattr(sys, 'abiflags', '')
 print('free-threaded' if free else 'debug' if hasattr(sys, 'gettotalrefcount') else 'release')
+print('musl' if '/ld-musl-' in maps or '-musl/libc.so' in maps else 'glibc')
 """
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -42,13 +43,16 @@ class Interpreter:
             env=plain_environment(),
             timeout=60,
         ).stdout.split()
-        if len(answer) != 4:
+        if len(answer) != 5:
             raise ValueError("%s is not a Python interpreter that runs" % path)
-        self.implementation, version, self.kind, build = answer
+        self.implementation, version, self.kind, build, libc = answer
         self.version = tuple(int(part) for part in version.split("."))
         self.debug = build == "debug"
         self.free_threaded = build == "free-threaded"
+        self.musl = libc == "musl"
         self.label = "python%s %s" % (version, self.kind)
+        if self.musl:
+            self.label += " musl"
         if build != "release":
             self.label += " " + build
 

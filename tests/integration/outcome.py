@@ -89,7 +89,13 @@ def shared_library(bench):
     raise harness.Skip("this interpreter has no shared library")
 
 
-def compiler(name):
+def compiler(bench, name):
+    """For the libc of the interpreter that is being tested."""
+    musl = bench.interpreter is not None and bench.interpreter.musl
+    if musl and name.endswith(".cpp"):
+        raise harness.Skip("Debian has no C++ library for musl")
+    if musl:
+        return configuration(bench, "CC")[0].split()[0]
     if name.endswith(".cpp"):
         found = os.environ.get("CXX") or "c++"
         if shutil.which(found) is None:
@@ -101,7 +107,7 @@ def compiler(name):
 def compile_program(bench, name, output, flags):
     """Compiles a program of programs/; the compiler's errors fail the case."""
     path = os.path.join(bench.folder, output)
-    command = [compiler(name), "-O1", "-w", "-o", path, bench.program(name)] + list(flags)
+    command = [compiler(bench, name), "-O1", "-w", "-o", path, bench.program(name)] + list(flags)
     done = bench.run(command, bench.environment(preload=False, support=None, images=False))
     if done.status != 0:
         raise RuntimeError("%s: %s" % (" ".join(command), done.err))

@@ -1,5 +1,6 @@
 """Runs perf record and perf script, as a user does: no perf inject."""
 
+import glob
 import os
 import re
 import subprocess
@@ -46,7 +47,21 @@ def record(bench, command, options=(), **environment):
     if not os.path.exists(data) or os.path.getsize(data) == 0:
         lines = " ".join(done.err.split())
         raise RuntimeError("perf record recorded nothing, status %d: %s" % (done.status, lines))
+    if bench.interpreter.musl:
+        add_unwind_data(bench)
     return done, data
+
+
+def add_unwind_data(bench):
+    """As pyperf-run does (unwind.sh), in the cache that perf uses by default."""
+    libc = os.path.realpath(glob.glob("/lib/ld-musl-*.so.1")[0])
+    build_id = subprocess.check_output([bench.perf, "buildid-list", "-i", libc]).decode().strip()
+    folder = os.path.join(bench.home, ".debug", ".build-id", build_id[:2], build_id[2:])
+    os.makedirs(folder, exist_ok=True)
+    copy = os.path.join(folder, "elf")
+    if os.path.exists(copy):
+        os.unlink(copy)  # perf's own, maybe a link to the file
+    subprocess.check_call([os.path.join(bench.build, "pyperf-unwind"), libc, copy])
 
 
 def script(bench, data, options=()):

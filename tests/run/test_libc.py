@@ -13,7 +13,7 @@ import sys
 
 sys.dont_write_bytecode = True
 NEWEST = (2, 17)
-FILES = ("libpyperf.so", "libpyperf-plan.so", "pyperf-inspect")
+FILES = ("libpyperf.so", "libpyperf-plan.so", "pyperf-inspect", "pyperf-unwind")
 DEBIAN_12 = "glibc 2.36"  # with whose archives, and earlier ones, it must work
 
 

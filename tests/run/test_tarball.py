@@ -27,7 +27,7 @@ from interpreters import plain_environment
 
 LARGEST = 1500000
 WANTED = """
-bin/pyperf-run lib/libpyperf.so lib/libpyperf-plan.so lib/libpyperf/pyperf-inspect lib/libpyperf/record.sh
+bin/pyperf-run lib/libpyperf.so lib/libpyperf-plan.so lib/libpyperf/pyperf-inspect lib/libpyperf/pyperf-unwind lib/libpyperf/record.sh
 lib/libpyperf/table.py lib/libpyperf/doctor.py share/man/man1/pyperf-run.1 share/man/man7/libpyperf.7
 share/bash-completion/completions/pyperf-run share/libpyperf/flamegraph.html share/libpyperf/flamegraph.LICENSE
 share/doc/libpyperf/README.md share/doc/libpyperf/LICENSE share/doc/libpyperf/docs/design.md
@@ -161,7 +161,7 @@ def contents(tarball):
 def elf_files(tarball):
     debug = tarball.unpack(os.path.join(tarball.folder, "debug"), "-debug.tar.xz")
     linked = [path for path in list(files(tarball.top)) + list(files(debug)) if is_linked(path)]
-    tarball.that("ELF files", "7: three, their debug files, a stub", len(linked) == 7, len(linked))
+    tarball.that("ELF files", "9: four, their debug files, a stub", len(linked) == 9, len(linked))
     newer = []
     for path in linked:
         if path.endswith(".debug"):
@@ -210,7 +210,7 @@ def half_unpacked(tarball):
         if "doctor" in name:
             continue
         os.rename(part, part + ".away")
-        silent = name.endswith("pyperf-inspect")
+        silent = name.endswith(("pyperf-inspect", "pyperf-unwind"))
         tarball.one_line("%s is missing" % name, tarball.run(top, *words), least=not silent, most=not silent)
         os.rename(part + ".away", part)
     status, out, err = tarball.run(top, *words)
@@ -272,7 +272,7 @@ def install_commands(tarball):
     for name in os.listdir(os.path.dirname(script)):
         with open(os.path.join(os.path.dirname(script), name), "rb") as file:
             told = re.findall(rb"apt-get install [a-z-]*|make install", file.read())
-        if not name.endswith(("how_to_install.sh", "pyperf-inspect")):
+        if not name.endswith(("how_to_install.sh", "pyperf-inspect", "pyperf-unwind")):
             tarball.equal("%s: words of a build" % name, [], told)
 
 

@@ -27,6 +27,12 @@ START_TEST(finds_functions_behind_this_object)
 }
 END_TEST
 
+START_TEST(knows_the_libc)
+{
+    ck_assert(!libc_is_musl());
+}
+END_TEST
+
 START_TEST(names_errors)
 {
     ck_assert_str_eq(strerrordesc_np(ENOSPC), "No space left on device");
@@ -145,6 +151,7 @@ int main(void)
                                   loads_objects,
                                   knows_threads,
                                   knows_forks,
-                                  looks_at_files};
+                                  looks_at_files,
+                                  knows_the_libc};
     return run_suite("libc_functions", tests, LENGTH_OF(tests));
 }

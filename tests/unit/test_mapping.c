@@ -140,9 +140,20 @@ START_TEST(maps_cannot_be_read)
 }
 END_TEST
 
+START_TEST(after_free_addresses)
+{
+    char *pages = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(pages, MAP_FAILED);
+    ck_assert_int_eq(munmap(pages + PAGE, 2 * PAGE), 0);
+    ck_assert_uint_eq(find(pages + 3 * PAGE).end_below, (uintptr_t)pages + PAGE);
+    munmap(pages, 4 * PAGE);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {of_this_program,      of_no_file,       file_is_moved,
-                                  directory_is_changed, file_is_replaced, maps_cannot_be_read};
+                                  directory_is_changed, file_is_replaced, maps_cannot_be_read,
+                                  after_free_addresses};
     return run_suite("mapping", tests, LENGTH_OF(tests));
 }

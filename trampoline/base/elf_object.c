@@ -6,6 +6,7 @@ struct search {
     uintptr_t address;
     struct elf_object *object;
     char *name;
+    bool passed; /* the first object: the main program */
 };
 
 /* Returns the number of bytes from the address, as linked, to the end of the segment; 0 outside of
@@ -19,14 +20,16 @@ static uint64_t left_in(const ElfW(Phdr) * segment, uint64_t address)
 static int look_at(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct search *search = data;
+    bool first = !search->passed;
     (void)size;
+    search->passed = true;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         if (left_in(&info->dlpi_phdr[i], search->address - info->dlpi_addr) == 0)
             continue;
         *search->object =
             (struct elf_object){info->dlpi_addr, info->dlpi_phdr, (size_t)info->dlpi_phnum};
         if (search->name != NULL)
-            snprintf(search->name, PATH_MAX, "%s", info->dlpi_name);
+            snprintf(search->name, PATH_MAX, "%s", first ? "" : info->dlpi_name);
         return 1;
     }
     return 0;
@@ -34,7 +37,7 @@ static int look_at(struct dl_phdr_info *info, size_t size, void *data)
 
 bool elf_object_at(const void *address, struct elf_object *object, char name[PATH_MAX])
 {
-    struct search search = {(uintptr_t)address, object, name};
+    struct search search = {.address = (uintptr_t)address, .object = object, .name = name};
     return dl_iterate_phdr(look_at, &search) != 0;
 }
 

@@ -16,8 +16,8 @@ struct elf_object {
 
 /* The object that the dynamic loader has mapped around `address`; false when there is none.
  * `name`, which may be NULL, becomes the loader's name of it: the path that it was opened by, which
- * may be relative to an earlier current directory, and "" for the main program. Takes the loader's
- * lock. The segments are valid while the object is loaded. */
+ * may be relative to an earlier current directory, and "" for the main program, which musl's loader
+ * calls by its path. Takes the loader's lock. The segments are valid while the object is loaded. */
 bool elf_object_at(const void *address, struct elf_object *object, char name[PATH_MAX]);
 
 /* The bytes at `address` if `size` of them lie within one readable segment, else NULL. `left`,

@@ -6,12 +6,17 @@ void libc_functions_find(void)
 {
 }
 
+bool libc_is_musl(void)
+{
+    return false;
+}
+
 #else
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <gnu/libc-version.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,7 +73,8 @@ enum { LIBC, LIBRARY };
     F(LIBC, int, fstatat,                                                                          \
       (int folder, const char *restrict path, status *restrict out, int flags),                    \
       (folder, path, out, flags), __fxstatat(STAT_VERSION, folder, path, out, flags))              \
-    F(LIBC, const char *, strerrordesc_np, (int error), (error), strerror(error))
+    F(LIBC, const char *, strerrordesc_np, (int error), (error), strerror(error))                  \
+    F(LIBC, const char *, gnu_get_libc_version, (void), (), NULL)
 
 #define DEFINE(place, result, name, parameters, arguments, otherwise)                              \
     typedef result type_##name parameters;                                                         \
@@ -98,6 +104,11 @@ void libc_functions_find(void)
 #define FIND(place, result, name, ...) find_##name();
     FUNCTIONS(FIND)
 #undef FIND
+}
+
+bool libc_is_musl(void)
+{
+    return gnu_get_libc_version() == NULL;
 }
 
 extern void *__dso_handle __attribute__((visibility("hidden"))); /* of crtbegin: this object */

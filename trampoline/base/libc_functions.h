@@ -12,14 +12,19 @@
  *     pthread_getattr_np pthread_attr_getstack pthread_key_create pthread_setspecific
  *     pthread_atfork
  *     stat lstat fstat fstatat
- *     strerrordesc_np
+ *     strerrordesc_np gnu_get_libc_version
  *
  * Where the process has none, the call fails as the function may fail. */
 #ifndef PYPERF_LIBC_FUNCTIONS_H
 #define PYPERF_LIBC_FUNCTIONS_H
 
+#include <stdbool.h>
+
 /* Looks for all that have not been found. Each is also looked for when it is first called; but in a
  * forked child another thread may have left the loader's lock locked, which the search takes. */
 void libc_functions_find(void);
+
+/* Whether this process's libc is musl: it has no gnu_get_libc_version. */
+bool libc_is_musl(void);
 
 #endif

@@ -23,13 +23,16 @@ static void copy_path(char *path, const char *text)
 bool mapping_find(const void *address, struct mapping *mapping)
 {
     char line[FIELDS_LENGTH + PATH_MAX];
+    uintptr_t end_below = 0;
     bool found = false, at_start = true;
     FILE *maps = fopen("/proc/self/maps", "re");
     if (maps == NULL)
         return false;
+    mapping->end = 0;
     while (!found && fgets(line, sizeof line, maps) != NULL) {
         int path = 0;
         bool whole = strchr(line, '\n') != NULL;
+        mapping->end_below = end_below;
         if (at_start &&
             sscanf(line, "%lx-%lx %*s %*s %x:%x %lu %n", &mapping->start, &mapping->end,
                    &mapping->device_major, &mapping->device_minor, &mapping->inode,
@@ -38,6 +41,7 @@ bool mapping_find(const void *address, struct mapping *mapping)
             copy_path(mapping->path, line + path);
             found = true;
         }
+        end_below = mapping->end;
         at_start = whole;
     }
     fclose(maps);

@@ -15,6 +15,7 @@
 
 struct mapping {
     uintptr_t start, end;
+    uintptr_t end_below; /* where the mapping before this one ends; 0: this is the first */
     unsigned device_major, device_minor;
     uint64_t inode; /* 0: no file */
     /* The file's present absolute path, as the kernel gives it: " (deleted)" follows when the file

@@ -207,10 +207,12 @@ CALLS_LIST(X)
 #undef X
 
 /* Other names of the same functions on a 64-bit machine. */
+#ifdef __GLIBC__ /* musl has one name for both */
 int open64(const char *path, int flags, ...) __attribute__((alias("open")));
 void *mmap64(void *, size_t, int, int, int, off_t) __attribute__((alias("mmap")));
 ssize_t pread64(int, void *, size_t, off_t) __attribute__((alias("pread")));
 ssize_t pwrite64(int, const void *, size_t, off_t) __attribute__((alias("pwrite")));
+#endif
 
 int posix_fallocate(int fd, off_t offset, off_t length)
 {

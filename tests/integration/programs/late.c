@@ -49,7 +49,9 @@ int main(int argc, char **argv)
     const char *how = argv[1];
     int flags = RTLD_NOW | (strcmp(how, "global") == 0 ? RTLD_GLOBAL : RTLD_LOCAL);
     const char *set = setlocale(LC_ALL, "C.UTF-8");
-    printf("%s %s\n", dlsym(RTLD_DEFAULT, "Py_Initialize") ? "found" : "none", set);
+    /* musl names the locale of each category. */
+    printf("%s %.*s\n", dlsym(RTLD_DEFAULT, "Py_Initialize") ? "found" : "none",
+           set ? (int)strcspn(set, ";") : 0, set);
     void *python = dlopen(argv[2], flags);
     if (python != NULL && strcmp(how, "again") == 0) {
         setlocale(LC_NUMERIC, "C");

@@ -1,0 +1,1 @@
+$(O)/tests/test_stack_track: $(call object,$(wildcard trampoline/arch/$(ARCH)/tools/stack_*.c))
