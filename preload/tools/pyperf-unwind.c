@@ -5,7 +5,7 @@
  * OUT is a copy of LIBRARY for perf's reader alone, never to be loaded: its constants (.rodata), of
  * which perf reads nothing, are replaced by an .eh_frame and its table (eh_frame.h). They have to be
  * there: perf reads unwind data through the addresses that the process had mapped. perf takes the
- * copy for LIBRARY in a build-id cache (perf --buildid-dir), under LIBRARY's build id, or by --symfs.
+ * copy for LIBRARY by its path (--symfs), or in a build-id cache (--buildid-dir) by its build id.
  *
  * Exit status: 0 when OUT is complete, 1 when not, with a line that says why.
  *

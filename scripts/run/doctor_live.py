@@ -71,7 +71,7 @@ def expected_names(program, innermost):
 class Live:
     def __init__(self, findings, place, perf, python, unwind):
         self.findings, self.place, self.perf, self.python = findings, place, perf, python
-        self.options = python.unwind_options(perf.path, unwind) if perf.works else []
+        self.options = python.unwind_options(unwind)
         self.program = place.write("doctor_program.py", PROGRAM)
         self.mode = "fp" if python.frame_pointers else COPY
         # An interpreter's own support may not be enough, which is no fault of this machine.
@@ -110,7 +110,7 @@ class Live:
 
     def read(self, data, pid):
         """The Python functions of each sample while the program was busy, as tuples."""
-        words = [self.perf.path] + self.options + ["script", "-i", data, "-F", perf_script.FIELDS]
+        words = [self.perf.path, "script", "-i", data, "-F", perf_script.FIELDS] + self.options
         for more in (perf_script.WHOLE_STACKS, []):  # perf before 4.15 knows no --no-inline
             done = self.place.run(words + more)
             if done.status == 0:

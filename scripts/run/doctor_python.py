@@ -162,16 +162,15 @@ class Python:
     def loader(self):
         return musl_loader(self.about["executable"] or self.path)
 
-    def unwind_options(self, perf, unwind):
+    def unwind_options(self, unwind):
         """perf's options for unwind data of musl's libc, which has none: see unwind.sh."""
         if not self.loader or unwind is None:
             return []
-        libc, cache = os.path.realpath(self.loader[0]), self.place.path("unwind")
-        build_id = self.place.run([perf, "buildid-list", "-i", libc]).out.strip()
-        folder = os.path.join(cache, ".build-id", build_id[:2], build_id[2:])
-        os.makedirs(folder, exist_ok=True)
-        done = self.place.run(self.loader + [unwind, libc, os.path.join(folder, "elf")])
-        return ["--buildid-dir", cache] if build_id and done.status == 0 else []
+        libc, copy, files = os.path.realpath(self.loader[0]), self.place.path("libc"), self.place.path("files")
+        made = self.place.run(self.loader + [unwind, libc, copy])
+        script = os.path.join(doctor_tools.HERE, "unwind.sh")
+        put = self.place.run(["sh", "-c", '. "$0" && put_in_place "$@"', script, copy, files, libc])
+        return ["--symfs", files, "--kallsyms", "/proc/kallsyms"] if made.status == put.status == 0 else []
 
     def examine_hook(self):
         """Runs it with libpyperf on a tiny program."""

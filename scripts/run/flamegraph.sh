@@ -83,6 +83,8 @@ draw() {
         else
             set --
             if [ -n "${PYPERF_BUILDID_DIR-}" ]; then
+                [ ! -d "$PYPERF_BUILDID_DIR/files" ] ||
+                    set -- --symfs "$PYPERF_BUILDID_DIR/files" --kallsyms /proc/kallsyms
                 perf() {
                     command perf --buildid-dir "$PYPERF_BUILDID_DIR" "$@"
                 }

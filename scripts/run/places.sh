@@ -6,7 +6,8 @@
 #     FILE.images/RUN/             a run's images: perf report looks for them where they were made.
 #                                  The file "profiles" in it holds the inode numbers of the profiles
 #                                  that need them
-#     FILE.images/RUN.debug/       copies of code that the program has unpacked and removed (unpacked.sh)
+#     FILE.images/RUN.debug/       copies of code that the program has unpacked and removed (unpacked.sh);
+#                                  a libc with unwind data (unwind.sh)
 #     FILE.images/RUN.recording/   the profile of a run that has not ended, or whose table is being made
 #
 # perf renames a FILE that is there to FILE.old when it begins, and truncates nothing of its own: of

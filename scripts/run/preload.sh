@@ -29,6 +29,7 @@ choose_preload() {
 # $1: a path for LD_PRELOAD. What is the matter with it, in a program that says nothing. Where the end of
 # the file is missing, the program dies: the shell that says so is one whose stderr is read.
 loader_says() {
+    # shellcheck disable=SC3045  # dash, bash and BusyBox have ulimit -c
     if complaint=$( (ulimit -c 0; LC_ALL=C LD_PRELOAD=$1 sh -c :; exit $?) 2>&1); then
         printf '%s\n' "$complaint" | grep 'libpyperf\.so'
     else

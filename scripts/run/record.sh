@@ -340,8 +340,10 @@ show_profile() {
     if [ -n "$archive" ]; then
         sh "$parts/archive.sh" "$recorded" "$dir/debug" "$archive"
     fi
-    [ ! -t 2 ] || hint "the profile is $output:" \
-        "perf${copies:+ --buildid-dir $copies} report -i $output --no-inline --max-stack 4096"
+    files=
+    [ ! -d "$images.debug/files" ] || files=$images.debug/files
+    [ ! -t 2 ] || hint "the profile is $output: perf${copies:+ --buildid-dir $copies} report -i $output" \
+        "${files:+--symfs $files --kallsyms /proc/kallsyms }--no-inline --max-stack 4096"
 }
 
 # The one line that matters, of the 15 that perf prints. The program was not run.

@@ -60,7 +60,8 @@ def environment():
 
 
 def copies():
-    """The build-id cache with what the program has removed (unpacked.sh), or nothing."""
+    """The build-id cache with what the program has removed (unpacked.sh), or nothing; its folder "files" has
+    a libc with unwind data (unwind.sh)."""
     return os.environ.get("PYPERF_BUILDID_DIR", "")
 
 
@@ -69,9 +70,13 @@ class Archive:
 
     def __init__(self, path):
         folder = os.path.dirname(os.path.realpath(path))
-        self.before, self.after = ["--buildid-dir", copies()] if copies() else [], []
+        self.before, self.after = [], []
+        if copies():
+            self.before = ["--buildid-dir", copies()]
+        if copies() and os.path.isdir(os.path.join(copies(), "files")):
+            self.after = ["--symfs", os.path.join(copies(), "files"), "--kallsyms", "/proc/kallsyms"]
         if os.path.isdir(os.path.join(folder, "debug", ".build-id")):
-            self.before = ["--buildid-dir", os.path.join(folder, "debug")]
+            self.before, self.after = ["--buildid-dir", os.path.join(folder, "debug")], []
             for option, name in (("--symfs", "files"), ("--kallsyms", "kallsyms")):
                 if os.path.exists(os.path.join(folder, name)):
                     self.after += [option, os.path.join(folder, name)]

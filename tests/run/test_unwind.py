@@ -39,6 +39,7 @@ int main(void)
     return sum == 1;
 }
 """
+UNWIND_SH = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../scripts/run/unwind.sh")
 ENVIRONMENT = dict(os.environ, LC_ALL="C")
 
 
@@ -46,31 +47,30 @@ def run(*words):
     return subprocess.run(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def share(folder, cache):
+def share(folder, *options):
     """Of the stacks that begin in libc or in a system call: how many, and how many percent of them reach
     main. The loader's work before main is some stacks in two hundred."""
-    words = ("perf", "--buildid-dir", cache, "script", "-i", os.path.join(folder, "data"))
+    words = ("perf", "script", "-i", os.path.join(folder, "data")) + options
     text = run(*words, "--no-inline", "-F", "ip,sym,dso").stdout.decode("utf-8", "replace")
     stacks = [stack for stack in text.split("\n\n") if re.search(r"/(libc\.so|ld-musl)", stack.split(" work ")[0])]
     return len(stacks), 100 * sum(" main " in stack for stack in stacks) // max(1, len(stacks))
 
 
 def look_at_stacks(check, unwind, loader, folder):
-    program, cache = os.path.join(folder, "program"), os.path.join(folder, "cache")
+    program = os.path.join(folder, "program")
     with open(program + ".c", "w") as file:
         file.write(SOURCE)
     flags = ["-O1", "-fasynchronous-unwind-tables", "-Wl,--eh-frame-hdr"]
     check("compiled", 0, run("musl-gcc", *flags, "-o", program, program + ".c").returncode)
     data = os.path.join(folder, "data")
-    run("perf", "record", "-N", "--buildid-mmap", "-F", "499", "--call-graph", "dwarf,8192", "-o", data, program)
-    libc = os.path.realpath(loader)
-    build_id = run("perf", "buildid-list", "-i", libc).stdout.decode().strip()
-    place = os.path.join(cache, ".build-id", build_id[:2], build_id[2:])
-    os.makedirs(place)
-    stacks, percent = share(folder, cache)
+    run("perf", "record", "-N", "-B", "-F", "499", "--call-graph", "dwarf,8192", "-o", data, program)
+    stacks, percent = share(folder)
     check("without: 50 stacks or more, whole less than 10 %", (True, True), (stacks >= 50, percent < 10))
-    check("made", (0, b""), (lambda done: (done.returncode, done.stderr))(run(unwind, libc, os.path.join(place, "elf"))))
-    stacks, percent = share(folder, cache)
+    libc, copy, files = os.path.realpath(loader), os.path.join(folder, "libc"), os.path.join(folder, "its files")
+    check("made", (0, b""), (lambda done: (done.returncode, done.stderr))(run(unwind, libc, copy)))
+    put = '. "$0" && put_in_place "$@"'
+    check("put in place", 0, run("sh", "-c", put, UNWIND_SH, copy, files, libc).returncode)
+    stacks, percent = share(folder, "--symfs", files, "--kallsyms", "/proc/kallsyms")
     check("with: whole, at least 97 %", True, percent >= 97)
     print("     %d stacks, %d %%" % (stacks, percent))
 
