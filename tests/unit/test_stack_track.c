@@ -115,6 +115,26 @@ START_TEST(jump_table)
 }
 END_TEST
 
+CODE(looping, "push %rbx\n lea 0x9000-0x1008(%rip),%rdx\n jmp 2f\n 1: cmp $1,%eax\n ja 2f\n"
+              "movslq (%rdx,%rax,4),%rax\n add %rdx,%rax\n jmp *%rax\n nop\n pop %rbx\n ret\n nop\n"
+              "2: dec %eax\n jmp 1b");
+
+/* Another table follows this one, whose address was taken before the loop. */
+START_TEST(jump_table_in_a_loop)
+{
+    static const int32_t targets[] = {START + 25 - TABLE, START + 27 - TABLE, START + 24 - TABLE};
+    table = targets;
+    table_size = sizeof targets;
+    struct stack_track *made = track(looping, looping_end);
+    ck_assert_int_eq(row_at(made, 25).offset, 16);
+    ck_assert_int_eq(row_at(made, 26).offset, 8);
+    ck_assert_int_eq(row_at(made, 27).offset, 16);
+    ck_assert_int_eq(row_at(made, 24).offset, 0);
+    stack_track_close(made);
+    table_size = 0;
+}
+END_TEST
+
 /* The second call does not return: what follows it is another function, to which no call leads. */
 CODE(endless, "push %rbx\n test %edi,%edi\n je 1f\n call 2f\n 1: pop %rbx\n ret\n 2: hlt\n");
 
@@ -163,7 +183,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         pushes_and_pops,      by_the_frame_pointer, saved_by_moves, jump_table,
-        calls_without_return, two_frames,           any_bytes,
+        jump_table_in_a_loop, calls_without_return, two_frames,     any_bytes,
     };
     return run_suite("stack_track", tests, LENGTH_OF(tests));
 }

@@ -16,9 +16,18 @@
 
 enum { TABLE_MAX = 1024, TABLE_ENTRY = 4 };
 
+/* What a path has seen of addresses that code takes. */
+struct taken {
+    uint64_t by[X86_REG_ENDING]; /* the last lea to each register */
+    uint64_t table;              /* the last one that was read with an index, */
+    uint64_t entries;            /* and how many it has, as far as known */
+    uint64_t compared, bound;    /* of the last comparison, and of the last one that ja followed */
+};
+
 struct path {
-    uint64_t address;
+    uint64_t address; /* of the next instruction */
     struct stack_frame frame;
+    struct taken taken;
 };
 
 struct stack_track {
@@ -62,7 +71,8 @@ bool stack_track_is_function(const struct stack_track *track, uint64_t address)
     return place != NULL && place->function;
 }
 
-static void add_path(struct stack_track *track, uint64_t address, const struct stack_frame *frame)
+/* Another path, of what `from` has seen. */
+static void add_path(struct stack_track *track, uint64_t address, const struct path *from)
 {
     if (at(track, address) == NULL)
         return;
@@ -76,7 +86,8 @@ static void add_path(struct stack_track *track, uint64_t address, const struct s
         track->paths = larger;
         track->path_room = room;
     }
-    track->paths[track->path_count++] = (struct path){address, *frame};
+    track->paths[track->path_count] = *from;
+    track->paths[track->path_count++].address = address;
 }
 
 /* Marks the instruction; false if this path ends here. */
@@ -101,18 +112,19 @@ static bool reach(struct stack_track *track, uint64_t address, const struct stac
     return true;
 }
 
-/* lea table(%rip),%b; movslq (%b,%i,4),%r; add %b,%r; jmp *%r */
-static void follow_table(struct stack_track *track, uint64_t table, const struct stack_frame *frame)
+/* cmp $last,%i; ja; lea table(%rip),%b; movslq (%b,%i,4),%r; add %b,%r; jmp *%r */
+static void follow_table(struct stack_track *track, const struct path *path)
 {
+    uint64_t table = path->taken.table;
     int32_t entry;
-    for (uint64_t i = 0; i < TABLE_MAX; i++) {
+    for (uint64_t i = 0; i < path->taken.entries; i++) {
         if (!track->code.read(track->code.context, table + i * sizeof entry, &entry, sizeof entry))
             return;
         uint64_t target = table + (uint64_t)(int64_t)entry;
         const struct instruction *place = at(track, target);
         if (place == NULL || place->function)
             return;
-        add_path(track, target, frame);
+        add_path(track, target, path);
     }
 }
 
@@ -132,16 +144,15 @@ static bool call(struct stack_track *track, const cs_x86_op *to)
 }
 
 /* The same. To another function it is the last call of this one. */
-static bool jump(struct stack_track *track, const cs_x86_op *to, uint64_t table,
-                 const struct stack_frame *frame)
+static bool jump(struct stack_track *track, const cs_x86_op *to, const struct path *path)
 {
     bool direct = to->type == X86_OP_IMM;
     if (direct && !stack_track_is_function(track, (uint64_t)to->imm))
-        add_path(track, (uint64_t)to->imm, frame);
+        add_path(track, (uint64_t)to->imm, path);
     else if (direct)
         track->returns |= !never_ends(track, (uint64_t)to->imm);
-    else if (table != 0)
-        follow_table(track, table, frame);
+    else if (path->taken.table != 0)
+        follow_table(track, path);
     else
         track->returns = true;
     return direct && track->instruction->id != X86_INS_JMP;
@@ -159,19 +170,20 @@ static bool stops(const struct stack_track *track)
            is_in(track, CS_GRP_RET) || is_in(track, CS_GRP_IRET);
 }
 
-/* What a path has seen of addresses that code takes. */
-struct taken {
-    uint64_t by[X86_REG_ENDING]; /* the last lea to each register */
-    uint64_t table;              /* the last one that was read with an index */
-};
-
 static void note_address(struct stack_track *track, struct taken *taken)
 {
     const cs_insn *instruction = track->instruction;
     const cs_x86_op *operands = instruction->detail->x86.operands;
+    if (instruction->id == X86_INS_CMP && operands[1].type == X86_OP_IMM)
+        taken->compared = (uint64_t)operands[1].imm;
+    if (instruction->id == X86_INS_JA && taken->compared < TABLE_MAX)
+        taken->bound = taken->compared + 1;
     if (instruction->id == X86_INS_MOVSXD && operands[1].type == X86_OP_MEM &&
-        operands[1].mem.scale == TABLE_ENTRY)
+        operands[1].mem.scale == TABLE_ENTRY) {
         taken->table = taken->by[operands[1].mem.base];
+        taken->entries = taken->bound != 0 ? taken->bound : TABLE_MAX;
+        taken->bound = 0;
+    }
     if (instruction->id != X86_INS_LEA || operands[1].mem.base != X86_REG_RIP)
         return;
     uint64_t address = instruction->address + instruction->size + (uint64_t)operands[1].mem.disp;
@@ -182,32 +194,30 @@ static void note_address(struct stack_track *track, struct taken *taken)
 
 static void follow(struct stack_track *track, struct path path)
 {
-    struct taken taken = {{0}, 0};
-    struct stack_frame frame = path.frame;
-    uint64_t address = path.address;
     bool called = false, goes_on = true;
-    for (bool first = true; goes_on && at(track, address) != NULL; first = false) {
-        if (!first && stack_track_is_function(track, address)) {
+    for (bool first = true; goes_on && at(track, path.address) != NULL; first = false) {
+        uint64_t here = path.address, offset = here - track->code.start;
+        if (!first && stack_track_is_function(track, here)) {
             track->returns |= !called; /* otherwise that call does not return */
             return;
         }
-        const uint8_t *bytes = track->code.bytes + (address - track->code.start);
-        size_t left = track->code.size - (address - track->code.start);
-        uint64_t here = address;
-        if (!cs_disasm_iter(track->disassembler, &bytes, &left, &address, track->instruction) ||
-            !reach(track, here, &frame))
+        const uint8_t *bytes = track->code.bytes + offset;
+        size_t left = track->code.size - offset;
+        if (!cs_disasm_iter(track->disassembler, &bytes, &left, &path.address,
+                            track->instruction) ||
+            !reach(track, here, &path.frame))
             return;
         const cs_x86_op *to = &track->instruction->detail->x86.operands[0];
-        note_address(track, &taken);
+        note_address(track, &path.taken);
         called = is_in(track, CS_GRP_CALL);
         track->returns |= is_in(track, CS_GRP_RET);
         if (called)
             goes_on = call(track, to);
         else if (is_in(track, CS_GRP_JUMP))
-            goes_on = jump(track, to, taken.table, &frame);
+            goes_on = jump(track, to, &path);
         else
-            goes_on =
-                !stops(track) && stack_frame_step(&frame, track->disassembler, track->instruction);
+            goes_on = !stops(track) &&
+                      stack_frame_step(&path.frame, track->disassembler, track->instruction);
     }
 }
 
@@ -215,7 +225,8 @@ static void follow_function(struct stack_track *track, uint64_t offset)
 {
     track->owner = offset;
     track->returns = false;
-    add_path(track, track->code.start + offset, &stack_frame_of_entry);
+    const struct path entry = {.frame = stack_frame_of_entry};
+    add_path(track, track->code.start + offset, &entry);
     while (track->path_count > 0)
         follow(track, track->paths[--track->path_count]);
     if (track->returns || track->at[offset].never_ends)
