@@ -15,6 +15,8 @@ echo $$ >"$dir/launcher"
 trap : HUP INT QUIT USR1 USR2 TERM
 # Hides the shell's report of a child that a signal has killed.
 exec 2>/dev/null
+began='' ended=''
+read -r began _ </proc/uptime
 (
     # shellcheck disable=SC2086  # a list of names
     [ -z "$ignored" ] || trap '' $ignored
@@ -30,7 +32,8 @@ exec 2>/dev/null
     exec "$@"
 )
 status=$?
-times >"$dir/times"
+read -r ended _ </proc/uptime
+{ times && echo "$began $ended"; } >"$dir/times"
 echo $status >"$dir/status"
 : <>"$dir/canary"
 exit 0

@@ -335,6 +335,7 @@ show_profile() {
     trap 'remove_unused; [ -n "$kept" ] || rm -rf "$dir"; exit 143' TERM HUP
     # The second line is that of the shell's children.
     used=$(sed -n 2p "$dir/times")
+    lasted=$(sed -n 3p "$dir/times")
     [ ! -d "$images.debug" ] || copies=$images.debug
     answer "$recorded" stderr "$output"
     if [ -n "$archive" ]; then

@@ -60,6 +60,7 @@ def parse_arguments():
     parser.add_argument("--collapsed", metavar="FILE", help="also folded stacks")
     parser.add_argument("--stack-size", type=stack_size, metavar="N", help="that were copied")
     parser.add_argument("--used", type=cpu_time, metavar="TIMES", help="of the program: 1m0.5s 0m0.2s")
+    parser.add_argument("--lasted", type=span, metavar="TIMES", help="when it began and ended: 10.25 16.5")
     parser.add_argument("--width", type=natural, metavar="N", help="columns of the table")
     parser.add_argument("--colour", action="store_true")
     parser.add_argument("--progress", action="store_true", help="a bar on stderr while reading")
@@ -80,6 +81,11 @@ def cpu_time(text):
     return [60 * int(minutes) + float(seconds) for minutes, seconds in pairs]
 
 
+def span(text):
+    began, ended = [float(word) for word in text.split()]
+    return ended - began
+
+
 def stack_size(text):
     number = natural(text)
     if number % STACK_UNIT or not 0 < number <= stacks.LARGEST_COPY:
@@ -94,7 +100,7 @@ def run(arguments):
     recording = stacks.recording(arguments.data)
     if arguments.stack_size:
         recording.mode, recording.stack_size = "dwarf", arguments.stack_size
-    found = totals.Totals(recording, arguments.used, fold=bool(arguments.collapsed))
+    found = totals.Totals(recording, arguments.used, arguments.lasted, bool(arguments.collapsed))
     bar = Bar(recording, os.path.getsize(arguments.data)) if arguments.progress else None
     failure = add_records(found, arguments.data, bar)
     if not found.events:

@@ -137,10 +137,11 @@ class Event:
 
 
 class Times:
-    """The time from the first event of a recording to the last."""
+    """The time from the first event of a recording to the last, or what the program took that perf has run:
+    processes that are attached to (-p) may have no event for a while."""
 
-    def __init__(self):
-        self.first, self.last = None, 0.0
+    def __init__(self, lasted):
+        self.first, self.last, self.lasted = None, 0.0, lasted or 0.0
 
     def add(self, time):
         if self.first is None and time > 0:
@@ -150,7 +151,8 @@ class Times:
     @property
     def elapsed(self):
         """In seconds; None where there was one moment at the most."""
-        return round(self.last - self.first, 6) if self.first and self.last > self.first else None
+        between = self.last - self.first if self.first else 0.0
+        return round(max(between, self.lasted), 6) or None
 
 
 class Tasks:
@@ -170,12 +172,12 @@ class Tasks:
 
 
 class Totals:
-    """used: the CPU time of the program in seconds, in user code and in the kernel, where it was
-    measured."""
+    """used: the CPU time of the program in seconds, in user code and in the kernel; lasted: from its begin
+    to its end. Both where they were measured."""
 
-    def __init__(self, recording, used=None, fold=False):
+    def __init__(self, recording, used=None, lasted=None, fold=False):
         self.recording, self.used, self.fold = recording, used, fold
-        self.times, self.tasks = Times(), Tasks()
+        self.times, self.tasks = Times(lasted), Tasks()
         self.by_name = {}
         self.python = set()  # (pid, comm) of processes in which an interpreter was seen
         self.nameless = None  # an image whose names are not to be had

@@ -61,6 +61,8 @@ def daemon(bench):
         for number in range(3):
             done = finish(start_run(bench, "-p", str(pid), "--", "sleep", "1"))
             bench.that("attached, %d: names" % number, "late", " late " in done.err, done.err)
+            seconds = re.search(r"^(\d+\.\d) s elapsed", done.err, re.MULTILINE)
+            bench.that("attached, %d: elapsed" % number, "1.0 s or more", seconds and float(seconds.group(1)) >= 1, done.err)
     finally:
         bench.write("stop", "")
     wait_for_end(pid)

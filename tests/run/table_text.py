@@ -63,6 +63,7 @@ def elapsed(look):
         ("one thread", run, (), "4.0 s elapsed, 1.0 s of CPU time, waited 3.0 s (75 %)"),
         ("used", run, ("--used", "0m1.4s 0m0.11s"), "4.0 s elapsed, 1.5 s of CPU time, waited 2.5 s (62 %)"),
         ("unused", run, ("--used", "0m0.000000s 0m0.000000s"), "4.0 s elapsed, 1.0 s of CPU time, waited 3.0 s (75 %)"),
+        ("lasted", run, ("--lasted", "10.25 16.5"), "6.2 s elapsed, 1.0 s of CPU time, waited 5.2 s (84 %)"),
         ("two threads", two, (), "4.0 s elapsed, 1.0 s of CPU time, waited at least 3.0 s (75 %)"),
         ("busy", task("exec", 10) + second * 5 + task("exit", 14), (), "4.0 s elapsed, 5.0 s of CPU time"),
         ("samples alone", late, (), "3.0 s elapsed, 2.0 s of CPU time, waited 1.0 s (33 %)"),
