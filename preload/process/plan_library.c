@@ -9,10 +9,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "trampoline/base/address_space.h"
+#include "trampoline/base/libc_functions.h"
 #include "trampoline/base/mapping.h"
 #include "trampoline/base/page.h"
 #include "trampoline/base/version.h"
@@ -99,7 +100,8 @@ void *plan_library_load(struct failure *why)
 {
     static const char name[] = "libpyperf-plan.so";
     char path[PATH_MAX + sizeof name];
-    if (!find_directory(path, why))
+    /* musl does not unload it: it must not take what the program needs. */
+    if (!find_directory(path, why) || (libc_is_musl() && !address_space_is_left(why)))
         return NULL;
     void *library = load(strcat(path, name), why);
     const char *version = library == NULL ? NULL : dlsym(library, LIBPYPERF_VERSION_SYMBOL);
@@ -151,18 +153,12 @@ static int note_still_loaded(struct dl_phdr_info *info, size_t size, void *data)
     return 0;
 }
 
-/* With limited address space the addresses are left to the program. */
-static bool addresses_are_limited(void)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
-}
-
 void plan_library_unload(void *library)
 {
     const struct link_map *map = library;
     struct objects objects = {.library = map->l_addr};
-    if (!addresses_are_limited())
+    /* With limited address space the addresses are left to the program. */
+    if (!address_space_is_limited())
         dl_iterate_phdr(note_object, &objects);
     dlclose(library);
     dl_iterate_phdr(note_still_loaded, &objects);

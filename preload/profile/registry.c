@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "arch.h"
 #include "preload/cpython/interned.h"
 #include "preload/cpython/names.h"
+#include "trampoline/base/address_space.h"
 #include "trampoline/base/hash.h"
 #include "trampoline/base/id_list.h"
 #include "trampoline/base/id_table.h"
@@ -21,8 +21,7 @@
 
 enum {
     NO_IMAGE = UINT8_MAX,
-    JITDUMP_SPACING = 16,   /* trampolines: 256 bytes; code, salt and unwind data are below 200 */
-    SPACE_LEFT = 128 << 20, /* bytes */
+    JITDUMP_SPACING = 16, /* trampolines: 256 bytes; code, salt and unwind data are below 200 */
 };
 
 _Static_assert((uint64_t)REGISTRY_IMAGES *IMAGE_TRAMPOLINES <= ID_TABLE_LIMIT, "ids do not fit");
@@ -142,26 +141,6 @@ static bool begin_outage(struct outage *outage)
     return is_new;
 }
 
-/* With limited address space the program must keep enough: a multiple of an image's size. */
-static bool leaves_space(struct failure *why)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-        return true;
-    char text[32] = "";
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        if (read(fd, text, sizeof text - 1) < 0)
-            text[0] = '\0';
-        close(fd);
-    }
-    uint64_t used = strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
-    if (used != 0 && used + SPACE_LEFT <= limit.rlim_cur)
-        return true;
-    return failure_set(why, FAILURE_MEMORY, 0,
-                       "less than %d MiB of address space are left (ulimit)", SPACE_LEFT >> 20);
-}
-
 static uint32_t spacing_of(enum profile_mode mode)
 {
     return mode == PROFILE_JITDUMP ? JITDUMP_SPACING : 1;
@@ -217,7 +196,7 @@ static bool add_image(enum profile_mode mode, struct failure *why)
 {
     if (registry.image_count == REGISTRY_IMAGES)
         return failure_set(why, FAILURE_FULL, 0, "%d images are full", REGISTRY_IMAGES);
-    if (!leaves_space(why))
+    if (!address_space_is_left(why))
         return false;
     struct image *image = make_file(mode);
     if (image == NULL && return_to_anonymous(mode))
@@ -292,7 +271,7 @@ static void return_to_files(enum profile_mode mode)
     struct failure why;
     if (image_path(registry.images[registry.current[mode]].image) != NULL ||
         is_recent(&registry.files) || registry.image_count >= REGISTRY_IMAGES / 2 ||
-        !leaves_space(&why))
+        !address_space_is_left(&why))
         return;
     struct image *image = make_file(mode);
     if (image != NULL && !enter_image(image, mode, &why))
