@@ -20,7 +20,7 @@ struct python python;
 
 static const char *(*get_version)(void) = Py_GetVersion; /* that of the interpreter, or NULL */
 
-/* PYTHON_TRACES_REFERENCES, PYTHON_COUNTS_REFERENCES */
+/* PYTHON_TRACES, PYTHON_COUNTS */
 extern void _Py_PrintReferences(FILE *) __attribute__((weak));
 extern void _Py_NegativeRefcount(void) __attribute__((weak));
 
@@ -31,27 +31,22 @@ bool python_is_here(void)
     return get_version != NULL;
 }
 
-void python_is_at(uintptr_t version, bool traces, bool counts)
+void python_is_in(const struct elf_object *object, const struct elf_symbol marks[PYTHON_MARKS])
 {
-    get_version = (const char *(*)(void))version;
-    traces_references = traces;
-    counts_references = counts;
+    get_version = (const char *(*)(void))(object->bias + marks[PYTHON_VERSION].address);
+    traces_references = marks[PYTHON_TRACES].address != 0;
+    counts_references = marks[PYTHON_COUNTS].address != 0;
 }
 
 bool python_arrives(const void *caller)
 {
-    enum { VERSION, REFERENCES, REFERENCE_COUNTS, COUNT };
-    struct elf_symbol symbols[COUNT] = {
-        [VERSION] = {.name = "Py_GetVersion"},
-        [REFERENCES] = {.name = PYTHON_TRACES_REFERENCES},
-        [REFERENCE_COUNTS] = {.name = PYTHON_COUNTS_REFERENCES},
-    };
+    struct elf_symbol marks[] = PYTHON_MARK_NAMES;
     struct elf_object object;
     char name[PATH_MAX];
     if (!elf_object_at(caller, &object, name) || *name == '\0')
         return false; /* the main program: static_python.h */
-    elf_mapped_lookup(&object, symbols, COUNT);
-    if (symbols[VERSION].address == 0)
+    elf_mapped_lookup(&object, marks, PYTHON_MARKS);
+    if (marks[PYTHON_VERSION].address == 0)
         return false;
     /* It stays loaded. musl does not find an object whose file was replaced, and unloads none. */
     void *handle = dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
@@ -59,8 +54,7 @@ bool python_arrives(const void *caller)
         dlclose(handle);
     else if (!libc_is_musl())
         return false;
-    python_is_at(object.bias + symbols[VERSION].address, symbols[REFERENCES].address != 0,
-                 symbols[REFERENCE_COUNTS].address != 0);
+    python_is_in(&object, marks);
     return true;
 }
 

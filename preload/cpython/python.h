@@ -185,14 +185,19 @@ bool python_is_here(void);
  * jump would be missing. */
 bool python_arrives(const void *caller);
 
-/* Sets the interpreter of this process by its Py_GetVersion, and whether its build has the two
- * functions below. */
-void python_is_at(uintptr_t version, bool traces_references, bool counts_references);
+/* The symbols by which an interpreter is known, to be looked up in an object: Py_GetVersion; a function
+ * that is only in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and one
+ * that is only in debug builds (Py_REF_DEBUG, from Py_DEBUG). */
+enum { PYTHON_VERSION, PYTHON_TRACES, PYTHON_COUNTS, PYTHON_MARKS };
+#define PYTHON_MARK_NAMES                                                                          \
+    {                                                                                              \
+        [PYTHON_VERSION] = {.name = "Py_GetVersion"},                                              \
+        [PYTHON_TRACES] = {.name = "_Py_PrintReferences"},                                         \
+        [PYTHON_COUNTS] = {.name = "_Py_NegativeRefcount"},                                        \
+    }
 
-/* Only in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and in
- * debug builds (Py_REF_DEBUG, from Py_DEBUG). */
-#define PYTHON_TRACES_REFERENCES "_Py_PrintReferences"
-#define PYTHON_COUNTS_REFERENCES "_Py_NegativeRefcount"
+/* The object, in which these were found, is the interpreter of this process. */
+void python_is_in(const struct elf_object *object, const struct elf_symbol marks[PYTHON_MARKS]);
 
 /* Of separate debug files: gdb's and Debian's. */
 #define PYTHON_DEBUG_ROOT "/usr/lib/debug"

@@ -49,21 +49,15 @@ bool static_python_calls(const void *caller)
 
 bool static_python_find(const void *caller, python_files_function files, struct failure *why)
 {
-    enum { VERSION, REFERENCES, REFERENCE_COUNTS, COUNT };
-    struct elf_symbol symbols[COUNT] = {
-        [VERSION] = {.name = "Py_GetVersion"},
-        [REFERENCES] = {.name = PYTHON_TRACES_REFERENCES},
-        [REFERENCE_COUNTS] = {.name = PYTHON_COUNTS_REFERENCES},
-    };
+    struct elf_symbol marks[] = PYTHON_MARK_NAMES;
     struct elf_object object;
     if (!elf_object_at(caller, &object, NULL))
         return failure_set(why, FAILURE_FILE, 0, "no object holds %p", caller);
-    if (elf_mapped_lookup(&object, symbols, COUNT) > 0 &&
-        !files(&object, PYTHON_DEBUG_ROOT, symbols, COUNT, why))
+    if (elf_mapped_lookup(&object, marks, PYTHON_MARKS) > 0 &&
+        !files(&object, PYTHON_DEBUG_ROOT, marks, PYTHON_MARKS, why))
         return false;
-    if (symbols[VERSION].address == 0)
-        return failure_set(why, FAILURE_STRIPPED, 0, "%s", symbols[VERSION].name);
-    python_is_at(object.bias + symbols[VERSION].address, symbols[REFERENCES].address != 0,
-                 symbols[REFERENCE_COUNTS].address != 0);
+    if (marks[PYTHON_VERSION].address == 0)
+        return failure_set(why, FAILURE_STRIPPED, 0, "%s", marks[PYTHON_VERSION].name);
+    python_is_in(&object, marks);
     return true;
 }

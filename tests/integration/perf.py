@@ -53,7 +53,8 @@ def record(bench, command, options=(), **environment):
 
 
 def add_unwind_data(bench):
-    """As pyperf-run does (unwind.sh), in the cache that perf uses by default."""
+    """In the cache that perf uses by default, so that each of its commands finds them; pyperf-run names the
+    copy's place (unwind.sh)."""
     libc = os.path.realpath(glob.glob("/lib/ld-musl-*.so.1")[0])
     build_id = subprocess.check_output([bench.perf, "buildid-list", "-i", libc]).decode().strip()
     folder = os.path.join(bench.home, ".debug", ".build-id", build_id[:2], build_id[2:])

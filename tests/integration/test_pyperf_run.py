@@ -13,86 +13,15 @@ import pty
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True
 
 import harness
-import perf
+from pyperf_run_bench import BUILD, RUN, Bench, names
+from pyperf_run_places import no_execution, odd_places, ordinary_user
 from pyperf_run_programs import COPIES, DISPOSITIONS, HANDLER, HOT
-
-HERE = os.path.dirname(os.path.realpath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-RUN = os.path.join(ROOT, "scripts", "pyperf-run")
-BUILD = os.path.realpath(os.environ.get("PYPERF_BUILD", os.path.join(ROOT, "build")))
-
-class Bench:
-    def __init__(self, interpreter):
-        self.interpreter = interpreter
-        self.tally = harness.Tally(interpreter)
-        self.folder = tempfile.mkdtemp(prefix="test-pyperf-run-")
-        self.temporary = os.path.join(self.folder, "tmp")
-        self.home = os.path.join(self.folder, "home")
-        self.work = os.path.join(self.folder, "work")
-        for path in (self.temporary, self.home, self.work):
-            os.mkdir(path)
-        self.environment = dict(
-            os.environ,
-            HOME=self.home,
-            TMPDIR=self.temporary,
-            PYPERF_LIBRARY=os.path.join(BUILD, "libpyperf.so"),
-        )
-
-    def check(self, case, expected, got):
-        self.tally.report(case, repr(expected), expected == got, repr(got))
-
-    def command(self, *arguments):
-        """Quiet, so that stderr has only the program's output."""
-        return [RUN, "-q", "--", self.interpreter] + list(arguments)
-
-    def clear_work(self):
-        shutil.rmtree(self.work)
-        os.mkdir(self.work)
-
-    def samples(self, *options):
-        caches = sorted(glob.glob(os.path.join(self.work, "perf.data.images", "*.debug")))
-        words = ["--buildid-dir", caches[-1]] if caches else []
-        words = ["perf"] + words + ["script"] + perf.FIELDS + list(options)
-        return perf.samples(self.run(words).stdout)
-
-    def run(self, command, **more):
-        more.setdefault("env", self.environment)
-        more.setdefault("stdin", subprocess.DEVNULL)
-        if "input" in more:
-            del more["stdin"]
-        return subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            cwd=self.work,
-            timeout=120,
-            **more
-        )
-
-    def start(self, *arguments):
-        """Starts a program in its own session, and returns it and its pid when it is ready."""
-        handle, data = tempfile.mkstemp(dir=self.folder)
-        os.close(handle)
-        process = subprocess.Popen(
-            [RUN, "-q", "-o", data, "--", self.interpreter, "-c", HANDLER] + list(arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            env=self.environment,
-            cwd=self.work,
-            start_new_session=True,
-        )
-        return process, int(process.stdout.readline().split()[1])
 
 
 def passes_through(bench):
@@ -305,10 +234,6 @@ def short_children(bench):
     bench.check("maps of short children", [], [path for path in maps if os.path.exists(path) and path not in before])
 
 
-def names(samples):
-    return {name for one in samples for name in one.python}
-
-
 def libc_frames(bench):
     """perf 6.1 by chance loses the stacks of a library that was elsewhere before an exec, so there
     is more than one run."""
@@ -382,8 +307,8 @@ def runs(bench):
     kept = []
     for _ in range(4):
         bench.run(bench.command("-c", "pass"))
-        names = os.listdir(os.path.join(bench.work, "perf.data.images"))
-        kept.append(sum(not name.endswith(".debug") for name in names))  # unwind.sh
+        folders = os.listdir(os.path.join(bench.work, "perf.data.images"))
+        kept.append(sum(not folder.endswith(".debug") for folder in folders))  # unwind.sh
     bench.check("folders of images after each run", [1, 2, 2, 2], kept)
     bench.run([RUN, "-e", "no-such-event", "--", bench.interpreter, "-c", "pass"])
     for name in ("perf.data", "perf.data.old"):
@@ -393,83 +318,6 @@ def runs(bench):
     bench.clear_work()
     bench.run([RUN, "-q", "true"])
     bench.check("not Python: no images", ["perf.data"], os.listdir(bench.work))
-
-
-def no_execution(bench):
-    """On a noexec file system, images are kept elsewhere than beside the profile."""
-    bench.clear_work()
-    place = os.path.join(bench.work, "noexec")
-    os.mkdir(place)
-    data = os.path.join(place, "empty", "perf.data")
-    mount = 'mount -t tmpfs -o noexec,size=64m none "$1" && mkdir "$1/empty" && shift && exec "$@"'
-    command = [RUN, "-o", data, "--", bench.interpreter, "-c", "print('ran')"]
-    probe = bench.run(["unshare", "-m", "sh", "-c", mount, "sh", place, "true"])
-    if probe.returncode:
-        print("SKIP %s, noexec: %s" % (bench.interpreter, probe.stderr.strip()))
-        return
-    done = bench.run(["unshare", "-m", "sh", "-c", mount, "sh", place] + command)
-    kept = os.listdir(bench.temporary)
-    bench.check("noexec: the program ran", (0, "ran\n"), (done.returncode, done.stdout))
-    said = len(kept) == 1 and kept[0] in done.stderr
-    bench.check("noexec: images are kept, and said so", True, said)
-    for name in kept:
-        shutil.rmtree(os.path.join(bench.temporary, name))
-
-
-def ordinary_user(bench):
-    """The user nobody, with the kernel's default permissions."""
-    if os.getuid():
-        return
-    for path in (bench.folder, bench.temporary, bench.work, bench.home):
-        os.chmod(path, 0o777)
-    bench.clear_work()
-    os.chmod(bench.work, 0o777)
-    # The checkout may lie where only root can read.
-    run = copy_checkout(os.path.join(bench.folder, "checkout"))
-    command = [run] + bench.command("-c", HOT, "alone")[1:]
-    copied = {k: v for k, v in bench.environment.items() if k != "PYPERF_LIBRARY"}
-    paranoid = "/proc/sys/kernel/perf_event_paranoid"
-    with open(paranoid) as file:
-        before = file.read()
-    try:
-        with open(paranoid, "w") as file:
-            file.write("2")
-    except OSError:
-        print("SKIP %s, ordinary user: %s cannot be set" % (bench.interpreter, paranoid))
-        return
-    try:
-        as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        if bench.run(as_nobody + ["test", "-r", bench.interpreter]).returncode:
-            print("SKIP %s, ordinary user: may not run it" % bench.interpreter)
-            return
-        done = bench.run(as_nobody + command, env=copied)
-    finally:
-        with open(paranoid, "w") as file:
-            file.write(before)
-    bench.check("ordinary user: status and stderr", (0, ""), (done.returncode, done.stderr))
-    bench.check("ordinary user: names", True, "hot:<string>" in names(bench.samples("-f")))
-
-
-def copy_checkout(folder):
-    """What pyperf-run needs of it. Returns the copy of pyperf-run."""
-    scripts, build = os.path.join(folder, "scripts"), os.path.join(folder, "build")
-    shutil.copytree(os.path.join(os.path.dirname(RUN), "run"), os.path.join(scripts, "run"))
-    os.mkdir(build)
-    for pattern in ("*.so", "pyperf-inspect"):
-        for built in glob.glob(os.path.join(glob.escape(BUILD), pattern)):
-            shutil.copy(built, build)
-    return shutil.copy(RUN, scripts)
-
-
-def odd_places(bench):
-    """A checkout whose path LD_PRELOAD cannot hold, called through a link."""
-    run = copy_checkout(os.path.join(bench.folder, "two words: $LIB"))
-    link = os.path.join(bench.work, "link")
-    os.symlink(run, link)
-    bare = {k: v for k, v in bench.environment.items() if k != "PYPERF_LIBRARY"}
-    code = "with open('/proc/self/maps') as maps: print('libpyperf.so' in maps.read())"
-    done = bench.run([link, "-q", bench.interpreter, "-c", code], env=bare)
-    bench.check("path with blanks, through a link", ("True\n", ""), (done.stdout, done.stderr))
 
 
 def main():

@@ -307,6 +307,7 @@ def main():
     parser.add_argument("--build", default="build", help="the build directory")
     parser.add_argument("--twice", action="store_true", help="also built in another folder")
     arguments = parser.parse_args()
+    harness.clean_up_when_ended()
     tally = harness.Tally("tarball")
     missing = [tool for tool in ("scdoc", "dpkg-query", "xz", "perf") if not shutil.which(tool)]
     if missing:

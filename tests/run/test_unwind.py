@@ -16,6 +16,11 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../integration"))
+
+import harness
+
 SOURCE = r"""
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +44,7 @@ int main(void)
     return sum == 1;
 }
 """
-UNWIND_SH = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../scripts/run/unwind.sh")
+UNWIND_SH = os.path.join(HERE, "../../scripts/run/unwind.sh")
 ENVIRONMENT = dict(os.environ, LC_ALL="C")
 
 
@@ -100,16 +105,16 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
     unwind = os.path.join(os.path.abspath(parser.parse_args().build), "pyperf-unwind")
-    failed = []
+    harness.clean_up_when_ended()
+    tally = harness.Tally("unwind")
 
     def check(what, expected, got):
-        good = expected == got
-        failed.extend([] if good else [what])
-        print("%s unwind, %s, expected %s, got %s" % ("ok  " if good else "FAIL", what, expected, got))
+        tally.report(what, repr(expected), expected == got, repr(got))
 
     loaders = glob.glob("/lib/ld-musl-*.so.1")
     if not loaders or shutil.which("musl-gcc") is None or shutil.which("perf") is None:
-        print("skip unwind: no musl-gcc (apt-get install musl-tools), or no perf")
+        tally.skip("unwind: no musl-gcc (apt-get install musl-tools), or no perf")
+        print(tally.closing())
         return 0
     with tempfile.TemporaryDirectory(prefix="pyperf-unwind-") as folder:
         look_at_stacks(check, unwind, loaders[0], folder)
@@ -119,7 +124,8 @@ def main():
             done = run(unwind, path, out)
             said = done.stderr.decode()
             check("declined, " + why, (1, True, False), (done.returncode, why in said, os.path.exists(out)))
-    return 1 if failed else 0
+    print(tally.closing())
+    return 1 if tally.failed else 0
 
 
 if __name__ == "__main__":

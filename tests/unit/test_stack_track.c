@@ -35,6 +35,17 @@ static struct stack_track *track(const uint8_t *code, const uint8_t *end)
     return made;
 }
 
+/* With a jump table. */
+static struct stack_track *track_with(const uint8_t *code, const uint8_t *end,
+                                      const int32_t *targets, size_t size)
+{
+    table = targets;
+    table_size = size;
+    struct stack_track *made = track(code, end);
+    table_size = 0;
+    return made;
+}
+
 /* The row for the instruction at that offset; offset 0 where there is none. */
 static struct stack_row row_at(const struct stack_track *made, uint64_t offset)
 {
@@ -103,15 +114,12 @@ CODE(switching, "push %rbx\n lea 0x9000-0x1008(%rip),%rdx\n movslq (%rdx,%rax,4)
 START_TEST(jump_table)
 {
     static const int32_t targets[] = {START + 19 - TABLE, START + 22 - TABLE};
-    table = targets;
-    table_size = sizeof targets;
-    struct stack_track *made = track(switching, switching_end);
+    struct stack_track *made = track_with(switching, switching_end, targets, sizeof targets);
     ck_assert_int_eq(row_at(made, 19).offset, 16);
     ck_assert_int_eq(row_at(made, 20).offset, 8);
     ck_assert_int_eq(row_at(made, 22).offset, 16);
     ck_assert_int_eq(row_at(made, 17).offset, 0); /* nothing leads there */
     stack_track_close(made);
-    table_size = 0;
 }
 END_TEST
 
@@ -123,15 +131,12 @@ CODE(looping, "push %rbx\n lea 0x9000-0x1008(%rip),%rdx\n jmp 2f\n 1: cmp $1,%ea
 START_TEST(jump_table_in_a_loop)
 {
     static const int32_t targets[] = {START + 25 - TABLE, START + 27 - TABLE, START + 24 - TABLE};
-    table = targets;
-    table_size = sizeof targets;
-    struct stack_track *made = track(looping, looping_end);
+    struct stack_track *made = track_with(looping, looping_end, targets, sizeof targets);
     ck_assert_int_eq(row_at(made, 25).offset, 16);
     ck_assert_int_eq(row_at(made, 26).offset, 8);
     ck_assert_int_eq(row_at(made, 27).offset, 16);
     ck_assert_int_eq(row_at(made, 24).offset, 0);
     stack_track_close(made);
-    table_size = 0;
 }
 END_TEST
 
@@ -163,19 +168,17 @@ END_TEST
 START_TEST(any_bytes)
 {
     static uint8_t bytes[4096];
-    table = (const int32_t *)(const void *)bytes;
-    table_size = sizeof bytes;
     srand(1);
     for (int i = 0; i < 200; i++) {
         for (size_t j = 0; j < sizeof bytes; j++)
             bytes[j] = (uint8_t)rand();
-        struct stack_track *made = track(bytes, bytes + sizeof bytes);
+        struct stack_track *made = track_with(bytes, bytes + sizeof bytes,
+                                              (const int32_t *)(const void *)bytes, sizeof bytes);
         struct stack_row row;
         for (uint64_t at = START; stack_track_row(made, at, &row); at = row.end)
             ck_assert_uint_gt(row.end, row.address);
         stack_track_close(made);
     }
-    table_size = 0;
 }
 END_TEST
 
