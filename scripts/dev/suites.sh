@@ -31,7 +31,7 @@ run_suite() {
     [ "$(cat "$logs/status")" = 0 ] || verdict=FAILED failed=yes
     {
         printf '%-6s  %-20s %5d s  %s\n' "$verdict" "$1" $(($(date +%s) - began)) "$(counts "$logs/$1.log")"
-        grep -aE '^(FAIL |make: \*\*\*|[^ ]+:[0-9]+:[FE]:)' "$logs/$1.log" | sort -u | head -n 20 | cut -c 1-150 | sed 's/^/        /'
+        grep -aE '^(FAIL |make: \*\*\*|[^ ]+:[0-9]+:[FE]:)' "$logs/$1.log" | sort -u | head -n 20 | cut -c 1-600 | sed 's/^/        /'
         grep -aiE '^skip ' "$logs/$1.log" | sort -u | head -n 5 | cut -c 1-150 | sed 's/^/        /'
     } >>"$logs/summary"
 }
@@ -45,9 +45,13 @@ show() {
     fi
 }
 
-# $1: a log. Python's suites end with "3 passed, 0 failed, 1 skipped", those of Check with "Checks: 3, ...".
+# $1: a log. Python's suites end with "3 passed, 0 failed, 1 skipped", those of Check with "Checks: 3, ...", and
+# tests/cpython with a line for each interpreter; a module that fails without the preload too tells nothing of it.
 counts() {
     awk '/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped/ { passed += $1; failed += $3; skipped += $5 }
         /^[0-9]+%: Checks: / { bad = $5 + $7; passed += $3 - bad; failed += bad }
+        / modules: [0-9]+ passed, / {
+            sub(/.* modules: /, ""); passed += $1 + $3; skipped += $7 + $9; failed += $15
+        }
         END { printf "%d passed, %d failed, %d skipped", passed, failed, skipped }' "$1"
 }

@@ -25,6 +25,8 @@ check-a) echo '100%: Checks: 7, Failures: 0, Errors: 0'; echo '50%: Checks: 2, F
     echo 'test.c:9:F:Core:one:0: bad'; exit 2 ;;
 check-b) echo 'ok   a, expected'; echo 'ok   b, expected x, got         test.c:9:F:Core:one:0: bad'
     echo 'skip b: no network'; echo '5 passed, 0 failed, 1 skipped' ;;
+check-c) printf 'FAIL c: %0300d, got the last word\\n' 0
+    echo 'python1, 9 modules: 3 passed, 1 when run again, 2 skipped, 1 fail without the preload too, 2 only under it' ;;
 esac
 """
 
@@ -36,7 +38,7 @@ def summary(look):
             out.write(MAKE)
         os.chmod(out.name, 0o755)
         with open(os.path.join(folder, "Makefile"), "w") as out:
-            out.write("check: check-a check-b\n")
+            out.write("check: check-a check-b check-c\n")
         script = '. "$0/scripts/dev/suites.sh"; run_suites "$1"'
         environment = dict(os.environ, PATH=folder + ":" + os.environ["PATH"], SUITES="")
         words = ["sh", "-eu", "-c", script, ROOT, folder]
@@ -50,6 +52,8 @@ def summary(look):
     good = last[2].startswith("ok ") and "check-b" in last[2] and "5 passed, 0 failed, 1 skipped" in last[2]
     look.that("the second", "ok, 5 passed", good, last[2])
     look.that("what was skipped", "no network", "skip b: no network" in last[3], last[3])
+    look.that("modules of CPython's tests", "4 passed, 2 failed", "4 passed, 2 failed, 3 skipped" in last[4], last[4])
+    look.that("a failure, whole", "got the last word", "got the last word" in last[5], last[5])
     look.equal("what names a failure is none", 1, "\n".join(last).count("test.c:9:F"))
     look.that("all of it before", "the lines of both", "ok   a, expected" in shown, shown)
 
