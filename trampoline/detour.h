@@ -19,7 +19,8 @@
  * hook itself is within reach of the jump, the jump leads there, and the stub is not used. An
  * `endbr64` at the entry stays in place: with CET every indirect call must land on one.
  *
- * So does the first instruction, if it is a push; it is undone in front of the stub. A uprobe (bpftrace,
+ * So does the first instruction, if it is a push; it is undone in front of the stub. (In a function that
+ * is replaced, a comparison stays, too, because that changes nothing but flags.) A uprobe (bpftrace,
  * perf probe) on the entry, while the jump is there, is an int3 over the first byte. The kernel executes
  * the first instruction of the *file* elsewhere and continues behind it (Linux, kernel/events/uprobes.c):
  * that must be where the jump begins, not its middle.
@@ -75,13 +76,14 @@ struct detour_plan {
 bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uintptr_t entry,
                     uintptr_t stub, uintptr_t prologue, struct failure *why);
 
-/* Plans a jump that replaces the function by `target`: its own code never runs, so there is no
+/* Plans a jump to `stub`, as above, that replaces the function: its own code never runs, so there is no
  * prologue. The plan is for commit and revert alone. */
 bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size_t size,
-                                uintptr_t entry, uintptr_t target, struct failure *why);
+                                uintptr_t entry, uintptr_t stub, struct failure *why);
 
 /* The layout of the page near the function that near_memory_reserve has reserved, for the smallest
- * page size. Stub 0 belongs to the detour; others lead to replacements of functions. */
+ * page size. Stub 0 belongs to the detour; others lead to replacements of functions. In front of each
+ * stands arch_undo. */
 enum {
     DETOUR_PAGE_SIZE = 4096,
     DETOUR_STUB_OFFSET = ARCH_UNDO_SIZE,
@@ -94,7 +96,8 @@ enum {
 static inline uintptr_t detour_stub(uintptr_t page, size_t number)
 {
     return number == 0 ? page + DETOUR_STUB_OFFSET
-                       : page + DETOUR_OTHER_STUBS_OFFSET + (number - 1) * DETOUR_STUB_SIZE;
+                       : page + DETOUR_OTHER_STUBS_OFFSET + (number - 1) * DETOUR_STUB_SIZE +
+                             ARCH_UNDO_SIZE;
 }
 
 /* Fills that page: at stub i a jump to `targets[i]`, of which there are `count`, at most

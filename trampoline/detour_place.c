@@ -19,7 +19,7 @@ _Static_assert((int)DETOUR_PROLOGUE_OFFSET + ARCH_LANDING_PAD_SIZE + (int)DETOUR
                "prologue");
 _Static_assert((int)DETOUR_OTHER_STUBS_OFFSET + DETOUR_STUBS * DETOUR_STUB_SIZE <=
                        (int)FIRST_CONSTANT &&
-                   (int)ARCH_JUMP_SIZE <= (int)DETOUR_STUB_SIZE,
+                   (int)ARCH_UNDO_SIZE + (int)ARCH_JUMP_SIZE <= (int)DETOUR_STUB_SIZE,
                "other stubs");
 
 bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_t *targets,
@@ -29,10 +29,10 @@ bool detour_place(const struct detour_plan *plan, uintptr_t page, const uintptr_
     uint8_t bytes[DETOUR_PAGE_SIZE] = {0};
     for (size_t i = 0; i < count && i < DETOUR_STUBS; i++) {
         uintptr_t stub = detour_stub(0, i), constant = LAST_CONSTANT - 8 * i;
+        memcpy(bytes + stub - ARCH_UNDO_SIZE, arch_undo, ARCH_UNDO_SIZE);
         arch_put_jump(bytes + stub, stub, constant);
         memcpy(bytes + constant, &targets[i], sizeof targets[i]);
     }
-    memcpy(bytes + DETOUR_STUB_OFFSET - ARCH_UNDO_SIZE, arch_undo, ARCH_UNDO_SIZE);
     uint8_t *prologue = bytes + DETOUR_PROLOGUE_OFFSET;
     memcpy(prologue, arch_trampoline, ARCH_LANDING_PAD_SIZE);
     memcpy(prologue + ARCH_LANDING_PAD_SIZE, plan->relocated, plan->relocated_length);

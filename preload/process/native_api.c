@@ -62,13 +62,8 @@ bool native_api_plan(__typeof__(&detour_prepare_replacement) prepare, uintptr_t 
 {
     for (size_t i = 0; i < PYTHON_NATIVE_API_COUNT; i++) {
         const struct python_code *code = &python.native_api[i];
-        if (code->entry == 0)
-            continue;
-        /* Directly, or by way of the stub. */
-        if (!prepare(&plans[i], (const void *)code->entry, code->size, code->entry, replacements[i],
-                     NULL) &&
-            !prepare(&plans[i], (const void *)code->entry, code->size, code->entry,
-                     detour_stub(page, i + 1), why))
+        if (code->entry != 0 && !prepare(&plans[i], (const void *)code->entry, code->size,
+                                         code->entry, detour_stub(page, i + 1), why))
             return false;
     }
     return true;

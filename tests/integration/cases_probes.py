@@ -4,6 +4,7 @@ The kernel puts an int3 over the entry's first byte, in the memory of the proces
 instruction that the *file* has there elsewhere; then it goes on behind it."""
 
 import ctypes
+import json
 import os
 import re
 import select
@@ -52,10 +53,14 @@ RETURNS = 1  # config: at the function's return
 LOG_LINE = re.compile(r"evaluator at 0x([0-9a-f]+), ")
 
 
-def place_in_file(bench, log, pid):
+def place_in_file(log, pid):
     """The file of the evaluator and where in it the entry is, of a process that runs."""
     with open(log) as file:
-        address = int(LOG_LINE.search(file.read()).group(1), 16)
+        return place_of(pid, int(LOG_LINE.search(file.read()).group(1), 16))
+
+
+def place_of(pid, address):
+    """The file that is mapped there in a process, and where in it."""
     with open("/proc/%d/maps" % pid) as maps:
         for line in maps:
             fields = line.split()
@@ -108,14 +113,19 @@ class Program:
         self.process = bench.start([bench.python, script], environment, stdin=subprocess.PIPE)
 
     def step(self, what="step"):
-        try:
-            self.process.stdin.write(what + "\n")
-            self.process.stdin.flush()
-            if not select.select([self.process.stdout], [], [], 60)[0]:
-                raise RuntimeError("no answer within 60 s")
-            return self.process.stdout.readline()
-        except BrokenPipeError:
-            return ""
+        return step(self.process, what)
+
+
+def step(process, what="step"):
+    """Sends a line, and returns the answer; nothing when the process has ended."""
+    try:
+        process.stdin.write(what + "\n")
+        process.stdin.flush()
+        if not select.select([process.stdout], [], [], 60)[0]:
+            raise RuntimeError("no answer within 60 s")
+        return process.stdout.readline()
+    except BrokenPipeError:
+        return ""
 
 
 @case(CASES)
@@ -124,7 +134,7 @@ def uprobe_while_profiled(bench):
     for what, config in (("entry", 0), ("return", RETURNS)):
         program = Program(bench)
         bench.equal("%s: before" % what, STEP, program.step())
-        place = place_in_file(bench, program.log, program.process.pid)
+        place = place_in_file(program.log, program.process.pid)
         if not may_probe(bench, *place):
             harness.kill(program.process)
             return
@@ -146,6 +156,46 @@ def uprobe_while_profiled(bench):
         bench.equal("%s: named later" % what, True, "again" in names)
 
 
+# The functions that 3.12 and later have for perf, which we replace.
+API = """
+import ctypes, sys
+api = ctypes.pythonapi
+def called(): pass
+calls = (
+    ("PyUnstable_PerfMapState_Init", ()),
+    ("PyUnstable_PerfMapState_Fini", ()),
+    ("PyUnstable_CopyPerfMapFile", (b"/nonexistent",)),
+    ("PyUnstable_PerfTrampoline_CompileCode", (ctypes.py_object(called.__code__),)),
+    ("PyUnstable_PerfTrampoline_SetPersistAfterFork", (0,)),
+)
+calls = [one for one in calls if hasattr(api, one[0])]
+print([ctypes.cast(getattr(api, name), ctypes.c_void_p).value for name, _ in calls], flush=True)
+for line in sys.stdin:
+    print([getattr(api, name)(*arguments) for name, arguments in calls], flush=True)
+"""
+
+
+@case(CASES)
+def uprobe_on_replaced_functions(bench):
+    """It counts, and the program does not notice."""
+    if bench.version < (3, 12):
+        bench.skip("functions", "3.12 is the first that has them")
+        return
+    process = bench.start([bench.python, bench.write("api.py", API)], stdin=subprocess.PIPE)
+    addresses = json.loads(process.stdout.readline())
+    before = step(process)
+    for address in addresses:
+        place = place_of(process.pid, address)
+        if not may_probe(bench, *place):
+            harness.kill(process)
+            return
+        probe = Probe(process.pid, *place)
+        bench.equal("%#x: answers" % place[1], before, step(process))
+        bench.equal("%#x: count" % place[1], 1, probe.count())
+        probe.remove()
+    bench.equal("the end", (0, "", ""), harness.finish(process).seen)
+
+
 FIRST = """
 import sys
 def called(): sys.stdout.write("out\\n")
@@ -160,7 +210,7 @@ def uprobe_before_start(bench):
     """We decline, and say what is there."""
     program = Program(bench)
     program.step()
-    place = place_in_file(bench, program.log, program.process.pid)
+    place = place_in_file(program.log, program.process.pid)
     harness.kill(program.process)
     if not may_probe(bench, *place):
         return

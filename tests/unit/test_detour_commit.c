@@ -15,6 +15,8 @@ enum { PAGE = 4096 };
 extern const uint8_t target_site[], crossing_site[];
 long target(long x);
 long target_stub(long x);
+long target_undoing_stub(long x);
+long comparing(long x);
 long crossing(long x);
 
 static struct detour_plan plan_for(const uint8_t *site, size_t length, uintptr_t stub)
@@ -69,26 +71,39 @@ START_TEST(commits_and_reverts)
 }
 END_TEST
 
-/* A function is replaced: the plan needs only its code, and displaces nothing. */
-START_TEST(replaces_a_function)
+/* A function is replaced: the plan needs only its code. What the first instruction does stays done, or is
+ * undone: a uprobe on the entry executes it elsewhere, and puts its first byte back when it goes. */
+static void assert_replaced(long (*function)(long), size_t size, size_t stays, uintptr_t stub)
 {
     struct detour_plan plan;
     struct failure why = {.code = FAILURE_NONE};
-    uintptr_t entry = (uintptr_t)target, stub = (uintptr_t)target_stub;
-    ck_assert(detour_prepare_replacement(&plan, (const void *)target, 64, entry, stub, &why));
-    ck_assert_uint_eq(plan.site, (uintptr_t)target_site);
+    uint8_t entry[16];
+    memcpy(entry, (const void *)function, sizeof entry);
+    ck_assert(detour_prepare_replacement(&plan, (const void *)function, size, (uintptr_t)function,
+                                         stub, &why));
+    ck_assert_uint_eq(plan.kept, stays);
+    size_t pad = plan.site - stays - (uintptr_t)function;
+    ck_assert_int_eq(function(1), 2);
     ck_assert(detour_commit(&plan, &why));
-    ck_assert_int_eq(target(1), 1001);
+    ck_assert_int_eq(function(1), 1001);
+    ck_assert_mem_eq((const void *)function, entry, pad + stays);
     ck_assert(detour_revert(&plan, &why));
-    ck_assert_int_eq(target(1), 2);
+    ck_assert_int_eq(function(1), 2);
 
-    size_t pad = plan.site - entry;
-    ck_assert(!detour_prepare_replacement(&plan, (const void *)target, pad + DETOUR_JUMP_LENGTH - 1,
-                                          entry, stub, &why));
+    ck_assert(!detour_prepare_replacement(&plan, (const void *)function,
+                                          pad + stays + DETOUR_JUMP_LENGTH - 1, (uintptr_t)function,
+                                          stub, &why));
     ck_assert_int_eq(why.code, FAILURE_TOO_SHORT);
-    ck_assert(!detour_prepare_replacement(&plan, (const void *)target, 64, entry,
-                                          entry + ((uintptr_t)4 << 30), &why));
+    ck_assert(!detour_prepare_replacement(&plan, (const void *)function, size, (uintptr_t)function,
+                                          (uintptr_t)function + ((uintptr_t)4 << 30), &why));
     ck_assert_int_eq(why.code, FAILURE_JUMP_OUT_OF_REACH);
+}
+
+START_TEST(replaces_a_function)
+{
+    assert_replaced(target, 64, 1, (uintptr_t)target_undoing_stub + ARCH_UNDO_SIZE);
+    assert_replaced(comparing, 64, 8, (uintptr_t)target_stub);
+    assert_replaced(crossing, 6, 0, (uintptr_t)target_stub);
 }
 END_TEST
 

@@ -67,21 +67,28 @@ START_TEST(guarded_jumps_may_lead_there)
 }
 END_TEST
 
-/* The code in front of the stub undoes a push. */
-START_TEST(undoes_a_push)
+/* The code in front of stub `number` undoes a push. */
+static void assert_undone(size_t number)
 {
     static const uint8_t push[] = {0x57, 0xe9}; /* push %rdi; jmp */
-    uintptr_t page;
+    uintptr_t page, targets[DETOUR_STUBS] = {0};
     struct detour_plan plan = make_plan(&page);
     uint8_t entry[sizeof push + 4];
     uintptr_t at_entry = plan.prologue + ARCH_LANDING_PAD_SIZE;
     int32_t distance =
-        (int32_t)(page + DETOUR_STUB_OFFSET - ARCH_UNDO_SIZE - (at_entry + sizeof entry));
+        (int32_t)(detour_stub(page, number) - ARCH_UNDO_SIZE - (at_entry + sizeof entry));
     memcpy(entry, push, sizeof push);
     memcpy(entry + sizeof push, &distance, sizeof distance);
     memcpy(plan.relocated, entry, sizeof entry);
-    ck_assert(detour_place(&plan, page, &target, 1, NULL));
+    targets[number] = target;
+    ck_assert(detour_place(&plan, page, targets, DETOUR_STUBS, NULL));
     ck_assert_int_eq(at(plan.prologue)(1, 2, 3), 123);
+}
+
+START_TEST(undoes_a_push)
+{
+    for (size_t i = 0; i < DETOUR_STUBS; i++)
+        assert_undone(i);
 }
 END_TEST
 

@@ -66,17 +66,26 @@ bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uin
 }
 
 bool detour_prepare_replacement(struct detour_plan *plan, const void *code, size_t size,
-                                uintptr_t entry, uintptr_t target, struct failure *why)
+                                uintptr_t entry, uintptr_t stub, struct failure *why)
 {
     size_t pad = relocate_landing_pad(code, size);
-    struct detour_plan draft = {.site = entry + pad, .length = DETOUR_JUMP_LENGTH};
-    if (size < pad + DETOUR_JUMP_LENGTH)
+    const uint8_t *first = (const uint8_t *)code + pad;
+    size_t kept = relocate_kept(first, size - pad);
+    uintptr_t target = kept > 0 ? stub - ARCH_UNDO_SIZE : stub;
+    if (kept == 0)
+        kept = relocate_comparison(first, size - pad);
+    struct detour_plan draft = {
+        .site = entry + pad + kept,
+        .kept = kept,
+        .length = kept + DETOUR_JUMP_LENGTH,
+    };
+    if (size < pad + draft.length)
         return failure_set(why, FAILURE_TOO_SHORT, 0, "%zu bytes at %p", size, (void *)entry);
-    if (arch_is_breakpoint((const uint8_t *)code + pad))
+    if (arch_is_breakpoint(first))
         return failure_set(why, FAILURE_BREAKPOINT, 0, "%p", (void *)entry);
     if (!relocate_jump(draft.jump, draft.site, target, why))
         return false;
-    memcpy(draft.original, (const uint8_t *)code + pad, DETOUR_JUMP_LENGTH);
+    memcpy(draft.original, first, draft.length);
     *plan = draft;
     return true;
 }

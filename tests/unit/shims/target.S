@@ -16,8 +16,22 @@ target_site:
     ret
     .size   target, . - target
 
-/* The target of the jump. */
+/* It begins with a comparison, as PyUnstable_WritePerfMapEntry does in CPython 3.12. */
+    .globl  comparing
+    .type   comparing, @function
+comparing:
+    cmpq    $0, target(%rip)
+    leaq    1(%rdi), %rax
+    ret
+    .size   comparing, . - comparing
+
+/* The targets of the jump; in front of the second one a push is undone. */
     .balign 16
+    .globl  target_undoing_stub
+    .type   target_undoing_stub, @function
+target_undoing_stub:
+    leaq    8(%rsp), %rsp
+    .size   target_undoing_stub, . - target_undoing_stub
     .type   target_stub, @function
 target_stub:
     leaq    1000(%rdi), %rax

@@ -26,3 +26,12 @@ size_t relocate_kept(const uint8_t *code, size_t size)
     size_t prefix = size > 0 && code[0] == REX_B;
     return size > prefix && (code[prefix] & ~REGISTER) == PUSH ? prefix + 1 : 0;
 }
+
+size_t relocate_comparison(const uint8_t *code, size_t size)
+{
+    /* cmpl and cmpq $imm8, disp32(%rip): 83 /7 ib (SDM vol. 2A, CMP), with mod 00, r/m 101 (2.2.1.6) */
+    static const uint8_t compare[] = {0x83, 0x3d};
+    enum { REX_W = 0x48, OPERANDS = 5 };
+    size_t prefix = size > 0 && code[0] == REX_W, length = prefix + sizeof compare + OPERANDS;
+    return size >= length && memcmp(code + prefix, compare, sizeof compare) == 0 ? length : 0;
+}

@@ -23,6 +23,10 @@ size_t relocate_landing_pad(const uint8_t *code, size_t size);
  * one that arch_undo undoes. 0 for any other. */
 size_t relocate_kept(const uint8_t *code, size_t size);
 
+/* The same for one that changes flags alone, which nobody reads at a function's entry: nothing is to be
+ * undone. */
+size_t relocate_comparison(const uint8_t *code, size_t size);
+
 /* Whether the function begins by making a frame that frame pointers link. */
 bool relocate_is_linked(const uint8_t *code, size_t size);
 
