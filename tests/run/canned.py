@@ -193,6 +193,9 @@ class Look:
     def that(self, what, expected, good, got):
         self.tally.report("%s: %s" % (self.name, what), expected, good, got)
 
+    def skip(self, why):
+        self.tally.skip("%s: %s" % (self.name, why))
+
 
 def main(label, cases):
     """Runs all cases; returns the exit status."""

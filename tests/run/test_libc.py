@@ -34,6 +34,11 @@ def imports(path):
             yield match.group(3), match.group(2), "w" in match.group(1)
 
 
+def is_newer():
+    """Whether this machine is newer than the Debian whose archives need no more than glibc 2.17."""
+    return number(os.confstr("CS_GNU_LIBC_VERSION")) > number(DEBIAN_12)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
@@ -42,7 +47,7 @@ def main():
     with open(os.path.join(build, "plan-libraries")) as file:
         by_libraries = "-Bstatic" not in file.read()
     for name in FILES:
-        if by_libraries and name != "libpyperf.so" and number(os.confstr("CS_GNU_LIBC_VERSION")) > number(DEBIAN_12):
+        if by_libraries and name != "libpyperf.so" and is_newer():
             skipped += 1
             print("skip libc, %s: the archives of this machine need more than glibc 2.17" % name)
             continue
