@@ -3,11 +3,13 @@
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.append(os.path.join(HERE, "..", "..", "scripts", "run"))
+SCRIPTS = os.path.join(HERE, "..", "..", "scripts", "run")
+sys.path.append(SCRIPTS)
 
 import perf_script
 
@@ -53,8 +55,8 @@ def record(bench, command, options=(), **environment):
 
 
 def add_unwind_data(bench):
-    """In the cache that perf uses by default, so that each of its commands finds them; pyperf-run names the
-    copy's place (unwind.sh)."""
+    """In the cache that perf uses by default, so that each of its commands finds them; and where pyperf-run
+    has them (unwind.sh), because perf 7.2 looks into that cache for names alone."""
     libc = os.path.realpath(glob.glob("/lib/ld-musl-*.so.1")[0])
     build_id = subprocess.check_output([bench.perf, "buildid-list", "-i", libc]).decode().strip()
     folder = os.path.join(bench.home, ".debug", ".build-id", build_id[:2], build_id[2:])
@@ -63,11 +65,21 @@ def add_unwind_data(bench):
     if os.path.exists(copy):
         os.unlink(copy)  # perf's own, maybe a link to the file
     subprocess.check_call([os.path.join(bench.build, "pyperf-unwind"), libc, copy])
+    place = files_with_unwind_data(bench)
+    shutil.rmtree(place, ignore_errors=True)
+    command = '. "$0/unwind.sh" && put_in_place "$@"'
+    subprocess.check_call(["sh", "-c", command, SCRIPTS, copy, place, libc])
+
+
+def files_with_unwind_data(bench):
+    return os.path.join(bench.home, "files")
 
 
 def script(bench, data, options=()):
     """All samples in order of time."""
     words = [bench.perf, "script", "-i", data] + FIELDS + list(options)
+    if bench.interpreter.musl and bench.perf != "perf":
+        words += ["--symfs", files_with_unwind_data(bench), "--kallsyms", "/proc/kallsyms"]
     shown = subprocess.run(
         words,
         stdout=subprocess.PIPE,
