@@ -68,12 +68,6 @@ static size_t round_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-size_t jitdump_extent(const struct jitdump_function *function)
-{
-    return round_up(function->code_size + JITDUMP_SALT_SIZE, 8) +
-           round_up(function->unwind_size, 16);
-}
-
 /* Whether the file may be emptied: it is empty already, or it is a jitdump. */
 static bool is_dump(int fd, const struct stat *status)
 {

@@ -1,7 +1,8 @@
 /* mode.h - how functions are profiled: not at all, with a map, or with a jitdump beside the images.
  *
  * profile.c owns the mode of the process. A function that is registered for both kinds has two
- * trampolines: those for a jitdump must be further apart (jitdump.h, jitdump_extent). */
+ * trampolines: those for a jitdump must be further apart, because after `perf inject` one mapping
+ * holds a function's code, salt and unwind data (jitdump.h). */
 #ifndef PYPERF_MODE_H
 #define PYPERF_MODE_H
 
