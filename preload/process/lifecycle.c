@@ -269,5 +269,5 @@ void lifecycle_start(void)
 void lifecycle_finish(void)
 {
     debug_log(process, 2, "exit");
-    profile_finish();
+    outputs_finish();
 }

@@ -251,8 +251,3 @@ void profile_code(python_object *code)
     if (profile_mode() != PROFILE_OFF)
         trampoline(code);
 }
-
-void profile_finish(void)
-{
-    outputs_finish();
-}
