@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/types.h>
-#include <wchar.h>
 
 #include "preload/cpython/layout.h"
 #include "trampoline/base/elf_object.h"

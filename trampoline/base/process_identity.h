@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 struct process_identity {
     uint64_t start;         /* clock ticks from boot to its start: /proc/PID/stat, field 22 */

@@ -7,7 +7,6 @@
 #define PYPERF_ELF_LOOKUP_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include "trampoline/base/elf_symbol.h"
 #include "trampoline/base/failure.h"
