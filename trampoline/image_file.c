@@ -3,9 +3,6 @@
  * tests read the result with libelf. */
 #include "trampoline/image_file.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
 static const char owner_magic[8] = "pyperf1";
 
 /* .dynsym, .dynstr and .hash are empty; dlopen requires them. */
@@ -114,14 +111,14 @@ static void put_property(uint8_t *note)
     memcpy(note + sizeof header + 4, property, sizeof property);
 }
 
-size_t image_prologue_size(const struct detour_plan *detour)
+static size_t prologue_size(const struct detour_plan *detour)
 {
     return (detour_is_movable(detour) ? detour->length : 0) + ARCH_JUMP_SIZE;
 }
 
 static void put_prologue(uint8_t *head, const struct detour_plan *detour)
 {
-    size_t moved = image_prologue_size(detour) - ARCH_JUMP_SIZE;
+    size_t moved = prologue_size(detour) - ARCH_JUMP_SIZE;
     uintptr_t next = detour->prologue;
     if (moved > 0) /* both are equal up to the jump back */
         next = detour->needs_direct_jump ? detour->prologue + ARCH_LANDING_PAD_SIZE + detour->length
@@ -155,7 +152,7 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
     put_property(head + PROPERTY_OFFSET);
     put_note(head + NOTE_OFFSET, build_id);
     put_owner(head + OWNER_OFFSET, owner);
-    image_put_unwind(head, detour, image_prologue_size(detour));
+    image_put_unwind(head, detour, prologue_size(detour));
     put_prologue(head, detour);
 }
 
@@ -252,7 +249,7 @@ size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct det
         .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
         .st_shndx = IMAGE_SECTION_PROLOGUE,
         .st_value = IMAGE_PROLOGUE_OFFSET,
-        .st_size = image_prologue_size(detour),
+        .st_size = prologue_size(detour),
     };
     return 1 + sizeof name;
 }
