@@ -231,3 +231,10 @@ bool python_is_string(const python_object *object)
     return type == python.PyString_Type ||
            python.PyType_IsSubtype((python_object *)type, python.PyString_Type);
 }
+
+bool python_frame_is_of(const void *frame, const char *beginning)
+{
+    python_object *code = python_frame_code(frame);
+    const char *file = python_ascii(python_field(code, python.layout->code_filename));
+    return file != NULL && strncmp(file, beginning, strlen(beginning)) == 0;
+}

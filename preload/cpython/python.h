@@ -270,4 +270,7 @@ static inline python_object *python_frame_code(const void *frame)
     return python_untag(python_field(frame, python.layout->frame_code));
 }
 
+/* Whether the file name of a frame's code object begins so; false if it is not ASCII. */
+bool python_frame_is_of(const void *frame, const char *beginning);
+
 #endif

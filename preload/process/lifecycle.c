@@ -110,8 +110,8 @@ static void decide(const void *frame)
     struct failure why;
     if (!session.confirmed && !confirm(frame))
         return;
-    enum switches switches = switches_read(frame);
-    if (switches == SWITCHES_UNDECIDED) {
+    enum profile_mode mode;
+    if (!switches_read(frame, &mode)) {
         qualnames_see(python_frame_code(frame));
         return;
     }
@@ -121,18 +121,14 @@ static void decide(const void *frame)
         python.Py_GetArgcArgv(&argc, &argv);
     session.embedded = argc == 0;
     session.state = SESSION_DECIDED;
-    debug_log(switches, 1, "%s%s",
-              switches == SWITCHES_OFF   ? "off"
-              : switches == SWITCHES_MAP ? "map"
-                                         : "jitdump",
-              session.embedded ? ", embedded" : "");
-    if (switches == SWITCHES_OFF) {
+    debug_log(switches, 1, "%s%s", profile_mode_name(mode), session.embedded ? ", embedded" : "");
+    if (mode == PROFILE_OFF) {
         stay_off();
         return;
     }
     native_support_take();
     session.gives_back = true;
-    if (!profile_switch(switches == SWITCHES_MAP ? PROFILE_MAP : PROFILE_JITDUMP, &why)) {
+    if (!profile_switch(mode, &why)) {
         stay_off();
         report_failure(NOT_PROFILING, &why);
     }

@@ -13,4 +13,10 @@ enum profile_mode {
     PROFILE_MODES,
 };
 
+/* For the debug log. */
+static inline const char *profile_mode_name(enum profile_mode mode)
+{
+    return mode == PROFILE_OFF ? "off" : mode == PROFILE_MAP ? "map" : "jitdump";
+}
+
 #endif
