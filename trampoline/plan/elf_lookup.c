@@ -14,7 +14,6 @@
  *
  * It ends when all names are found. */
 #include "trampoline/plan/elf_lookup.h"
-#include "trampoline/base/debug.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +27,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "trampoline/base/debug.h"
+#include "trampoline/base/elf_mapped.h"
+
 #define MEBIBYTE ((size_t)1 << 20)
 
 /* The most that one lookup reads. Debian's largest python3 debug file has 30 MiB; a lookup reads
@@ -38,8 +40,7 @@
 #define UNPACK_MEMORY_MAX (80 * MEBIBYTE)
 #define UNPACKED_MAX      (64 * MEBIBYTE)
 
-/* ld's --build-id makes 8 to 20 bytes; --build-id=0x... any number. */
-enum { BUILD_ID_MAX = 64, BUCKETS = 256 };
+enum { BUCKETS = 256 };
 
 enum rank { RANK_NONE, RANK_LOCAL, RANK_GLOBAL };
 
@@ -283,35 +284,28 @@ static void from_static_table(struct search *search)
 }
 
 /* Returns its length, 0 when the file has none. */
-static size_t build_id(struct search *search, Elf *elf, unsigned char id[BUILD_ID_MAX])
+static size_t build_id(struct search *search, Elf *elf, uint8_t id[ELF_BUILD_ID_MAX])
 {
     Elf_Scn *section = NULL;
     GElf_Shdr header;
     while ((section = elf_nextscn(elf, section)) != NULL) {
         if (gelf_getshdr(section, &header) == NULL || header.sh_type != SHT_NOTE)
             continue;
-        Elf_Data *notes = contents(search, section);
-        GElf_Nhdr note;
-        size_t next, name, descriptor;
-        for (size_t at = 0;
-             notes != NULL && (next = gelf_getnote(notes, at, &note, &name, &descriptor)) > 0;
-             at = next) {
-            if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof ELF_NOTE_GNU &&
-                memcmp((char *)notes->d_buf + name, ELF_NOTE_GNU, sizeof ELF_NOTE_GNU) == 0 &&
-                note.n_descsz <= BUILD_ID_MAX) {
-                memcpy(id, (char *)notes->d_buf + descriptor, note.n_descsz);
-                return note.n_descsz;
-            }
-        }
+        const Elf_Data *notes = contents(search, section);
+        size_t length =
+            notes == NULL ? 0
+                          : elf_note_build_id(notes->d_buf, notes->d_size, header.sh_addralign, id);
+        if (length > 0)
+            return length;
     }
     return 0;
 }
 
 static void from_build_id(struct search *search)
 {
-    unsigned char id[BUILD_ID_MAX], other[BUILD_ID_MAX];
+    uint8_t id[ELF_BUILD_ID_MAX], other[ELF_BUILD_ID_MAX];
     size_t length = build_id(search, search->image, id);
-    char hex[2 * BUILD_ID_MAX + 1], path[PATH_MAX];
+    char hex[2 * ELF_BUILD_ID_MAX + 1], path[PATH_MAX];
     for (size_t i = 0; i < length; i++)
         snprintf(hex + 2 * i, 3, "%02x", id[i]);
     if (length < 2 || search->debug_root == NULL ||

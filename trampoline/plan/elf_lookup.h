@@ -1,8 +1,6 @@
 /* elf_lookup.h - addresses of symbols in an ELF file, stripped or not.
  *
- * Searched in this order, each only while a symbol is missing: .dynsym, .symtab, the
- * separate debug file (by build id, then by .gnu_debuglink), .gnu_debugdata. Part of
- * libpyperf-plan.so: uses libelf and liblzma, which do not stay in the program. */
+ * Part of libpyperf-plan.so: uses libelf and liblzma, which do not stay in the program. */
 #ifndef PYPERF_ELF_LOOKUP_H
 #define PYPERF_ELF_LOOKUP_H
 
