@@ -7,9 +7,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 
 enum {
@@ -56,13 +56,6 @@ struct load_record {
 };
 _Static_assert(sizeof(struct load_record) == 56, "jitdump specification, code load");
 
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 static size_t round_up(size_t n, size_t to)
 {
     return (n + to - 1) / to * to;
@@ -84,7 +77,7 @@ static int begin(struct jitdump *dump, int fd, uint32_t machine)
         .total_size = sizeof header,
         .machine = machine,
         .pid = (uint32_t)dump->pid,
-        .timestamp = now(),
+        .timestamp = clock_now(),
     };
     if (ftruncate(fd, 0) != 0)
         return errno;
@@ -136,7 +129,7 @@ static void make_salt(const struct jitdump *dump, uint64_t time, uint8_t salt[JI
 static size_t put_records(const struct jitdump *dump, const struct jitdump_function *function,
                           uint8_t *out)
 {
-    uint64_t time = now();
+    uint64_t time = clock_now();
     uint8_t salt[JITDUMP_SALT_SIZE];
     make_salt(dump, time, salt);
     struct unwinding_record unwinding = {
@@ -173,7 +166,7 @@ static size_t put_records(const struct jitdump *dump, const struct jitdump_funct
 /* A filler: a debug-info record without entries. */
 static size_t put_filler(uint8_t *out, size_t size)
 {
-    struct debug_record filler = {.header = {JIT_CODE_DEBUG_INFO, (uint32_t)size, now()}};
+    struct debug_record filler = {.header = {JIT_CODE_DEBUG_INFO, (uint32_t)size, clock_now()}};
     memset(out, 0, size);
     memcpy(out, &filler, sizeof filler);
     return size;

@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/process_identity.h"
 
@@ -48,13 +48,6 @@ static int put_newlines(struct file_tail *tail, int fd, off_t end)
             tail->reserved += length;
     }
     return error;
-}
-
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 /* Whether no other process has written behind our last line, as far as the window shows. (Another
@@ -99,7 +92,7 @@ static int look_at_file(struct perf_map *map, off_t needed, int *fd)
         error = ESTALE;
     if (error != 0)
         return error;
-    map->checked_at = now();
+    map->checked_at = clock_now();
     if (status.st_size > tail->reserved || !is_end(map, *fd)) {
         off_t end = end_of_lines(*fd, status.st_size);
         tail->length = end > tail->length ? end : tail->length;
@@ -188,8 +181,8 @@ static int append(struct perf_map *map, const char *first, size_t count, const c
 {
     const off_t needed = (off_t)(count + length + ends);
     int fd = -1, error = 0;
-    if (!file_tail_has_room(&map->tail, (size_t)needed) || now() - map->checked_at > A_MOMENT ||
-        !is_shown_end(map))
+    if (!file_tail_has_room(&map->tail, (size_t)needed) ||
+        clock_now() - map->checked_at > A_MOMENT || !is_shown_end(map))
         error = look_at_file(map, needed, &fd);
     if (error == 0)
         error = put(map, fd, first, count, second, length, ends);
