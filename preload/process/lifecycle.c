@@ -39,9 +39,8 @@ static struct session {
         SESSION_DECIDED, /* on or off; the sys functions are there */
         SESSION_REFUSED, /* the interpreter's layout differs */
     } state;
-    bool confirmed;  /* while waiting: the first frame has been seen */
-    bool gives_back; /* the interpreter's own switch was cleared (native_support.h) */
-    bool embedded;   /* the interpreter has no command line: the program may start another */
+    bool confirmed; /* while waiting: the first frame has been seen */
+    bool embedded;  /* the interpreter has no command line: the program may start another */
     struct detour_plan detour;
     uintptr_t page; /* near the evaluator: stub and prologue */
     char directory[PATH_MAX];
@@ -127,7 +126,6 @@ static void decide(const void *frame)
         return;
     }
     native_support_take();
-    session.gives_back = true;
     if (!profile_switch(mode, &why)) {
         stay_off();
         report_failure(NOT_PROFILING, &why);
@@ -139,8 +137,7 @@ uintptr_t hook_resolve(void *frame)
     int saved = errno;
     if (session.state == SESSION_WAITING)
         decide(frame);
-    if (session.gives_back && native_support_give_back())
-        session.gives_back = false;
+    native_support_give_back();
     if (session.state == SESSION_DECIDED && toggle_is_due() && toggle_install(frame) &&
         profile_mode() == PROFILE_OFF)
         profile_switch(PROFILE_OFF, NULL);
