@@ -87,6 +87,13 @@ typedef void *(*python_evaluator)(void);
 /* In versions with native perf support. The configuration of the current interpreter. */
 #define PYTHON_NATIVE_SUPPORT_FUNCTIONS(X) X(void *, _Py_GetConfig, (void))
 
+#define PYTHON_ALL_FUNCTIONS(X)                                                                    \
+    PYTHON_FUNCTIONS(X)                                                                            \
+    PYTHON_3_FUNCTIONS(X)                                                                          \
+    PYTHON_2_FUNCTIONS(X)                                                                          \
+    PYTHON_EVALUATOR_FUNCTIONS(X)                                                                  \
+    PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+
 /* The C API of that support, which is replaced (native_api.h): name, and the minor version it came
  * with. */
 #define PYTHON_NATIVE_API(X)                                                                       \
@@ -158,11 +165,7 @@ struct python {
     size_t evaluator_size; /* bytes of its code */
     ssize_t extra_index;   /* our index in co_extra, known at the first frame */
 #define X(result, name, arguments) result(*name) arguments;
-    PYTHON_FUNCTIONS(X)
-    PYTHON_3_FUNCTIONS(X)
-    PYTHON_2_FUNCTIONS(X)
-    PYTHON_EVALUATOR_FUNCTIONS(X)
-    PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+    PYTHON_ALL_FUNCTIONS(X)
 #undef X
 #define X(type, name) type *name;
     PYTHON_DATA(X)
