@@ -1,7 +1,6 @@
 #include "jitdump/jitdump.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -100,14 +99,9 @@ int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_
     if (length >= (int)sizeof dump->path)
         return ENAMETOOLONG;
     struct stat status;
-    int fd = own_file_open(dump->path, O_CREAT);
-    int error = fd < 0 || fstat(fd, &status) != 0 ? errno : 0;
-    if (error == 0 && !(own_file_is_safe(&status) && is_dump(fd, &status)))
-        error = EPERM;
-    if (error == 0) {
-        dump->file = own_file_of(&status);
-        error = begin(dump, fd, machine);
-    }
+    int fd, error = own_file_create(&dump->file, dump->path, 0, &fd, &status);
+    if (error == 0)
+        error = is_dump(fd, &status) ? begin(dump, fd, machine) : EPERM;
     dump->open = error == 0;
     debug_log(jitdump, 1, "%s: %s", dump->path, error == 0 ? "opened" : strerrordesc_np(error));
     if (fd >= 0)

@@ -102,27 +102,16 @@ static int look_at_file(struct perf_map *map, off_t needed, int *fd)
     return make_room(map, *fd, needed);
 }
 
-/* Whether the file may be written to: 0 or an errno value. */
-static int look_at_new(struct perf_map *map, int fd, struct stat *status)
-{
-    if (fd < 0 || fstat(fd, status) != 0)
-        return errno;
-    map->file = own_file_of(status);
-    return own_file_is_safe(status) ? 0 : EPERM;
-}
-
 /* Opens the file. One that an earlier process has left is replaced. */
 static int open_own(struct perf_map *map, int *fd, struct stat *status)
 {
-    *fd = own_file_open(map->path, O_CREAT);
-    int error = look_at_new(map, *fd, status);
+    int error = own_file_create(&map->file, map->path, 0, fd, status);
     if (error != 0 || status->st_size == 0 || !process_is_younger_than(status->st_mtim.tv_sec))
         return error;
     close(*fd);
     /* Not truncated: a process that has it mapped would get a SIGBUS. */
     own_file_remove(&map->file, map->path);
-    *fd = own_file_open(map->path, O_CREAT | O_EXCL);
-    return look_at_new(map, *fd, status);
+    return own_file_create(&map->file, map->path, O_EXCL, fd, status);
 }
 
 int perf_map_open(struct perf_map *map, const char *directory, pid_t pid)

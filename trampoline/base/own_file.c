@@ -17,6 +17,16 @@ bool own_file_is_safe(const struct stat *status)
     return S_ISREG(status->st_mode) && status->st_uid == geteuid() && status->st_nlink == 1;
 }
 
+int own_file_create(struct own_file *file, const char *path, int flags, int *fd,
+                    struct stat *status)
+{
+    *fd = own_file_open(path, O_CREAT | flags);
+    if (*fd < 0 || fstat(*fd, status) != 0)
+        return errno;
+    *file = own_file_of(status);
+    return own_file_is_safe(status) ? 0 : EPERM;
+}
+
 static bool is_same(const struct own_file *file, const struct stat *status)
 {
     return status->st_dev == file->device && status->st_ino == file->inode;
