@@ -1,15 +1,14 @@
 #include "jitdump/jitdump.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 
 enum {
@@ -56,22 +55,9 @@ struct load_record {
 };
 _Static_assert(sizeof(struct load_record) == 56, "jitdump specification, code load");
 
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 static size_t round_up(size_t n, size_t to)
 {
     return (n + to - 1) / to * to;
-}
-
-size_t jitdump_extent(const struct jitdump_function *function)
-{
-    return round_up(function->code_size + JITDUMP_SALT_SIZE, 8) +
-           round_up(function->unwind_size, 16);
 }
 
 /* Whether the file may be emptied: it is empty already, or it is a jitdump. */
@@ -90,7 +76,7 @@ static int begin(struct jitdump *dump, int fd, uint32_t machine)
         .total_size = sizeof header,
         .machine = machine,
         .pid = (uint32_t)dump->pid,
-        .timestamp = now(),
+        .timestamp = clock_now(),
     };
     if (ftruncate(fd, 0) != 0)
         return errno;
@@ -113,14 +99,9 @@ int jitdump_open(struct jitdump *dump, const char *directory, pid_t pid, uint32_
     if (length >= (int)sizeof dump->path)
         return ENAMETOOLONG;
     struct stat status;
-    int fd = own_file_open(dump->path, O_CREAT);
-    int error = fd < 0 || fstat(fd, &status) != 0 ? errno : 0;
-    if (error == 0 && !(own_file_is_safe(&status) && is_dump(fd, &status)))
-        error = EPERM;
-    if (error == 0) {
-        dump->file = own_file_of(&status);
-        error = begin(dump, fd, machine);
-    }
+    int fd, error = own_file_create(&dump->file, dump->path, 0, &fd, &status);
+    if (error == 0)
+        error = is_dump(fd, &status) ? begin(dump, fd, machine) : EPERM;
     dump->open = error == 0;
     debug_log(jitdump, 1, "%s: %s", dump->path, error == 0 ? "opened" : strerrordesc_np(error));
     if (fd >= 0)
@@ -142,7 +123,7 @@ static void make_salt(const struct jitdump *dump, uint64_t time, uint8_t salt[JI
 static size_t put_records(const struct jitdump *dump, const struct jitdump_function *function,
                           uint8_t *out)
 {
-    uint64_t time = now();
+    uint64_t time = clock_now();
     uint8_t salt[JITDUMP_SALT_SIZE];
     make_salt(dump, time, salt);
     struct unwinding_record unwinding = {
@@ -179,7 +160,7 @@ static size_t put_records(const struct jitdump *dump, const struct jitdump_funct
 /* A filler: a debug-info record without entries. */
 static size_t put_filler(uint8_t *out, size_t size)
 {
-    struct debug_record filler = {.header = {JIT_CODE_DEBUG_INFO, (uint32_t)size, now()}};
+    struct debug_record filler = {.header = {JIT_CODE_DEBUG_INFO, (uint32_t)size, clock_now()}};
     memset(out, 0, size);
     memcpy(out, &filler, sizeof filler);
     return size;

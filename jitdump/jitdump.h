@@ -53,10 +53,6 @@ enum {
     JITDUMP_SALT_SIZE = 16,
 };
 
-/* After `perf inject` one mapping holds code, salt and unwind data of a function, so trampolines
- * must be further apart than this many bytes. */
-size_t jitdump_extent(const struct jitdump_function *function);
-
 /* Makes jit-PID.dump in `directory`, mode 0600, and maps its marker. An existing file is emptied if
  * it is a regular file of this user with no other link, and empty or a jitdump, as an earlier
  * process with this pid leaves it. Anything else stays as it is, and gives EPERM or the error of

@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/process_identity.h"
 
@@ -48,13 +48,6 @@ static int put_newlines(struct file_tail *tail, int fd, off_t end)
             tail->reserved += length;
     }
     return error;
-}
-
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 /* Whether no other process has written behind our last line, as far as the window shows. (Another
@@ -99,7 +92,7 @@ static int look_at_file(struct perf_map *map, off_t needed, int *fd)
         error = ESTALE;
     if (error != 0)
         return error;
-    map->checked_at = now();
+    map->checked_at = clock_now();
     if (status.st_size > tail->reserved || !is_end(map, *fd)) {
         off_t end = end_of_lines(*fd, status.st_size);
         tail->length = end > tail->length ? end : tail->length;
@@ -109,27 +102,16 @@ static int look_at_file(struct perf_map *map, off_t needed, int *fd)
     return make_room(map, *fd, needed);
 }
 
-/* Whether the file may be written to: 0 or an errno value. */
-static int look_at_new(struct perf_map *map, int fd, struct stat *status)
-{
-    if (fd < 0 || fstat(fd, status) != 0)
-        return errno;
-    map->file = own_file_of(status);
-    return own_file_is_safe(status) ? 0 : EPERM;
-}
-
 /* Opens the file. One that an earlier process has left is replaced. */
 static int open_own(struct perf_map *map, int *fd, struct stat *status)
 {
-    *fd = own_file_open(map->path, O_CREAT);
-    int error = look_at_new(map, *fd, status);
+    int error = own_file_create(&map->file, map->path, 0, fd, status);
     if (error != 0 || status->st_size == 0 || !process_is_younger_than(status->st_mtim.tv_sec))
         return error;
     close(*fd);
     /* Not truncated: a process that has it mapped would get a SIGBUS. */
     own_file_remove(&map->file, map->path);
-    *fd = own_file_open(map->path, O_CREAT | O_EXCL);
-    return look_at_new(map, *fd, status);
+    return own_file_create(&map->file, map->path, O_EXCL, fd, status);
 }
 
 int perf_map_open(struct perf_map *map, const char *directory, pid_t pid)
@@ -188,8 +170,8 @@ static int append(struct perf_map *map, const char *first, size_t count, const c
 {
     const off_t needed = (off_t)(count + length + ends);
     int fd = -1, error = 0;
-    if (!file_tail_has_room(&map->tail, (size_t)needed) || now() - map->checked_at > A_MOMENT ||
-        !is_shown_end(map))
+    if (!file_tail_has_room(&map->tail, (size_t)needed) ||
+        clock_now() - map->checked_at > A_MOMENT || !is_shown_end(map))
         error = look_at_file(map, needed, &fd);
     if (error == 0)
         error = put(map, fd, first, count, second, length, ends);

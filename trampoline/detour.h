@@ -118,8 +118,7 @@ bool detour_is_movable(const struct detour_plan *plan);
 
 /* Writes the jump. Fails when the bytes at the site are not those of plan->original, or cannot be
  * written; the text is then unchanged. The caller makes sure that no thread is between site and
- * detour_back
- * (for an interpreter: holds its lock, or runs before it exists). Keeps errno. */
+ * detour_back (for an interpreter: holds its lock, or runs before it exists). Keeps errno. */
 bool detour_commit(const struct detour_plan *plan, struct failure *why);
 
 /* Puts the original bytes back; fails when the jump is no longer there. Same rules. Code at `stub`

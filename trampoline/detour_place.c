@@ -11,8 +11,7 @@ enum {
     FIRST_CONSTANT = LAST_CONSTANT - 8 * (DETOUR_STUBS - 1)
 };
 
-_Static_assert((int)DETOUR_STUB_OFFSET == (int)ARCH_UNDO_SIZE &&
-                   (int)DETOUR_STUB_OFFSET + (int)ARCH_JUMP_SIZE <= (int)DETOUR_PROLOGUE_OFFSET,
+_Static_assert((int)DETOUR_STUB_OFFSET + (int)ARCH_JUMP_SIZE <= (int)DETOUR_PROLOGUE_OFFSET,
                "stub");
 _Static_assert((int)DETOUR_PROLOGUE_OFFSET + ARCH_LANDING_PAD_SIZE + (int)DETOUR_MAX_RELOCATED <=
                    (int)DETOUR_OTHER_STUBS_OFFSET,

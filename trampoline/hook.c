@@ -1,7 +1,5 @@
 #include "trampoline/hook.h"
 
-#include "trampoline/hook_variants.h"
-
 #define DECLARE(name, ...) void name(void), name##_slow(void);
 HOOK_VARIANTS(DECLARE)
 

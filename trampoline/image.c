@@ -219,30 +219,6 @@ static bool make_file(struct image *image, const char *directory, const struct d
     return made;
 }
 
-static struct image *new_image(uint32_t spacing, struct failure *why)
-{
-    struct image *image = calloc(1, sizeof *image);
-    if (image == NULL)
-        failure_set(why, FAILURE_MEMORY, errno, "image");
-    else
-        image->spacing = spacing;
-    return image;
-}
-
-struct image *image_create(const char *directory, uint32_t spacing,
-                           const struct detour_plan *detour, struct failure *why)
-{
-    int saved = errno;
-    struct image *image = new_image(spacing, why);
-    if (image != NULL && !make_file(image, directory, detour, why)) {
-        image_discard(image);
-        image = NULL;
-    }
-    debug_log(image, 1, "%s", image != NULL ? image->path : failure_message(why->code));
-    errno = saved;
-    return image;
-}
-
 /* Fills the executable memory with head and text, from a draft: a store there would fault. */
 static bool fill_anonymous(uint8_t *memory, const struct detour_plan *detour)
 {
@@ -275,15 +251,26 @@ static bool make_anonymous(struct image *image, const struct detour_plan *detour
            failure_set(why, FAILURE_IMAGE_LOAD, errno, "anonymous pages");
 }
 
-struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan *detour,
-                                     struct failure *why)
+struct image *image_create(const char *directory, uint32_t spacing,
+                           const struct detour_plan *detour, struct failure *why)
 {
     int saved = errno;
-    struct image *image = new_image(spacing, why);
-    if (image != NULL && !make_anonymous(image, detour, why)) {
-        image_discard(image);
-        image = NULL;
+    struct image *image = calloc(1, sizeof *image);
+    if (image == NULL) {
+        failure_set(why, FAILURE_MEMORY, errno, "image");
+    } else {
+        image->spacing = spacing;
+        bool made = directory != NULL ? make_file(image, directory, detour, why)
+                                      : make_anonymous(image, detour, why);
+        if (!made) {
+            image_discard(image);
+            image = NULL;
+        }
     }
+    debug_log(image, 1, "%s",
+              image == NULL         ? failure_message(why->code)
+              : is_anonymous(image) ? "anonymous"
+                                    : image->path);
     errno = saved;
     return image;
 }
@@ -311,7 +298,8 @@ void image_discard(struct image *image)
 
 uintptr_t image_trampoline(const struct image *image, uint32_t number)
 {
-    return image_address(image, number);
+    return image->base + IMAGE_TEXT_OFFSET +
+           (uintptr_t)number * image->spacing * ARCH_TRAMPOLINE_SIZE;
 }
 
 int32_t image_trampoline_at(const struct image *image, uintptr_t address)

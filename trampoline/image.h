@@ -36,7 +36,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "trampoline/base/failure.h"
 #include "trampoline/detour.h"
@@ -51,13 +50,9 @@ struct image;
 /* Makes the file pyperf-PID-XXXXXX.so in `directory` (an absolute path), loads it and returns the
  * image; NULL with `why` on failure, which leaves no file. Only every `spacing`-th trampoline is
  * used, so that an image has IMAGE_TRAMPOLINES / spacing functions. The file stays when the process
- * ends: perf reads it later. Keeps errno. */
+ * ends: perf reads it later. If `directory` is NULL the image is in anonymous memory. Keeps errno. */
 struct image *image_create(const char *directory, uint32_t spacing,
                            const struct detour_plan *detour, struct failure *why);
-
-/* The same without a file, in anonymous memory. */
-struct image *image_create_anonymous(uint32_t spacing, const struct detour_plan *detour,
-                                     struct failure *why);
 
 /* Gives the next trampoline, number image_used(), its symbol: a name of `length` bytes without NUL.
  * Returns 0, or an errno value and changes nothing:

@@ -99,7 +99,7 @@ static bool may_remove(int fd, int64_t now, const struct process_identity *own)
     struct stat status;
     if (fstat(fd, &status) != 0 || !is_old(&status, now, IMAGE_CLEANUP_DAY) ||
         pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head || !image_get_owner(head, &owner) ||
-        process_state(&owner, own) == PROCESS_ALIVE)
+        process_is_alive(&owner, own))
         return false;
     enum use use = use_of(fd);
     return use == UNUSED || (use == UNKNOWN && is_old(&status, now, IMAGE_CLEANUP_LONG));

@@ -3,9 +3,6 @@
  * tests read the result with libelf. */
 #include "trampoline/image_file.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
 static const char owner_magic[8] = "pyperf1";
 
 /* .dynsym, .dynstr and .hash are empty; dlopen requires them. */
@@ -32,61 +29,42 @@ _Static_assert((int)IMAGE_PROLOGUE_OFFSET + DETOUR_MAX_RELOCATED + ARCH_JUMP_SIZ
                "head: prologue");
 _Static_assert((int)DYNAMIC_STR < (int)IMAGE_DYNAMIC_USED, "dynamic page");
 
-static void put_segments(Elf64_Phdr *segment)
+static Elf64_Phdr segment(Elf64_Word type, Elf64_Word flags, size_t offset, size_t size,
+                          size_t alignment)
 {
-    /* One executable segment from offset 0: see image.h. */
-    *segment++ = (Elf64_Phdr){.p_type = PT_LOAD,
-                              .p_flags = PF_R | PF_X,
-                              .p_filesz = IMAGE_DYNAMIC_OFFSET,
-                              .p_memsz = IMAGE_DYNAMIC_OFFSET,
-                              .p_align = ARCH_MAX_PAGE};
-    Elf64_Phdr data = {.p_type = PT_LOAD,
-                       .p_flags = PF_R | PF_W,
-                       .p_offset = IMAGE_DYNAMIC_OFFSET,
-                       .p_vaddr = IMAGE_DYNAMIC_OFFSET,
-                       .p_paddr = IMAGE_DYNAMIC_OFFSET,
-                       .p_filesz = IMAGE_DYNAMIC_SIZE,
-                       .p_memsz = IMAGE_DYNAMIC_SIZE,
-                       .p_align = ARCH_MAX_PAGE};
-    *segment++ = data;
-    data.p_type = PT_DYNAMIC;
-    data.p_filesz = data.p_memsz = DYNAMIC_HASH;
-    data.p_align = 8;
-    *segment++ = data;
-    *segment++ = (Elf64_Phdr){.p_type = PT_GNU_EH_FRAME,
-                              .p_flags = PF_R,
-                              .p_offset = IMAGE_EH_FRAME_HDR_OFFSET,
-                              .p_vaddr = IMAGE_EH_FRAME_HDR_OFFSET,
-                              .p_paddr = IMAGE_EH_FRAME_HDR_OFFSET,
-                              .p_filesz = IMAGE_EH_FRAME_HDR_SIZE,
-                              .p_memsz = IMAGE_EH_FRAME_HDR_SIZE,
-                              .p_align = 4};
-    *segment++ = (Elf64_Phdr){.p_type = PT_NOTE,
-                              .p_flags = PF_R,
-                              .p_offset = NOTE_OFFSET,
-                              .p_vaddr = NOTE_OFFSET,
-                              .p_paddr = NOTE_OFFSET,
-                              .p_filesz = NOTE_SIZE,
-                              .p_memsz = NOTE_SIZE,
-                              .p_align = 4};
-    *segment++ = (Elf64_Phdr){.p_type = PT_GNU_PROPERTY,
-                              .p_flags = PF_R,
-                              .p_offset = PROPERTY_OFFSET,
-                              .p_vaddr = PROPERTY_OFFSET,
-                              .p_paddr = PROPERTY_OFFSET,
-                              .p_filesz = PROPERTY_SIZE,
-                              .p_memsz = PROPERTY_SIZE,
-                              .p_align = 8};
-    /* Without PT_GNU_STACK, or with PF_X in it, the loader makes all stacks executable. */
-    *segment = (Elf64_Phdr){.p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W, .p_align = 16};
+    return (Elf64_Phdr){.p_type = type,
+                        .p_flags = flags,
+                        .p_offset = offset,
+                        .p_vaddr = offset,
+                        .p_paddr = offset,
+                        .p_filesz = size,
+                        .p_memsz = size,
+                        .p_align = alignment};
 }
 
-static void put_note(uint8_t *note, const uint8_t *build_id)
+static void put_segments(uint8_t *out)
 {
-    Elf64_Nhdr header = {.n_namesz = 4, .n_descsz = IMAGE_BUILD_ID_SIZE, .n_type = NT_GNU_BUILD_ID};
+    const size_t data = IMAGE_DYNAMIC_OFFSET;
+    const Elf64_Phdr segments[SEGMENTS] = {
+        /* One executable segment from offset 0: see image.h. */
+        segment(PT_LOAD, PF_R | PF_X, 0, IMAGE_DYNAMIC_OFFSET, ARCH_MAX_PAGE),
+        segment(PT_LOAD, PF_R | PF_W, data, IMAGE_DYNAMIC_SIZE, ARCH_MAX_PAGE),
+        segment(PT_DYNAMIC, PF_R | PF_W, data, DYNAMIC_HASH, 8),
+        segment(PT_GNU_EH_FRAME, PF_R, IMAGE_EH_FRAME_HDR_OFFSET, IMAGE_EH_FRAME_HDR_SIZE, 4),
+        segment(PT_NOTE, PF_R, NOTE_OFFSET, NOTE_SIZE, 4),
+        segment(PT_GNU_PROPERTY, PF_R, PROPERTY_OFFSET, PROPERTY_SIZE, 8),
+        /* Without PT_GNU_STACK, or with PF_X in it, the loader makes all stacks executable. */
+        segment(PT_GNU_STACK, PF_R | PF_W, 0, 0, 16),
+    };
+    memcpy(out, segments, sizeof segments);
+}
+
+static void put_note(uint8_t *note, uint32_t type, const void *descriptor, uint32_t size)
+{
+    Elf64_Nhdr header = {.n_namesz = sizeof ELF_NOTE_GNU, .n_descsz = size, .n_type = type};
     memcpy(note, &header, sizeof header);
-    memcpy(note + sizeof header, "GNU", 4);
-    memcpy(note + sizeof header + 4, build_id, IMAGE_BUILD_ID_SIZE);
+    memcpy(note + sizeof header, ELF_NOTE_GNU, sizeof ELF_NOTE_GNU);
+    memcpy(note + sizeof header + sizeof ELF_NOTE_GNU, descriptor, size);
 }
 
 static void put_owner(uint8_t *out, const struct process_identity *owner)
@@ -104,24 +82,14 @@ bool image_get_owner(const uint8_t *head, struct process_identity *owner)
     return true;
 }
 
-/* The property note, which the loader requires in a process with guarded jumps or shadow stacks. */
-static void put_property(uint8_t *note)
-{
-    Elf64_Nhdr header = {.n_namesz = 4, .n_descsz = 16, .n_type = NT_GNU_PROPERTY_TYPE_0};
-    const uint32_t property[] = {ARCH_PROPERTY_TYPE, sizeof(uint32_t), ARCH_PROPERTY, 0};
-    memcpy(note, &header, sizeof header);
-    memcpy(note + sizeof header, "GNU", 4);
-    memcpy(note + sizeof header + 4, property, sizeof property);
-}
-
-size_t image_prologue_size(const struct detour_plan *detour)
+static size_t prologue_size(const struct detour_plan *detour)
 {
     return (detour_is_movable(detour) ? detour->length : 0) + ARCH_JUMP_SIZE;
 }
 
 static void put_prologue(uint8_t *head, const struct detour_plan *detour)
 {
-    size_t moved = image_prologue_size(detour) - ARCH_JUMP_SIZE;
+    size_t moved = prologue_size(detour) - ARCH_JUMP_SIZE;
     uintptr_t next = detour->prologue;
     if (moved > 0) /* both are equal up to the jump back */
         next = detour->needs_direct_jump ? detour->prologue + ARCH_LANDING_PAD_SIZE + detour->length
@@ -150,12 +118,14 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
         .e_shnum = IMAGE_SECTION_COUNT,
         .e_shstrndx = IMAGE_SECTION_SHSTRTAB,
     };
+    /* The loader requires it in a process with guarded jumps or shadow stacks. */
+    const uint32_t property[] = {ARCH_PROPERTY_TYPE, sizeof(uint32_t), ARCH_PROPERTY, 0};
     memcpy(head, &header, sizeof header);
-    put_segments((Elf64_Phdr *)(head + sizeof header));
-    put_property(head + PROPERTY_OFFSET);
-    put_note(head + NOTE_OFFSET, build_id);
+    put_segments(head + sizeof header);
+    put_note(head + PROPERTY_OFFSET, NT_GNU_PROPERTY_TYPE_0, property, sizeof property);
+    put_note(head + NOTE_OFFSET, NT_GNU_BUILD_ID, build_id, IMAGE_BUILD_ID_SIZE);
     put_owner(head + OWNER_OFFSET, owner);
-    image_put_unwind(head, detour, image_prologue_size(detour));
+    image_put_unwind(head, detour, prologue_size(detour));
     put_prologue(head, detour);
 }
 
@@ -252,7 +222,7 @@ size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct det
         .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
         .st_shndx = IMAGE_SECTION_PROLOGUE,
         .st_value = IMAGE_PROLOGUE_OFFSET,
-        .st_size = image_prologue_size(detour),
+        .st_size = prologue_size(detour),
     };
     return 1 + sizeof name;
 }

@@ -84,9 +84,6 @@ void image_put_sections(uint8_t *sections);
 /* Reads the owner from an image's head; false if this is no image's head, or has no owner. */
 bool image_get_owner(const uint8_t *head, struct process_identity *owner);
 
-/* The size of the code at IMAGE_PROLOGUE_OFFSET. */
-size_t image_prologue_size(const struct detour_plan *detour);
-
 /* Fills the first symbols and names: null, and the prologue's. Returns the bytes of names used. */
 size_t image_put_first_symbols(Elf64_Sym *symbols, char *names, const struct detour_plan *detour);
 

@@ -140,7 +140,7 @@ int image_put_symbol(struct image *image, int fd, const char *name, size_t lengt
         .st_name = (Elf64_Word)(image->names.length - IMAGE_STRTAB_OFFSET),
         .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
         .st_shndx = IMAGE_SECTION_TEXT,
-        .st_value = image_address(image, image->used) - image->base,
+        .st_value = image_trampoline(image, image->used) - image->base,
         .st_size = ARCH_TRAMPOLINE_SIZE,
     };
     int error = file_tail_put(&image->names, fd, 0, name, length);

@@ -30,13 +30,6 @@ struct image {
     char path[PATH_MAX]; /* empty: an anonymous image */
 };
 
-/* The address of function `number`'s trampoline. */
-static inline uintptr_t image_address(const struct image *image, uint32_t number)
-{
-    return image->base + IMAGE_TEXT_OFFSET +
-           (uintptr_t)number * image->spacing * ARCH_TRAMPOLINE_SIZE;
-}
-
 /* Reserves blocks for `size` more bytes of a region that begins at `start`, and for a whole step. */
 int image_reserve(struct file_tail *tail, int fd, off_t start, off_t size);
 

@@ -120,7 +120,6 @@ void name_put_ascii(struct name *name, const char *text, size_t length)
 
 void name_put_foreign_bytes(struct name *name, const char *bytes, size_t length)
 {
-    static const char digits[] = "0123456789abcdef";
     const unsigned char *at = (const unsigned char *)bytes, *end = at + length;
     while (at < end && !name->is_cut) {
         uint32_t character;
@@ -128,8 +127,8 @@ void name_put_foreign_bytes(struct name *name, const char *bytes, size_t length)
         if (count != 0) {
             name_put_character(name, character);
         } else {
-            const char escape[] = {'\\', 'x', digits[*at >> 4], digits[*at & 15]};
-            name_put_bytes(name, escape, sizeof escape);
+            char escape[4];
+            name_put_bytes(name, escape, put_escape(escape, *at));
             count = 1;
         }
         at += count;

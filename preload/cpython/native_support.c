@@ -1,6 +1,6 @@
 #include "preload/cpython/native_support.h"
 
-static int32_t taken; /* the original value of the switch */
+static int32_t taken; /* the original value of the switch while it is cleared, otherwise 0 */
 
 static int32_t *own_switch(void)
 {
@@ -20,22 +20,20 @@ void native_support_take(void)
         *own_switch() = 0;
 }
 
-bool native_support_give_back(void)
+void native_support_give_back(void)
 {
     if (taken == 0)
-        return true;
+        return;
     python_object *type, *value, *trace;
     python.PyErr_Fetch(&type, &value, &trace);
     /* The first thing that is imported afterwards (init_sys_streams), and what comes next. */
     python_object *modules = python.PyImport_GetModuleDict();
-    bool passed = python.PyDict_GetItemString(modules, "io") != NULL ||
-                  python.PyDict_GetItemString(modules, "__main__") != NULL;
-    if (passed) {
+    if (python.PyDict_GetItemString(modules, "io") != NULL ||
+        python.PyDict_GetItemString(modules, "__main__") != NULL) {
         *own_switch() = taken;
         taken = 0;
     }
     python.PyErr_Restore(type, value, trace);
-    return passed;
 }
 
 bool native_support_is_excluded(void)

@@ -25,9 +25,9 @@ int native_support_read(void);
 /* In the main interpreter's first frames: sets its switch to off, if it has one. */
 void native_support_take(void);
 
-/* In each frame until it returns true: when the interpreter has passed its switch, or there is
- * nothing to restore. Keeps the pending exception. */
-bool native_support_give_back(void);
+/* In each frame: restores a switch that was set to off, once the interpreter has passed it. Keeps
+ * the pending exception. */
+void native_support_give_back(void);
 
 /* Whether the JIT is on in an interpreter that does not have both at a time. Leaves no
  * exception. */

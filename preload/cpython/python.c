@@ -101,16 +101,15 @@ const struct layout *python_layout(struct failure *why)
 
 enum {
 #define X(result, name, arguments) SYMBOL_##name,
-    PYTHON_FUNCTIONS(X) PYTHON_3_FUNCTIONS(X) PYTHON_2_FUNCTIONS(X) PYTHON_EVALUATOR_FUNCTIONS(X)
-        PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+    PYTHON_ALL_FUNCTIONS(X)
 #undef X
 #define X(type, name) SYMBOL_##name,
-            PYTHON_DATA(X) PYTHON_2_DATA(X)
+        PYTHON_DATA(X) PYTHON_2_DATA(X)
 #undef X
 #define X(name, minor) SYMBOL_##name,
-                PYTHON_NATIVE_API(X)
+            PYTHON_NATIVE_API(X)
 #undef X
-                    SYMBOL_EVALUATOR,
+                SYMBOL_EVALUATOR,
     SYMBOL_COUNT
 };
 
@@ -158,11 +157,7 @@ static void take(const struct elf_symbol *symbols, uintptr_t bias)
 #define ADDRESS(name)                                                                              \
     (symbols[SYMBOL_##name].address == 0 ? NULL : (void *)(bias + symbols[SYMBOL_##name].address))
 #define X(result, name, arguments) python.name = (result(*) arguments)ADDRESS(name);
-    PYTHON_FUNCTIONS(X)
-    PYTHON_3_FUNCTIONS(X)
-    PYTHON_2_FUNCTIONS(X)
-    PYTHON_EVALUATOR_FUNCTIONS(X)
-    PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+    PYTHON_ALL_FUNCTIONS(X)
 #undef X
 #define X(symbol, since)                                                                           \
     python.native_api[PYTHON_NATIVE_##symbol] =                                                    \
@@ -198,16 +193,15 @@ bool python_find(python_files_function files, struct failure *why)
 
     struct elf_symbol symbols[SYMBOL_COUNT] = {
 #define X(result, symbol, arguments) [SYMBOL_##symbol] = {.name = #symbol},
-        PYTHON_FUNCTIONS(X) PYTHON_3_FUNCTIONS(X) PYTHON_2_FUNCTIONS(X)
-            PYTHON_EVALUATOR_FUNCTIONS(X) PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+        PYTHON_ALL_FUNCTIONS(X)
 #undef X
 #define X(type, symbol) [SYMBOL_##symbol] = {.name = #symbol},
-                PYTHON_DATA(X) PYTHON_2_DATA(X)
+            PYTHON_DATA(X) PYTHON_2_DATA(X)
 #undef X
 #define X(symbol, since) [SYMBOL_##symbol] = {.name = #symbol},
-                    PYTHON_NATIVE_API(X)
+                PYTHON_NATIVE_API(X)
 #undef X
-                        [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
+                    [SYMBOL_EVALUATOR] = {.name = "_PyEval_EvalFrameDefault"},
     };
     adapt(symbols, python.layout);
     if (elf_mapped_lookup(&object, symbols, SYMBOL_COUNT) > 0 &&
@@ -230,4 +224,11 @@ bool python_is_string(const python_object *object)
         return type == python.PyUnicode_Type;
     return type == python.PyString_Type ||
            python.PyType_IsSubtype((python_object *)type, python.PyString_Type);
+}
+
+bool python_frame_is_of(const void *frame, const char *beginning)
+{
+    python_object *code = python_frame_code(frame);
+    const char *file = python_ascii(python_field(code, python.layout->code_filename));
+    return file != NULL && strncmp(file, beginning, strlen(beginning)) == 0;
 }

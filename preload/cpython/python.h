@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/types.h>
-#include <wchar.h>
 
 #include "preload/cpython/layout.h"
 #include "trampoline/base/elf_object.h"
@@ -88,6 +87,13 @@ typedef void *(*python_evaluator)(void);
 /* In versions with native perf support. The configuration of the current interpreter. */
 #define PYTHON_NATIVE_SUPPORT_FUNCTIONS(X) X(void *, _Py_GetConfig, (void))
 
+#define PYTHON_ALL_FUNCTIONS(X)                                                                    \
+    PYTHON_FUNCTIONS(X)                                                                            \
+    PYTHON_3_FUNCTIONS(X)                                                                          \
+    PYTHON_2_FUNCTIONS(X)                                                                          \
+    PYTHON_EVALUATOR_FUNCTIONS(X)                                                                  \
+    PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+
 /* The C API of that support, which is replaced (native_api.h): name, and the minor version it came
  * with. */
 #define PYTHON_NATIVE_API(X)                                                                       \
@@ -159,11 +165,7 @@ struct python {
     size_t evaluator_size; /* bytes of its code */
     ssize_t extra_index;   /* our index in co_extra, known at the first frame */
 #define X(result, name, arguments) result(*name) arguments;
-    PYTHON_FUNCTIONS(X)
-    PYTHON_3_FUNCTIONS(X)
-    PYTHON_2_FUNCTIONS(X)
-    PYTHON_EVALUATOR_FUNCTIONS(X)
-    PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+    PYTHON_ALL_FUNCTIONS(X)
 #undef X
 #define X(type, name) type *name;
     PYTHON_DATA(X)
@@ -270,5 +272,8 @@ static inline python_object *python_frame_code(const void *frame)
 {
     return python_untag(python_field(frame, python.layout->frame_code));
 }
+
+/* Whether the file name of a frame's code object begins so; false if it is not ASCII. */
+bool python_frame_is_of(const void *frame, const char *beginning);
 
 #endif

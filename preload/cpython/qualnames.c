@@ -125,6 +125,13 @@ static bool is_own_name(const struct name *qualname, const python_object *code)
            (before == 0 || qualname->text[before - 1] == '.');
 }
 
+static void note_qualified(python_object *code, const struct name *name)
+{
+    uint32_t kept = intern(name->text, name->length);
+    if (kept != 0)
+        code_values_set(code, HOOK_TAG(CODE_TAG_QUALIFIED) | kept);
+}
+
 /* For a function: notes its code object's qualified name, if it has no value yet. */
 static void scan_function(python_object *object)
 {
@@ -134,9 +141,8 @@ static void scan_function(python_object *object)
         return;
     name_clear(&name);
     qualnames_put_string(&name, python_field(object, python.layout->function_qualname));
-    uint32_t kept = is_own_name(&name, code) ? intern(name.text, name.length) : 0;
-    if (kept != 0)
-        code_values_set(code, HOOK_TAG(CODE_TAG_QUALIFIED) | kept);
+    if (is_own_name(&name, code))
+        note_qualified(code, &name);
 }
 
 /* The function behind an attribute of a class, NULL when there is none. */
@@ -178,9 +184,7 @@ static void scan_class(python_object *object)
         name_put_foreign_bytes(&name, class_name, strlen(class_name));
         name_put_bytes(&name, ".", 1);
         qualnames_put_string(&name, python_field(code, python.layout->code_name));
-        uint32_t kept = intern(name.text, name.length);
-        if (kept != 0)
-            code_values_set(code, HOOK_TAG(CODE_TAG_QUALIFIED) | kept);
+        note_qualified(code, &name);
     }
 }
 

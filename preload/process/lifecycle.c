@@ -39,9 +39,8 @@ static struct session {
         SESSION_DECIDED, /* on or off; the sys functions are there */
         SESSION_REFUSED, /* the interpreter's layout differs */
     } state;
-    bool confirmed;  /* while waiting: the first frame has been seen */
-    bool gives_back; /* the interpreter's own switch was cleared (native_support.h) */
-    bool embedded;   /* the interpreter has no command line: the program may start another */
+    bool confirmed; /* while waiting: the first frame has been seen */
+    bool embedded;  /* the interpreter has no command line: the program may start another */
     struct detour_plan detour;
     uintptr_t page; /* near the evaluator: stub and prologue */
     char directory[PATH_MAX];
@@ -110,8 +109,8 @@ static void decide(const void *frame)
     struct failure why;
     if (!session.confirmed && !confirm(frame))
         return;
-    enum switches switches = switches_read(frame);
-    if (switches == SWITCHES_UNDECIDED) {
+    enum profile_mode mode;
+    if (!switches_read(frame, &mode)) {
         qualnames_see(python_frame_code(frame));
         return;
     }
@@ -121,18 +120,13 @@ static void decide(const void *frame)
         python.Py_GetArgcArgv(&argc, &argv);
     session.embedded = argc == 0;
     session.state = SESSION_DECIDED;
-    debug_log(switches, 1, "%s%s",
-              switches == SWITCHES_OFF   ? "off"
-              : switches == SWITCHES_MAP ? "map"
-                                         : "jitdump",
-              session.embedded ? ", embedded" : "");
-    if (switches == SWITCHES_OFF) {
+    debug_log(switches, 1, "%s%s", profile_mode_name(mode), session.embedded ? ", embedded" : "");
+    if (mode == PROFILE_OFF) {
         stay_off();
         return;
     }
     native_support_take();
-    session.gives_back = true;
-    if (!profile_switch(switches == SWITCHES_MAP ? PROFILE_MAP : PROFILE_JITDUMP, &why)) {
+    if (!profile_switch(mode, &why)) {
         stay_off();
         report_failure(NOT_PROFILING, &why);
     }
@@ -143,8 +137,7 @@ uintptr_t hook_resolve(void *frame)
     int saved = errno;
     if (session.state == SESSION_WAITING)
         decide(frame);
-    if (session.gives_back && native_support_give_back())
-        session.gives_back = false;
+    native_support_give_back();
     if (session.state == SESSION_DECIDED && toggle_is_due() && toggle_install(frame) &&
         profile_mode() == PROFILE_OFF)
         profile_switch(PROFILE_OFF, NULL);
@@ -269,5 +262,5 @@ void lifecycle_start(void)
 void lifecycle_finish(void)
 {
     debug_log(process, 2, "exit");
-    profile_finish();
+    outputs_finish();
 }

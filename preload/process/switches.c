@@ -4,9 +4,9 @@
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "preload/cpython/native_support.h"
+#include "preload/cpython/python.h"
 
 bool switches_value_is_on(const char *value)
 {
@@ -33,29 +33,20 @@ bool switches_in_environment(void)
     return map_in_environment() || jitdump_in_environment();
 }
 
-/* The import system's own code objects are called "<frozen importlib._bootstrap>" and the like.
- * They run before the options are in sys. */
-static bool is_frozen(const void *frame)
-{
-    static const char frozen[] = "<frozen ";
-    python_object *code = python_frame_code(frame);
-    const char *file = python_ascii(python_field(code, python.layout->code_filename));
-    return file != NULL && strncmp(file, frozen, sizeof frozen - 1) == 0;
-}
-
-enum switches switches_read(const void *frame)
+bool switches_read(const void *frame, enum profile_mode *mode)
 {
     python_object *options = python.PySys_GetObject("_xoptions");
-    if (options == NULL && is_frozen(frame))
-        return SWITCHES_UNDECIDED;
+    /* The import system's own code objects are called "<frozen importlib._bootstrap>" and the like.
+     * They run before the options are in sys. */
+    if (options == NULL && python_frame_is_of(frame, "<frozen "))
+        return false;
     bool environment = *python.Py_IgnoreEnvironmentFlag == 0;
     bool perf = options != NULL && python.PyDict_GetItemString(options, "perf") != NULL;
     bool perf_jit = options != NULL && python.PyDict_GetItemString(options, "perf_jit") != NULL;
-    bool map = perf || (environment && map_in_environment());
-    bool jitdump = perf_jit || (environment && jitdump_in_environment());
     /* The configuration of an interpreter that has the switches itself, maybe set by a program. */
     int own = native_support_read();
-    map = map || own == 1;
-    jitdump = jitdump || own == 2;
-    return jitdump ? SWITCHES_JITDUMP : map ? SWITCHES_MAP : SWITCHES_OFF;
+    bool map = perf || (environment && map_in_environment()) || own == 1;
+    bool jitdump = perf_jit || (environment && jitdump_in_environment()) || own == 2;
+    *mode = jitdump ? PROFILE_JITDUMP : map ? PROFILE_MAP : PROFILE_OFF;
+    return true;
 }

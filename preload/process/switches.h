@@ -10,19 +10,12 @@
 
 #include <stdbool.h>
 
-#include "preload/cpython/python.h"
-
-enum switches {
-    SWITCHES_UNDECIDED, /* the interpreter has not read its -X options yet */
-    SWITCHES_OFF,
-    SWITCHES_MAP,
-    SWITCHES_JITDUMP,
-};
+#include "preload/profile/mode.h"
 
 /* Under the interpreter's lock, as the interpreter itself has parsed its command line, -E and -I.
- * `frame` is the one about to run: if it does not belong to the frozen import system, the decision
- * is made with the options known so far. */
-enum switches switches_read(const void *frame);
+ * False if it has not read its -X options yet. `frame` is the one about to run: if it does not
+ * belong to the frozen import system, the decision is made with the options known so far. */
+bool switches_read(const void *frame, enum profile_mode *mode);
 
 /* Whether the environment alone requests profiling: if so, the user is told when the interpreter
  * cannot be examined. */

@@ -12,7 +12,29 @@ static python_object *none(void)
     return python.Py_BuildValue("");
 }
 
-static python_object *activate_named(const char *text, size_t length);
+static python_object *raise_failure(const struct failure *why)
+{
+    return python.PyErr_Format(*python.PyExc_RuntimeError, "%s: %s", failure_message(why->code),
+                               why->what);
+}
+
+static python_object *activate_named(const char *text, size_t length)
+{
+    if (strlen(text) != length)
+        return python.PyErr_Format(*python.PyExc_ValueError, "embedded null character");
+    if (native_support_is_excluded())
+        return python.PyErr_Format(*python.PyExc_ValueError,
+                                   "Cannot activate the perf trampoline if the JIT is active");
+    bool jitdump = strcmp(text, "perf_jit") == 0;
+    if (!jitdump && strcmp(text, "perf") != 0)
+        return python.PyErr_Format(*python.PyExc_ValueError, "invalid backend: %s", text);
+    if (!qualnames_prepare())
+        return NULL;
+    struct failure why = {.code = FAILURE_NONE};
+    if (!profile_switch(jitdump ? PROFILE_JITDUMP : PROFILE_MAP, &why))
+        return raise_failure(&why);
+    return none();
+}
 
 static python_object *activate(python_object *self, python_object *backend)
 {
@@ -39,31 +61,6 @@ static python_object *activate(python_object *self, python_object *backend)
     python_object *result = activate_named(text, length);
     python.Py_DecRef(string);
     return result;
-}
-
-static python_object *raise_failure(const struct failure *why)
-{
-    return python.PyErr_Format(*python.PyExc_RuntimeError, "%s: %s", failure_message(why->code),
-                               why->what);
-}
-
-static python_object *activate_named(const char *text, size_t length)
-{
-    if (strlen(text) != length)
-        return python.PyErr_Format(*python.PyExc_ValueError, "embedded null character");
-    if (native_support_is_excluded())
-        return python.PyErr_Format(*python.PyExc_ValueError,
-                                   "Cannot activate the perf trampoline if the JIT is active");
-    bool jitdump = strcmp(text, "perf_jit") == 0;
-    if (!jitdump && strcmp(text, "perf") != 0)
-        return python.PyErr_Format(*python.PyExc_ValueError, "invalid backend: %s", text);
-    if (!qualnames_prepare())
-        return NULL;
-    struct failure why = {.code = FAILURE_NONE};
-    if (!profile_switch(jitdump ? PROFILE_JITDUMP : PROFILE_MAP, &why))
-        return python.PyErr_Format(*python.PyExc_RuntimeError, "%s: %s", failure_message(why.code),
-                                   why.what);
-    return none();
 }
 
 static python_object *activate_from_tuple(python_object *self, python_object *arguments)

@@ -175,19 +175,10 @@ static void install(python_object *modules)
         python.PyErr_Clear();
 }
 
-/* In the import system's own frames, nothing can be imported. */
-static bool imports(const void *frame)
-{
-    static const char importlib[] = "<frozen importlib";
-    python_object *code = python_frame_code(frame);
-    const char *file = python_ascii(python_field(code, python.layout->code_filename));
-    return file != NULL && strncmp(file, importlib, sizeof importlib - 1) == 0;
-}
-
 bool toggle_install(const void *frame)
 {
     python_object *type, *value, *trace;
-    if (imports(frame))
+    if (python_frame_is_of(frame, "<frozen importlib")) /* where nothing can be imported */
         return false;
     python.PyErr_Fetch(&type, &value, &trace);
     python_object *modules = python.PyImport_GetModuleDict();

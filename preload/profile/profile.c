@@ -183,11 +183,7 @@ bool profile_switch(enum profile_mode mode, struct failure *why)
     else
         done = switch_on(mode, why);
     unlock();
-    debug_log(profile, 1, "%s%s",
-              mode == PROFILE_OFF   ? "off"
-              : mode == PROFILE_MAP ? "map"
-                                    : "jitdump",
-              done ? "" : ": refused");
+    debug_log(profile, 1, "%s%s", profile_mode_name(mode), done ? "" : ": refused");
     if (done)
         frame_evaluator_adopt_all(mode != PROFILE_OFF);
     return done;
@@ -250,9 +246,4 @@ void profile_code(python_object *code)
 {
     if (profile_mode() != PROFILE_OFF)
         trampoline(code);
-}
-
-void profile_finish(void)
-{
-    outputs_finish();
 }

@@ -45,7 +45,4 @@ uintptr_t profile_frame(const void *frame);
 /* Gives a code object its trampoline before its first frame, while profiling is on. */
 void profile_code(python_object *code);
 
-/* At exit. */
-void profile_finish(void);
-
 #endif

@@ -1,14 +1,10 @@
 #include "preload/profile/registry.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "arch.h"
 #include "preload/cpython/interned.h"
 #include "preload/cpython/names.h"
 #include "trampoline/base/address_space.h"
@@ -202,7 +198,7 @@ static bool add_image(enum profile_mode mode, struct failure *why)
     if (image == NULL && return_to_anonymous(mode))
         return true;
     if (image == NULL)
-        image = image_create_anonymous(spacing_of(mode), registry.detour, why);
+        image = image_create(NULL, spacing_of(mode), registry.detour, why);
     if (image == NULL)
         return false;
     if (enter_image(image, mode, why))

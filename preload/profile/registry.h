@@ -23,7 +23,6 @@
 #define PYPERF_REGISTRY_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "preload/profile/mode.h"

@@ -3,21 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { /* DWARF 3, 7.23, and the LSB Core Specification 5.0, 10.5 and 10.6 */
-       ADVANCE = 0x40,
-       OFFSET = 0x80,
-       NOTHING = 0x00,
-       ADVANCE_4 = 0x04,
-       UNDEFINED = 0x07,
-       SAME_VALUE = 0x08,
-       DEFINE_CFA = 0x0c,
-       CIE_VERSION = 1,
-       RELATIVE_4 = 0x1b,       /* DW_EH_PE_pcrel | DW_EH_PE_sdata4 */
-       UNSIGNED_4 = 0x03,       /* DW_EH_PE_udata4 */
-       TABLE_RELATIVE_4 = 0x3b, /* DW_EH_PE_datarel | DW_EH_PE_sdata4 */
-       GAP_MAX = 16,            /* bytes that align the next jump target */
-       WORD = 8,                /* distances are in words downwards: the data alignment is -WORD */
-       RETURN_ADDRESS = 16,
+#include "arch.h"
+#include "trampoline/base/dwarf.h"
+
+enum {
+    CIE_VERSION = 1, /* LSB Core Specification 5.0, 10.6 */
+    RELATIVE_4 = DW_EH_PE_pcrel | DW_EH_PE_sdata4,
+    GAP_MAX = 16, /* bytes that align the next jump target */
+    WORD = DWARF_DATA_ALIGNMENT,
 };
 
 void bytes_put(struct bytes *bytes, const void *more, size_t size)
@@ -72,7 +65,7 @@ static void fill_in(struct bytes *section, size_t place, uint64_t value)
 
 static void close_entry(struct bytes *section, size_t place)
 {
-    bytes_align(section, sizeof(uint32_t), NOTHING);
+    bytes_align(section, sizeof(uint32_t), DW_CFA_nop);
     fill_in(section, place, section->size - place - sizeof(uint32_t));
 }
 
@@ -85,13 +78,13 @@ static void put_common(struct bytes *section)
                               '\0',        /* what follows: the form of addresses */
                               1,           /* code alignment */
                               0x80 - WORD, /* data alignment */
-                              RETURN_ADDRESS,
+                              ARCH_DWARF_RETURN_ADDRESS,
                               1,
                               RELATIVE_4,
-                              DEFINE_CFA,
+                              DW_CFA_def_cfa,
                               STACK_POINTER_NUMBER,
                               WORD,
-                              OFFSET | RETURN_ADDRESS,
+                              DW_CFA_offset | ARCH_DWARF_RETURN_ADDRESS,
                               1};
     bytes_put(section, common, sizeof common);
     close_entry(section, place);
@@ -104,10 +97,10 @@ static void put_registers(struct bytes *section, const struct stack_row *before,
         if (row->saved[i] == before->saved[i] && row->lost[i] == before->lost[i])
             continue;
         if (row->saved[i] != 0) {
-            put_byte(section, OFFSET | stack_saved_numbers[i]);
+            put_byte(section, DW_CFA_offset | stack_saved_numbers[i]);
             put_unsigned(section, (uint32_t)row->saved[i] / WORD);
         } else {
-            put_byte(section, row->lost[i] ? UNDEFINED : SAME_VALUE);
+            put_byte(section, row->lost[i] ? DW_CFA_undefined : DW_CFA_same_value);
             put_unsigned(section, stack_saved_numbers[i]);
         }
     }
@@ -117,14 +110,14 @@ static void put_row(struct bytes *section, const struct stack_row *before,
                     const struct stack_row *row)
 {
     uint32_t by = (uint32_t)(row->address - before->address);
-    if (by < ADVANCE)
-        put_byte(section, ADVANCE | by);
+    if (by < DW_CFA_advance_loc)
+        put_byte(section, DW_CFA_advance_loc | by);
     else {
-        put_byte(section, ADVANCE_4);
+        put_byte(section, DW_CFA_advance_loc4);
         bytes_put(section, &by, sizeof by);
     }
     if (row->by_frame != before->by_frame || row->offset != before->offset) {
-        put_byte(section, DEFINE_CFA);
+        put_byte(section, DW_CFA_def_cfa);
         put_unsigned(section, row->by_frame ? STACK_FRAME_NUMBER : STACK_POINTER_NUMBER);
         put_unsigned(section, (uint32_t)row->offset);
     }
@@ -169,7 +162,7 @@ void eh_frame_put(struct bytes *section, struct bytes *table, uint64_t address,
 void eh_frame_header_put(struct bytes *section, uint64_t address, uint64_t frames,
                          const struct bytes *table)
 {
-    const uint8_t forms[] = {1, RELATIVE_4, UNSIGNED_4, TABLE_RELATIVE_4};
+    const uint8_t forms[] = {1, RELATIVE_4, DW_EH_PE_udata4, DW_EH_PE_datarel | DW_EH_PE_sdata4};
     bytes_put(section, forms, sizeof forms);
     size_t count = table->size / sizeof(uint64_t[2]);
     uint32_t start[2] = {(uint32_t)(frames - address - sizeof forms), (uint32_t)count};

@@ -17,22 +17,18 @@
  *
  * The files may be damaged or hostile: sizes in them are not trusted, and they are not mapped, as
  * in elf_lookup.c. */
-#include <errno.h>
-#include <fcntl.h>
 #include <gelf.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "frame_pointer.h"
 #include "trampoline/plan/elf_lookup.h"
 
-#define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
-#define TABLE_MAX           ((uint64_t)64 << 20)
-#define NO_SUCH_FOLDER      "/dev/null/" /* a folder in which debug links find no file */
+#define SEPARATE_DEBUG_ROOT "/usr/lib/debug"    /* gdb's and Debian's */
+#define TABLES_MAX          ((size_t)128 << 20) /* symbols and names */
+#define NO_SUCH_FOLDER      "/dev/null/"        /* a folder in which debug links find no file */
 
 enum {
     FUNCTIONS_MAX = 2000, /* more would not change the answer */
@@ -48,8 +44,7 @@ enum {
 };
 
 struct code {
-    int descriptor;
-    Elf *elf;
+    struct elf_file file;
     unsigned functions, framed;
 };
 
@@ -59,7 +54,7 @@ struct code {
 static size_t read_code(const struct code *code, uint64_t address, uint8_t *bytes, size_t size)
 {
     GElf_Phdr segment;
-    for (int i = 0; gelf_getphdr(code->elf, i, &segment) != NULL; i++) {
+    for (int i = 0; gelf_getphdr(code->file.elf, i, &segment) != NULL; i++) {
         uint64_t offset = address - segment.p_vaddr;
         if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0 ||
             address < segment.p_vaddr || offset >= segment.p_filesz)
@@ -67,7 +62,7 @@ static size_t read_code(const struct code *code, uint64_t address, uint8_t *byte
         uint64_t place = segment.p_offset + offset, left = segment.p_filesz - offset;
         if (place < offset || place > LONG_MAX)
             return 0;
-        ssize_t got = pread(code->descriptor, bytes, left < size ? left : size, (off_t)place);
+        ssize_t got = pread(code->file.descriptor, bytes, left < size ? left : size, (off_t)place);
         return got > 0 ? (size_t)got : 0;
     }
     return 0;
@@ -91,35 +86,14 @@ static bool is_whole_function(const GElf_Sym *symbol, const Elf_Data *names)
     return memmem(name, strnlen(name, NAME_SEARCHED), ".cold", 5) == NULL;
 }
 
-/* Never NULL inside, never empty. */
-static Elf_Data *contents(Elf_Scn *section)
-{
-    GElf_Shdr header;
-    if (section == NULL || gelf_getshdr(section, &header) == NULL ||
-        (header.sh_flags & SHF_COMPRESSED) != 0 || header.sh_size > TABLE_MAX)
-        return NULL;
-    Elf_Data *data = elf_getdata(section, NULL);
-    return data != NULL && data->d_buf != NULL && data->d_size > 0 ? data : NULL;
-}
-
-static Elf_Scn *table_of_type(Elf *elf, GElf_Word type, GElf_Shdr *header)
-{
-    Elf_Scn *section = NULL;
-    while ((section = elf_nextscn(elf, section)) != NULL)
-        if (gelf_getshdr(section, header) != NULL && header->sh_type == type)
-            return section;
-    return NULL;
-}
-
 /* Counts the functions of a table, unless those of another one are counted already: .symtab also
  * holds those of .dynsym. Returns whether `wanted` is one of its symbols. */
 static bool count_table(struct code *code, GElf_Word type, const struct elf_symbol *wanted)
 {
-    GElf_Shdr header;
+    Elf_Data *symbols, *names;
+    size_t budget = TABLES_MAX;
     bool found = false;
-    Elf_Data *symbols = contents(table_of_type(code->elf, type, &header));
-    Elf_Data *names = symbols == NULL ? NULL : contents(elf_getscn(code->elf, header.sh_link));
-    if (names == NULL || ((const char *)names->d_buf)[names->d_size - 1] != '\0')
+    if (!elf_file_symbols(code->file.elf, type, &budget, &symbols, &names))
         return false;
     size_t count = symbols->d_size / sizeof(Elf64_Sym);
     bool counting = code->functions == 0;
@@ -185,39 +159,20 @@ static void print_findings(const char *path, struct code *code, const struct elf
            answer, code->framed, code->functions);
 }
 
-static bool open_code(const char *path, struct code *code)
-{
-    struct stat status;
-    *code = (struct code){.descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
-    if (code->descriptor < 0)
-        return false;
-    if (fstat(code->descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
-        elf_version(EV_CURRENT) != EV_NONE)
-        code->elf = elf_begin(code->descriptor, ELF_C_READ, NULL);
-    return code->elf != NULL && gelf_getclass(code->elf) == ELFCLASS64 && frame_pointer_open();
-}
-
-static void close_code(struct code *code)
-{
-    frame_pointer_close();
-    elf_end(code->elf); /* NULL does nothing */
-    if (code->descriptor >= 0)
-        close(code->descriptor);
-}
-
 static bool inspect(const char *path, struct failure *why)
 {
     struct elf_symbol evaluator;
     const char *elsewhere;
-    if (!find_evaluator(path, &evaluator, &elsewhere, why))
+    struct code code = {.functions = 0};
+    if (!find_evaluator(path, &evaluator, &elsewhere, why) || !elf_file_open(path, &code.file, why))
         return false;
-    struct code code;
-    bool opened = open_code(path, &code);
+    bool opened = frame_pointer_open();
     if (opened)
         print_findings(path, &code, &evaluator, elsewhere);
     else
-        failure_set(why, FAILURE_FILE, errno, "%s", path);
-    close_code(&code);
+        failure_set(why, FAILURE_MEMORY, 0, "%s", path);
+    frame_pointer_close();
+    elf_file_close(&code.file);
     return opened;
 }
 

@@ -275,14 +275,14 @@ static void take_code(struct input *input, struct code *code, struct text *names
 }
 
 /* Now and then a new map and no strings, because they would fill disk and memory. The blocks stay:
- * trampolines.c remembers the last file by its number. */
+ * trampolines.c remembers the last file by its number. So does the table, a few pages. */
 static void begin_anew(void)
 {
     static unsigned inputs;
     if (inputs++ % MAP_INPUTS != 0)
         return;
     strings.end = ALIGNMENT;
-    id_table_clear(&strings.table);
+    strings.table = (struct id_table){NULL, 0};
     unlink(map.path);
     perf_map_abandon(&map);
     REQUIRE(perf_map_open(&map, folder, getpid()) == 0);

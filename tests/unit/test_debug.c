@@ -175,21 +175,6 @@ START_TEST(cuts_long_lines)
 }
 END_TEST
 
-START_TEST(shows_bytes)
-{
-    const uint8_t bytes[18] = {0x55, 0x48, 0x89, 0xe5, [17] = 0xff};
-    char expected[256];
-    ck_assert(start(setting(in_folder("log"))));
-    debug_bytes(DEBUG_detour, 3, "original", 0x401000, bytes, sizeof bytes);
-    snprintf(
-        expected, sizeof expected,
-        "libpyperf: %d detour:3 original 0x401000: 55 48 89 e5 00 00 00 00 00 00 00 00 00 00 00 "
-        "00\nlibpyperf: %d detour:3 original 0x401010: 00 ff\n",
-        getpid(), getpid());
-    ck_assert_str_eq(read_file(in_folder("log"), NULL), expected);
-}
-END_TEST
-
 START_TEST(writes_to_stderr)
 {
     ck_assert(start("detour:1"));
@@ -203,14 +188,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {is_off,
-                                  takes_modules_and_levels,
-                                  says_what_is_wrong,
-                                  writes_to_a_file,
-                                  finds_the_file_again,
-                                  refuses_what_is_no_file,
-                                  cuts_long_lines,
-                                  shows_bytes,
-                                  writes_to_stderr};
+    const TTest *const tests[] = {
+        is_off,           takes_modules_and_levels, says_what_is_wrong,
+        writes_to_a_file, finds_the_file_again,     refuses_what_is_no_file,
+        cuts_long_lines,  writes_to_stderr};
     return run_suite("debug", tests, LENGTH_OF(tests));
 }

@@ -358,7 +358,7 @@ static void under_mdwe(void)
     struct failure why = {.code = FAILURE_NONE};
     const struct detour_plan *plan = plan_to(evaluate);
     errno = EXFULL;
-    image = image_create_anonymous(1, plan, &why);
+    image = image_create(NULL, 1, plan, &why);
     child_check_usable(&why);
     image = image_create(folder, 1, plan, &why);
     child_check_usable(&why);
@@ -369,7 +369,7 @@ static void anonymous_without_open(void)
 {
     child_forbid_open();
     struct failure why = {.code = FAILURE_NONE};
-    image = image_create_anonymous(1, plan_to(evaluate), &why);
+    image = image_create(NULL, 1, plan_to(evaluate), &why);
     child_check_usable(&why);
 }
 
@@ -380,11 +380,11 @@ static void under_mdwe_without_open(void)
     struct failure why = {.code = FAILURE_NONE};
     const struct detour_plan *plan = plan_to(evaluate);
     errno = EXFULL;
-    child_check(image_create_anonymous(1, plan, &why) == NULL, "%s", "memory is made executable");
+    child_check(image_create(NULL, 1, plan, &why) == NULL, "%s", "memory is made executable");
     child_check(why.code == FAILURE_IMAGE_LOAD, "%s", failure_message(why.code));
     child_check(why.sys_errno != 0, "%s", why.what);
     child_check(errno == EXFULL, "%s", strerror(errno));
-    child_check(image_create_anonymous(1, plan, NULL) == NULL, "%s", "memory is made executable");
+    child_check(image_create(NULL, 1, plan, NULL) == NULL, "%s", "memory is made executable");
 }
 
 START_TEST(memory_that_may_not_become_executable)
@@ -403,11 +403,11 @@ static void anonymous_without_address_space(void)
     child_skip_under_valgrind();
     setrlimit(RLIMIT_AS, &limit);
     errno = EXFULL;
-    child_check(image_create_anonymous(1, plan, &why) == NULL, "%s", "it is made");
+    child_check(image_create(NULL, 1, plan, &why) == NULL, "%s", "it is made");
     child_check(errno == EXFULL, "%s", strerror(errno));
     child_check(why.code == FAILURE_MEMORY && why.sys_errno == ENOMEM, "%s: %s",
                 failure_message(why.code), strerror(why.sys_errno));
-    child_check(image_create_anonymous(1, plan, NULL) == NULL, "%s", "it is made");
+    child_check(image_create(NULL, 1, plan, NULL) == NULL, "%s", "it is made");
 }
 
 START_TEST(no_memory)

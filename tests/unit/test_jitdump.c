@@ -154,13 +154,6 @@ START_TEST(no_two_copies_of_the_code_are_alike)
 }
 END_TEST
 
-START_TEST(extent_holds_all_that_perf_inject_maps)
-{
-    struct jitdump_function some = function(0);
-    ck_assert_uint_eq(jitdump_extent(&some), 32 + 48);
-}
-END_TEST
-
 START_TEST(marker_is_mapped_executable_and_not_writable)
 {
     open_dump();
@@ -403,7 +396,6 @@ int main(void)
     const TTest *const tests[] = {
         records,
         no_two_copies_of_the_code_are_alike,
-        extent_holds_all_that_perf_inject_maps,
         marker_is_mapped_executable_and_not_writable,
         file_of_an_earlier_process_is_emptied,
         links_are_not_followed,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "interpreter/detour.h"
+#include "preload/profile/outputs.h"
 #include "trampoline/hook.h"
 
 static python_object *code_named(const char *name)
@@ -216,7 +217,7 @@ static void live_as_child(void)
     child_check(check_files(PROFILE_MAP) == 40, "%zu", check_files(PROFILE_MAP));
     child_check(count_images(getpid()) == 1, "%d images", count_images(getpid()));
     child_check(profile_mode() == PROFILE_MAP, "%d", profile_mode());
-    profile_finish();
+    outputs_finish();
 }
 
 /* The parent goes on, with as many functions as it had and 20 more. */
@@ -293,7 +294,7 @@ static void clone_child(void)
     register_before();
     assert_in_raw_child(live_as_child);
     check_parent(20);
-    assert_in_raw_child(profile_finish); /* a child that only ends */
+    assert_in_raw_child(outputs_finish); /* a child that only ends */
     check_parent(40);
     child_check(count_images(getpid()) == 1, "%d images", count_images(getpid()));
 }

@@ -116,6 +116,8 @@ static const void *frame_of(const char *file, bool is_ascii)
     return frame;
 }
 
+enum { UNDECIDED = -1 };
+
 #define FROZEN "<frozen importlib._bootstrap>"
 #define NONE   ((const char *const[]){NULL})
 #define X(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -125,54 +127,64 @@ static const struct situation {
     const char *const *options;
     int ignores_environment; /* -E, -I */
     const char *file;
-    enum switches expected;
+    int expected;
 } situations[] = {
     /* preload/process/switches.h; a row for each pair of switches */
-    {NULL, NULL, NONE, 0, "a.py", SWITCHES_OFF},
-    {"1", NULL, NONE, 0, "a.py", SWITCHES_MAP},
-    {"0", NULL, NONE, 0, "a.py", SWITCHES_OFF},
-    {"1", NULL, NONE, 1, "a.py", SWITCHES_OFF},
-    {"1", NULL, NONE, 2, "a.py", SWITCHES_OFF},
-    {NULL, "1", NONE, 0, "a.py", SWITCHES_JITDUMP},
-    {NULL, "0", NONE, 0, "a.py", SWITCHES_OFF},
-    {NULL, "1 ", NONE, 0, "a.py", SWITCHES_OFF},
-    {NULL, "1", NONE, 1, "a.py", SWITCHES_OFF},
-    {"1", "1", NONE, 0, "a.py", SWITCHES_JITDUMP},
-    {"1", "0", NONE, 0, "a.py", SWITCHES_MAP},
-    {"0", "1", NONE, 0, "a.py", SWITCHES_JITDUMP},
-    {"1", "1", NONE, 1, "a.py", SWITCHES_OFF},
-    {NULL, NULL, X("perf"), 0, "a.py", SWITCHES_MAP},
-    {"0", NULL, X("perf"), 0, "a.py", SWITCHES_MAP},
-    {NULL, "0", X("perf"), 0, "a.py", SWITCHES_MAP},
-    {NULL, "1", X("perf"), 0, "a.py", SWITCHES_JITDUMP},
-    {NULL, "1", X("perf"), 1, "a.py", SWITCHES_MAP},
-    {NULL, NULL, X("perf_jit"), 0, "a.py", SWITCHES_JITDUMP},
-    {"1", "0", X("perf_jit"), 0, "a.py", SWITCHES_JITDUMP},
-    {NULL, NULL, X("perf_jit"), 1, "a.py", SWITCHES_JITDUMP},
-    {NULL, NULL, X("perf", "perf_jit"), 0, "a.py", SWITCHES_JITDUMP},
-    {NULL, NULL, X("perfx"), 0, "a.py", SWITCHES_OFF},
-    {"1", NULL, X("dev", "utf8"), 0, "a.py", SWITCHES_MAP},
+    {NULL, NULL, NONE, 0, "a.py", PROFILE_OFF},
+    {"1", NULL, NONE, 0, "a.py", PROFILE_MAP},
+    {"0", NULL, NONE, 0, "a.py", PROFILE_OFF},
+    {"1", NULL, NONE, 1, "a.py", PROFILE_OFF},
+    {"1", NULL, NONE, 2, "a.py", PROFILE_OFF},
+    {NULL, "1", NONE, 0, "a.py", PROFILE_JITDUMP},
+    {NULL, "0", NONE, 0, "a.py", PROFILE_OFF},
+    {NULL, "1 ", NONE, 0, "a.py", PROFILE_OFF},
+    {NULL, "1", NONE, 1, "a.py", PROFILE_OFF},
+    {"1", "1", NONE, 0, "a.py", PROFILE_JITDUMP},
+    {"1", "0", NONE, 0, "a.py", PROFILE_MAP},
+    {"0", "1", NONE, 0, "a.py", PROFILE_JITDUMP},
+    {"1", "1", NONE, 1, "a.py", PROFILE_OFF},
+    {NULL, NULL, X("perf"), 0, "a.py", PROFILE_MAP},
+    {"0", NULL, X("perf"), 0, "a.py", PROFILE_MAP},
+    {NULL, "0", X("perf"), 0, "a.py", PROFILE_MAP},
+    {NULL, "1", X("perf"), 0, "a.py", PROFILE_JITDUMP},
+    {NULL, "1", X("perf"), 1, "a.py", PROFILE_MAP},
+    {NULL, NULL, X("perf_jit"), 0, "a.py", PROFILE_JITDUMP},
+    {"1", "0", X("perf_jit"), 0, "a.py", PROFILE_JITDUMP},
+    {NULL, NULL, X("perf_jit"), 1, "a.py", PROFILE_JITDUMP},
+    {NULL, NULL, X("perf", "perf_jit"), 0, "a.py", PROFILE_JITDUMP},
+    {NULL, NULL, X("perfx"), 0, "a.py", PROFILE_OFF},
+    {"1", NULL, X("dev", "utf8"), 0, "a.py", PROFILE_MAP},
     /* before sys has the options */
-    {"1", "1", NULL, 0, FROZEN, SWITCHES_UNDECIDED},
-    {NULL, NULL, NULL, 0, FROZEN, SWITCHES_UNDECIDED},
-    {"1", NULL, NULL, 1, FROZEN, SWITCHES_UNDECIDED},
-    {"1", NULL, NULL, 0, "a.py", SWITCHES_MAP},
-    {NULL, NULL, NULL, 0, "a.py", SWITCHES_OFF},
-    {NULL, NULL, NULL, 0, "<frozen", SWITCHES_OFF},
-    {NULL, NULL, X("perf"), 0, FROZEN, SWITCHES_MAP},
-    {NULL, NULL, NONE, 0, FROZEN, SWITCHES_OFF},
+    {"1", "1", NULL, 0, FROZEN, UNDECIDED},
+    {NULL, NULL, NULL, 0, FROZEN, UNDECIDED},
+    {"1", NULL, NULL, 1, FROZEN, UNDECIDED},
+    {"1", NULL, NULL, 0, "a.py", PROFILE_MAP},
+    {NULL, NULL, NULL, 0, "a.py", PROFILE_OFF},
+    {NULL, NULL, NULL, 0, "<frozen", PROFILE_OFF},
+    {NULL, NULL, X("perf"), 0, FROZEN, PROFILE_MAP},
+    {NULL, NULL, NONE, 0, FROZEN, PROFILE_OFF},
 };
 
-static enum switches read_in(const struct situation *now)
+/* The mode of the frame, or UNDECIDED. */
+static int read_for(const void *frame)
+{
+    enum profile_mode mode = PROFILE_MODES;
+    return switches_read(frame, &mode) ? (int)mode : UNDECIDED;
+}
+
+static int read_in(const struct situation *now)
 {
     set("PYTHONPERFSUPPORT", now->map);
     set("PYTHON_PERF_JIT_SUPPORT", now->jitdump);
     options = now->options;
     ignores_environment = now->ignores_environment;
-    return switches_read(frame_of(now->file, true));
+    return read_for(frame_of(now->file, true));
 }
 
-static const char *const names[] = {"undecided", "off", "map", "jitdump"};
+static const char *name_of(int mode)
+{
+    return mode == UNDECIDED ? "undecided" : profile_mode_name((enum profile_mode)mode);
+}
 
 START_TEST(who_beats_whom)
 {
@@ -180,9 +192,9 @@ START_TEST(who_beats_whom)
     for (size_t i = 0; i < LENGTH_OF(minors); i++) {
         become(minors[i]);
         for (size_t j = 0; j < LENGTH_OF(situations); j++) {
-            enum switches found = read_in(&situations[j]);
+            int found = read_in(&situations[j]);
             ck_assert_msg(found == situations[j].expected, "3.%u, row %zu: %s, expected %s",
-                          minors[i], j, names[found], names[situations[j].expected]);
+                          minors[i], j, name_of(found), name_of(situations[j].expected));
         }
     }
 }
@@ -192,18 +204,18 @@ END_TEST
  * counts. */
 START_TEST(beside_an_own_switch)
 {
-    static const enum switches own[] = {SWITCHES_OFF, SWITCHES_MAP, SWITCHES_JITDUMP, SWITCHES_OFF};
+    static const int own[] = {PROFILE_OFF, PROFILE_MAP, PROFILE_JITDUMP, PROFILE_OFF};
     become(12);
     ck_assert(python.layout->has_native_support);
     for (size_t i = 0; i < LENGTH_OF(situations) * LENGTH_OF(own); i++) {
         const struct situation *now = &situations[i / LENGTH_OF(own)];
-        enum switches expected = now->expected;
+        int expected = now->expected;
         configuration[python.layout->config_perf_profiling / 4] = (int32_t)(i % LENGTH_OF(own));
-        if (expected != SWITCHES_UNDECIDED && expected < own[i % LENGTH_OF(own)])
+        if (expected != UNDECIDED && expected < own[i % LENGTH_OF(own)])
             expected = own[i % LENGTH_OF(own)];
-        enum switches found = read_in(now);
-        ck_assert_msg(found == expected, "row %zu: %s, expected %s", i, names[found],
-                      names[expected]);
+        int found = read_in(now);
+        ck_assert_msg(found == expected, "row %zu: %s, expected %s", i, name_of(found),
+                      name_of(expected));
     }
 }
 END_TEST
@@ -214,8 +226,8 @@ START_TEST(file_names_that_are_not_ascii)
     set("PYTHONPERFSUPPORT", "1");
     set("PYTHON_PERF_JIT_SUPPORT", NULL);
     options = NULL;
-    ck_assert_int_eq(switches_read(frame_of(FROZEN, true)), SWITCHES_UNDECIDED);
-    ck_assert_int_eq(switches_read(frame_of(FROZEN, false)), SWITCHES_MAP);
+    ck_assert_int_eq(read_for(frame_of(FROZEN, true)), UNDECIDED);
+    ck_assert_int_eq(read_for(frame_of(FROZEN, false)), PROFILE_MAP);
 }
 END_TEST
 

@@ -10,7 +10,7 @@
 
 #include "trampoline/base/line.h"
 
-enum { LEVELS = 3, LINE_SIZE = 512, BYTES_PER_LINE = 16 };
+enum { LEVELS = 3, LINE_SIZE = 512 };
 
 struct debug_state debug_state;
 
@@ -132,16 +132,4 @@ void debug_line(enum debug_module module, int level, const char *format, ...)
         }
     }
     errno = saved;
-}
-
-void debug_bytes(enum debug_module module, int level, const char *what, uintptr_t address,
-                 const void *bytes, size_t length)
-{
-    for (size_t done = 0; done < length; done += BYTES_PER_LINE) {
-        char text[3 * BYTES_PER_LINE + 1] = "";
-        for (size_t i = 0; i < BYTES_PER_LINE && done + i < length; i++)
-            snprintf(text + 3 * i, sizeof text - 3 * i, " %02x",
-                     ((const uint8_t *)bytes)[done + i]);
-        debug_line(module, level, "%s %#lx:%s", what, (unsigned long)(address + done), text);
-    }
 }

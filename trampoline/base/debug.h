@@ -64,8 +64,4 @@ bool debug_start(const char *value, char *complaint, size_t size);
 void debug_line(enum debug_module module, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Logs bytes in hexadecimal, 16 a line; `what` names them. */
-void debug_bytes(enum debug_module module, int level, const char *what, uintptr_t address,
-                 const void *bytes, size_t length);
-
 #endif

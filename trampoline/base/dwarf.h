@@ -5,6 +5,9 @@
 
 enum {
     DW_CFA_nop = 0x00,
+    DW_CFA_advance_loc4 = 0x04,
+    DW_CFA_undefined = 0x07,
+    DW_CFA_same_value = 0x08,
     DW_CFA_def_cfa = 0x0c,
     DW_CFA_def_cfa_offset = 0x0e,
     DW_CFA_advance_loc = 0x40, /* + distance, in units of ARCH_DWARF_CODE_ALIGNMENT */

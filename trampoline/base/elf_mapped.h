@@ -23,7 +23,7 @@ enum { ELF_BUILD_ID_MAX = 64 };
 /* The object's GNU build id: its length, 0 when there is none. */
 size_t elf_mapped_build_id(const struct elf_object *object, uint8_t id[ELF_BUILD_ID_MAX]);
 
-/* The same in the contents of one PT_NOTE segment, whose p_align is `alignment`. */
+/* The same in the contents of one PT_NOTE segment or SHT_NOTE section, and its alignment. */
 size_t elf_note_build_id(const void *notes, size_t size, size_t alignment,
                          uint8_t id[ELF_BUILD_ID_MAX]);
 

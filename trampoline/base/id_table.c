@@ -1,7 +1,6 @@
 #include "trampoline/base/id_table.h"
 
 #include <stddef.h>
-#include <string.h>
 #include <sys/mman.h>
 
 enum { FIRST_CAPACITY = 1024 };
@@ -66,11 +65,4 @@ bool id_table_reserve(struct id_table *table, uint32_t (*hash_of)(uint32_t numbe
     if (old != NULL)
         munmap(old, size_of(capacity));
     return true;
-}
-
-void id_table_clear(struct id_table *table)
-{
-    if (table->entries != NULL)
-        memset(table->entries->of, 0, table->entries->capacity * sizeof(uint32_t));
-    table->used = 0;
 }

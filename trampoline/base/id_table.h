@@ -43,7 +43,4 @@ void id_table_fill(struct id_table *table, uint32_t *entry, uint32_t hash, uint3
  * hash. Returns false with errno when there is no memory; the table is then unchanged. */
 bool id_table_reserve(struct id_table *table, uint32_t (*hash_of)(uint32_t number));
 
-/* Empties it; the memory stays. Safe in a signal handler. */
-void id_table_clear(struct id_table *table);
-
 #endif

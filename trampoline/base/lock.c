@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trampoline/base/clock.h"
+
 enum { FREE, TAKEN, AWAITED /* a thread may sleep in the kernel */ };
 
 static bool take_free(struct lock *lock)
@@ -14,13 +16,6 @@ static bool take_free(struct lock *lock)
     uint32_t expected = FREE;
     return __atomic_compare_exchange_n(&lock->state, &expected, TAKEN, false, __ATOMIC_ACQUIRE,
                                        __ATOMIC_RELAXED);
-}
-
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 /* Sleeps while the lock is awaited; `left` nanoseconds at most, or NULL: without a limit. futex(2)
@@ -39,10 +34,10 @@ static bool take(struct lock *lock, const uint64_t *patience)
     if (take_free(lock))
         return true;
     int saved = errno;
-    uint64_t end = patience != NULL ? now() + *patience : 0;
+    uint64_t end = patience != NULL ? clock_now() + *patience : 0;
     bool taken;
     while (!(taken = __atomic_exchange_n(&lock->state, AWAITED, __ATOMIC_ACQUIRE) == FREE)) {
-        uint64_t time = patience != NULL ? now() : 0, left = end - time;
+        uint64_t time = patience != NULL ? clock_now() : 0, left = end - time;
         if (patience != NULL && time >= end)
             break;
         sleep_for(lock, patience != NULL ? &left : NULL);

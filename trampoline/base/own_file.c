@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -14,6 +15,16 @@ int own_file_open(const char *path, int flags)
 bool own_file_is_safe(const struct stat *status)
 {
     return S_ISREG(status->st_mode) && status->st_uid == geteuid() && status->st_nlink == 1;
+}
+
+int own_file_create(struct own_file *file, const char *path, int flags, int *fd,
+                    struct stat *status)
+{
+    *fd = own_file_open(path, O_CREAT | flags);
+    if (*fd < 0 || fstat(*fd, status) != 0)
+        return errno;
+    *file = own_file_of(status);
+    return own_file_is_safe(status) ? 0 : EPERM;
 }
 
 static bool is_same(const struct own_file *file, const struct stat *status)
@@ -94,15 +105,8 @@ int own_file_write(int fd, const void *bytes, size_t length, off_t offset)
     return error;
 }
 
-/* statfs(2) and the kernel's include/uapi/linux/magic.h, but for these three: fs/bcachefs/super.c,
- * module/os/linux/zfs/zfs_vfsops.c in OpenZFS, and fs/nilfs2. */
-enum {
-    MAGIC_BTRFS = 0x9123683E,
-    MAGIC_BCACHEFS = 0xCA451A4E,
-    MAGIC_ZFS = 0x2FC12FC1,
-    MAGIC_NILFS = 0x3434,
-    MAGIC_OVERLAYFS = 0x794C7630,
-};
+/* Of fs/bcachefs/super.c, and module/os/linux/zfs/zfs_vfsops.c in OpenZFS. */
+enum { BCACHEFS_MAGIC = 0xCA451A4E, ZFS_MAGIC = 0x2FC12FC1 };
 
 bool own_file_is_copied_on_write(int fd)
 {
@@ -110,12 +114,12 @@ bool own_file_is_copied_on_write(int fd)
     if (fstatfs(fd, &status) != 0)
         return true; /* when in doubt: write works on every file system */
     switch ((unsigned)status.f_type) {
-    case (unsigned)MAGIC_BTRFS:
-    case (unsigned)MAGIC_BCACHEFS:
-    case (unsigned)MAGIC_ZFS:
-    case (unsigned)MAGIC_NILFS:
+    case BTRFS_SUPER_MAGIC:
+    case (unsigned)BCACHEFS_MAGIC:
+    case (unsigned)ZFS_MAGIC:
+    case NILFS_SUPER_MAGIC:
         return true;
-    case (unsigned)MAGIC_OVERLAYFS:
+    case OVERLAYFS_SUPER_MAGIC:
         /* overlayfs: a container's files are on the lower file system, and statfs passes on its
          * values, but not its type. btrfs has no fixed number of files, and reports 0
          * (fs/btrfs/super.c, btrfs_statfs). */

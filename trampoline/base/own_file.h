@@ -31,6 +31,11 @@ static inline struct own_file own_file_of(const struct stat *status)
 /* Whether it is a regular file of the effective user with one link. */
 bool own_file_is_safe(const struct stat *status);
 
+/* Opens or creates a file that is safe, with more flags of open(2). *fd is -1, or to be closed by the
+ * caller, also after an error. EPERM: it is not safe. */
+int own_file_create(struct own_file *file, const char *path, int flags, int *fd,
+                    struct stat *status);
+
 /* Opens the file again. ESTALE when the path no longer leads to it: it was removed or replaced, or
  * is not this user's any more. Every other error is transient. */
 int own_file_open_again(const struct own_file *file, const char *path, int *fd,

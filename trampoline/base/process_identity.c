@@ -81,25 +81,20 @@ bool process_identity_get(struct process_identity *own)
     return known && own->start != 0;
 }
 
-enum process_state process_state(const struct process_identity *process,
-                                 const struct process_identity *own)
+bool process_is_alive(const struct process_identity *process, const struct process_identity *own)
 {
     int saved = errno;
-    enum process_state state = PROCESS_ALIVE;
-    if (process->pid == 0 || process->start == 0 || own->start == 0 ||
-        process->pid_namespace != own->pid_namespace ||
-        memcmp(process->boot, own->boot, sizeof own->boot) != 0) {
-        state = PROCESS_UNKNOWN;
-    } else if (kill((pid_t)process->pid, 0) != 0 && errno == ESRCH) {
-        state = PROCESS_ENDED;
-    } else {
+    bool alive = process->pid != 0 && process->start != 0 && own->start != 0 &&
+                 process->pid_namespace == own->pid_namespace &&
+                 memcmp(process->boot, own->boot, sizeof own->boot) == 0 &&
+                 (kill((pid_t)process->pid, 0) == 0 || errno != ESRCH);
+    if (alive) {
         /* 0 where /proc hides other users' processes (hidepid) */
         uint64_t start = start_of((pid_t)process->pid);
-        if (start != 0 && start != process->start)
-            state = PROCESS_ENDED;
+        alive = start == 0 || start == process->start;
     }
     errno = saved;
-    return state;
+    return alive;
 }
 
 bool process_is_younger_than(int64_t time)

@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 struct process_identity {
     uint64_t start;         /* clock ticks from boot to its start: /proc/PID/stat, field 22 */
@@ -17,10 +16,9 @@ struct process_identity {
 /* The identity of this process. False when /proc does not give all of it. Keeps errno. */
 bool process_identity_get(struct process_identity *own);
 
-/* Whether a process may be alive; `own` is this process. */
-enum process_state { PROCESS_ALIVE, PROCESS_ENDED, PROCESS_UNKNOWN };
-enum process_state process_state(const struct process_identity *process,
-                                 const struct process_identity *own);
+/* Whether a process is known to be alive; `own` is this process. False in another pid namespace, after
+ * another boot, and for an identity that is not known. Keeps errno. */
+bool process_is_alive(const struct process_identity *process, const struct process_identity *own);
 
 /* Whether `time` (CLOCK_REALTIME, seconds) is before this process's start; false when that is
  * unknown. An exec does not change the start. Keeps errno. */

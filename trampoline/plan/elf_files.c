@@ -10,6 +10,7 @@
 
 #include "trampoline/base/elf_mapped.h"
 #include "trampoline/base/mapping.h"
+#include "trampoline/plan/elf_lookup.h"
 
 enum { MOST_SEGMENTS = 64, MOST_NOTES = 4096 };
 

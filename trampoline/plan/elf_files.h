@@ -3,7 +3,8 @@
 #define PYPERF_ELF_FILES_H
 
 #include "trampoline/base/elf_object.h"
-#include "trampoline/plan/elf_lookup.h"
+#include "trampoline/base/elf_symbol.h"
+#include "trampoline/base/failure.h"
 
 /* As elf_lookup, for the symbols that elf_mapped_lookup did not find: symbols that have an address
  * keep it; the others are searched for in the tables of the object's file.

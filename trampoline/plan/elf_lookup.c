@@ -14,7 +14,6 @@
  *
  * It ends when all names are found. */
 #include "trampoline/plan/elf_lookup.h"
-#include "trampoline/base/debug.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +27,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "trampoline/base/debug.h"
+#include "trampoline/base/elf_mapped.h"
+
 #define MEBIBYTE ((size_t)1 << 20)
 
 /* The most that one lookup reads. Debian's largest python3 debug file has 30 MiB; a lookup reads
@@ -38,8 +40,7 @@
 #define UNPACK_MEMORY_MAX (80 * MEBIBYTE)
 #define UNPACKED_MAX      (64 * MEBIBYTE)
 
-/* ld's --build-id makes 8 to 20 bytes; --build-id=0x... any number. */
-enum { BUILD_ID_MAX = 64, BUCKETS = 256 };
+enum { BUCKETS = 256 };
 
 enum rank { RANK_NONE, RANK_LOCAL, RANK_GLOBAL };
 
@@ -62,11 +63,6 @@ struct search {
     size_t longest;
     size_t budget;
     struct wanted *buckets[BUCKETS];
-};
-
-struct elf_file {
-    int descriptor;
-    Elf *elf;
 };
 
 /* The ELF header of the object that holds this code: files must have its class and machine. */
@@ -164,21 +160,21 @@ static void settle(struct search *search)
 /* sections */
 
 /* The data is never NULL and never empty. libelf frees it with the Elf. */
-static Elf_Data *contents(struct search *search, Elf_Scn *section)
+static Elf_Data *contents(Elf_Scn *section, size_t *budget)
 {
     GElf_Shdr header;
     if (gelf_getshdr(section, &header) == NULL || (header.sh_flags & SHF_COMPRESSED) != 0 ||
-        header.sh_size > search->budget)
+        header.sh_size > *budget)
         return NULL;
-    search->budget -= header.sh_size;
+    *budget -= header.sh_size;
     Elf_Data *data = elf_getdata(section, NULL);
     return data != NULL && data->d_buf != NULL && data->d_size > 0 ? data : NULL;
 }
 
 /* A string table; its last byte is 0, so that every offset in it begins a terminated string. */
-static Elf_Data *string_table(struct search *search, Elf *elf, size_t index)
+static Elf_Data *string_table(Elf *elf, size_t index, size_t *budget)
 {
-    Elf_Data *data = contents(search, elf_getscn(elf, index));
+    Elf_Data *data = contents(elf_getscn(elf, index), budget);
     return data != NULL && ((char *)data->d_buf)[data->d_size - 1] == '\0' ? data : NULL;
 }
 
@@ -187,31 +183,36 @@ static Elf_Data *contents_by_name(struct search *search, const char *name)
     size_t index;
     if (elf_getshdrstrndx(search->image, &index) != 0)
         return NULL;
-    Elf_Data *names = string_table(search, search->image, index);
+    Elf_Data *names = string_table(search->image, index, &search->budget);
     Elf_Scn *section = NULL;
     GElf_Shdr header;
     while (names != NULL && (section = elf_nextscn(search->image, section)) != NULL) {
         if (gelf_getshdr(section, &header) != NULL && header.sh_name < names->d_size &&
             strcmp((char *)names->d_buf + header.sh_name, name) == 0)
-            return contents(search, section);
+            return contents(section, &search->budget);
     }
     return NULL;
 }
 
-/* The first table of this type: the ELF specification allows one of each (gABI 4, Sections). */
-static void search_table(struct search *search, Elf *elf, GElf_Word type)
+bool elf_file_symbols(Elf *elf, GElf_Word type, size_t *budget, Elf_Data **symbols,
+                      Elf_Data **names)
 {
     Elf_Scn *section = NULL;
     GElf_Shdr header;
     do {
         section = elf_nextscn(elf, section);
         if (section == NULL || gelf_getshdr(section, &header) == NULL)
-            return;
+            return false;
     } while (header.sh_type != type);
+    *names = string_table(elf, header.sh_link, budget);
+    *symbols = *names == NULL ? NULL : contents(section, budget);
+    return *symbols != NULL;
+}
 
-    Elf_Data *names = string_table(search, elf, header.sh_link);
-    Elf_Data *symbols = names == NULL ? NULL : contents(search, section);
-    if (symbols == NULL)
+static void search_table(struct search *search, Elf *elf, GElf_Word type)
+{
+    Elf_Data *symbols, *names;
+    if (!elf_file_symbols(elf, type, &search->budget, &symbols, &names))
         return;
     /* Stops before libelf reports the end: its error is thread-local, and without memory for that
      * the dynamic loader ends the program. */
@@ -236,13 +237,13 @@ static bool is_native(const ElfW(Ehdr) * header)
            (header->e_shoff == 0 || header->e_shnum != 0);
 }
 
-static void close_elf(struct elf_file *file)
+void elf_file_close(struct elf_file *file)
 {
     elf_end(file->elf); /* NULL does nothing */
     close(file->descriptor);
 }
 
-static bool open_elf(const char *path, struct elf_file *file, struct failure *why)
+bool elf_file_open(const char *path, struct elf_file *file, struct failure *why)
 {
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on a regular file. */
     file->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -266,7 +267,7 @@ static bool open_elf(const char *path, struct elf_file *file, struct failure *wh
     } else {
         return true;
     }
-    close_elf(file);
+    elf_file_close(file);
     return false;
 }
 
@@ -283,35 +284,28 @@ static void from_static_table(struct search *search)
 }
 
 /* Returns its length, 0 when the file has none. */
-static size_t build_id(struct search *search, Elf *elf, unsigned char id[BUILD_ID_MAX])
+static size_t build_id(struct search *search, Elf *elf, uint8_t id[ELF_BUILD_ID_MAX])
 {
     Elf_Scn *section = NULL;
     GElf_Shdr header;
     while ((section = elf_nextscn(elf, section)) != NULL) {
         if (gelf_getshdr(section, &header) == NULL || header.sh_type != SHT_NOTE)
             continue;
-        Elf_Data *notes = contents(search, section);
-        GElf_Nhdr note;
-        size_t next, name, descriptor;
-        for (size_t at = 0;
-             notes != NULL && (next = gelf_getnote(notes, at, &note, &name, &descriptor)) > 0;
-             at = next) {
-            if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof ELF_NOTE_GNU &&
-                memcmp((char *)notes->d_buf + name, ELF_NOTE_GNU, sizeof ELF_NOTE_GNU) == 0 &&
-                note.n_descsz <= BUILD_ID_MAX) {
-                memcpy(id, (char *)notes->d_buf + descriptor, note.n_descsz);
-                return note.n_descsz;
-            }
-        }
+        const Elf_Data *notes = contents(section, &search->budget);
+        size_t length =
+            notes == NULL ? 0
+                          : elf_note_build_id(notes->d_buf, notes->d_size, header.sh_addralign, id);
+        if (length > 0)
+            return length;
     }
     return 0;
 }
 
 static void from_build_id(struct search *search)
 {
-    unsigned char id[BUILD_ID_MAX], other[BUILD_ID_MAX];
+    uint8_t id[ELF_BUILD_ID_MAX], other[ELF_BUILD_ID_MAX];
     size_t length = build_id(search, search->image, id);
-    char hex[2 * BUILD_ID_MAX + 1], path[PATH_MAX];
+    char hex[2 * ELF_BUILD_ID_MAX + 1], path[PATH_MAX];
     for (size_t i = 0; i < length; i++)
         snprintf(hex + 2 * i, 3, "%02x", id[i]);
     if (length < 2 || search->debug_root == NULL ||
@@ -320,11 +314,11 @@ static void from_build_id(struct search *search)
         return;
 
     struct elf_file file;
-    if (!open_elf(path, &file, NULL))
+    if (!elf_file_open(path, &file, NULL))
         return;
     if (build_id(search, file.elf, other) == length && memcmp(id, other, length) == 0)
         search_table(search, file.elf, SHT_SYMTAB);
-    close_elf(&file);
+    elf_file_close(&file);
 }
 
 /* The polynomial of a debug link is xz's (GDB manual, Separate Debug Files; xz file format 1.0.4,
@@ -370,11 +364,11 @@ static void from_debug_link(struct search *search)
         if (places[i].root == NULL ||
             snprintf(path, sizeof path, "%s%.*s%s/%s", places[i].root, folder_length, folder,
                      places[i].subfolder, name) >= (int)sizeof path ||
-            !open_elf(path, &file, NULL))
+            !elf_file_open(path, &file, NULL))
             continue;
         if (has_crc(search, file.descriptor, crc))
             search_table(search, file.elf, SHT_SYMTAB);
-        close_elf(&file);
+        elf_file_close(&file);
     }
 }
 
@@ -437,7 +431,7 @@ static bool lookup(const char *path, struct search *search, struct elf_symbol *s
     for (size_t i = 0; i < count; i++)
         symbols[i].address = symbols[i].size = 0;
     struct elf_file file;
-    if (!open_elf(path, &file, why))
+    if (!elf_file_open(path, &file, why))
         return false;
     bool prepared = search_prepare(search, symbols, count);
     if (prepared) {
@@ -449,7 +443,7 @@ static bool lookup(const char *path, struct search *search, struct elf_symbol *s
     } else {
         failure_set(why, FAILURE_MEMORY, ENOMEM, "%s", path);
     }
-    close_elf(&file);
+    elf_file_close(&file);
     return prepared;
 }
 

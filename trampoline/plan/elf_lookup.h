@@ -1,13 +1,11 @@
 /* elf_lookup.h - addresses of symbols in an ELF file, stripped or not.
  *
- * Searched in this order, each only while a symbol is missing: .dynsym, .symtab, the
- * separate debug file (by build id, then by .gnu_debuglink), .gnu_debugdata. Part of
- * libpyperf-plan.so: uses libelf and liblzma, which do not stay in the program. */
+ * Part of libpyperf-plan.so: uses libelf and liblzma, which do not stay in the program. */
 #ifndef PYPERF_ELF_LOOKUP_H
 #define PYPERF_ELF_LOOKUP_H
 
+#include <gelf.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "trampoline/base/elf_symbol.h"
 #include "trampoline/base/failure.h"
@@ -29,5 +27,21 @@
  * every descriptor it opens is closed on return. Keeps errno. */
 bool elf_lookup(const char *path, const char *real_path, const char *debug_root,
                 struct elf_symbol *symbols, size_t count, struct failure *why);
+
+/* The parts of a lookup that pyperf-inspect uses, too. */
+struct elf_file {
+    int descriptor;
+    Elf *elf;
+};
+
+/* Opens a regular file that this process could map. */
+bool elf_file_open(const char *path, struct elf_file *file, struct failure *why);
+void elf_file_close(struct elf_file *file);
+
+/* The first symbol table of this type (the ELF specification allows one of each: gABI 4, Sections) and
+ * its names, neither of them empty; the names end in a 0. Reads at most *budget bytes, which are
+ * subtracted from it. libelf frees both with the Elf. False when there is no such table. */
+bool elf_file_symbols(Elf *elf, GElf_Word type, size_t *budget, Elf_Data **symbols,
+                      Elf_Data **names);
 
 #endif

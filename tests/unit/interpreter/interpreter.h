@@ -15,11 +15,7 @@
 
 /* The C API under its own names, also for elf_lookup to find in the test program. */
 #define X(result, name, arguments) result name arguments;
-PYTHON_FUNCTIONS(X)
-PYTHON_3_FUNCTIONS(X)
-PYTHON_2_FUNCTIONS(X)
-PYTHON_EVALUATOR_FUNCTIONS(X)
-PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+PYTHON_ALL_FUNCTIONS(X)
 #undef X
 int PyUnstable_Code_SetExtra(python_object *code, ssize_t index, void *extra);
 ssize_t PyUnstable_Eval_RequestCodeExtraIndex(void (*free)(void *));

@@ -162,11 +162,7 @@ void interpreter_start(unsigned major, unsigned minor)
     row = interpreter.row;
     python.layout = &row;
 #define X(result, name, arguments) python.name = name;
-    PYTHON_FUNCTIONS(X)
-    PYTHON_3_FUNCTIONS(X)
-    PYTHON_2_FUNCTIONS(X)
-    PYTHON_EVALUATOR_FUNCTIONS(X)
-    PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
+    PYTHON_ALL_FUNCTIONS(X)
 #undef X
 #define X(type, name) python.name = (type *)&name;
     PYTHON_DATA(X)

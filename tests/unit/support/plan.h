@@ -61,7 +61,7 @@ static inline struct image *make_anonymous(uint32_t spacing, const struct detour
 {
     struct failure why = {.what = ""};
     errno = EXFULL;
-    struct image *image = keep(image_create_anonymous(spacing, plan, &why));
+    struct image *image = keep(image_create(NULL, spacing, plan, &why));
     ck_assert_msg(image != NULL, "%s: %s", failure_message(why.code), why.what);
     ck_assert_int_eq(errno, EXFULL);
     return image;

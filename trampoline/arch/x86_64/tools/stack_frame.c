@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "trampoline/base/hash.h"
+
 enum { WORD = 8, FRAMES_MAX = 1 << 15, SLOTS = 1 << 16, RBP = 1 };
 
 const uint8_t stack_saved_numbers[STACK_SAVED] = {3, STACK_FRAME_NUMBER, 12, 13, 14, 15};
@@ -192,10 +194,7 @@ void stack_frames_close(struct stack_frames *frames)
 
 uint16_t stack_frames_number(struct stack_frames *frames, const struct stack_frame *frame)
 {
-    const uint8_t *bytes = (const uint8_t *)frame;
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (size_t i = 0; i < sizeof *frame; i++)
-        hash = (hash ^ bytes[i]) * 16777619u;
+    uint32_t hash = hash_text((const char *)frame, sizeof *frame);
     for (;; hash++) {
         uint16_t *number = &frames->numbers[hash % SLOTS];
         if (*number == 0) {

@@ -10,7 +10,6 @@
 
 #include <capstone/capstone.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "stack_frame.h"
 
