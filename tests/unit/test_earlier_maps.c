@@ -70,21 +70,13 @@ static void cover_while_memory_is_locked(void)
     child_check(covered.count == 0, "%zu", covered.count);
 }
 
-START_TEST(covers_what_is_free)
+TEST(covers_what_is_free)
 {
     assert_in_child(cover_once);
 }
-END_TEST
 
-START_TEST(does_no_harm)
+TEST(does_no_harm)
 {
     assert_in_child(cover_with_little_address_space);
     assert_in_child(cover_while_memory_is_locked);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {covers_what_is_free, does_no_harm};
-    return run_suite("earlier_maps", tests, LENGTH_OF(tests));
 }

@@ -112,7 +112,7 @@ static void disk_without_execution(void)
     child_check(count_entries() == 0, "%d entries", count_entries());
 }
 
-START_TEST(not_made)
+TEST(not_made)
 {
     static void (*const bodies[])(void) = {
         odd_directories, limited_size,   no_descriptors,         no_address_space,
@@ -123,7 +123,6 @@ START_TEST(not_made)
         assert_in_child(bodies[i]);
     }
 }
-END_TEST
 
 /* What makes each of the three regions grow first: a large spacing fills the text, short names fill
  * the symbols, long ones the names. */
@@ -297,7 +296,7 @@ static void child_lose(void)
     child_check_precious();
 }
 
-START_TEST(file_lost)
+TEST(file_lost)
 {
     for (this_loss = losses; this_loss < losses + LENGTH_OF(losses); this_loss++)
         for (size_t i = 0; i < LENGTH_OF(growths); i++) {
@@ -306,10 +305,9 @@ START_TEST(file_lost)
             assert_in_child(child_lose);
         }
 }
-END_TEST
 
 /* Checks the numbers in `growths`, on which the tests above depend. */
-START_TEST(grows_where_it_should)
+TEST(grows_where_it_should)
 {
     for (size_t i = 0; i < LENGTH_OF(growths); i++) {
         image = keep(image_create(folder, growths[i].spacing, plan_to(evaluate), NULL));
@@ -322,7 +320,6 @@ START_TEST(grows_where_it_should)
         }
     }
 }
-END_TEST
 
 static void grow_on_small_disk(void)
 {
@@ -337,12 +334,11 @@ static void grow_on_small_disk(void)
     child_check_image(this_growth, 3 * this_growth->before);
 }
 
-START_TEST(full_disk)
+TEST(full_disk)
 {
     for (this_growth = growths; this_growth < growths + LENGTH_OF(growths); this_growth++)
         assert_in_child(grow_on_small_disk);
 }
-END_TEST
 
 static void child_check_usable(const struct failure *why)
 {
@@ -387,15 +383,14 @@ static void under_mdwe_without_open(void)
     child_check(image_create_anonymous(1, plan, NULL) == NULL, "%s", "memory is made executable");
 }
 
-START_TEST(memory_that_may_not_become_executable)
+TEST(memory_that_may_not_become_executable)
 {
     assert_in_child(under_mdwe);
     assert_in_child(anonymous_without_open);
     assert_in_child(under_mdwe_without_open);
 }
-END_TEST
 
-static void anonymous_without_address_space(void)
+TEST_IN_CHILD(no_memory)
 {
     const struct detour_plan *plan = plan_to(evaluate);
     struct rlimit limit = {1 << 20, 1 << 20};
@@ -408,23 +403,4 @@ static void anonymous_without_address_space(void)
     child_check(why.code == FAILURE_MEMORY && why.sys_errno == ENOMEM, "%s: %s",
                 failure_message(why.code), strerror(why.sys_errno));
     child_check(image_create_anonymous(1, plan, NULL) == NULL, "%s", "it is made");
-}
-
-START_TEST(no_memory)
-{
-    assert_in_child(anonymous_without_address_space);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        not_made,
-        file_lost,
-        grows_where_it_should,
-        full_disk,
-        memory_that_may_not_become_executable,
-        no_memory,
-    };
-    return run_suite("image_hostile", tests, LENGTH_OF(tests));
 }

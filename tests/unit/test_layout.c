@@ -64,7 +64,7 @@ static void describe(const struct described *one)
         offsets[one->numbers[i].place / 8] = one->numbers[i].value;
 }
 
-START_TEST(takes_what_the_interpreter_says)
+TEST(takes_what_the_interpreter_says)
 {
     for (size_t i = 0; i < LENGTH_OF(described); i++) {
         struct failure why = {.code = FAILURE_NONE};
@@ -85,7 +85,6 @@ START_TEST(takes_what_the_interpreter_says)
                                         layout->inlines_calls, layout->tagged_frames));
     }
 }
-END_TEST
 
 static void is_refused(size_t i, enum failure_code code)
 {
@@ -98,7 +97,7 @@ static void is_refused(size_t i, enum failure_code code)
     ck_assert_mem_eq(&copy, row, sizeof copy);
 }
 
-START_TEST(refuses_what_is_not_its_own)
+TEST(refuses_what_is_not_its_own)
 {
     for (size_t i = 0; i < LENGTH_OF(described); i++) {
         describe(&described[i]);
@@ -117,9 +116,8 @@ START_TEST(refuses_what_is_not_its_own)
         }
     }
 }
-END_TEST
 
-START_TEST(other_rows_are_as_they_are)
+TEST(other_rows_are_as_they_are)
 {
     for (unsigned minor = 6; minor <= 12; minor++) {
         const struct layout *row = layout_find(3, minor);
@@ -132,11 +130,10 @@ START_TEST(other_rows_are_as_they_are)
                       "there is no hook for 3.%u", minor);
     }
 }
-END_TEST
 
 /* Debug builds have two pointers before each object. 2.7's offsets, from its headers with
  * Py_DEBUG. */
-START_TEST(objects_in_a_list)
+TEST(objects_in_a_list)
 {
     const struct layout *row = layout_find(2, 7);
     struct layout copy = *row, *traced = &copy;
@@ -156,9 +153,8 @@ START_TEST(objects_in_a_list)
     for (int i = 0; i < 2; i++, row = traced)
         ck_assert_ptr_nonnull(hook_find(0, row->frame_code, 0, false, false, false));
 }
-END_TEST
 
-START_TEST(fewer_calls_in_debug_builds)
+TEST(fewer_calls_in_debug_builds)
 {
     for (unsigned minor = 6; minor <= 15; minor++) {
         const struct layout *row = layout_find(3, minor);
@@ -169,9 +165,8 @@ START_TEST(fewer_calls_in_debug_builds)
         ck_assert_mem_eq(&debug, &expected, sizeof expected);
     }
 }
-END_TEST
 
-START_TEST(knows_no_neighbours)
+TEST(knows_no_neighbours)
 {
     ck_assert_ptr_null(layout_find(2, 6));
     ck_assert_ptr_null(layout_find(3, 0));
@@ -180,13 +175,4 @@ START_TEST(knows_no_neighbours)
     ck_assert_ptr_null(layout_find(4, 0));
     ck_assert(layout_is_later(3, 16) && layout_is_later(4, 0));
     ck_assert(!layout_is_later(3, 15) && !layout_is_later(2, 7) && !layout_is_later(3, 5));
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {takes_what_the_interpreter_says, refuses_what_is_not_its_own,
-                                  other_rows_are_as_they_are,      objects_in_a_list,
-                                  fewer_calls_in_debug_builds,     knows_no_neighbours};
-    return run_suite("layout", tests, LENGTH_OF(tests));
 }

@@ -7,16 +7,6 @@
 #include "interpreter/detour.h"
 #include "preload/process/lifecycle.h"
 
-static struct version version;
-static void for_all(void (*body)(void))
-{
-    for (size_t i = 0; i < VERSIONS; i++) {
-        version = versions[i];
-        assert_in_child(body);
-        clear_folder();
-    }
-}
-
 static uint8_t own_text[16];
 
 static const void *entry(void)
@@ -89,12 +79,11 @@ static void stay_off(void)
     child_check(count_files("*") == 1 && *reports() == '\0', "%s", reports());
 }
 
-START_TEST(off)
+TEST(off)
 {
     unsetenv("PYTHONPERFSUPPORT");
-    for_all(stay_off);
+    for_each_version(stay_off);
 }
-END_TEST
 
 /* For each switch: the mode, and the files written. */
 static const struct switched {
@@ -141,7 +130,7 @@ static void be_switched(void)
     child_check(*reports() == '\0', "%s", reports());
 }
 
-START_TEST(switched_on)
+TEST(switched_on)
 {
     for (size_t i = 0; i < LENGTH_OF(switches); i++) {
         chosen = &switches[i];
@@ -149,10 +138,9 @@ START_TEST(switched_on)
         unsetenv("PYTHON_PERF_JIT_SUPPORT");
         if (chosen->variable != NULL)
             setenv(chosen->variable, "1", 1);
-        for_all(be_switched);
+        for_each_version(be_switched);
     }
 }
-END_TEST
 
 /* An interpreter ends and another one starts: each obeys its own switches, and registered functions
  * stay. */
@@ -180,13 +168,12 @@ static void live_again(void)
     child_check(count_images(getpid()) == 1 && *reports() == '\0', "%s", reports());
 }
 
-START_TEST(interpreters_in_turn)
+TEST(interpreters_in_turn)
 {
     unsetenv("PYTHONPERFSUPPORT");
     unsetenv("PYTHON_PERF_JIT_SUPPORT");
-    for_all(live_again);
+    for_each_version(live_again);
 }
-END_TEST
 
 /* The interpreter's layout differs from its row: the text is restored. */
 static void be_refused(void)
@@ -208,14 +195,13 @@ static void be_refused(void)
     child_check(interpreter.calls_of_native == calls + 1, "%s", "its own functions are not back");
 }
 
-START_TEST(refused_at_the_first_frame)
+TEST(refused_at_the_first_frame)
 {
     unsetenv("PYTHONPERFSUPPORT");
-    for_all(be_refused);
+    for_each_version(be_refused);
     setenv("PYTHONPERFSUPPORT", "1", 1);
-    for_all(be_refused);
+    for_each_version(be_refused);
 }
-END_TEST
 
 static void be_unknown(void)
 {
@@ -235,7 +221,7 @@ static void be_unknown(void)
     lifecycle_finish();
 }
 
-START_TEST(unknown_version)
+TEST(unknown_version)
 {
     unsetenv("PYTHONPERFSUPPORT");
     assert_in_child(be_unknown);
@@ -243,7 +229,6 @@ START_TEST(unknown_version)
     setenv("PYTHONPERFSUPPORT", "1", 1);
     assert_in_child(be_unknown);
 }
-END_TEST
 
 /* The directory is gone when the first image is made: names are in the map, and a line is
  * reported. */
@@ -257,13 +242,12 @@ static void have_no_directory(void)
     child_check(strstr(reports(), "/proc/none/pyperf-") != NULL, "%s", reports());
 }
 
-START_TEST(without_a_directory)
+TEST(without_a_directory)
 {
     unsetenv("PYTHONPERFSUPPORT");
     version = (struct version){3, 8};
     assert_in_child(have_no_directory);
 }
-END_TEST
 
 /* Runs itself again from the folder that holds libpyperf-plan.so. */
 static void move_to_folder(void)
@@ -283,13 +267,5 @@ static void move_to_folder(void)
 int main(void)
 {
     move_to_folder();
-    const TTest *const tests[] = {
-        off,
-        switched_on,
-        interpreters_in_turn,
-        refused_at_the_first_frame,
-        unknown_version,
-        without_a_directory,
-    };
-    return run_suite("lifecycle", tests, LENGTH_OF(tests));
+    return run_tests(NULL, NULL, TEST_SECONDS);
 }

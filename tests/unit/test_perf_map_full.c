@@ -140,7 +140,7 @@ static void limit_of_what_is_there(void)
     child_check(status.st_size == (off_t)length, "%zd bytes", (ssize_t)status.st_size);
 }
 
-START_TEST(file_size_limits)
+TEST(file_size_limits)
 {
     static void (*const bodies[])(void) = {limit_of_nothing, limit_of_some_pages,
                                            limit_within_a_page, limit_set_later,
@@ -150,7 +150,6 @@ START_TEST(file_size_limits)
         assert_in_child(bodies[i]);
     }
 }
-END_TEST
 
 static void small_disk(void)
 {
@@ -178,15 +177,14 @@ static void read_only_disk(void)
     child_check(error == EROFS, "%s", strerror(error));
 }
 
-START_TEST(full_disks)
+TEST(full_disks)
 {
     assert_in_child(small_disk);
     assert_in_child(no_disk_at_all);
     assert_in_child(read_only_disk);
 }
-END_TEST
 
-static void no_descriptors(void)
+TEST_IN_CHILD(descriptors_used_up)
 {
     child_skip_under_valgrind();
     child_open();
@@ -196,16 +194,4 @@ static void no_descriptors(void)
     child_check(perf_map_open(&other, folder, PID) == EMFILE, "%s", "it opens");
     set_limit(RLIMIT_NOFILE, RLIM_INFINITY);
     child_go_on(count, 1000);
-}
-
-START_TEST(descriptors_used_up)
-{
-    assert_in_child(no_descriptors);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {file_size_limits, full_disks, descriptors_used_up};
-    return run_suite("perf_map_full", tests, LENGTH_OF(tests));
 }

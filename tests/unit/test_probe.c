@@ -140,7 +140,7 @@ static void start(unsigned minor)
 
 static const unsigned minors[] = {6, 7, 8, 9, 10, 11, 12, 13};
 
-START_TEST(agrees)
+TEST(agrees)
 {
     for (size_t i = 0; i < LENGTH_OF(minors); i++) {
         struct failure why = {.code = FAILURE_NONE};
@@ -150,7 +150,6 @@ START_TEST(agrees)
         ck_assert_int_eq(code_references, 0);
     }
 }
-END_TEST
 
 /* Values at an offset where the row expects a pointer to an object. */
 static const void *strange[8];
@@ -183,7 +182,7 @@ static python_object *new_strange_code(const char *file, const char *name, int l
 }
 
 /* Refused by name, without a fault and without a call of the API. */
-START_TEST(nothing_is_believed)
+TEST(nothing_is_believed)
 {
     find_strange();
     for (size_t i = 0; i < LENGTH_OF(minors); i++) {
@@ -213,9 +212,8 @@ START_TEST(nothing_is_believed)
             }
     }
 }
-END_TEST
 
-START_TEST(frames_are_not_believed)
+TEST(frames_are_not_believed)
 {
     find_strange();
     for (size_t i = 0; i < LENGTH_OF(minors); i++)
@@ -229,7 +227,6 @@ START_TEST(frames_are_not_believed)
             ck_assert(!probe_layout(strange[k] == dict ? NULL : strange[k], &why));
         }
 }
-END_TEST
 
 static int set_strange_extra(python_object *of, ssize_t index, void *value)
 {
@@ -239,7 +236,7 @@ static int set_strange_extra(python_object *of, ssize_t index, void *value)
 }
 
 /* Also the array that 3.6 allocates for co_extra. */
-START_TEST(co_extra_is_not_believed)
+TEST(co_extra_is_not_believed)
 {
     static int64_t extra[2] = {1, 0};
     find_strange();
@@ -256,12 +253,4 @@ START_TEST(co_extra_is_not_believed)
             ck_assert_msg(!probe_layout(frame, &why), "3.%u: %zu", minors[i], k);
             ck_assert_str_eq(why.what, "co_extra");
         }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {agrees, nothing_is_believed, frames_are_not_believed,
-                                  co_extra_is_not_believed};
-    return run_suite("probe", tests, LENGTH_OF(tests));
 }
