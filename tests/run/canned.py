@@ -194,6 +194,16 @@ class Look:
         self.tally.report("%s: %s" % (self.name, what), expected, good, got)
 
 
+def case(cases):
+    """Adds the function to a module's list."""
+
+    def mark(function):
+        cases.append(function)
+        return function
+
+    return mark
+
+
 def main(label, cases):
     """Runs all cases; returns the exit status."""
     tally = harness.Tally(label)
