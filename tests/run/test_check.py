@@ -73,9 +73,9 @@ CASES.append(one_line)
 WAITING = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import harness, run
+import cases_library, harness, run
 
-@harness.case(run.cases_library.CASES)
+@harness.case(cases_library.CASES)
 def waiting(bench):
     print(bench.folder, bench.start(["sleep", "60"]).pid, flush=True)
     bench.run(["sleep", "60"])
