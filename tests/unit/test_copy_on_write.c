@@ -253,14 +253,8 @@ static void on_full_btrfs(void)
 
 static void overlay_on_btrfs(void)
 {
-    char options[1000];
     child_mount_btrfs();
-    for (const char *name = "lower\0upper\0work\0"; *name != '\0'; name += strlen(name) + 1)
-        mkdir(in_folder("%s", name), 0700);
-    snprintf(options, sizeof options, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", folder,
-             folder, folder);
-    if (mount("overlay", folder, "overlay", 0, options) != 0)
-        child_skip("overlay", errno);
+    child_mount_overlay();
     write_each();
 }
 

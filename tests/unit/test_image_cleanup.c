@@ -202,16 +202,10 @@ static void without_lease(const char *path)
 
 TEST_IN_CHILD(where_it_cannot_be_known)
 {
-    char options[1000];
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("tmpfs", folder, "tmpfs", 0, NULL) != 0)
         child_skip("mount", errno);
-    for (const char *name = "lower\0upper\0work\0"; *name != '\0'; name += strlen(name) + 1)
-        mkdir(in_folder("%s", name), 0700);
-    snprintf(options, sizeof options, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", folder,
-             folder, folder);
-    if (mount("overlay", folder, "overlay", 0, options) != 0)
-        child_skip("overlay", errno);
+    child_mount_overlay();
     without_lease(leave_image(NULL));
     /* There too, the image of a live process stays. */
     struct image *image = image_create(folder, 1, plan_to(evaluate), NULL);

@@ -102,6 +102,9 @@ void child_skip_under_valgrind(void); /* call it before something that breaks va
  * Skips if that is not permitted. */
 void child_mount_small_disk(size_t bytes, unsigned long flags);
 
+/* In a child: mounts an overlay of the folder at the folder, which has a disk of its own. */
+void child_mount_overlay(void);
+
 /* In a child: open() and openat() fail with EPERM from now on. */
 void child_forbid_open(void);
 
