@@ -216,7 +216,7 @@ static void fill_disk(void)
     close(fd);
 }
 
-static void on_full_btrfs(void)
+TEST_IN_CHILD(on_full_btrfs)
 {
     child_mount_btrfs();
     child_open_both();
@@ -251,15 +251,9 @@ static void on_full_btrfs(void)
     child_check_lines(count + 1000);
 }
 
-static void overlay_on_btrfs(void)
+TEST_IN_CHILD(overlay_on_btrfs)
 {
     child_mount_btrfs();
     child_mount_overlay();
     write_each();
-}
-
-TEST(btrfs)
-{
-    assert_in_child(on_full_btrfs);
-    assert_in_child(overlay_on_btrfs);
 }

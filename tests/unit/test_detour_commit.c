@@ -236,7 +236,7 @@ static void start_thread(void)
 
 /* The second page is a shared mapping, which /proc/self/mem does not write to: half a jump must not
  * remain. */
-static void write_half(void)
+TEST_IN_CHILD(write_half)
 {
     int file = memfd_create("text", MFD_CLOEXEC);
     child_check(ftruncate(file, PAGE) == 0, "%d", errno);
@@ -326,7 +326,7 @@ static void check_refused(struct detour_plan plan)
     check_same_maps(before, after, true);
 }
 
-static void without_proc(void)
+TEST_IN_CHILD(without_proc)
 {
     maps = open_maps();
     child_forbid_open();
@@ -334,7 +334,7 @@ static void without_proc(void)
     check_both_ways(crossing_plan(), crossing, false);
 }
 
-static void without_proc_but_with_threads(void)
+TEST_IN_CHILD(without_proc_but_with_threads)
 {
     maps = open_maps();
     start_thread();
@@ -344,7 +344,7 @@ static void without_proc_but_with_threads(void)
     child_check(target(1) == 2, "%ld", target(1));
 }
 
-static void under_mdwe(void)
+TEST_IN_CHILD(under_mdwe)
 {
     maps = open_maps();
     child_deny_write_execute();
@@ -352,7 +352,7 @@ static void under_mdwe(void)
     check_both_ways(crossing_plan(), crossing, true);
 }
 
-static void under_mdwe_without_proc(void)
+TEST_IN_CHILD(under_mdwe_without_proc)
 {
     maps = open_maps();
     child_deny_write_execute();
@@ -362,7 +362,7 @@ static void under_mdwe_without_proc(void)
 }
 
 /* The text can be made writable, but not executable again. */
-static void without_execmod_and_proc(void)
+TEST_IN_CHILD(without_execmod_and_proc)
 {
     maps = open_maps();
     child_deny_execmod();
@@ -372,40 +372,16 @@ static void without_execmod_and_proc(void)
     child_check(target(1) == 2, "%ld", target(1));
 }
 
-static void without_execmod(void)
+TEST_IN_CHILD(without_execmod)
 {
     maps = open_maps();
     child_deny_execmod();
     check_both_ways(target_plan(), target, true);
 }
 
-static void with_threads(void)
+TEST_IN_CHILD(with_threads)
 {
     maps = open_maps();
     start_thread();
     check_both_ways(target_plan(), target, true);
-}
-
-TEST(works_without_proc_mem)
-{
-    assert_in_child(without_proc);
-    assert_in_child(without_proc_but_with_threads);
-}
-
-TEST(works_under_mdwe)
-{
-    assert_in_child(under_mdwe);
-    assert_in_child(under_mdwe_without_proc);
-}
-
-TEST(works_without_execmod)
-{
-    assert_in_child(without_execmod);
-    assert_in_child(without_execmod_and_proc);
-}
-
-TEST(works_with_threads)
-{
-    assert_in_child(with_threads);
-    assert_in_child(write_half);
 }

@@ -132,7 +132,7 @@ TEST(knows_what_can_be_moved)
     }
 }
 
-static void under_mdwe(void)
+TEST_IN_CHILD(under_mdwe)
 {
     uintptr_t page;
     child_deny_write_execute();
@@ -144,7 +144,7 @@ static void under_mdwe(void)
     child_check(at(page + DETOUR_PROLOGUE_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
 }
 
-static void without_open(void)
+TEST_IN_CHILD(without_open)
 {
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
@@ -155,7 +155,7 @@ static void without_open(void)
     child_check(at(page + DETOUR_PROLOGUE_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
 }
 
-static void under_mdwe_without_open(void)
+TEST_IN_CHILD(under_mdwe_without_open)
 {
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
@@ -168,11 +168,4 @@ static void under_mdwe_without_open(void)
     child_check(why.code == FAILURE_NEAR_MEMORY, "%s", failure_message(why.code));
     child_check(why.sys_errno != 0, "%s", why.what);
     child_check(!detour_place(&plan, page, &target, 1, NULL), "%#lx", page);
-}
-
-TEST(memory_that_may_not_become_executable)
-{
-    assert_in_child(under_mdwe);
-    assert_in_child(without_open);
-    assert_in_child(under_mdwe_without_open);
 }

@@ -34,7 +34,7 @@ static void child_check_refused(const char *directory, enum failure_code code, i
     child_check(image_create(directory, 1, plan, NULL) == NULL, "%s", directory);
 }
 
-static void odd_directories(void)
+TEST_IN_CHILD(odd_directories)
 {
     static char endless[8192], nearly[4096];
     write_file(in_folder("file"), precious, strlen(precious));
@@ -48,7 +48,7 @@ static void odd_directories(void)
     child_check(count_entries() == 1, "%d", count_entries());
 }
 
-static void limited_size(void)
+TEST_IN_CHILD(limited_size)
 {
     static const size_t limits[] = {
         0,      1, 4095, 4096, 65536, 1 << 20, IMAGE_DYNAMIC_OFFSET + 4095, IMAGE_SYMTAB_OFFSET + 1,
@@ -60,7 +60,7 @@ static void limited_size(void)
     }
 }
 
-static void no_descriptors(void)
+TEST_IN_CHILD(no_descriptors)
 {
     struct rlimit all, none;
     child_skip_under_valgrind();
@@ -75,7 +75,7 @@ static void no_descriptors(void)
     child_check(count_entries() == 0, "%d entries", count_entries());
 }
 
-static void no_address_space(void)
+TEST_IN_CHILD(no_address_space)
 {
     struct rlimit limit;
     const struct detour_plan *plan = plan_to(evaluate);
@@ -92,36 +92,24 @@ static void no_address_space(void)
     child_check(count_entries() == 0, "%d entries", count_entries());
 }
 
-static void small_disk(void)
+TEST_IN_CHILD(small_disk)
 {
     child_mount_small_disk(20 << 10, 0);
     child_check_refused(folder, FAILURE_IMAGE_FILE, ENOSPC);
     child_check(count_entries() == 0, "%d entries", count_entries());
 }
 
-static void read_only_disk(void)
+TEST_IN_CHILD(read_only_disk)
 {
     child_mount_small_disk(1 << 20, MS_RDONLY);
     child_check_refused(folder, FAILURE_IMAGE_FILE, EROFS);
 }
 
-static void disk_without_execution(void)
+TEST_IN_CHILD(disk_without_execution)
 {
     child_mount_small_disk(1 << 20, MS_NOEXEC);
     child_check_refused(folder, FAILURE_IMAGE_LOAD, 0);
     child_check(count_entries() == 0, "%d entries", count_entries());
-}
-
-TEST(not_made)
-{
-    static void (*const bodies[])(void) = {
-        odd_directories, limited_size,   no_descriptors,         no_address_space,
-        small_disk,      read_only_disk, disk_without_execution,
-    };
-    for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
-        clear_folder();
-        assert_in_child(bodies[i]);
-    }
 }
 
 /* What makes each of the three regions grow first: a large spacing fills the text, short names fill
@@ -348,7 +336,7 @@ static void child_check_usable(const struct failure *why)
     child_check(got == 123, "%ld", got);
 }
 
-static void under_mdwe(void)
+TEST_IN_CHILD(under_mdwe)
 {
     child_deny_write_execute();
     struct failure why = {.code = FAILURE_NONE};
@@ -361,7 +349,7 @@ static void under_mdwe(void)
     child_check(errno == EXFULL, "%s", strerror(errno));
 }
 
-static void anonymous_without_open(void)
+TEST_IN_CHILD(anonymous_without_open)
 {
     child_forbid_open();
     struct failure why = {.code = FAILURE_NONE};
@@ -369,7 +357,7 @@ static void anonymous_without_open(void)
     child_check_usable(&why);
 }
 
-static void under_mdwe_without_open(void)
+TEST_IN_CHILD(under_mdwe_without_open)
 {
     child_deny_write_execute();
     child_forbid_open();
@@ -381,13 +369,6 @@ static void under_mdwe_without_open(void)
     child_check(why.sys_errno != 0, "%s", why.what);
     child_check(errno == EXFULL, "%s", strerror(errno));
     child_check(image_create_anonymous(1, plan, NULL) == NULL, "%s", "memory is made executable");
-}
-
-TEST(memory_that_may_not_become_executable)
-{
-    assert_in_child(under_mdwe);
-    assert_in_child(anonymous_without_open);
-    assert_in_child(under_mdwe_without_open);
 }
 
 TEST_IN_CHILD(no_memory)

@@ -301,7 +301,7 @@ static void child_go_on(unsigned from)
     fclose(file);
 }
 
-static void limit_of_size(void)
+TEST_IN_CHILD(limit_of_size)
 {
     struct rlimit all;
     child_check(jitdump_open(&dump, folder, PID, EM_X86_64) == 0, "%s", dump.path);
@@ -314,7 +314,7 @@ static void limit_of_size(void)
     child_go_on(n);
 }
 
-static void small_disk(void)
+TEST_IN_CHILD(small_disk)
 {
     child_mount_small_disk(3 * PAGE, 0);
     child_check(jitdump_open(&dump, folder, PID, EM_X86_64) == 0, "%s", dump.path);
@@ -325,7 +325,7 @@ static void small_disk(void)
 }
 
 /* A name of several pages: the first pages of its record are written, and then truncated. */
-static void small_disk_and_long_record(void)
+TEST_IN_CHILD(small_disk_and_long_record)
 {
     static char name[16000];
     memset(name, 'n', sizeof name);
@@ -344,7 +344,7 @@ static void small_disk_and_long_record(void)
     child_go_on(1);
 }
 
-static void no_descriptors(void)
+TEST_IN_CHILD(no_descriptors)
 {
     struct rlimit all, none;
     child_skip_under_valgrind();
@@ -355,16 +355,6 @@ static void no_descriptors(void)
     child_append_until(EMFILE);
     setrlimit(RLIMIT_NOFILE, &all);
     child_go_on(0);
-}
-
-TEST(errors_that_pass)
-{
-    static void (*const bodies[])(void) = {limit_of_size, small_disk, small_disk_and_long_record,
-                                           no_descriptors};
-    for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
-        clear_folder();
-        assert_in_child(bodies[i]);
-    }
 }
 
 TEST(child_forgets_the_dump)

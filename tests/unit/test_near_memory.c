@@ -200,7 +200,7 @@ TEST(reserves_just_these)
     ck_assert_msg(near_memory_reserve_at(page + PAGE, PAGE), "what was refused is mapped");
 }
 
-static void reserve_without_open(void)
+TEST_IN_CHILD(reserve_without_open)
 {
     struct failure why = {.code = FAILURE_NONE};
     child_forbid_open();
@@ -213,7 +213,7 @@ static void reserve_without_open(void)
     child_check(strcmp(why.what, "/proc/self/maps") == 0, "%s", why.what);
 }
 
-static void reserve_without_memory(void)
+TEST_IN_CHILD(reserve_without_memory)
 {
     struct rlimit limit = {1 << 20, 1 << 20}; /* less than is in use */
     struct failure why = {.code = FAILURE_NONE};
@@ -225,10 +225,4 @@ static void reserve_without_memory(void)
     child_check(errno == EXFULL, "%d", errno);
     child_check(why.code == FAILURE_NO_NEAR_MEMORY, "%s", failure_message(why.code));
     child_check(why.sys_errno == ENOMEM, "%d", why.sys_errno);
-}
-
-TEST(fails_cleanly)
-{
-    assert_in_child(reserve_without_open);
-    assert_in_child(reserve_without_memory);
 }

@@ -259,7 +259,7 @@ TEST_IN_CHILD(errors_of_the_program)
     check_map(getpid(), "1 1 x\n", NULL, 0);
 }
 
-static void spare_lines(void)
+TEST_IN_CHILD(spare_lines)
 {
     begin();
     outputs_spare_lines();
@@ -275,7 +275,7 @@ static void spare_lines(void)
 }
 
 /* Without an image the names are in the map. */
-static void spare_no_names(void)
+TEST_IN_CHILD(spare_no_names)
 {
     begin();
     registry_start("/nonexistent", plan_to(sum));
@@ -286,19 +286,10 @@ static void spare_no_names(void)
 }
 
 /* The jitdump is always written in its mode. */
-static void spare_no_records(void)
+TEST_IN_CHILD(spare_no_records)
 {
     begin();
     outputs_spare_lines();
     add_until(PROFILE_JITDUMP, FUNCTIONS);
     check_file(PROFILE_JITDUMP);
-}
-
-TEST(spared)
-{
-    static void (*const bodies[])(void) = {spare_lines, spare_no_names, spare_no_records};
-    for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
-        assert_in_child(bodies[i]);
-        clear_folder();
-    }
 }

@@ -118,7 +118,7 @@ TEST(limits_are_of_the_moment)
     assert_in_child(no_descriptors);
 }
 
-static void writes_within_limits(void)
+TEST_IN_CHILD(writes_within_limits)
 {
     int fd = own_file_open(path(), O_CREAT);
     limit_file_size(100);
@@ -131,7 +131,7 @@ static void writes_within_limits(void)
     child_check(status.st_size == 100, "%d", (int)status.st_size);
 }
 
-static void writes_on_a_small_disk(void)
+TEST_IN_CHILD(writes_on_a_small_disk)
 {
     static char bytes[20000];
     child_mount_small_disk(8192, 0);
@@ -141,10 +141,4 @@ static void writes_on_a_small_disk(void)
     child_check(own_file_write(-1, bytes, 1, 0) == EBADF, "%s", "written");
     child_check(!own_file_is_copied_on_write(fd), "%s", "tmpfs is copied");
     child_check(own_file_is_copied_on_write(-1), "%s", "what is not known is trusted");
-}
-
-TEST(writes_whole_or_says_why)
-{
-    assert_in_child(writes_within_limits);
-    assert_in_child(writes_on_a_small_disk);
 }

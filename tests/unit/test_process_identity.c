@@ -107,7 +107,7 @@ static void hide_proc(void)
         child_skip("mount", errno);
 }
 
-static void without_proc(void)
+TEST_IN_CHILD(without_proc)
 {
     struct process_identity unknown;
     hide_proc();
@@ -116,7 +116,7 @@ static void without_proc(void)
 }
 
 /* /proc of another pid namespace shows other processes. */
-static void with_foreign_proc(void)
+TEST_IN_CHILD(with_foreign_proc)
 {
     int status;
     if (unshare(CLONE_NEWPID) != 0)
@@ -127,10 +127,4 @@ static void with_foreign_proc(void)
         _exit(process_identity_get(&unknown) || process_is_younger_than(1000));
     }
     child_check(waitpid(pid, &status, 0) == pid && status == 0, "%d", status);
-}
-
-TEST(what_proc_does_not_say)
-{
-    assert_in_child(without_proc);
-    assert_in_child(with_foreign_proc);
 }
