@@ -174,7 +174,6 @@ python_object *all_functions_and_classes(void); /* a list, as gc.get_objects */
 void destroy_extra(python_object *code);
 void set_type(char *type, const char *name, const char *base);
 void begin_types(void);
-void begin_states(void);
 void enter_api(const char *function, bool can_raise);
 bool is_to_fail(const char *function);
 
