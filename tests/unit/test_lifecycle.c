@@ -59,8 +59,9 @@ static void give_options(const char *option)
     PySys_SetObject("_xoptions", options);
 }
 
-static void stay_off(void)
+TEST_BY(for_each_version, off)
 {
+    unsetenv("PYTHONPERFSUPPORT");
     start_process();
     child_check(!text_is_own(), "%s", "no jump for the first frame");
     for (int i = 0; i < 3; i++)
@@ -77,12 +78,6 @@ static void stay_off(void)
     child_check(text_is_own(), "%s", "a python3 that is off makes no system call at its end");
     lifecycle_finish();
     child_check(count_files("*") == 1 && *reports() == '\0', "%s", reports());
-}
-
-TEST(off)
-{
-    unsetenv("PYTHONPERFSUPPORT");
-    for_each_version(stay_off);
 }
 
 /* For each switch: the mode, and the files written. */
@@ -144,8 +139,10 @@ TEST(switched_on)
 
 /* An interpreter ends and another one starts: each obeys its own switches, and registered functions
  * stay. */
-static void live_again(void)
+TEST_BY(for_each_version, interpreters_in_turn)
 {
+    unsetenv("PYTHONPERFSUPPORT");
+    unsetenv("PYTHON_PERF_JIT_SUPPORT");
     start_process();
     interpreter.argc = 0; /* embedded: the program may start another one */
     give_options("perf");
@@ -166,13 +163,6 @@ static void live_again(void)
         child_check(text_is_own() == !is_on, "round %d", round);
     }
     child_check(count_images(getpid()) == 1 && *reports() == '\0', "%s", reports());
-}
-
-TEST(interpreters_in_turn)
-{
-    unsetenv("PYTHONPERFSUPPORT");
-    unsetenv("PYTHON_PERF_JIT_SUPPORT");
-    for_each_version(live_again);
 }
 
 /* The interpreter's layout differs from its row: the text is restored. */
@@ -232,21 +222,16 @@ TEST(unknown_version)
 
 /* The directory is gone when the first image is made: names are in the map, and a line is
  * reported. */
-static void have_no_directory(void)
+TEST_IN_CHILD(without_a_directory)
 {
+    unsetenv("PYTHONPERFSUPPORT");
+    version = (struct version){3, 8};
     setenv("PYPERF_DIR", "/proc/none", 1);
     start_process();
     give_options("perf");
     child_check(is_named("app.py", "main") && is_named("app.py", "f"), "%s", reports());
     child_check(count_reports() == 1, "%s", reports());
     child_check(strstr(reports(), "/proc/none/pyperf-") != NULL, "%s", reports());
-}
-
-TEST(without_a_directory)
-{
-    unsetenv("PYTHONPERFSUPPORT");
-    version = (struct version){3, 8};
-    assert_in_child(have_no_directory);
 }
 
 /* Runs itself again from the folder that holds libpyperf-plan.so. */

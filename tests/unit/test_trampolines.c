@@ -120,8 +120,9 @@ TEST_BY(for_each_version, makes_no_object)
 }
 
 /* No trampoline now, because of a transient error; none ever, because all images are full. */
-static void have_none(void)
+TEST_IN_CHILD(none_ever)
 {
+    version = versions[3];
     start();
     python_object *code = new_code("app.py", "f", "f", 1);
     for (uint32_t i = 0; i < REGISTRY_IMAGES; i++) {
@@ -133,14 +134,9 @@ static void have_none(void)
     child_check(count_reports() == 1, "%s", reports());
 }
 
-TEST(none_ever)
+TEST_IN_CHILD(none_now)
 {
     version = versions[3];
-    assert_in_child(have_none);
-}
-
-static void have_none_now(void)
-{
     child_skip_under_valgrind();
     start();
     python_object *code = new_code("app.py", "f", "f", 1);
@@ -151,10 +147,4 @@ static void have_none_now(void)
     let_seconds_pass(3);
     is_shown(shown(PROFILE_MAP, code, 0), "py::f:app.py");
     child_check(count_reports() == 1, "%s", reports());
-}
-
-TEST(none_now)
-{
-    version = versions[3];
-    assert_in_child(have_none_now);
 }
