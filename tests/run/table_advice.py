@@ -3,7 +3,8 @@
 import os
 import tempfile
 
-from canned import CUT, EVALUATOR, PAGE_FAULT, START, Canned, case, header, py, sample, table, task
+from canned import CUT, EVALUATOR, PAGE_FAULT, START, Canned, header, py, sample, table, task
+from looks import case
 
 CASES = []
 WHOLE = sample([EVALUATOR, py("f"), EVALUATOR] + START)

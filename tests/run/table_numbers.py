@@ -2,7 +2,8 @@
 
 import json
 
-from canned import CUT, EVALUATOR, PAGE_FAULT, START, case, header, py, sample, table
+from canned import CUT, EVALUATOR, PAGE_FAULT, START, header, py, sample, table
+from looks import case
 
 CASES = []
 

@@ -3,7 +3,8 @@
 import json
 import re
 
-from canned import CUT, EVALUATOR, START, case, header, py, sample, table, task
+from canned import CUT, EVALUATOR, START, header, py, sample, table, task
+from looks import case
 
 CASES = []
 COLOUR = re.compile(r"\033\[\d+m")

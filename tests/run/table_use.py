@@ -9,7 +9,8 @@ import tempfile
 import termios
 import time
 
-from canned import CUT, EVALUATOR, PAGE_FAULT, START, Canned, case, header, py, sample, table
+from canned import CUT, EVALUATOR, PAGE_FAULT, START, Canned, header, py, sample, table
+from looks import case
 
 CASES = []
 TEXT = sample([EVALUATOR, py("f")] + START)

@@ -3,7 +3,8 @@
 import json
 
 import interpreters
-from canned import Canned, case, py, sample
+from canned import Canned, py, sample
+from looks import case
 
 CASES = []
 # A name that is not ASCII, and bytes that are not UTF-8.

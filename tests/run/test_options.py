@@ -11,10 +11,8 @@ import sys
 
 sys.dont_write_bytecode = True
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
-
-from canned import EVALUATOR, ROOT, RUN, START, Canned, case, header, main, py, sample
+from canned import EVALUATOR, RUN, START, Canned, header, py, sample
+from looks import ROOT, case, main
 
 CASES = []
 TEXT = sample([EVALUATOR, py("f")] + START)

@@ -7,10 +7,11 @@ import sys
 
 sys.dont_write_bytecode = True
 
-import recorded  # finds tests/integration, too
+import looks  # finds tests/integration, too
 
 import harness
+import recorded
 
 if __name__ == "__main__":
-    cases = harness.cases_in(os.path.join(recorded.HERE, "situations_*.py"))
+    cases = harness.cases_in(os.path.join(looks.HERE, "situations_*.py"))
     sys.exit(recorded.main(cases, __doc__))

@@ -7,11 +7,9 @@ import sys
 
 sys.dont_write_bytecode = True
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+import looks  # finds tests/integration, too
 
-import canned
 import harness
 
 if __name__ == "__main__":
-    sys.exit(canned.main("table", harness.cases_in(os.path.join(HERE, "table_*.py"))))
+    sys.exit(looks.main("table", harness.cases_in(os.path.join(looks.HERE, "table_*.py"))))
