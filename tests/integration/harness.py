@@ -6,6 +6,7 @@ ends, by their pids.
 """
 
 import glob
+import importlib
 import os
 import re
 import shutil
@@ -294,6 +295,12 @@ def case(cases, kind=SUPPORTED, needs=()):
         return function
 
     return mark
+
+
+def cases_in(pattern):
+    """The cases of the modules whose files match."""
+    names = sorted(os.path.basename(path)[: -len(".py")] for path in glob.glob(pattern))
+    return [one for name in names for one in importlib.import_module(name).CASES]
 
 
 def run_case(one, interpreter, build, tally):

@@ -29,87 +29,11 @@ import time
 
 sys.dont_write_bytecode = True
 
-import cases_children
-import cases_confined
-import cases_conformance
-import cases_debug
-import cases_doctor
-import cases_dropped
-import cases_effects
-import cases_evaluators
-import cases_faults
-import cases_fibers
-import cases_files
-import cases_fork
-import cases_growth
-import cases_hostile
-import cases_jitdump
-import cases_late
-import cases_layout
-import cases_library
-import cases_lives
-import cases_locked
-import cases_main_program
-import cases_map
-import cases_native
-import cases_probes
-import cases_pyperf_run
-import cases_python_2
-import cases_refusal
-import cases_signals
-import cases_state
-import cases_stacks
-import cases_switches
-import cases_system_calls
-import cases_sys
-import cases_table
-import cases_toggle
-import cases_toggle_signal
-import cases_unwound
 import harness
 import interpreters
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-MODULES = (
-    cases_library,
-    cases_state,
-    cases_stacks,
-    cases_layout,
-    cases_late,
-    cases_main_program,
-    cases_map,
-    cases_fork,
-    cases_effects,
-    cases_files,
-    cases_refusal,
-    cases_python_2,
-    cases_pyperf_run,
-    cases_doctor,
-    cases_table,
-    cases_switches,
-    cases_sys,
-    cases_toggle,
-    cases_toggle_signal,
-    cases_jitdump,
-    cases_children,
-    cases_evaluators,
-    cases_hostile,
-    cases_lives,
-    cases_growth,
-    cases_dropped,
-    cases_signals,
-    cases_unwound,
-    cases_locked,
-    cases_system_calls,
-    cases_confined,
-    cases_faults,
-    cases_fibers,
-    cases_probes,
-    cases_native,
-    cases_debug,
-    cases_conformance,
-)
 # Run on interpreters that do not run all cases (interpreters.py, thorough).
 CHOICE = """
     stacks stacks-after-deletion sub-interpreter-stacks fork-stacks
@@ -131,7 +55,7 @@ CLOSING = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped$")
 
 
 def all_cases():
-    return [case for module in MODULES for case in module.CASES]
+    return harness.cases_in(os.path.join(HERE, "cases_*.py"))
 
 
 def parse_arguments():

@@ -6,12 +6,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import traceback
 
-import harness
+from looks import ROOT
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
+
 TABLE = os.path.join(ROOT, "scripts", "run", "table.py")
 RUN = os.path.join(ROOT, "scripts", "pyperf-run")
 TIMEOUT = 60
@@ -178,35 +176,3 @@ class Canned:
 def table(text, *options, **more):
     with Canned(text, **more) as canned:
         return canned.run(*options)
-
-
-# cases
-
-
-class Look:
-    def __init__(self, name, tally):
-        self.name, self.tally = name, tally
-
-    def equal(self, what, expected, got):
-        self.that(what, repr(expected), expected == got, repr(got))
-
-    def that(self, what, expected, good, got):
-        self.tally.report("%s: %s" % (self.name, what), expected, good, got)
-
-    def skip(self, why):
-        self.tally.skip("%s: %s" % (self.name, why))
-
-
-def main(label, cases):
-    """Runs all cases; returns the exit status."""
-    tally = harness.Tally(label)
-    harness.clean_up_when_ended()
-    for function in cases:
-        look = Look(function.__name__.replace("_", " "), tally)
-        try:
-            function(look)
-        except Exception:  # any error, so that the next case is run
-            where = " | ".join(traceback.format_exc().strip().split("\n")[-5:])
-            look.that("runs", "to its end", False, where)
-    print(tally.closing())
-    return 1 if tally.failed else 0

@@ -4,13 +4,12 @@ import argparse
 import os
 import sys
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-PARTS = os.path.join(ROOT, "scripts", "run")
-sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
+from looks import ROOT  # finds tests/integration, too
 
 import harness
 import interpreters
+
+PARTS = os.path.join(ROOT, "scripts", "run")
 
 # Near the bottom and deep in the stack, in Python, in C and in the kernel. One function's file has a
 # name that has to be escaped in a page, another's has a name of Windows.

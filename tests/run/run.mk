@@ -8,7 +8,7 @@
 
 check-run: all flamegraph-template
 	$(Q)failed=; \
-	CC='$(CC)' $(PYTHON) tests/run/test_inspect.py $(O)/pyperf-inspect || failed=1; \
+	CC='$(CC)' $(PYTHON) tests/run/test_inspect.py --build $(O) || failed=1; \
 	for test in check completions options table fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \

@@ -4,14 +4,10 @@ import os
 import tempfile
 
 from canned import CUT, EVALUATOR, PAGE_FAULT, START, Canned, header, py, sample, table, task
+from looks import case
 
 CASES = []
 WHOLE = sample([EVALUATOR, py("f"), EVALUATOR] + START)
-
-
-def case(function):
-    CASES.append(function)
-    return function
 
 
 def cut(depth):
@@ -23,7 +19,7 @@ def look_for(look, what, parts, text, head, *options):
     look.that(what, " and ".join(parts), all(part in advice for part in parts), advice)
 
 
-@case
+@case(CASES)
 def larger_copies(look):
     for size, larger in ((8192, 16384), (16384, 32768), (20000, 32768), (32768, 65528)):
         parts = ["%d bytes" % size, "--stack-size %d" % larger]
@@ -40,7 +36,7 @@ def larger_copies(look):
     look_for(look, "65528, in libc", parts, WHOLE + libc, header(65528))
 
 
-@case
+@case(CASES)
 def other_file(look):
     """The file in which stacks end differs from the recorded one."""
     there, gone = os.path.realpath(__file__), "/tmp/_MEIx/libpython3.9.so.1.0"
@@ -62,7 +58,7 @@ def other_file(look):
     look.that("no file at all", "nothing of build ids", "build id" not in advice, advice)
 
 
-@case
+@case(CASES)
 def from_which_share_on(look):
     enough = table(WHOLE * 99 + cut(30), "--json=-", head=header(8192))
     look.equal("99 %", (0.99, None), (enough.event["complete"], enough.advice))
@@ -74,7 +70,7 @@ def from_which_share_on(look):
     look.equal("nothing at 100 %", None, table(WHOLE, "--json=-").advice)
 
 
-@case
+@case(CASES)
 def frame_pointers(look):
     head = header(0, kind="CALLCHAIN|PERIOD", command="perf record --call-graph fp")
     broken = sample([EVALUATOR, py("f"), "_PyObject_Call (/opt/libpython3.9.so)"] + [CUT])
@@ -90,7 +86,7 @@ def frame_pointers(look):
     look_for(look, "126 frames", parts, WHOLE + sample([py("f")] * 126), head)
 
 
-@case
+@case(CASES)
 def other_ways(look):
     head = header(0, kind="CALLCHAIN|PERIOD|BRANCH_STACK", command="perf record --call-graph lbr")
     look_for(look, "lbr", ["lbr", "32 calls"], WHOLE + sample([py("f")] * 32), head)
@@ -107,7 +103,7 @@ def threads(count, seconds=0.003, first=100):
     )
 
 
-@case
+@case(CASES)
 def short_threads(look):
     """perf's timer starts with a thread: a thread that ends before its first expiry has no
     sample."""
@@ -135,7 +131,7 @@ def short_threads(look):
     look_for(look, "cut, too", both, cut_too, header(8192), "--used", "0m2.0s 0m0.1s")
 
 
-@case
+@case(CASES)
 def no_names(look):
     c_only = sample([EVALUATOR] + START)
     other = sample(["work (/usr/bin/other)"] + START[:1], comm="other")
@@ -157,7 +153,7 @@ FORKED = "python3  7/7  PERF_RECORD_FORK(7:7):(6:6)\n"
 IMAGE = "/srv/perf.data.images/1-2/pyperf-6-CE1wJv.so"
 
 
-@case
+@case(CASES)
 def no_functions(look):
     """How far libpyperf came in the process that ran the interpreter is what the sentence is about."""
     c_only = sample([EVALUATOR] + START) * 9

@@ -3,13 +3,9 @@
 import json
 
 from canned import CUT, EVALUATOR, PAGE_FAULT, START, header, py, sample, table
+from looks import case
 
 CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
 
 
 def functions(seen):
@@ -25,7 +21,7 @@ def names(symbol_and_object):
     return [(one["name"], one["file"]) for one in seen.event["functions"]]
 
 
-@case
+@case(CASES)
 def own_and_total(look):
     below = [EVALUATOR, py("main")] + START
     text = sample([PAGE_FAULT, "memcpy (/usr/lib/libc.so.6)", EVALUATOR, py("inner")] + below)
@@ -47,7 +43,7 @@ def own_and_total(look):
     look.equal("keys", ["advice", "cpu_seconds", "elapsed_seconds", "events", "profile"], sorted(json.loads(seen.out)))
 
 
-@case
+@case(CASES)
 def names_as_perf_prints_them(look):
     image = " (/tmp/a (b)/pyperf-7-CE1wJv.so)"
     for name, file in (
@@ -80,7 +76,7 @@ def names_as_perf_prints_them(look):
     look.equal("not a Python function", [], names("copy::f:/srv/a.py" + image))
 
 
-@case
+@case(CASES)
 def names_of_processes(look):
     comms = ("a 1/2 b: (x)", "x 1/2 3.4: 5 e:", "", "fade", "(sd-pam)", "kworker/0:1", "two\nlines")
     for comm in comms:
@@ -91,7 +87,7 @@ def names_of_processes(look):
     look.equal("a pid that is not known", 1, seen.event["samples"])
 
 
-@case
+@case(CASES)
 def bytes_that_are_no_text(look):
     text = sample([py("f\udce9")] + START).encode("utf-8", "surrogateescape")
     seen = table(text, "--json=-")
@@ -99,7 +95,7 @@ def bytes_that_are_no_text(look):
     look.equal("errors", "", seen.err)
 
 
-@case
+@case(CASES)
 def several_events(look):
     text = sample([py("f")] + START, event="page-faults", period=5)
     text += sample([py("g")] + START, event="cpu-clock")
@@ -113,7 +109,7 @@ def several_events(look):
     look.equal("a table each", 3, len(shown))
 
 
-@case
+@case(CASES)
 def without_stacks(look):
     line = "         python3  7/7  10.5:    5025125 cpu-clock:ppp:      7f8531666e45 %s\n"
     text = line % EVALUATOR + line % py("f") + line.replace("python3", "   fade") % EVALUATOR
@@ -124,7 +120,7 @@ def without_stacks(look):
     look.that("advice", "recorded without stacks", "without stacks" in seen.advice, seen.advice)
 
 
-@case
+@case(CASES)
 def complete_stacks(look):
     python = [EVALUATOR, py("f"), EVALUATOR]
     libc, lost = "(/usr/lib/libc.so.6)", CUT
@@ -156,7 +152,7 @@ def complete_stacks(look):
         look.equal(what, (1 + 3 * expected) / 4, got)
 
 
-@case
+@case(CASES)
 def stacks_of_other_programs(look):
     other = sample(["work (/usr/bin/other)", CUT], comm="other")
     look.equal("alone", None, table(other, "--json=-").event["complete"])

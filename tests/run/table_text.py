@@ -4,15 +4,11 @@ import json
 import re
 
 from canned import CUT, EVALUATOR, START, header, py, sample, table, task
+from looks import case
 
 CASES = []
 COLOUR = re.compile(r"\033\[\d+m")
 LONG = "/usr/lib/python3/dist-packages/some_project/some_package/module_%d.py"
-
-
-def case(function):
-    CASES.append(function)
-    return function
 
 
 def many(count):
@@ -24,7 +20,7 @@ def many(count):
     return text
 
 
-@case
+@case(CASES)
 def whole_table(look):
     text = sample([EVALUATOR, py("Orders.total")] + START, period=1500000000) * 3
     text += sample([EVALUATOR, py("main")] + START, period=500000000)
@@ -50,7 +46,7 @@ own %  total %  samples  function  file
     look.that("1,234 samples", "with a comma", thousands.startswith("1,234 samples"), thousands)
 
 
-@case
+@case(CASES)
 def elapsed(look):
     """Waiting is not CPU time."""
     second = sample([EVALUATOR, py("f")] + START, period=1000000000)
@@ -80,7 +76,7 @@ def elapsed(look):
     look.equal("JSON", (4.02, 61.5), (told["elapsed_seconds"], told["cpu_seconds"]))
 
 
-@case
+@case(CASES)
 def rows(look):
     for top, expected in ((1, 1), (5, 5), (20, 20), (0, 40)):
         lines = table(many(40), "--top", str(top)).lines
@@ -92,7 +88,7 @@ def rows(look):
     look.that("the rest", "1 more function", rest.startswith("and 1 more function, "), rest)
 
 
-@case
+@case(CASES)
 def widths(look):
     text = many(30) + sample([EVALUATOR, py("f"), CUT]) * 9
     for width in (60, 80, 100, 200):
@@ -111,7 +107,7 @@ def widths(look):
     look.that("200: nothing is lost", "no ...", "..." not in wide.out, wide.lines[2])
 
 
-@case
+@case(CASES)
 def colours(look):
     text = sample([py("hot")] + START) * 8 + sample([py("warm")] + START)
     text = text * 2 + sample([py("cool")] + START, period=100000)
@@ -125,7 +121,7 @@ def colours(look):
     look.that("heading", "bold", coloured.lines[2].startswith("\033[1m"), repr(coloured.lines[2]))
 
 
-@case
+@case(CASES)
 def control_characters(look):
     shown = table(sample([py("f\033[2J", "/srv/\x07.py")] + START))
     look.that("in names", "none", not re.search("[\033\007]", shown.out), repr(shown.out))

@@ -10,6 +10,7 @@ import termios
 import time
 
 from canned import CUT, EVALUATOR, PAGE_FAULT, START, Canned, header, py, sample, table
+from looks import case
 
 CASES = []
 TEXT = sample([EVALUATOR, py("f")] + START)
@@ -17,12 +18,7 @@ ENDLESS = "while :; do cat $CANNED/text || exit; done\n"
 SILENT = "cat $CANNED/text; exec sleep 60\n"
 
 
-def case(function):
-    CASES.append(function)
-    return function
-
-
-@case
+@case(CASES)
 def what_perf_is_asked_for(look):
     with Canned(TEXT) as canned:
         canned.run()
@@ -36,7 +32,7 @@ def what_perf_is_asked_for(look):
     look.equal("commands", expected, asked)
 
 
-@case
+@case(CASES)
 def folded_stacks(look):
     text = sample([PAGE_FAULT, EVALUATOR, py("b;c")] + START, comm="a;b", pid=8)
     text += sample(["[unknown] (/opt/lib/x.so)", py("f"), CUT]) * 2
@@ -52,7 +48,7 @@ def folded_stacks(look):
     look.equal("status, stderr, left", (0, "", []), (seen.status, seen.err, left))
 
 
-@case
+@case(CASES)
 def folded_stacks_of_two_events(look):
     text = sample([py("f")] + START, event="page-faults") + sample([py("g")], event="cpu-clock")
     with Canned(text, header(events=("cpu-clock", "page-faults"))) as canned:
@@ -62,7 +58,7 @@ def folded_stacks_of_two_events(look):
     look.that("said", said, said in seen.err, repr(seen.err))
 
 
-@case
+@case(CASES)
 def files(look):
     with Canned(TEXT) as canned:
         shown = canned.run().out
@@ -80,7 +76,7 @@ def files(look):
             look.that("%s in no folder" % option, "status 1, a line", good, repr(seen.err))
 
 
-@case
+@case(CASES)
 def failures(look):
     for what, more, part in (
         ("not perf data", {"errors": "incompatible file format (rerun with -v)"}, "not a profile"),
@@ -109,7 +105,7 @@ def look_at_failure(look, what, seen, part):
     look.that(what, "status 1, a line with %r" % part, good, "%d, %r" % (seen.status, seen.err))
 
 
-@case
+@case(CASES)
 def interrupted(look):
     for what, script in (("perf is busy", ENDLESS), ("perf is silent", SILENT)):
         with Canned(TEXT) as canned:
@@ -132,7 +128,7 @@ def wait_for(canned, name):
     raise RuntimeError("perf was not started")
 
 
-@case
+@case(CASES)
 def closed_pipe(look):
     reader, writer = os.pipe()
     os.close(reader)
@@ -143,7 +139,7 @@ def closed_pipe(look):
     os.close(writer)
 
 
-@case
+@case(CASES)
 def progress(look):
     text = "".join(sample([py("f")] + START, time=10 + number / 2) for number in range(20))
     with Canned(text) as canned:
@@ -164,7 +160,7 @@ def progress(look):
         look.that("slow", "half of the bar", "[###############....." in slow, repr(slow))
 
 
-@case
+@case(CASES)
 def memory(look):
     """Memory stays the same for a hundred times the samples."""
     stack = ["f_%d (/opt/lib/libx.so)" % number for number in range(100)] + [py("f")] + START
@@ -193,7 +189,7 @@ def look_at_memory(look, what, text, script, counts, unit):
     look.that("%s: KiB at most" % what, "%d and some" % peaks[0], good, str(peaks[1]))
 
 
-@case
+@case(CASES)
 def options(look):
     for words in (["--stack-size", "12"], ["--stack-size", "65536"], ["--top", "-1"], ["--x"]):
         seen = table(TEXT, *words)

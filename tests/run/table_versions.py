@@ -4,17 +4,13 @@ import json
 
 import interpreters
 from canned import Canned, py, sample
+from looks import case
 
 CASES = []
 # A name that is not ASCII, and bytes that are not UTF-8.
 FRAMES = [py("größe", "/srv/größe.py"), py("main"), "Py_BytesMain (/opt/lib/libpython3.9.so.1.0)"]
 TEXT = sample(FRAMES).encode() + sample([py("raw")]).encode().replace(b"raw", b"r\xffw")
 OPTIONS = (["--colour"], ["--json", "-"], ["--width", "60", "--top", "1"], ["--used", "0m1.5s 0m0.2s"])
-
-
-def case(function):
-    CASES.append(function)
-    return function
 
 
 def all_of(canned, **more):
@@ -27,7 +23,7 @@ def all_of(canned, **more):
     return [json.loads(seen[1].out)] + shown[:1] + shown[2:]
 
 
-@case
+@case(CASES)
 def other_pythons(look):
     found = {one.series: one for one in interpreters.find()[0]}
     for series in ((2, 7), (3, 6)):
@@ -43,7 +39,7 @@ def other_pythons(look):
             look.that("%d.%d, no perf" % series, "one line", seen.err.count("\n") == 1, repr(seen.err))
 
 
-@case
+@case(CASES)
 def other_perfs(look):
     """perf 3.10 knows none of the two, 4.9 one."""
     for options, wanted in (("", []), ("--max-stack <n>", ["--max-stack", "4096"])):
@@ -56,7 +52,7 @@ def other_perfs(look):
             look.equal("its table", canned.run().out, shown)
 
 
-@case
+@case(CASES)
 def other_records(look):
     """perf 3.10 cannot keep the files of which there are no samples."""
     for known, wanted in (("--buildid-all", True), ("--no-buildid", False)):

@@ -11,11 +11,9 @@ import tempfile
 
 sys.dont_write_bytecode = True
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+from looks import ROOT, case, main  # finds tests/integration, too
 
 import harness
-from canned import ROOT, main
 
 CASES = []
 MAKE = """#!/bin/sh
@@ -31,6 +29,7 @@ esac
 """
 
 
+@case(CASES)
 def summary(look):
     """One line a suite, what failed and what was skipped; the suite after a failing one runs."""
     with tempfile.TemporaryDirectory() as folder:
@@ -58,9 +57,7 @@ def summary(look):
     look.that("all of it before", "the lines of both", "ok   a, expected" in shown, shown)
 
 
-CASES.append(summary)
-
-
+@case(CASES)
 def one_line(look):
     """A check is one line, whatever was got: the summary counts lines."""
     shown = io.StringIO()
@@ -69,13 +66,12 @@ def one_line(look):
     look.equal("lines", 1, shown.getvalue().count("\n"))
 
 
-CASES.append(one_line)
 WAITING = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import harness, run
+import cases_library, harness, run
 
-@harness.case(run.cases_library.CASES)
+@harness.case(cases_library.CASES)
 def waiting(bench):
     print(bench.folder, bench.start(["sleep", "60"]).pid, flush=True)
     bench.run(["sleep", "60"])
@@ -85,6 +81,7 @@ run.main()
 """
 
 
+@case(CASES)
 def ended(look):
     """A case that a signal ends leaves neither its folder nor a process."""
     words = [sys.executable, "-B", "-c", WAITING, os.path.dirname(harness.__file__)]
@@ -95,8 +92,6 @@ def ended(look):
     child.communicate(timeout=30)
     look.equal("folder, process", (False, False), (os.path.exists(folder), os.path.exists("/proc/" + pid)))
 
-
-CASES.append(ended)
 
 if __name__ == "__main__":
     sys.exit(main("check", CASES))

@@ -16,17 +16,15 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 import time
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path.insert(0, os.path.join(TOP, "tests", "integration"))
 sys.dont_write_bytecode = True
 
-from harness import Tally  # noqa: E402
+import looks
+from looks import ROOT
 
-COMPLETIONS = os.path.join(TOP, "scripts", "completions")
+COMPLETIONS = os.path.join(ROOT, "scripts", "completions")
 BASH_COMPLETION = "/usr/share/bash-completion/bash_completion"
 TIMEOUT = 60
 
@@ -175,7 +173,7 @@ def make_folder(folder):
 
 def documented():
     """The options of the man page."""
-    with open(os.path.join(TOP, "docs", "man", "pyperf-run.1.scd")) as page:
+    with open(os.path.join(ROOT, "docs", "man", "pyperf-run.1.scd")) as page:
         text = page.read()
     options = re.search(r"(?ms)^# OPTIONS\n(.*?)^# ", text).group(1)
     heads = re.findall(r"(?m)^\*-.*", options)
@@ -184,46 +182,47 @@ def documented():
 
 def helped():
     """The options of pyperf-run --help."""
-    command = [os.path.join(TOP, "scripts", "pyperf-run"), "--help"]
+    command = [os.path.join(ROOT, "scripts", "pyperf-run"), "--help"]
     out = subprocess.check_output(command).decode()
     heads = re.findall(r"(?m)^ +(-\w, --[\w-]+|--[\w-]+)", out)
     return {option for head in heads for option in head.split(", ")}
 
 
-def check_shell(name, long_options):
-    tally = Tally(name)
-    with tempfile.TemporaryDirectory(prefix="pyperf-test-") as folder:
-        make_folder(folder)
-        environment = {
-            "PATH": os.path.join(folder, "bin") + ":" + os.environ["PATH"],
-            "HOME": folder,
-            "TERM": "dumb",
-            "LC_ALL": "C.UTF-8",
-        }
-        shell = open_shell(name, folder, environment)
-        if shell is None:
-            tally.skip("%s: not installed, or without its completions" % name)
-            return tally
-        try:
-            for line, expected in QUESTIONS:
-                expected = long_options if expected is ALL else expected
-                got = shell.offered(line)
-                tally.report(repr(line), sorted(expected), got == expected, sorted(got))
-        finally:
-            shell.close()
-    return tally
+def help_option(look):
+    look.equal("the man page's options", sorted(documented()), sorted(helped()))
 
 
-def main():
-    options = documented()
-    total = Tally("pyperf-run")
-    total.report("--help", "the man page's options", helped() == options, sorted(helped()))
-    long_options = {option for option in options if option.startswith("--")}
-    for name in ("bash", "zsh", "fish"):
-        tally = check_shell(name, long_options)
-        total.add(tally.passed, tally.failed, tally.skipped)
-    print(total.closing())
-    sys.exit(1 if total.failed else 0)
+def check_shell(look, name):
+    make_folder(look.folder)
+    environment = {
+        "PATH": look.path("bin") + ":" + os.environ["PATH"],
+        "HOME": look.folder,
+        "TERM": "dumb",
+        "LC_ALL": "C.UTF-8",
+    }
+    long_options = {option for option in documented() if option.startswith("--")}
+    shell = open_shell(name, look.folder, environment)
+    if shell is None:
+        return look.skip("not installed, or without its completions")
+    try:
+        for line, expected in QUESTIONS:
+            expected = long_options if expected is ALL else expected
+            look.equal(repr(line), sorted(expected), sorted(shell.offered(line)))
+    finally:
+        shell.close()
 
 
-main()
+def bash(look):
+    check_shell(look, "bash")
+
+
+def zsh(look):
+    check_shell(look, "zsh")
+
+
+def fish(look):
+    check_shell(look, "fish")
+
+
+if __name__ == "__main__":
+    sys.exit(looks.main("completions", [help_option, bash, zsh, fish]))

@@ -12,18 +12,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 sys.dont_write_bytecode = True
-HERE = os.path.dirname(os.path.realpath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
-import harness
+import looks
 
-PROGRAM = os.path.join(ROOT, "scripts", "dev", "fetch-interpreters")
+CASES = []
+PROGRAM = os.path.join(looks.ROOT, "scripts", "dev", "fetch-interpreters")
 LOADER = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 # In the order of the output: the kind, the name if skipped, and the program.
 ROWS = [
@@ -132,15 +129,15 @@ class Mirror(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Looker:
-    def __init__(self, folder, tally):
-        self.folder, self.tally = folder, tally
-        self.dir = os.path.join(folder, "got")
-        self.fake = os.path.join(folder, "fake")
+class Looker(looks.Look):
+    def __init__(self, *what):
+        super().__init__(*what)
+        self.dir = self.path("got")
+        self.fake = self.path("fake")
 
-    def equal(self, case, expected, got):
+    def equal(self, what, expected, got):
         shown = [repr(one).replace(self.dir, "DIR") for one in (expected, got)]
-        self.tally.report(case, shown[0], expected == got, shown[1])
+        self.that(what, shown[0], expected == got, shown[1])
 
     def environment(self, more):
         environment = dict(os.environ, FAKE=self.fake, **more)
@@ -150,15 +147,7 @@ class Looker:
 
     def run(self, **more):
         """Its status, and its output, which is also in the list."""
-        done = subprocess.run(
-            [PROGRAM, self.dir],
-            env=self.environment(more),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            timeout=120,
-        )
+        done = looks.run(PROGRAM, self.dir, env=self.environment(more), timeout=120)
         if done.returncode != 0:
             sys.stderr.write(done.stderr)
         with open(os.path.join(self.dir, "list")) as file:
@@ -197,7 +186,8 @@ class Looker:
         return 0, lines
 
 
-def look_at_mirror(looker):
+@looks.case(CASES)
+def mirror(looker):
     """The address is that of the machine's apt, and unsigned suites are refused."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
     server.asked = set()
@@ -231,7 +221,8 @@ def configuration(looker, text):
     return looker.write("etc/apt.conf", text)
 
 
-def look_at_no_mirror(looker):
+@looks.case(CASES)
+def no_mirror(looker):
     text = DISABLED.format(port=1, own=own_release())
     why = "apt is configured for no mirror of Debian"
     expected = looker.expected(dict.fromkeys(("bullseye", "trixie", "sid"), why))
@@ -244,7 +235,8 @@ def stand_in(looker):
     return os.path.join(looker.fake, "bin") + ":" + os.environ.get("PATH", os.defpath)
 
 
-def look_at_missing_tools(looker):
+@looks.case(CASES)
+def missing_tools(looker):
     """Missing tools are named, in a PATH without them."""
     tools = "sh readlink dirname mkdir uniq flock cat mv apt-get apt-config grep sed head".split()
     os.mkdir(looker.folder + "/tools")
@@ -257,7 +249,8 @@ def look_at_missing_tools(looker):
         os.symlink("/bin/true", os.path.join(looker.folder, "tools", tool))
 
 
-def look_at_making(looker):
+@looks.case(CASES)
+def making(looker):
     path = stand_in(looker)
     missing = looker.expected(dict(NOT_RUNNING, trixie="There is no trixie."))
     looker.equal("what is printed", missing, looker.run(PATH=path))
@@ -289,7 +282,8 @@ PACKAGES = [
 ]
 
 
-def look_at_unmet_dependencies(looker):
+@looks.case(CASES)
+def unmet_dependencies(looker):
     """One package cannot be installed: the others of its suite are."""
     path = stand_in(looker)
     looker.write("fake/trixie", "")
@@ -313,7 +307,8 @@ def look_at_programs(looker):
         looker.equal("libraries in %s" % suite, folders, got and got.group(1).split(":"))
 
 
-def look_at_interruption(looker):
+@looks.case(CASES)
+def interruption(looker):
     """A suite is complete or absent; the next run makes missing ones."""
     path = stand_in(looker)
     looker.write("fake/trixie", "")
@@ -340,30 +335,6 @@ def look_at_interruption(looker):
     looker.equal("what the next run leaves", ["bullseye", "list", "sid", "trixie"], looker.there())
 
 
-def main():
-    harness.clean_up_when_ended()
-    tally = harness.Tally("fetch-interpreters")
-    cases = [
-        look_at_mirror,
-        look_at_no_mirror,
-        look_at_missing_tools,
-        look_at_making,
-        look_at_unmet_dependencies,
-        look_at_interruption,
-    ]
-    missing = [tool for tool in ("apt-get", "mmdebstrap", "patchelf") if not shutil.which(tool)]
-    if missing:
-        tally.skip("fetch-interpreters: missing: " + ", ".join(missing))
-        cases = []
-    for case in cases:
-        folder = tempfile.mkdtemp(prefix="pyperf-test-")
-        try:
-            case(Looker(folder, tally))
-        finally:
-            shutil.rmtree(folder)
-    print(tally.closing())
-    return 1 if tally.failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    skipped = looks.missing("apt-get", "mmdebstrap", "patchelf")
+    sys.exit(looks.main("fetch-interpreters", CASES, skipped, Looker))

@@ -1,23 +1,19 @@
 #!/usr/bin/env python3
 """pyperf-inspect, on libraries made here in place of libpython.
 
-Usage: test_inspect.py PYPERF-INSPECT        (CC names the compiler)
+    test_inspect.py [--build DIR]        (CC names the compiler)
 
 Each case is one line: verdict, case, expected, got.
 """
 
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.dont_write_bytecode = True
-HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
-import harness
+import looks
 
 # Calls and loops, so that each needs callee-saved registers, and no two are alike.
 FUNCTION = """
@@ -35,13 +31,15 @@ FRAMES, NO_FRAMES = "-fno-omit-frame-pointer", "-fomit-frame-pointer"
 FLIPS = 300
 
 
-class Maker:
-    """Makes libraries of functions: (name, linkage, attribute)."""
+def library(evaluator="_PyEval_EvalFrameDefault", count=40, linkage="", others="", own=""):
+    """Functions with the evaluator; `own` and `others` are their attributes."""
+    functions = [("f%d" % number, "static", others) for number in range(count)]
+    return functions + [(evaluator, linkage, own)]
 
-    def __init__(self, folder):
-        self.folder = folder
 
+class Test(looks.Look):
     def make(self, name, functions, *options):
+        """A library of functions: (name, linkage, attribute)."""
         source, path = self.path(name + ".c"), self.path(name + ".so")
         with open(source, "w") as out:
             out.write("int used(int, char **);\n")
@@ -52,36 +50,13 @@ class Maker:
         subprocess.run(command + list(options), check=True)
         return path
 
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-
-def library(evaluator="_PyEval_EvalFrameDefault", count=40, linkage="", others="", own=""):
-    """Functions with the evaluator; `own` and `others` are their attributes."""
-    functions = [("f%d" % number, "static", others) for number in range(count)]
-    return functions + [(evaluator, linkage, own)]
-
-
-class Test:
-    def __init__(self, inspect, maker):
-        self.inspect, self.maker = inspect, maker
-        self.tally = harness.Tally("pyperf-inspect")
-
     def run(self, *paths):
-        return subprocess.run(
-            [self.inspect] + list(paths),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(os.environ, ASAN_OPTIONS="exitcode=99", UBSAN_OPTIONS="exitcode=99"),
-            universal_newlines=True,
-            timeout=60,
-        )
+        inspect = os.path.join(looks.build_folder(__doc__), "pyperf-inspect")
+        environment = dict(os.environ, ASAN_OPTIONS="exitcode=99", UBSAN_OPTIONS="exitcode=99")
+        return looks.run(inspect, *paths, env=environment, timeout=60)
 
     def answers(self, *paths):
         return dict(line.split("=", 1) for line in self.run(*paths).stdout.splitlines())
-
-    def equal(self, case, expected, got):
-        self.tally.report(case, repr(expected), expected == got, repr(got))
 
     def frame_pointers(self):
         keep = ', optimize("no-omit-frame-pointer")'
@@ -93,11 +68,11 @@ class Test:
             ("of-2.7", library("PyEval_EvalFrameEx"), FRAMES, ("yes", "41/41")),
         ):
             for more in ((), ("-fcf-protection=full",)):
-                path = self.maker.make(name, functions, option, *more)
+                path = self.make(name, functions, option, *more)
                 found = self.answers(path)
                 what = "%s%s" % (name, "".join(more))
                 got = (found.get("frame-pointers"), found.get("share"))
-                self.equal("frame pointers, " + what, expected, got)
+                self.equal(what, expected, got)
 
     def address_of(self, path, name):
         for line in subprocess.check_output(["nm", "-S", path]).decode().splitlines():
@@ -108,12 +83,12 @@ class Test:
 
     def places(self):
         """The place of the symbol, also in a stripped library."""
-        path = self.maker.make("places", library(), NO_FRAMES, "-g")
+        path = self.make("places", library(), NO_FRAMES, "-g")
         where = self.address_of(path, "_PyEval_EvalFrameDefault")
         found = self.answers(path)
         self.equal("exported", ("dynsym", where), (found.get("found"), found.get("evaluator")))
         hidden = '__attribute__((visibility("hidden")))'
-        path = self.maker.make("hidden", library(linkage=hidden), FRAMES)
+        path = self.make("hidden", library(linkage=hidden), FRAMES)
         where = self.address_of(path, "_PyEval_EvalFrameDefault")
         found = self.answers(path)
         self.equal("hidden", ("symtab", where), (found.get("found"), found.get("evaluator")))
@@ -133,20 +108,20 @@ class Test:
         self.equal("packed", ("gnu_debugdata", where), (found.get("found"), found.get("evaluator")))
 
     def none(self):
-        path = self.maker.make("none", library("main_loop"), FRAMES)
-        text = self.maker.path("none.c")
-        for what in (path, text, "/nonexistent", "/proc/self", "/dev/zero", self.maker.folder):
+        path = self.make("none", library("main_loop"), FRAMES)
+        text = self.path("none.c")
+        for what in (path, text, "/nonexistent", "/proc/self", "/dev/zero", self.folder):
             done = self.run(what)
             name = os.path.basename(what)
             self.equal("%s: status, output" % name, (1, ""), (done.returncode, done.stdout))
             self.equal("%s: lines" % name, 1, len(done.stderr.splitlines()))
-        good = self.maker.make("second", library(), FRAMES)
+        good = self.make("second", library(), FRAMES)
         self.equal("a later file", good, self.answers(text, path, good).get("file"))
 
     def long_names(self):
         """19 MiB of names."""
-        path = self.maker.make("long", library(count=300), NO_FRAMES)
-        names = self.maker.path("names")
+        path = self.make("long", library(count=300), NO_FRAMES)
+        names = self.path("names")
         with open(names, "w") as out:
             for number in range(300):
                 out.write("f%d %s%d\n" % (number, "f" * (1 << 16), number))
@@ -155,11 +130,11 @@ class Test:
 
     def damaged(self):
         """Damaged files give only its defined exit statuses."""
-        with open(self.maker.make("whole", library(), NO_FRAMES), "rb") as file:
+        with open(self.make("whole", library(), NO_FRAMES), "rb") as file:
             whole = file.read()
         choose, statuses = random.Random(1), {}
         headers = list(range(0, 1024)) + list(range(len(whole) - 4096, len(whole)))
-        path = self.maker.path("damaged.so")
+        path = self.path("damaged.so")
         for number in range(FLIPS):
             bytes_of = bytearray(whole)
             for _ in range(choose.randint(1, 8)):
@@ -173,23 +148,6 @@ class Test:
         self.equal("%d damaged files: statuses" % FLIPS, [0, 1], sorted(statuses))
 
 
-def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    harness.clean_up_when_ended()
-    folder = tempfile.mkdtemp(prefix="pyperf-test-inspect-")
-    test = Test(os.path.realpath(sys.argv[1]), Maker(folder))
-    try:
-        test.frame_pointers()
-        test.places()
-        test.none()
-        test.long_names()
-        test.damaged()
-    finally:
-        shutil.rmtree(folder)
-    print(test.tally.closing())
-    return 1 if test.tally.failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    cases = [Test.frame_pointers, Test.places, Test.none, Test.long_names, Test.damaged]
+    sys.exit(looks.main("pyperf-inspect", cases, kind=Test))

@@ -5,20 +5,21 @@ libelf, capstone and liblzma need more, as those of Debian 13 do, the Makefile l
 usage: test_libc.py --build DIR
 """
 
-import argparse
 import os
 import re
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
+
+import looks
+
 NEWEST = (2, 17)
 FILES = ("libpyperf.so", "libpyperf-plan.so", "pyperf-inspect", "pyperf-unwind")
 DEBIAN_12 = "glibc 2.36"  # with whose archives, and earlier ones, it must work
 
 
 def output(*words):
-    return subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True).stdout
+    return looks.run(*words, check=True).stdout
 
 
 def number(version):
@@ -39,17 +40,13 @@ def is_newer():
     return number(os.confstr("CS_GNU_LIBC_VERSION")) > number(DEBIAN_12)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    build = parser.parse_args().build
-    passed = failed = skipped = 0
+def needs(look):
+    build = looks.build_folder(__doc__)
     with open(os.path.join(build, "plan-libraries")) as file:
         by_libraries = "-Bstatic" not in file.read()
     for name in FILES:
         if by_libraries and name != "libpyperf.so" and is_newer():
-            skipped += 1
-            print("skip libc, %s: the archives of this machine need more than glibc 2.17" % name)
+            look.skip("%s: the archives of this machine need more than glibc 2.17" % name)
             continue
         path = os.path.join(build, name)
         found = list(imports(path))
@@ -60,19 +57,11 @@ def main():
         # glibc 2.17 ends a program for a weak one that it lacks.
         weak = [s for s, v, is_weak in found if is_weak and v != "Base" and s != "__cxa_finalize"]
         libraries = re.findall(r"\(NEEDED\).*\[(.*)\]", output("readelf", "-dW", path))
-        for what, expected, got in (
-            ("takes symbols", True, len(numbers) > 20),
-            ("newer than glibc 2.17", [], newer),
-            ("weak, with a version", [], weak),
-            ("libraries", ["libc.so.6"], libraries),
-        ):
-            good = expected == got
-            passed, failed = passed + good, failed + (not good)
-            verdict = "ok  " if good else "FAIL"
-            print("%s libc, %s: %s, expected %s, got %s" % (verdict, name, what, expected, got))
-    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
-    return 1 if failed else 0
+        look.equal("%s: takes symbols" % name, True, len(numbers) > 20)
+        look.equal("%s: newer than glibc 2.17" % name, [], newer)
+        look.equal("%s: weak, with a version" % name, [], weak)
+        look.equal("%s: libraries" % name, ["libc.so.6"], libraries)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(looks.main("libc", [needs]))

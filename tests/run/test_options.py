@@ -11,18 +11,11 @@ import sys
 
 sys.dont_write_bytecode = True
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
-
-from canned import EVALUATOR, ROOT, RUN, START, Canned, header, main, py, sample
+from canned import EVALUATOR, RUN, START, Canned, header, py, sample
+from looks import ROOT, case, main
 
 CASES = []
 TEXT = sample([EVALUATOR, py("f")] + START)
-
-
-def case(function):
-    CASES.append(function)
-    return function
 
 
 def recorded_with(canned, *options):
@@ -37,7 +30,7 @@ def value_of(words, option):
     return words[words.index(option) + 1] if option in words else None
 
 
-@case
+@case(CASES)
 def numbers(look):
     """Decimal, with any number of leading zeros."""
     with Canned(TEXT) as canned:
@@ -65,7 +58,7 @@ def numbers(look):
             look.equal("--top %s: rows" % number, rows, got)
 
 
-@case
+@case(CASES)
 def frequencies(look):
     """Small samples are taken more often."""
     with Canned(TEXT) as canned:
@@ -80,7 +73,7 @@ def frequencies(look):
             look.equal(" ".join(options) or "no option", expected, value_of(words, "-F"))
 
 
-@case
+@case(CASES)
 def no_numbers(look):
     with Canned(TEXT) as canned:
         for option, values in (
@@ -98,7 +91,7 @@ def no_numbers(look):
                 look.that("%s %r: says" % (option, value), said, seen.err.startswith(said), repr(seen.err))
 
 
-@case
+@case(CASES)
 def json_of_its_own(look):
     """The output is complete and alone in its file, whatever the program prints."""
     noise = ["sh", "-c", "echo out; echo '{' >&2; exit 3"]
@@ -131,7 +124,7 @@ def json_of_its_own(look):
             look.that("--json %s: says" % where, said, said in seen.err, repr(seen.err))
 
 
-@case
+@case(CASES)
 def time_used(look):
     """Of the program and those that it has waited for, in the kernel's ticks of 10 ms. -E, since the perf support
     of 3.12 and later would leave maps in /tmp."""
@@ -150,7 +143,7 @@ def time_used(look):
             look.that(what, "%s s and some" % seconds, -0.02 <= used - seconds < 0.6, str(used))
 
 
-@case
+@case(CASES)
 def units_in_json(look):
     events = ("cpu-clock:ppp", "task-clock", "page-faults", "cycles")
     text = "".join(sample([py("f")] + START, event=name, period=1500000) for name in events)
@@ -161,7 +154,7 @@ def units_in_json(look):
     look.equal("units", times + [("count", 1500000)] * 2, got)
 
 
-@case
+@case(CASES)
 def archives(look):
     """An archive's needs are checked before the run; --report also reads archives."""
     with Canned(TEXT) as canned:
@@ -238,7 +231,7 @@ class Process:
         self.process.communicate()
 
 
-@case
+@case(CASES)
 def told_by_perf(look):
     """What perf record says is passed on, without its chatter."""
     with Canned(TEXT) as canned:
@@ -246,7 +239,7 @@ def told_by_perf(look):
         look.equal("stderr", "WARNING: lost\n", recorded_with(canned, "-q")[1].err)
 
 
-@case
+@case(CASES)
 def attached(look):
     """-p reports a process without libpyperf, or with profiling off, before it records."""
     with Canned(TEXT) as canned:
@@ -283,7 +276,7 @@ def attached(look):
             look.equal("-p %s" % value, (1, expected, []), got)
 
 
-@case
+@case(CASES)
 def attached_to_others(look):
     """A process of another user: perf's own advice, to lower perf_event_paranoid, would not
     help."""
@@ -331,7 +324,7 @@ ISOLATED = (
 )
 
 
-@case
+@case(CASES)
 def isolated(look):
     """Where the command line shows that PYTHONPERFSUPPORT is ignored, it is said before the run."""
     with Canned(TEXT) as canned:
@@ -365,7 +358,7 @@ exit 2
 """
 
 
-@case
+@case(CASES)
 def told_before_the_run(look):
     """What would make the run vain, with nothing left behind and the program not run."""
     with Canned(TEXT) as canned:
@@ -401,7 +394,7 @@ COMMAND = re.compile(r"\bperf (?:--\S+ \S+ )?(?:report|script)(?: -.*|$)")
 OTHER = re.compile(r"--header-only|--show-mmap-events|-g none|--inject")
 
 
-@case
+@case(CASES)
 def commands_for_whole_stacks(look):
     """Each command in documents and messages shows more than perf's default of 127 frames."""
     files = ["README.md", "scripts/demo", "scripts/pyperf-run"]

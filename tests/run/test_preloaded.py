@@ -4,13 +4,13 @@
 usage: test_preloaded.py --build DIR
 """
 
-import argparse
 import os
-import subprocess
 import sys
-import tempfile
 
 sys.dont_write_bytecode = True
+
+import looks
+
 SOURCE = r"""
 #include <pthread.h>
 #include <stdio.h>
@@ -50,8 +50,7 @@ KINDS = (  # name, compiler and options, lines of the loader, which names what i
 
 
 def run(path, **more):
-    environment = dict(os.environ, LC_ALL="C", **more)
-    done = subprocess.run([path], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done = looks.run(path, env=dict(os.environ, LC_ALL="C", **more))
     return done.returncode, done.stdout, len(done.stderr.splitlines())
 
 
@@ -61,37 +60,26 @@ def compiled(folder, name, command):
     path = os.path.join(folder, name.replace(", ", "-").replace(" ", "-"))
     words = command + ["-pthread", "-o", path, os.path.join(folder, "program.c")]
     try:
-        done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return (path, run(path)) if done.returncode == 0 else None
+        return (path, run(path)) if looks.run(*words).returncode == 0 else None
     except OSError:
         return None
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    library = os.path.abspath(os.path.join(parser.parse_args().build, "libpyperf.so"))
-    passed = failed = skipped = 0
-    with tempfile.TemporaryDirectory(prefix="pyperf-preloaded-") as folder:
-        with open(os.path.join(folder, "program.c"), "w") as file:
-            file.write(SOURCE)
-        for name, command, lines in KINDS:
-            made = compiled(folder, name, command)
-            if made is None:
-                skipped += 1
-                print("skip preloaded, %s: not made by %s, or not run here" % (name, " ".join(command)))
-                continue
-            path, (status, out, _) = made
-            for what, more in (("dormant", {}), ("on", {"PYTHONPERFSUPPORT": "1"})):
-                expected = (status, out, lines)
-                got = run(path, LD_PRELOAD=library, **more)
-                passed, failed = passed + (got == expected), failed + (got != expected)
-                verdict = "ok  " if got == expected else "FAIL"
-                row = (verdict, name, what, expected, got)
-                print("%s preloaded, %s, %s: status, output, lines, expected %s, got %s" % row)
-    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
-    return 1 if failed else 0
+def programs(look):
+    library = os.path.join(looks.build_folder(__doc__), "libpyperf.so")
+    with open(look.path("program.c"), "w") as file:
+        file.write(SOURCE)
+    for name, command, lines in KINDS:
+        made = compiled(look.folder, name, command)
+        if made is None:
+            look.skip("%s: not made by %s, or not run here" % (name, " ".join(command)))
+            continue
+        path, (status, out, _) = made
+        for what, more in (("dormant", {}), ("on", {"PYTHONPERFSUPPORT": "1"})):
+            expected = (status, out, lines)
+            got = run(path, LD_PRELOAD=library, **more)
+            look.equal("%s, %s: status, output, lines" % (name, what), expected, got)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(looks.main("preloaded", [programs]))

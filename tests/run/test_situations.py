@@ -2,26 +2,16 @@
 """scripts/pyperf-run in situations of bug reports. One line for each check; the exit status is 1 if
 any failed."""
 
+import os
 import sys
 
 sys.dont_write_bytecode = True
 
-import recorded
-import situations_daemon
-import situations_isolated
-import situations_killed
-import situations_preload
-import situations_together
-import situations_unpacked
+import looks  # finds tests/integration, too
 
-MODULES = (
-    situations_together,
-    situations_isolated,
-    situations_preload,
-    situations_daemon,
-    situations_unpacked,
-    situations_killed,
-)
+import harness
+import recorded
 
 if __name__ == "__main__":
-    sys.exit(recorded.main([one for module in MODULES for one in module.CASES], __doc__))
+    cases = harness.cases_in(os.path.join(looks.HERE, "situations_*.py"))
+    sys.exit(recorded.main(cases, __doc__))

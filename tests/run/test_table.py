@@ -7,17 +7,9 @@ import sys
 
 sys.dont_write_bytecode = True
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+import looks  # finds tests/integration, too
 
-import canned
-import table_advice
-import table_numbers
-import table_text
-import table_use
-import table_versions
-
-MODULES = (table_numbers, table_advice, table_text, table_use, table_versions)
+import harness
 
 if __name__ == "__main__":
-    sys.exit(canned.main("table", [one for module in MODULES for one in module.CASES]))
+    sys.exit(looks.main("table", harness.cases_in(os.path.join(looks.HERE, "table_*.py"))))

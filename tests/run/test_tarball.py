@@ -14,15 +14,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.dont_write_bytecode = True
-HERE = os.path.dirname(os.path.realpath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
+import looks
 import harness
 import test_libc
+from looks import ROOT, make
 from interpreters import plain_environment
 
 LARGEST = 1500000
@@ -50,20 +48,6 @@ print("ran")
 """
 
 
-def make(top, *words):
-    # Independent of the make that runs this.
-    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
-    return subprocess.run(
-        ["make", "--no-print-directory"] + list(words),
-        cwd=top,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-    )
-
-
 def digest(path):
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
@@ -89,23 +73,16 @@ def build_id(path):
 
 
 class Tarball:
-    def __init__(self, tally, build, folder):
-        self.tally, self.folder = tally, folder
-        made = make(ROOT, "tarball", "O=" + build)
+    def __init__(self, look, build):
+        self.look, self.folder = look, look.folder
+        self.equal, self.that = look.equal, look.that
+        made = make("tarball", "O=" + build)
         if "as archives that glibc 2.17 suffices for" in made.stderr and test_libc.is_newer():
             raise harness.Skip("the archives of this machine need more than glibc 2.17")
         self.equal("make tarball", (0, ""), (made.returncode, made.stderr))
-        if made.returncode:
-            sys.exit(tally.closing())
         self.path = made.stdout.strip().split("\n")[-1].split(" ", 1)[-1]
         self.sums = os.path.join(os.path.dirname(self.path), "SHA256SUMS")
-        self.top = self.unpack(folder)
-
-    def equal(self, case, expected, got):
-        self.tally.report(case, repr(expected), expected == got, repr(got))
-
-    def that(self, case, expected, good, got):
-        self.tally.report(case, expected, good, repr(got))
+        self.top = self.unpack(look.folder)
 
     def unpack(self, folder, suffix=".tar.xz"):
         os.makedirs(folder, exist_ok=True)
@@ -119,16 +96,8 @@ class Tarball:
         os.makedirs(work, exist_ok=True)
         prefix = more.pop("prefix", [])
         environment.update(more)
-        done = subprocess.run(
-            prefix + [os.path.join(top, "bin/pyperf-run")] + list(words),
-            cwd=work,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            timeout=60,
-        )
+        words = prefix + [os.path.join(top, "bin/pyperf-run")] + list(words)
+        done = looks.run(*words, cwd=work, env=environment, timeout=60)
         return done.returncode, done.stdout, done.stderr
 
     def one_line(self, case, seen, *parts, **more):
@@ -137,7 +106,7 @@ class Tarball:
         lines = err.splitlines()
         good = (status, out) == (0, "ran\n") and len(lines) <= more.get("most", 1)
         good = good and len(lines) >= more.get("least", 1) and all(part in err for part in parts)
-        self.that(case, "it runs, one line with %s" % (parts,), good, seen)
+        self.that(case, "it runs, one line with %s" % (parts,), good, repr(seen))
 
 
 # cases
@@ -148,7 +117,7 @@ def contents(tarball):
     tarball.equal("is missing", [], sorted(set(WANTED) - names))
     tarball.equal("needs libunwind", [], [name for name in names if "walk" in name])
     size = os.path.getsize(tarball.path)
-    tarball.that("size", "at most %d" % LARGEST, size <= LARGEST, size)
+    tarball.that("size", "at most %d" % LARGEST, size <= LARGEST, str(size))
     listed = subprocess.check_output(["tar", "tvf", tarball.path], universal_newlines=True).splitlines()
     tarball.equal("owners", {"0/0"}, {line.split()[1] for line in listed})
     modes = {"drwxr-xr-x", "-rwxr-xr-x", "-rw-r--r--"}
@@ -163,7 +132,7 @@ def contents(tarball):
 def elf_files(tarball):
     debug = tarball.unpack(os.path.join(tarball.folder, "debug"), "-debug.tar.xz")
     linked = [path for path in list(files(tarball.top)) + list(files(debug)) if is_linked(path)]
-    tarball.that("ELF files", "9: four, their debug files, a stub", len(linked) == 9, len(linked))
+    tarball.that("ELF files", "9: four, their debug files, a stub", len(linked) == 9, str(len(linked)))
     newer = []
     for path in linked:
         if path.endswith(".debug"):
@@ -245,7 +214,7 @@ def not_executable(tarball):
     os.mkdir(mount)
     prefix = ["unshare", "-m", "sh", "-c", script, "sh", mount, tarball.top]
     if subprocess.run(prefix + ["-c", ":"], stderr=subprocess.DEVNULL).returncode:
-        return tarball.tally.skip("tarball: a noexec mount needs root")
+        return tarball.look.skip("a noexec mount needs root")
     top = os.path.join(mount, os.path.basename(tarball.top))
     words = ["-o", "noexec.data", "--", sys.executable, "-c", PROGRAM]
     status, out, err = tarball.run(top, *words, prefix=prefix)
@@ -279,7 +248,7 @@ def install_commands(tarball):
 
 
 def refused(tarball):
-    made = make(ROOT, "tarball", "O=" + os.path.join(tarball.folder, "build"), "SHARED=1")
+    made = make("tarball", "O=" + os.path.join(tarball.folder, "build"), "SHARED=1")
     line = [one for one in made.stderr.splitlines() if "statically" in one]
     tarball.equal("SHARED=1", (2, 1), (made.returncode, len(line)))
 
@@ -293,7 +262,7 @@ def reproducible(tarball):
         shutil.copy(os.path.join(os.path.dirname(tarball.path), name), os.path.join(other, "elsewhere"))
     date = subprocess.check_output(["git", "log", "-1", "--format=%ct"], cwd=ROOT, universal_newlines=True)
     old = os.umask(0o077)
-    made = make(other, "-j2", "tarball", "O=elsewhere", "SOURCE_DATE_EPOCH=" + date.strip())
+    made = make("-j2", "tarball", "O=elsewhere", "SOURCE_DATE_EPOCH=" + date.strip(), top=other)
     os.umask(old)
     tarball.equal("built in another folder", (0, ""), (made.returncode, made.stderr))
     sums = os.path.join(other, "elsewhere", "SHA256SUMS")
@@ -309,24 +278,13 @@ def main():
     parser.add_argument("--build", default="build", help="the build directory")
     parser.add_argument("--twice", action="store_true", help="also built in another folder")
     arguments = parser.parse_args()
-    harness.clean_up_when_ended()
-    tally = harness.Tally("tarball")
-    missing = [tool for tool in ("scdoc", "dpkg-query", "xz", "perf") if not shutil.which(tool)]
-    if missing:
-        tally.skip("tarball: missing: " + ", ".join(missing))
-        print(tally.closing())
-        return 0
-    folder = tempfile.mkdtemp(prefix="pyperf-test-")
-    try:
-        tarball = Tarball(tally, arguments.build, folder)
+
+    def unpacked(look):
+        tarball = Tarball(look, os.path.abspath(arguments.build))
         for case in CASES + [reproducible] * arguments.twice:
             case(tarball)
-    except harness.Skip as why:
-        tally.skip("tarball: %s" % why)
-    finally:
-        shutil.rmtree(folder)
-    print(tally.closing())
-    return 1 if tally.failed else 0
+
+    return looks.main("tarball", [unpacked], looks.missing("scdoc", "dpkg-query", "xz", "perf"))
 
 
 if __name__ == "__main__":

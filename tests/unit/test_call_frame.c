@@ -25,7 +25,7 @@ static void relocate(size_t units)
         ck_assert_mem_eq(plan.unwind, expected, sizeof expected);                                  \
     } while (0)
 
-START_TEST(says_what_instructions_do)
+TEST(says_what_instructions_do)
 {
     begin();
     relocate(2);
@@ -38,9 +38,8 @@ START_TEST(says_what_instructions_do)
                   DW_CFA_offset | 6, ARCH_CFA_AT_ENTRY / 8 + 2, DW_CFA_offset | 30,
                   ARCH_CFA_AT_ENTRY / 8 + 1, DW_CFA_advance_loc | 1, 0x2d);
 }
-END_TEST
 
-START_TEST(counts_up_all_that_is_lowered)
+TEST(counts_up_all_that_is_lowered)
 {
     begin();
     ck_assert(call_frame_lower(&frame, 8));
@@ -48,9 +47,8 @@ START_TEST(counts_up_all_that_is_lowered)
     ASSERT_UNWIND(DW_CFA_def_cfa_offset, ARCH_CFA_AT_ENTRY + 8, DW_CFA_def_cfa_offset, 0x80, 0x80,
                   0x04);
 }
-END_TEST
 
-START_TEST(only_the_first_value_is_the_callers)
+TEST(only_the_first_value_is_the_callers)
 {
     begin();
     ck_assert(call_frame_lower(&frame, 8));
@@ -59,17 +57,15 @@ START_TEST(only_the_first_value_is_the_callers)
     ASSERT_UNWIND(DW_CFA_def_cfa_offset, ARCH_CFA_AT_ENTRY + 8, DW_CFA_offset | 3,
                   ARCH_CFA_AT_ENTRY / 8 + 1);
 }
-END_TEST
 
-START_TEST(a_place_that_has_no_number)
+TEST(a_place_that_has_no_number)
 {
     begin();
     ck_assert(call_frame_lower(&frame, 12));
     ck_assert(!call_frame_save(&frame, 3, 0));
 }
-END_TEST
 
-START_TEST(goes_as_far_as_code_may_be_long)
+TEST(goes_as_far_as_code_may_be_long)
 {
     begin();
     relocate(DETOUR_MAX_RELOCATED / ARCH_DWARF_CODE_ALIGNMENT);
@@ -80,9 +76,8 @@ START_TEST(goes_as_far_as_code_may_be_long)
     else
         ASSERT_UNWIND((uint8_t)(DW_CFA_advance_loc | left), 0);
 }
-END_TEST
 
-START_TEST(never_more_than_there_is_room_for)
+TEST(never_more_than_there_is_room_for)
 {
     for (size_t free = 0; free < 5; free++) { /* an advance, an instruction, three bytes */
         begin();
@@ -95,15 +90,4 @@ START_TEST(never_more_than_there_is_room_for)
         ck_assert(!call_frame_save(&frame, 3, 0));
         ck_assert_uint_eq(plan.unwind_length, DETOUR_MAX_UNWIND);
     }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        says_what_instructions_do,           counts_up_all_that_is_lowered,
-        only_the_first_value_is_the_callers, a_place_that_has_no_number,
-        goes_as_far_as_code_may_be_long,     never_more_than_there_is_room_for,
-    };
-    return run_suite("call_frame", tests, LENGTH_OF(tests));
 }

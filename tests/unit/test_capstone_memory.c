@@ -18,22 +18,20 @@ static void prepare(void)
         ck_abort_msg("%s: %s", failure_message(why.code), why.what);
 }
 
-START_TEST(is_never_used_up)
+TEST(is_never_used_up)
 {
     for (int i = 0; i < 20000; i++)
         prepare();
 }
-END_TEST
 
-START_TEST(leaves_the_heap_alone)
+TEST(leaves_the_heap_alone)
 {
     struct mallinfo2 before = mallinfo2();
     prepare();
     ck_assert_uint_eq(mallinfo2().uordblks, before.uordblks);
 }
-END_TEST
 
-START_TEST(several_handles_at_once)
+TEST(several_handles_at_once)
 {
     csh handles[4];
     cs_insn *instructions[4];
@@ -48,11 +46,4 @@ START_TEST(several_handles_at_once)
         ck_assert_int_eq(cs_close(&handles[i]), CS_ERR_OK);
     }
     prepare();
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {is_never_used_up, leaves_the_heap_alone, several_handles_at_once};
-    return run_suite("capstone_memory", tests, LENGTH_OF(tests));
 }

@@ -34,7 +34,7 @@ static int call(const uint8_t *pages)
     return function();
 }
 
-START_TEST(maps_executable_memory)
+TEST(maps_executable_memory)
 {
     make_bytes();
     uint8_t *pages = map(SIZE, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
@@ -45,9 +45,8 @@ START_TEST(maps_executable_memory)
     ck_assert_int_eq(count_descriptors(), descriptors);
     assert_never_writable_and_executable();
 }
-END_TEST
 
-START_TEST(writes_to_read_only_memory)
+TEST(writes_to_read_only_memory)
 {
     uint8_t *pages = map(SIZE, PROT_READ, MAP_PRIVATE);
     make_bytes();
@@ -55,9 +54,8 @@ START_TEST(writes_to_read_only_memory)
     ck_assert_mem_eq(pages + 1, bytes, SIZE - 1);
     ck_assert_uint_eq(pages[0], 0);
 }
-END_TEST
 
-START_TEST(says_how_far_it_came)
+TEST(says_how_far_it_came)
 {
     make_bytes();
     uint8_t *pages = map(SIZE, PROT_READ, MAP_PRIVATE);
@@ -68,10 +66,9 @@ START_TEST(says_how_far_it_came)
     uint8_t *shared = map(PAGE, PROT_READ, MAP_SHARED);
     ck_assert_uint_eq(code_memory_write((uintptr_t)shared, bytes, 5), 0);
 }
-END_TEST
 
 /* Memory becomes executable if that is permitted, and otherwise the call fails. */
-static void without_open(void)
+TEST_IN_CHILD(without_open)
 {
     make_bytes();
     uint8_t *pages = map(SIZE, PROT_NONE, MAP_PRIVATE);
@@ -82,7 +79,7 @@ static void without_open(void)
     child_check(call(pages) == 7, "%d", call(pages));
 }
 
-static void under_mdwe(void)
+TEST_IN_CHILD(under_mdwe)
 {
     make_bytes();
     uint8_t *pages = map(SIZE, PROT_NONE, MAP_PRIVATE);
@@ -91,26 +88,11 @@ static void under_mdwe(void)
     child_check(call(pages) == 7, "%d", call(pages));
 }
 
-static void under_mdwe_without_open(void)
+TEST_IN_CHILD(under_mdwe_without_open)
 {
     uint8_t *pages = map(SIZE, PROT_NONE, MAP_PRIVATE);
     child_deny_write_execute();
     child_forbid_open();
     child_check(!code_memory_map((uintptr_t)pages, bytes, SIZE), "%s", "it is executable");
     child_check(errno == EACCES, "%s", strerror(errno));
-}
-
-START_TEST(works_where_it_may)
-{
-    assert_in_child(without_open);
-    assert_in_child(under_mdwe);
-    assert_in_child(under_mdwe_without_open);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {maps_executable_memory, writes_to_read_only_memory,
-                                  says_how_far_it_came, works_where_it_may};
-    return run_suite("code_memory", tests, LENGTH_OF(tests));
 }

@@ -29,7 +29,7 @@ static void check_all(void)
 }
 
 /* Sets and drops values in random order; a dropped value leaves nothing. */
-START_TEST(is_what_was_set)
+TEST(is_what_was_set)
 {
     check_all();
     srandom(4711);
@@ -51,9 +51,8 @@ START_TEST(is_what_was_set)
     }
     check_all();
 }
-END_TEST
 
-START_TEST(shows_what_is_known)
+TEST(shows_what_is_known)
 {
     uintptr_t code = address(1), rival = code + ((uintptr_t)HOOK_CODES << HOOK_CODE_SHIFT);
     ck_assert_ptr_eq(seen_by_hook(code), seen_by_hook(rival));
@@ -77,11 +76,4 @@ START_TEST(shows_what_is_known)
     code_table_forget(rival);
     ck_assert_uint_eq(seen_by_hook(code)->code, 0);
     ck_assert_uint_eq(code_table_get(rival), 0);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {is_what_was_set, shows_what_is_known};
-    return run_suite("code_table", tests, LENGTH_OF(tests));
 }

@@ -16,13 +16,13 @@ static python_object *some_code(void)
     return new_code("app.py", "f", "f", 1);
 }
 
-static void begin(const struct version *version)
+static void begin(const struct version *one)
 {
-    interpreter_start(version->major, version->minor);
+    interpreter_start(one->major, one->minor);
     code_values_begin();
 }
 
-START_TEST(is_what_was_set)
+TEST(is_what_was_set)
 {
     for (size_t i = 0; i < VERSIONS; i++) {
         begin(&versions[i]);
@@ -40,10 +40,9 @@ START_TEST(is_what_was_set)
         ck_assert_ptr_null(pending_type());
     }
 }
-END_TEST
 
 /* Other tools request indexes before and after libpyperf; each keeps its values. */
-START_TEST(beside_others)
+TEST(beside_others)
 {
     for (size_t i = 1; i < VERSIONS; i++)
         for (int before = 0; before < 3; before++) {
@@ -68,7 +67,6 @@ START_TEST(beside_others)
             ck_assert_uint_eq(extra_value(code, theirs), 0x4560);
         }
 }
-END_TEST
 
 static int freed;
 static void free_theirs(void *value)
@@ -77,7 +75,7 @@ static void free_theirs(void *value)
 }
 
 /* When a code object dies, CPython calls every free function, also for an empty index. */
-START_TEST(others_are_not_called_because_of_us)
+TEST(others_are_not_called_because_of_us)
 {
     for (size_t i = 1; i < VERSIONS; i++) {
         begin(&versions[i]);
@@ -89,10 +87,9 @@ START_TEST(others_are_not_called_because_of_us)
         ck_assert_int_eq(freed, 0);
     }
 }
-END_TEST
 
 /* Another tool's value at our index stays. */
-START_TEST(strangers_value_stays)
+TEST(strangers_value_stays)
 {
     for (size_t i = 1; i < VERSIONS; i++) {
         begin(&versions[i]);
@@ -104,11 +101,10 @@ START_TEST(strangers_value_stays)
         ck_assert_uint_eq(extra_value(code, python.extra_index), value);
     }
 }
-END_TEST
 
 /* An interpreter in which our index was not requested refuses it; then it is requested, unless
  * others have it already. */
-START_TEST(other_interpreters)
+TEST(other_interpreters)
 {
     for (size_t i = 1; i < VERSIONS; i++) {
         begin(&versions[i]);
@@ -123,9 +119,8 @@ START_TEST(other_interpreters)
         ck_assert_ptr_null(pending_type());
     }
 }
-END_TEST
 
-START_TEST(interpreter_of_others)
+TEST(interpreter_of_others)
 {
     for (size_t i = 1; i < VERSIONS; i++) {
         interpreter_start(versions[i].major, versions[i].minor);
@@ -149,10 +144,9 @@ START_TEST(interpreter_of_others)
         ck_assert_ptr_null(pending_type());
     }
 }
-END_TEST
 
 /* All indexes are taken, or there is no memory: nothing is set, and nothing is raised. */
-START_TEST(cannot_be_set)
+TEST(cannot_be_set)
 {
     for (size_t i = 1; i < VERSIONS; i++) {
         begin(&versions[i]);
@@ -174,10 +168,9 @@ START_TEST(cannot_be_set)
         ck_assert_uint_eq(code_values_get(code), ours);
     }
 }
-END_TEST
 
 /* 2.7: a new code object at the address of a dead one has no value. */
-START_TEST(gone_with_the_code)
+TEST(gone_with_the_code)
 {
     begin(&versions[0]);
     python_object *code = some_code(), *other = some_code();
@@ -195,10 +188,9 @@ START_TEST(gone_with_the_code)
     ck_assert_uint_eq(code_values_get(other), ours + 16);
     Py_DecRef(other);
 }
-END_TEST
 
 /* The destructor is replaced before the first value is set; until then the type is unchanged. */
-START_TEST(type_is_left_alone)
+TEST(type_is_left_alone)
 {
     char as_it_was[TYPE_BYTES];
     begin(&versions[0]);
@@ -216,10 +208,9 @@ START_TEST(type_is_left_alone)
     ck_assert(code_values_confirm()); /* in the next interpreter */
     ck_assert_mem_eq(as_it_was, PyCode_Type, TYPE_BYTES);
 }
-END_TEST
 
 /* A destructor in another object than the interpreter. */
-START_TEST(no_such_destructor)
+TEST(no_such_destructor)
 {
     begin(&versions[0]);
     interpreter.failing = "PyCode_NewEmpty";
@@ -228,16 +219,4 @@ START_TEST(no_such_destructor)
     void *of_libc = dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
     memcpy(PyCode_Type + TYPE_DEALLOC, &of_libc, sizeof of_libc);
     ck_assert(!code_values_confirm());
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        is_what_was_set,       beside_others,      others_are_not_called_because_of_us,
-        strangers_value_stays, other_interpreters, interpreter_of_others,
-        cannot_be_set,         gone_with_the_code, type_is_left_alone,
-        no_such_destructor,
-    };
-    return run_suite("code_values", tests, LENGTH_OF(tests));
 }

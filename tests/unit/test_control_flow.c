@@ -74,7 +74,7 @@ static int check_object(const char *path, const struct stat *status, int type)
     return 0;
 }
 
-START_TEST(each_object)
+TEST(each_object)
 {
     static const char *const folders[] = {"preload/process", "preload/profile", "preload/cpython",
                                           "trampoline", "jitdump"};
@@ -85,11 +85,10 @@ START_TEST(each_object)
     }
     ck_assert_uint_gt(objects, 30);
 }
-END_TEST
 
 /* The C library's parts of a shared object may lack IBT (Debian's crti.o does), but all have shadow
  * stacks. */
-START_TEST(both_libraries)
+TEST(both_libraries)
 {
     static const char *const names[] = {"libpyperf.so", "libpyperf-plan.so"};
     for (size_t i = 0; i < LENGTH_OF(names); i++) {
@@ -99,23 +98,15 @@ START_TEST(both_libraries)
         ck_assert_msg((found & ARCH_PROPERTY_STACK) == ARCH_PROPERTY_STACK, "%s: %#x", path, found);
     }
 }
-END_TEST
 
 static long evaluate(long a, long b, long c)
 {
     return a + b + c;
 }
 
-START_TEST(an_image)
+TEST(an_image)
 {
     const char *path = image_path(make_image(1, plan_to(evaluate)));
     ck_assert_uint_eq(property_of(path, true), ARCH_PROPERTY);
     ck_assert_uint_eq(property_of(path, false), ARCH_PROPERTY);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {each_object, both_libraries, an_image};
-    return run_suite("control_flow", tests, LENGTH_OF(tests));
 }

@@ -160,7 +160,7 @@ static void limited_size(void)
     child_check_lines(count - 1); /* and no part of the one that did not fit */
 }
 
-START_TEST(pretended)
+TEST(pretended)
 {
     static void (*const bodies[])(void) = {write_each, go_on_with_what_is_there, full_disk,
                                            limited_size};
@@ -174,7 +174,6 @@ START_TEST(pretended)
     clear_folder();
     assert_in_child(write_each);
 }
-END_TEST
 
 static void map_them(void)
 {
@@ -183,13 +182,12 @@ static void map_them(void)
     child_check(is_mapped("tables") && is_mapped("perf-4711.map"), "%s", "it is not mapped");
 }
 
-START_TEST(overlay_of_another_kind_is_mapped)
+TEST(overlay_of_another_kind_is_mapped)
 {
     pretended_type = OVERLAYFS;
     pretended_files = 1000;
     assert_in_child(map_them);
 }
-END_TEST
 
 /* Mounts a btrfs at the folder; its medium is a file on a tmpfs. */
 static void child_mount_btrfs(void)
@@ -218,7 +216,7 @@ static void fill_disk(void)
     close(fd);
 }
 
-static void on_full_btrfs(void)
+TEST_IN_CHILD(on_full_btrfs)
 {
     child_mount_btrfs();
     child_open_both();
@@ -253,28 +251,9 @@ static void on_full_btrfs(void)
     child_check_lines(count + 1000);
 }
 
-static void overlay_on_btrfs(void)
+TEST_IN_CHILD(overlay_on_btrfs)
 {
-    char options[1000];
     child_mount_btrfs();
-    for (const char *name = "lower\0upper\0work\0"; *name != '\0'; name += strlen(name) + 1)
-        mkdir(in_folder("%s", name), 0700);
-    snprintf(options, sizeof options, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", folder,
-             folder, folder);
-    if (mount("overlay", folder, "overlay", 0, options) != 0)
-        child_skip("overlay", errno);
+    child_mount_overlay();
     write_each();
-}
-
-START_TEST(btrfs)
-{
-    assert_in_child(on_full_btrfs);
-    assert_in_child(overlay_on_btrfs);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {pretended, overlay_of_another_kind_is_mapped, btrfs};
-    return run_suite("copy_on_write", tests, LENGTH_OF(tests));
 }

@@ -28,14 +28,13 @@ static int levels_set(void)
     return count;
 }
 
-START_TEST(is_off)
+TEST(is_off)
 {
     ck_assert(start(NULL) && levels_set() == 0);
     ck_assert(start("") && levels_set() == 0);
 }
-END_TEST
 
-START_TEST(takes_modules_and_levels)
+TEST(takes_modules_and_levels)
 {
     ck_assert(start("detour:3"));
     ck_assert_int_eq(levels_set(), 1);
@@ -50,7 +49,6 @@ START_TEST(takes_modules_and_levels)
     ck_assert_int_eq(debug_state.level[DEBUG_process], 1);
     ck_assert_str_eq(debug_state.path, "");
 }
-END_TEST
 
 static const struct typo {
     const char *value, *said;
@@ -76,7 +74,7 @@ static const struct typo {
 };
 
 /* The complaint names the modules, and nothing is logged. */
-START_TEST(says_what_is_wrong)
+TEST(says_what_is_wrong)
 {
     for (size_t i = 0; i < LENGTH_OF(typos); i++) {
         ck_assert_msg(!start(typos[i].value), "%s", typos[i].value);
@@ -89,7 +87,6 @@ START_TEST(says_what_is_wrong)
     ck_assert_ptr_nonnull(strstr(complaint, "detour"));
     ck_assert_ptr_nonnull(strstr(complaint, "jitdump"));
 }
-END_TEST
 
 static const char *setting(const char *path)
 {
@@ -98,7 +95,7 @@ static const char *setting(const char *path)
     return value;
 }
 
-START_TEST(writes_to_a_file)
+TEST(writes_to_a_file)
 {
     const char *path = in_folder("a,b.log");
     int before = count_descriptors();
@@ -117,10 +114,9 @@ START_TEST(writes_to_a_file)
     struct stat status;
     ck_assert(stat(path, &status) == 0 && (status.st_mode & 0777) == 0600);
 }
-END_TEST
 
 /* The file is appended to: other processes, and earlier ones, write there too. */
-START_TEST(finds_the_file_again)
+TEST(finds_the_file_again)
 {
     char here[PATH_MAX];
     ck_assert_ptr_nonnull(getcwd(here, sizeof here));
@@ -135,9 +131,8 @@ START_TEST(finds_the_file_again)
     ck_assert_ptr_nonnull(strstr(text, " after\n"));
     ck_assert_int_eq(chdir(here), 0);
 }
-END_TEST
 
-START_TEST(refuses_what_is_no_file)
+TEST(refuses_what_is_no_file)
 {
     write_file(in_folder("precious"), "precious", 8);
     ck_assert_int_eq(symlink(in_folder("precious"), in_folder("link")), 0);
@@ -159,9 +154,8 @@ START_TEST(refuses_what_is_no_file)
     debug_log(detour, 1, "not here");
     ck_assert_str_eq(read_file(in_folder("precious"), NULL), "precious");
 }
-END_TEST
 
-START_TEST(cuts_long_lines)
+TEST(cuts_long_lines)
 {
     char text[2000];
     size_t length;
@@ -173,9 +167,8 @@ START_TEST(cuts_long_lines)
     ck_assert_uint_gt(length, 500);
     ck_assert_ptr_eq(strchr(line, '\n'), line + length - 1);
 }
-END_TEST
 
-START_TEST(writes_to_stderr)
+TEST(writes_to_stderr)
 {
     ck_assert(start("detour:1"));
     int saved = dup(STDERR_FILENO), own = open(in_folder("stderr"), O_CREAT | O_RDWR, 0600);
@@ -183,14 +176,4 @@ START_TEST(writes_to_stderr)
     debug_log(detour, 1, "here");
     dup2(saved, STDERR_FILENO);
     ck_assert_ptr_nonnull(strstr(read_file(in_folder("stderr"), NULL), " detour:1 here\n"));
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        is_off,           takes_modules_and_levels, says_what_is_wrong,
-        writes_to_a_file, finds_the_file_again,     refuses_what_is_no_file,
-        cuts_long_lines,  writes_to_stderr};
-    return run_suite("debug", tests, LENGTH_OF(tests));
 }

@@ -44,7 +44,7 @@ static void copy_pages(uint8_t copy[2 * PAGE], uintptr_t site)
     memcpy(copy, (const void *)(site & ~(uintptr_t)(PAGE - 1)), 2 * PAGE);
 }
 
-START_TEST(commits_and_reverts)
+TEST(commits_and_reverts)
 {
     struct detour_plan plan = target_plan();
     struct failure why = {.code = FAILURE_NONE};
@@ -69,7 +69,6 @@ START_TEST(commits_and_reverts)
     }
     ck_assert_int_eq(why.code, FAILURE_NONE);
 }
-END_TEST
 
 /* A function is replaced: the plan needs only its code. What the first instruction does stays done, or is
  * undone: a uprobe on the entry executes it elsewhere, and puts its first byte back when it goes. */
@@ -99,15 +98,14 @@ static void assert_replaced(long (*function)(long), size_t size, size_t stays, u
     ck_assert_int_eq(why.code, FAILURE_JUMP_OUT_OF_REACH);
 }
 
-START_TEST(replaces_a_function)
+TEST(replaces_a_function)
 {
     assert_replaced(target, 64, 1, (uintptr_t)target_undoing_stub + ARCH_UNDO_SIZE);
     assert_replaced(comparing, 64, 8, (uintptr_t)target_stub);
     assert_replaced(crossing, 6, 0, (uintptr_t)target_stub);
 }
-END_TEST
 
-START_TEST(crosses_a_page)
+TEST(crosses_a_page)
 {
     struct detour_plan plan = crossing_plan();
     ck_assert_uint_eq(plan.site % PAGE, PAGE - 3);
@@ -118,9 +116,8 @@ START_TEST(crosses_a_page)
     ck_assert_int_eq(crossing(1), 2);
     ck_assert_mem_eq(crossing_site, plan.original, plan.length);
 }
-END_TEST
 
-START_TEST(leaves_mappings_and_descriptors_alone)
+TEST(leaves_mappings_and_descriptors_alone)
 {
     struct detour_plan plan = target_plan();
     int maps = open_maps(), descriptors = count_descriptors();
@@ -135,9 +132,8 @@ START_TEST(leaves_mappings_and_descriptors_alone)
     close(maps);
     assert_never_writable_and_executable();
 }
-END_TEST
 
-START_TEST(refuses_other_bytes)
+TEST(refuses_other_bytes)
 {
     struct detour_plan plan = target_plan(), wrong = plan;
     for (size_t i = 0; i < DETOUR_JUMP_LENGTH; i++) {
@@ -153,10 +149,9 @@ START_TEST(refuses_other_bytes)
     }
     ck_assert(!detour_commit(&wrong, NULL));
 }
-END_TEST
 
 /* The plan's bytes begin with the instruction in front of the jump. */
-START_TEST(keeps_what_stands_in_front)
+TEST(keeps_what_stands_in_front)
 {
     struct detour_plan plan = target_plan();
     plan.kept = 2;
@@ -167,9 +162,8 @@ START_TEST(keeps_what_stands_in_front)
     ck_assert(detour_revert(&plan, NULL));
     ck_assert_int_eq(target(1), 2);
 }
-END_TEST
 
-START_TEST(each_way_only_once)
+TEST(each_way_only_once)
 {
     struct detour_plan plan = target_plan();
     struct failure why = {.code = FAILURE_NONE};
@@ -184,7 +178,6 @@ START_TEST(each_way_only_once)
     ck_assert_int_eq(why.code, FAILURE_TEXT_CHANGED);
     ck_assert_int_eq(target(1), 2);
 }
-END_TEST
 
 static void put_on_top(uint8_t byte, enum failure_code expected)
 {
@@ -203,17 +196,16 @@ static void put_on_top(uint8_t byte, enum failure_code expected)
 }
 
 /* Another tool's jump on top of ours, or a debugger's breakpoint. */
-START_TEST(leaves_what_others_put_on_top)
+TEST(leaves_what_others_put_on_top)
 {
     put_on_top(0xe9, FAILURE_TEXT_CHANGED);
     put_on_top(0xcc, FAILURE_BREAKPOINT);
 }
-END_TEST
 
 static const uint8_t code[] = {0xb8, 1, 0, 0, 0, 0xc3}; /* mov $1, %eax; ret */
 
 /* An anonymous page, and a file's, which must stay unchanged. */
-START_TEST(patches_mapped_pages)
+TEST(patches_mapped_pages)
 {
     int file = memfd_create("text", MFD_CLOEXEC), maps = open_maps();
     ck_assert_int_eq(ftruncate(file, PAGE), 0);
@@ -244,7 +236,6 @@ START_TEST(patches_mapped_pages)
     close(file);
     close(maps);
 }
-END_TEST
 
 static void *wait_for_ever(void *unused)
 {
@@ -260,7 +251,7 @@ static void start_thread(void)
 
 /* The second page is a shared mapping, which /proc/self/mem does not write to: half a jump must not
  * remain. */
-static void write_half(void)
+TEST_IN_CHILD(write_half)
 {
     int file = memfd_create("text", MFD_CLOEXEC);
     child_check(ftruncate(file, PAGE) == 0, "%d", errno);
@@ -350,7 +341,7 @@ static void check_refused(struct detour_plan plan)
     check_same_maps(before, after, true);
 }
 
-static void without_proc(void)
+TEST_IN_CHILD(without_proc)
 {
     maps = open_maps();
     child_forbid_open();
@@ -358,7 +349,7 @@ static void without_proc(void)
     check_both_ways(crossing_plan(), crossing, false);
 }
 
-static void without_proc_but_with_threads(void)
+TEST_IN_CHILD(without_proc_but_with_threads)
 {
     maps = open_maps();
     start_thread();
@@ -368,7 +359,7 @@ static void without_proc_but_with_threads(void)
     child_check(target(1) == 2, "%ld", target(1));
 }
 
-static void under_mdwe(void)
+TEST_IN_CHILD(under_mdwe)
 {
     maps = open_maps();
     child_deny_write_execute();
@@ -376,7 +367,7 @@ static void under_mdwe(void)
     check_both_ways(crossing_plan(), crossing, true);
 }
 
-static void under_mdwe_without_proc(void)
+TEST_IN_CHILD(under_mdwe_without_proc)
 {
     maps = open_maps();
     child_deny_write_execute();
@@ -386,7 +377,7 @@ static void under_mdwe_without_proc(void)
 }
 
 /* The text can be made writable, but not executable again. */
-static void without_execmod_and_proc(void)
+TEST_IN_CHILD(without_execmod_and_proc)
 {
     maps = open_maps();
     child_deny_execmod();
@@ -396,58 +387,16 @@ static void without_execmod_and_proc(void)
     child_check(target(1) == 2, "%ld", target(1));
 }
 
-static void without_execmod(void)
+TEST_IN_CHILD(without_execmod)
 {
     maps = open_maps();
     child_deny_execmod();
     check_both_ways(target_plan(), target, true);
 }
 
-static void with_threads(void)
+TEST_IN_CHILD(with_threads)
 {
     maps = open_maps();
     start_thread();
     check_both_ways(target_plan(), target, true);
-}
-
-START_TEST(works_without_proc_mem)
-{
-    assert_in_child(without_proc);
-    assert_in_child(without_proc_but_with_threads);
-}
-END_TEST
-
-START_TEST(works_under_mdwe)
-{
-    assert_in_child(under_mdwe);
-    assert_in_child(under_mdwe_without_proc);
-}
-END_TEST
-
-START_TEST(works_without_execmod)
-{
-    assert_in_child(without_execmod);
-    assert_in_child(without_execmod_and_proc);
-}
-END_TEST
-
-START_TEST(works_with_threads)
-{
-    assert_in_child(with_threads);
-    assert_in_child(write_half);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        commits_and_reverts,  replaces_a_function,
-        crosses_a_page,       leaves_mappings_and_descriptors_alone,
-        refuses_other_bytes,  keeps_what_stands_in_front,
-        each_way_only_once,   leaves_what_others_put_on_top,
-        patches_mapped_pages, works_without_proc_mem,
-        works_under_mdwe,     works_without_execmod,
-        works_with_threads,
-    };
-    return run_suite("detour_commit", tests, LENGTH_OF(tests));
 }

@@ -36,7 +36,7 @@ static evaluator *at(uintptr_t address)
     return function;
 }
 
-START_TEST(fills_the_page)
+TEST(fills_the_page)
 {
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
@@ -52,11 +52,10 @@ START_TEST(fills_the_page)
     ck_assert_mem_eq((const void *)(plan.prologue + ARCH_LANDING_PAD_SIZE), code, sizeof code);
     assert_never_writable_and_executable();
 }
-END_TEST
 
 /* With guarded indirect jumps and calls (IBT on x86-64) the relocated prologue can still be called
  * by its address, and the target of a stub need not begin with a landing pad. */
-START_TEST(guarded_jumps_may_lead_there)
+TEST(guarded_jumps_may_lead_there)
 {
     static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}, notrack_jmp[] = {0x3e, 0xff, 0x25};
     uintptr_t page;
@@ -65,7 +64,6 @@ START_TEST(guarded_jumps_may_lead_there)
     ck_assert_mem_eq((const void *)plan.prologue, endbr64, sizeof endbr64);
     ck_assert_mem_eq((const void *)detour_stub(page, 0), notrack_jmp, sizeof notrack_jmp);
 }
-END_TEST
 
 /* The code in front of stub `number` undoes a push. */
 static void assert_undone(size_t number)
@@ -85,15 +83,14 @@ static void assert_undone(size_t number)
     ck_assert_int_eq(at(plan.prologue)(1, 2, 3), 123);
 }
 
-START_TEST(undoes_a_push)
+TEST(undoes_a_push)
 {
     for (size_t i = 0; i < DETOUR_STUBS; i++)
         assert_undone(i);
 }
-END_TEST
 
 /* The most stubs, each with its own target. */
-START_TEST(other_stubs)
+TEST(other_stubs)
 {
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
@@ -105,9 +102,8 @@ START_TEST(other_stubs)
         ck_assert_int_eq(at(detour_stub(page, i))(1, 2, 3), i % 2 == 0 ? 123 : 1001);
     ck_assert_int_eq(at(page + DETOUR_PROLOGUE_OFFSET)(5, 2, 3), 1005);
 }
-END_TEST
 
-START_TEST(longest_code)
+TEST(longest_code)
 {
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
@@ -118,7 +114,6 @@ START_TEST(longest_code)
     ck_assert_int_eq(at(page + DETOUR_PROLOGUE_OFFSET)(7, 2, 3), 1007);
     ck_assert_int_eq(at(page + DETOUR_STUB_OFFSET)(1, 2, 3), 123);
 }
-END_TEST
 
 static const struct movable {
     size_t length, relocated_length; /* the second without the jump back */
@@ -130,7 +125,7 @@ static const struct movable {
     {5, 5, 5, true},                                         /* the jump back always differs */
 };
 
-START_TEST(knows_what_can_be_moved)
+TEST(knows_what_can_be_moved)
 {
     for (size_t i = 0; i < LENGTH_OF(movables); i++) {
         struct detour_plan plan = {.length = movables[i].length,
@@ -143,9 +138,8 @@ START_TEST(knows_what_can_be_moved)
         ck_assert_msg(detour_is_movable(&plan) == movables[i].expected, "row %zu", i);
     }
 }
-END_TEST
 
-static void under_mdwe(void)
+TEST_IN_CHILD(under_mdwe)
 {
     uintptr_t page;
     child_deny_write_execute();
@@ -157,7 +151,7 @@ static void under_mdwe(void)
     child_check(at(page + DETOUR_PROLOGUE_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
 }
 
-static void without_open(void)
+TEST_IN_CHILD(without_open)
 {
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
@@ -168,7 +162,7 @@ static void without_open(void)
     child_check(at(page + DETOUR_PROLOGUE_OFFSET)(1, 2, 3) == 1001, "%#lx", page);
 }
 
-static void under_mdwe_without_open(void)
+TEST_IN_CHILD(under_mdwe_without_open)
 {
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
@@ -181,24 +175,4 @@ static void under_mdwe_without_open(void)
     child_check(why.code == FAILURE_NEAR_MEMORY, "%s", failure_message(why.code));
     child_check(why.sys_errno != 0, "%s", why.what);
     child_check(!detour_place(&plan, page, &target, 1, NULL), "%#lx", page);
-}
-
-START_TEST(memory_that_may_not_become_executable)
-{
-    assert_in_child(under_mdwe);
-    assert_in_child(without_open);
-    assert_in_child(under_mdwe_without_open);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {fills_the_page,
-                                  guarded_jumps_may_lead_there,
-                                  undoes_a_push,
-                                  other_stubs,
-                                  longest_code,
-                                  knows_what_can_be_moved,
-                                  memory_that_may_not_become_executable};
-    return run_suite("detour_place", tests, LENGTH_OF(tests));
 }

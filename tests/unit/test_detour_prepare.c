@@ -1,15 +1,13 @@
 /* test_detour_prepare.c - plans detours of the functions in tests/unit/detour/: which are refused
  * and why, the relocated bytes of the others, and that these do the same as in place. */
 #include <capstone/capstone.h>
-#include <check.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "support/rows.h"
+#include "support/support.h"
 
 /* The linker's symbols for the bounds of the section that fixture.h fills. */
 struct fixture {
@@ -155,7 +153,6 @@ static const struct refusal {
     {"cut_in_two", FAILURE_TOO_SHORT, "0x7f0010000004: sub rsp, 0x48"},
     {"jmp_short_first", FAILURE_TOO_SHORT, "0x7f0010000000: jmp 0x7f001000000a"},
 };
-#define REFUSALS (sizeof refusals / sizeof refusals[0])
 
 /* Texts that differ between capstone 4 and capstone 5. */
 static const char *as_capstone_writes(const char *what)
@@ -167,13 +164,13 @@ static const char *as_capstone_writes(const char *what)
         {"0x7f0010000000: xchg rax, rsp", "0x7f0010000000: xchg rsp, rax"},
         {"0x7f0010000000: je 0x7f0010000105", "0x7f0010000000: je 0x7f0010000107"},
     };
-    for (size_t i = 0; i < sizeof changed / sizeof changed[0] && CS_API_MAJOR >= 5; i++)
+    for (size_t i = 0; i < LENGTH_OF(changed) && CS_API_MAJOR >= 5; i++)
         if (strcmp(what, changed[i][0]) == 0)
             return changed[i][1];
     return what;
 }
 
-START_TEST(refused)
+TEST_FOR_EACH(refused, LENGTH_OF(refusals))
 {
     const struct refusal *expected = &refusals[_i];
     struct detour_plan plan, before;
@@ -189,7 +186,6 @@ START_TEST(refused)
     ck_assert_int_eq(why.sys_errno, 0);
     ck_assert_mem_eq(&plan, &before, sizeof plan);
 }
-END_TEST
 
 /* The jump back, at prologue + length of the site. */
 #define BACK "e9fbfffeff"
@@ -241,9 +237,8 @@ static const struct acceptance {
     {"undecodable_out_of_short_reach", 0, 2, 7, "41574156415590" BACK, "2/16/15 4/24/14 6/32/13"},
     {"cut_in_two_at_its_end", 0, 0, 6, "415741564155" BACK, "2/16/15 4/24/14 6/32/13"},
 };
-#define ACCEPTANCES (sizeof acceptances / sizeof acceptances[0])
 
-START_TEST(accepted)
+TEST_FOR_EACH(accepted, LENGTH_OF(acceptances))
 {
     const struct acceptance *expected = &acceptances[_i];
     const uint8_t *code = find(expected->name)->begin;
@@ -267,16 +262,15 @@ START_TEST(accepted)
     ck_assert_uint_eq(plan.site + DETOUR_JUMP_LENGTH + (uintptr_t)distance,
                       plan.kept != 0 ? STUB - ARCH_UNDO_SIZE : STUB);
 }
-END_TEST
 
-START_TEST(every_fixture_is_tested)
+TEST(every_fixture_is_tested)
 {
     size_t run = 0;
     for (const struct fixture *f = __start_prologues; f < __stop_prologues; f++)
         run += strncmp(f->name, "run_", 4) == 0;
-    ck_assert_uint_eq(REFUSALS + ACCEPTANCES + run, (size_t)(__stop_prologues - __start_prologues));
+    ck_assert_uint_eq(LENGTH_OF(refusals) + LENGTH_OF(acceptances) + run,
+                      (size_t)(__stop_prologues - __start_prologues));
 }
-END_TEST
 
 /* The entries of CPython's evaluators, as compiled. */
 static const struct evaluator {
@@ -316,7 +310,7 @@ static size_t bytes_of(const char *text, uint8_t *bytes)
     return size;
 }
 
-START_TEST(real_evaluator)
+TEST_FOR_EACH(real_evaluator, LENGTH_OF(evaluators))
 {
     const struct evaluator *expected = &evaluators[_i];
     uint8_t code[64];
@@ -335,7 +329,6 @@ START_TEST(real_evaluator)
     ck_assert_mem_eq(plan.relocated, code + pad, plan.length);
     ck_assert_str_eq(rows(&plan), expected->rows);
 }
-END_TEST
 
 /* Both sides of each limit. The distances are counted from the end of the instruction. */
 static const struct reach {
@@ -363,7 +356,7 @@ static const struct reach {
     {"jmp_near", STUB, ENTRY << 4, FAILURE_BRANCH_OUT_OF_REACH},
 };
 
-START_TEST(reach)
+TEST_FOR_EACH(reach, LENGTH_OF(reaches))
 {
     const struct reach *expected = &reaches[_i];
     struct detour_plan plan;
@@ -372,9 +365,8 @@ START_TEST(reach)
     ck_assert_int_eq(planned, expected->code == FAILURE_NONE);
     ck_assert_msg(why.code == expected->code, "%s", failure_message(why.code));
 }
-END_TEST
 
-START_TEST(names_the_jumps_out_of_reach)
+TEST(names_the_jumps_out_of_reach)
 {
     struct detour_plan plan;
     struct failure why;
@@ -383,9 +375,8 @@ START_TEST(names_the_jumps_out_of_reach)
     ck_assert(!prepare_at("landing_pad", STUB, 0x1000, &plan, &why));
     ck_assert_str_eq(why.what, "0x1006: jmp 0x7f001000000a");
 }
-END_TEST
 
-START_TEST(shorter_than_a_landing_pad)
+TEST(shorter_than_a_landing_pad)
 {
     static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
     struct detour_plan plan;
@@ -396,9 +387,8 @@ START_TEST(shorter_than_a_landing_pad)
     ck_assert(!detour_prepare(&plan, endbr64, 4, ENTRY, STUB, HOME, &why));
     ck_assert_str_eq(why.what, "0x7f0010000004: 0 bytes");
 }
-END_TEST
 
-START_TEST(why_may_be_null)
+TEST(why_may_be_null)
 {
     struct detour_plan plan;
     static const uint8_t undecodable[8] = {0x06};
@@ -406,7 +396,6 @@ START_TEST(why_may_be_null)
     for (size_t size = 0; size < DETOUR_JUMP_LENGTH; size++)
         ck_assert(!detour_prepare(&plan, undecodable, size, ENTRY, STUB, HOME, NULL));
 }
-END_TEST
 
 /* A page at the given distance from the function, or at another one within reach. */
 static uint8_t *map_near(const uint8_t *code, intptr_t distance)
@@ -445,7 +434,7 @@ static void run_both(const struct fixture *f, intptr_t distance)
     function *original, *moved;
     memcpy(&original, &f->begin, sizeof original);
     memcpy(&moved, &prologue, sizeof moved);
-    for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; i++) {
+    for (size_t i = 0; i < LENGTH_OF(arguments); i++) {
         long a = arguments[i][0], b = arguments[i][1];
         long expected = original(a, b), got = moved(a, b);
         ck_assert_msg(got == expected, "%s(%ld, %ld): %ld, expected %ld", f->name, a, b, got,
@@ -454,31 +443,9 @@ static void run_both(const struct fixture *f, intptr_t distance)
     munmap(page, size);
 }
 
-START_TEST(runs_as_it_did)
+TEST_FOR_EACH(runs_as_it_did, 2)
 {
     for (const struct fixture *f = __start_prologues; f < __stop_prologues; f++)
         if (strncmp(f->name, "run_", 4) == 0)
             run_both(f, _i == 0 ? 16 << 20 : -(16 << 20));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("detour_prepare");
-    TCase *tests = tcase_create("detour_prepare");
-    tcase_add_loop_test(tests, refused, 0, REFUSALS);
-    tcase_add_loop_test(tests, accepted, 0, ACCEPTANCES);
-    tcase_add_test(tests, every_fixture_is_tested);
-    tcase_add_loop_test(tests, real_evaluator, 0, sizeof evaluators / sizeof evaluators[0]);
-    tcase_add_loop_test(tests, reach, 0, sizeof reaches / sizeof reaches[0]);
-    tcase_add_test(tests, names_the_jumps_out_of_reach);
-    tcase_add_test(tests, shorter_than_a_landing_pad);
-    tcase_add_test(tests, why_may_be_null);
-    tcase_add_loop_test(tests, runs_as_it_did, 0, 2);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

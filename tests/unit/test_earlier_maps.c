@@ -31,7 +31,7 @@ void *__wrap_mmap(void *address, size_t length, int protection, int flags, int f
     return __real_mmap(address, length, protection, flags, fd, offset);
 }
 
-static void cover_once(void)
+TEST_IN_CHILD(cover_once)
 {
     static char before[1 << 20];
     int maps = open_maps(), on_stack;
@@ -51,7 +51,7 @@ static void cover_once(void)
     child_check(covered.count == count, "%zu", covered.count);
 }
 
-static void cover_with_little_address_space(void)
+TEST_IN_CHILD(cover_with_little_address_space)
 {
     struct rlimit limit = {GIB, GIB};
     child_skip_under_valgrind();
@@ -61,30 +61,11 @@ static void cover_with_little_address_space(void)
     child_check(errno == EXFULL, "%d", errno);
 }
 
-static void cover_while_memory_is_locked(void)
+TEST_IN_CHILD(cover_while_memory_is_locked)
 {
     /* The sanitizer has an mlockall of its own, which does nothing. */
     if (under_address_sanitizer() || mlockall(MCL_FUTURE) != 0)
         return;
     earlier_maps_cover();
     child_check(covered.count == 0, "%zu", covered.count);
-}
-
-START_TEST(covers_what_is_free)
-{
-    assert_in_child(cover_once);
-}
-END_TEST
-
-START_TEST(does_no_harm)
-{
-    assert_in_child(cover_with_little_address_space);
-    assert_in_child(cover_while_memory_is_locked);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {covers_what_is_free, does_no_harm};
-    return run_suite("earlier_maps", tests, LENGTH_OF(tests));
 }

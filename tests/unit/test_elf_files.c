@@ -1,10 +1,10 @@
 /* test_elf_files.c - symbols that only the file of a mapped object has, while other files replace
  * it. */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <sys/prctl.h>
 
 #include "elf/helpers.h"
-#include "support/support.h"
 #include "trampoline/plan/elf_files.h"
 
 static void copy_fixture(const char *fixture, const char *path)
@@ -78,14 +78,13 @@ static bool may_read_mapped_files(void)
     return may;
 }
 
-START_TEST(in_its_file)
+TEST(in_its_file)
 {
     struct elf_object object = load_fixture("id.so", in_folder("app.so"));
     assert_found(&object, "id");
 }
-END_TEST
 
-START_TEST(what_is_known_is_kept)
+TEST(what_is_known_is_kept)
 {
     struct elf_object object = load_fixture("id.so", in_folder("app.so"));
     struct elf_symbol symbols[] = {{.name = "exported_function", .address = 5, .size = 6},
@@ -96,16 +95,14 @@ START_TEST(what_is_known_is_kept)
     ck_assert_uint_eq(symbols[0].size, 6);
     ck_assert_uint_eq(symbols[2].address, 0);
 }
-END_TEST
 
-START_TEST(file_is_moved)
+TEST(file_is_moved)
 {
     struct elf_object object = load_fixture("noid.so", in_folder("app.so"));
     ck_assert_int_eq(rename(in_folder("app.so"), in_folder("moved.so")), 0);
     copy_fixture("shifted.so", in_folder("app.so"));
     assert_found(&object, "noid");
 }
-END_TEST
 
 /* The old file still exists under another name, which the kernel does not report. */
 static void replace(const char *fixture, const char *path)
@@ -114,7 +111,7 @@ static void replace(const char *fixture, const char *path)
     ck_assert_int_eq(rename(in_folder("new"), path), 0);
 }
 
-START_TEST(another_file_is_in_its_place)
+TEST(another_file_is_in_its_place)
 {
     static const char *const fixtures[][2] = {{"id.so", "shifted.so"},
                                               {"noid.so", "noid.so"},
@@ -130,10 +127,9 @@ START_TEST(another_file_is_in_its_place)
             assert_file_changed(&object, path);
     }
 }
-END_TEST
 
 /* Only if the mapped file itself cannot be read. */
-static void without_rights(void)
+TEST_IN_CHILD(another_file_and_no_rights)
 {
     ck_assert_int_eq(chmod(folder, 0777), 0);
     struct elf_object first = load_fixture("id.so", in_folder("app.so"));
@@ -155,27 +151,20 @@ static void without_rights(void)
     assert_file_changed(&third, in_folder("third.so"));
 }
 
-START_TEST(another_file_and_no_rights)
-{
-    assert_in_child(without_rights);
-}
-END_TEST
-
-START_TEST(same_build_id)
+TEST(same_build_id)
 {
     const char *path = in_folder("app.so");
     struct elf_object object = load_fixture("id.stripped", path);
     replace("id.so", path);
     assert_found(&object, "id");
 }
-END_TEST
 
 __attribute__((noinline, used)) static void only_in_the_file(void)
 {
     __asm__("");
 }
 
-START_TEST(main_program)
+TEST(main_program)
 {
     struct elf_object object;
     struct elf_symbol symbol = {.name = "only_in_the_file"};
@@ -183,9 +172,8 @@ START_TEST(main_program)
     ck_assert(look_up(&object, &symbol, NULL));
     ck_assert_uint_eq(object.bias + symbol.address, (uintptr_t)only_in_the_file);
 }
-END_TEST
 
-START_TEST(no_such_mapping)
+TEST(no_such_mapping)
 {
     static const ElfW(Phdr) segment = {.p_type = PT_LOAD, .p_memsz = 4096};
     const struct elf_object objects[] = {{8, &segment, 1}, {8, &segment, 0}};
@@ -195,18 +183,4 @@ START_TEST(no_such_mapping)
         ck_assert(!look_up(&objects[i], &symbol, &why));
         ck_assert_int_eq(why.code, FAILURE_FILE);
     }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {in_its_file,
-                                  what_is_known_is_kept,
-                                  file_is_moved,
-                                  another_file_is_in_its_place,
-                                  another_file_and_no_rights,
-                                  same_build_id,
-                                  main_program,
-                                  no_such_mapping};
-    return run_suite("elf_files", tests, LENGTH_OF(tests));
 }

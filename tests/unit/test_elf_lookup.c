@@ -37,7 +37,7 @@ static struct failure refusal(const char *path)
 
 /* the places of symbols */
 
-START_TEST(dynamic_table)
+TEST(dynamic_table)
 {
     const char *path = FIXTURE("id.stripped");
     ck_assert(finds(path, NULL, NULL, "id", "exported_function"));
@@ -47,9 +47,8 @@ START_TEST(dynamic_table)
     ck_assert(!finds(path, NULL, NULL, "id", "hidden_function"));
     ck_assert(!finds(path, NULL, NULL, "id", "static_function"));
 }
-END_TEST
 
-START_TEST(static_table)
+TEST(static_table)
 {
     opened_count = 0;
     const char *path = FIXTURE("id.so");
@@ -59,9 +58,8 @@ START_TEST(static_table)
     ck_assert(finds(path, NULL, NULL, "id", "static_function"));
     ck_assert_uint_eq(opened_count, 4);
 }
-END_TEST
 
-START_TEST(program_at_fixed_address)
+TEST(program_at_fixed_address)
 {
     const char *path = FIXTURE("fixed");
     struct elf_symbol text[] = {{.name = "label_without_type"}, {.name = "hidden_function"}};
@@ -71,9 +69,8 @@ START_TEST(program_at_fixed_address)
     ck_assert(finds(path, NULL, NULL, "fixed", "exported_data"));
     ck_assert(!finds(path, NULL, NULL, "fixed", "absolute_symbol"));
 }
-END_TEST
 
-START_TEST(agrees_with_dlsym)
+TEST(agrees_with_dlsym)
 {
     static const char *const names[] = {"exported_function", "exported_data", "weak_function"};
     void *handle = dlopen(FIXTURE("id.so"), RTLD_NOW | RTLD_LOCAL);
@@ -88,9 +85,8 @@ START_TEST(agrees_with_dlsym)
     }
     dlclose(handle);
 }
-END_TEST
 
-START_TEST(build_id)
+TEST(build_id)
 {
     opened_count = 0;
     const char *path = FIXTURE("id.stripped");
@@ -104,9 +100,8 @@ START_TEST(build_id)
     ck_assert(!finds(path, NULL, NULL, "id", "hidden_function"));
     ck_assert_uint_eq(opened_count, 1);
 }
-END_TEST
 
-START_TEST(debug_link)
+TEST(debug_link)
 {
     const char *name = "hidden_function";
     ck_assert(finds(FIXTURE("beside/app.so"), NULL, NULL, "noid", name));
@@ -114,9 +109,8 @@ START_TEST(debug_link)
     ck_assert(!finds(FIXTURE("alone/app.so"), NULL, NULL, "noid", name));
     ck_assert(!finds(FIXTURE("badcrc/app.so"), NULL, NULL, "noid", name));
 }
-END_TEST
 
-START_TEST(debug_link_of_real_path)
+TEST(debug_link_of_real_path)
 {
     opened_count = 0;
     const char *path = FIXTURE("alone/app.so"), *name = "hidden_function";
@@ -129,18 +123,16 @@ START_TEST(debug_link_of_real_path)
     ck_assert_str_eq(opened[opened_count - 2], "./noid.debug");
     ck_assert_str_eq(opened[opened_count - 1], "./.debug/noid.debug");
 }
-END_TEST
 
-START_TEST(packed_table)
+TEST(packed_table)
 {
     ck_assert(finds(FIXTURE("packed.so"), NULL, NULL, "noid", "hidden_function"));
     ck_assert(finds(FIXTURE("packed.so"), NULL, NULL, "noid", "static_function"));
     ck_assert(finds(FIXTURE("packed.so"), NULL, NULL, "noid", "exported_function"));
 }
-END_TEST
 
 /* The packed table of this file has the other addresses, which shows that it was read. */
-START_TEST(order_of_sources)
+TEST(order_of_sources)
 {
     opened_count = 0;
     const char *path = FIXTURE("everything/app.so"), *name = "hidden_function";
@@ -154,9 +146,8 @@ START_TEST(order_of_sources)
     ck_assert_str_eq(opened[5], FIXTURE("everything/id.debug"));
     ck_assert(finds(path, "/nowhere/app.so", NULL, "shifted", name));
 }
-END_TEST
 
-START_TEST(descriptors_are_of_the_right_kind)
+TEST(descriptors_are_of_the_right_kind)
 {
     opened_count = 0;
     finds(FIXTURE("everything/app.so"), NULL, FIXTURE("missing"), "id", "hidden_function");
@@ -167,11 +158,10 @@ START_TEST(descriptors_are_of_the_right_kind)
         ck_assert_int_ne(opened_flags[i] & O_NONBLOCK, 0);
     }
 }
-END_TEST
 
 /* which symbols are taken */
 
-START_TEST(symbols_without_an_address)
+TEST(symbols_without_an_address)
 {
     static const char *const names[] = {"indirect_function",
                                         "thread_data",
@@ -183,9 +173,8 @@ START_TEST(symbols_without_an_address)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         ck_assert_msg(!finds(FIXTURE("id.so"), NULL, NULL, "id", names[i]), "%s", names[i]);
 }
-END_TEST
 
-START_TEST(names_that_are_not_unique)
+TEST(names_that_are_not_unique)
 {
     ck_assert(!finds(FIXTURE("id.so"), NULL, NULL, "id", "twin"));
     ck_assert(!finds(FIXTURE("fixed"), NULL, NULL, "fixed", "twin"));
@@ -193,9 +182,8 @@ START_TEST(names_that_are_not_unique)
     ck_assert(!finds(FIXTURE("id.so"), NULL, NULL, "id", "shadowed"));
     ck_assert(finds(FIXTURE("fixed"), NULL, NULL, "fixed", "shadowed"));
 }
-END_TEST
 
-START_TEST(many_names_at_once)
+TEST(many_names_at_once)
 {
     enum { COUNT = 600 };
     static struct elf_symbol symbols[COUNT];
@@ -219,9 +207,8 @@ START_TEST(many_names_at_once)
     }
     ck_assert(elf_lookup(FIXTURE("id.so"), NULL, NULL, NULL, 0, NULL));
 }
-END_TEST
 
-START_TEST(addresses_outside_of_the_image)
+TEST(addresses_outside_of_the_image)
 {
     size_t size;
     unsigned char *image = load(FIXTURE("id.so"), &size);
@@ -242,11 +229,10 @@ START_TEST(addresses_outside_of_the_image)
               (from_nm("id", "weak_function").address < last));
     free(image);
 }
-END_TEST
 
 /* what is not read */
 
-START_TEST(not_a_file)
+TEST(not_a_file)
 {
     struct failure why = refusal(FIXTURE("no such file"));
     ck_assert_int_eq(why.code, FAILURE_FILE);
@@ -264,23 +250,15 @@ START_TEST(not_a_file)
     ck_assert_int_eq(refusal(path).code, FAILURE_FILE);
     close(ends[0]);
 }
-END_TEST
 
 /* Opening it without O_NONBLOCK blocks for ever, so a failure is a timeout. */
-START_TEST(fifo_does_not_block)
+TEST(fifo_does_not_block)
 {
-    char folder[] = "/tmp/test_elf_lookup.XXXXXX", path[64];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/fifo", folder);
-    ck_assert_int_eq(mkfifo(path, 0600), 0);
-    struct failure why = refusal(path);
-    unlink(path);
-    rmdir(folder);
-    ck_assert_int_eq(why.code, FAILURE_FILE);
+    ck_assert_int_eq(mkfifo(in_folder("fifo"), 0600), 0);
+    ck_assert_int_eq(refusal(in_folder("fifo")).code, FAILURE_FILE);
 }
-END_TEST
 
-START_TEST(not_a_native_elf_file)
+TEST(not_a_native_elf_file)
 {
     size_t size;
     unsigned char *image = load(FIXTURE("id.so"), &size);
@@ -312,26 +290,8 @@ START_TEST(not_a_native_elf_file)
     fill_memory_file("#!/bin/sh\n", 10);
     ck_assert_int_eq(refusal(memory_path).code, FAILURE_NOT_ELF);
 }
-END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {dynamic_table,
-                                  static_table,
-                                  program_at_fixed_address,
-                                  agrees_with_dlsym,
-                                  build_id,
-                                  debug_link,
-                                  debug_link_of_real_path,
-                                  packed_table,
-                                  order_of_sources,
-                                  descriptors_are_of_the_right_kind,
-                                  symbols_without_an_address,
-                                  names_that_are_not_unique,
-                                  many_names_at_once,
-                                  addresses_outside_of_the_image,
-                                  not_a_file,
-                                  fifo_does_not_block,
-                                  not_a_native_elf_file};
-    return run_tests("elf_lookup", tests, sizeof tests / sizeof tests[0], 10);
+    return run_tests(set_up, tear_down, 10);
 }

@@ -64,14 +64,13 @@ static void check_truncations(const char *fixture, const char *name, uint64_t ri
     free(image);
 }
 
-START_TEST(truncated)
+TEST(truncated)
 {
     check_truncations(FIXTURE("id.so"), "hidden_function",
                       from_nm("id", "hidden_function").address);
     check_truncations(FIXTURE("packed.so"), "hidden_function",
                       from_nm("noid", "hidden_function").address);
 }
-END_TEST
 
 /* Most flips are near the ends, where most headers and the symbols are. */
 static void flip(unsigned char *image, size_t size)
@@ -95,12 +94,11 @@ enum way { AS_FILE, AS_DEBUG_FILE, AS_PACKED };
 
 static void check_flips(const char *fixture, enum way way, const char *name, int rounds)
 {
-    char root[] = "/tmp/test_elf_lookup.XXXXXX";
     size_t size, other_size;
     unsigned char *image = load(fixture, &size), *damaged = malloc(size);
     int found = 0, lost = 0;
     seed = 20240601;
-    make_debug_root(root);
+    make_debug_root();
     for (int i = 0; i < rounds; i++) {
         memcpy(damaged, image, size);
         flip(damaged, size);
@@ -112,42 +110,37 @@ static void check_flips(const char *fixture, enum way way, const char *name, int
         } else {
             fill_memory_file(damaged, size);
         }
-        elf_lookup(way == AS_DEBUG_FILE ? FIXTURE("id.stripped") : memory_path, NULL, root, &symbol,
-                   1, NULL);
+        elf_lookup(way == AS_DEBUG_FILE ? FIXTURE("id.stripped") : memory_path, NULL, folder,
+                   &symbol, 1, NULL);
         /* The segment of the symbol is not damaged in these two. */
         ck_assert(way == AS_FILE || symbol.address < (1 << 30));
         *(symbol.address != 0 ? &found : &lost) += 1;
     }
-    remove_debug_root(root);
     ck_assert_int_ge(found, rounds / 20);
     ck_assert_int_ge(lost, rounds / 20);
     free(damaged);
     free(image);
 }
 
-START_TEST(flipped_bytes)
+TEST(flipped_bytes)
 {
     check_flips(FIXTURE("id.so"), AS_FILE, "hidden_function", 6000);
 }
-END_TEST
 
-START_TEST(flipped_bytes_of_debug_file)
+TEST(flipped_bytes_of_debug_file)
 {
     check_flips(FIXTURE("id.debug"), AS_DEBUG_FILE, "hidden_function", 6000);
 }
-END_TEST
 
-START_TEST(flipped_bytes_of_packed_table)
+TEST(flipped_bytes_of_packed_table)
 {
     check_flips(FIXTURE("mini"), AS_PACKED, "hidden_function", 2000);
 }
-END_TEST
 
-START_TEST(flipped_bytes_of_packing)
+TEST(flipped_bytes_of_packing)
 {
     check_flips(FIXTURE("packed.so"), AS_FILE, "hidden_function", 4000);
 }
-END_TEST
 
 /* false sizes */
 
@@ -169,7 +162,7 @@ static void fill_with_long_strings(const unsigned char *original, size_t size, s
     free(image);
 }
 
-START_TEST(sections_too_large_to_read)
+TEST(sections_too_large_to_read)
 {
     size_t size;
     unsigned char *image = load(FIXTURE("id.so"), &size);
@@ -180,9 +173,8 @@ START_TEST(sections_too_large_to_read)
     ck_assert(found_in_memory("exported_function"));
     free(image);
 }
-END_TEST
 
-START_TEST(strings_that_are_none)
+TEST(strings_that_are_none)
 {
     size_t size;
     unsigned char *image = load(FIXTURE("id.so"), &size);
@@ -201,9 +193,8 @@ START_TEST(strings_that_are_none)
     ck_assert(!found_in_memory("hidden_function"));
     free(image);
 }
-END_TEST
 
-START_TEST(counts_beyond_16_bits)
+TEST(counts_beyond_16_bits)
 {
     size_t size;
     uint64_t address;
@@ -221,10 +212,9 @@ START_TEST(counts_beyond_16_bits)
     ck_assert(lookup_address(NULL, "exported_function", &address));
     free(image);
 }
-END_TEST
 
 /* Read to their ends, these names are a terabyte. */
-START_TEST(names_without_end)
+TEST(names_without_end)
 {
     enum { COUNT = 200000, LENGTH = 8 << 20 };
     char *strings = malloc(LENGTH);
@@ -249,10 +239,9 @@ START_TEST(names_without_end)
     free(strings);
     free(symbols);
 }
-END_TEST
 
 /* As many notes as fit, none of them a build id; then one that is longer than any. */
-START_TEST(odd_notes)
+TEST(odd_notes)
 {
     unsigned char notes[4096] = {0};
     for (size_t at = 0; at < 2048; at += sizeof(ElfW(Nhdr)))
@@ -269,7 +258,6 @@ START_TEST(odd_notes)
     ck_assert_uint_eq(address, 0);
     free(image);
 }
-END_TEST
 
 static bool found_by_link(const void *bytes, size_t length, const char *real_path)
 {
@@ -283,7 +271,7 @@ static bool found_by_link(const void *bytes, size_t length, const char *real_pat
     return symbol.address != 0;
 }
 
-START_TEST(odd_debug_links)
+TEST(odd_debug_links)
 {
     const char *path = FIXTURE("beside/app.so");
     size_t size;
@@ -304,15 +292,12 @@ START_TEST(odd_debug_links)
     ck_assert(!found_by_link(outside, 28, path));
     free(image);
 }
-END_TEST
 
 /* Debug files with the right CRC, and zeros behind the contents. */
-START_TEST(debug_file_too_large_for_crc)
+TEST(debug_file_too_large_for_crc)
 {
     static const size_t lengths[] = {MEBIBYTE, 300 * MEBIBYTE};
-    char folder[] = "/tmp/test_elf_lookup.XXXXXX", path[64];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/big.debug", folder);
+    const char *path = in_folder("big.debug");
     size_t size, at;
     unsigned char *debug = load(FIXTURE("noid.debug"), &size), *zeros = calloc(1, MEBIBYTE);
     bool found[2];
@@ -328,14 +313,11 @@ START_TEST(debug_file_too_large_for_crc)
         memcpy(link + 12, &crc, sizeof crc);
         found[i] = found_by_link(link, sizeof link, path);
     }
-    unlink(path);
-    rmdir(folder);
     ck_assert(found[0]);
     ck_assert(!found[1]);
     free(zeros);
     free(debug);
 }
-END_TEST
 
 /* tables that disagree */
 
@@ -350,7 +332,7 @@ END_TEST
 static const char some_strings[] = "\0first\0second\0third\0missing";
 enum { FIRST = 1, SECOND = 7, THIRD = 14 };
 
-START_TEST(tables_that_disagree)
+TEST(tables_that_disagree)
 {
     const ElfW(Sym) dynamic[] = {
         SYMBOL(FIRST, STB_GLOBAL, STT_FUNC, 1, 0x1000),
@@ -390,7 +372,6 @@ START_TEST(tables_that_disagree)
     free(packed);
     free(mini);
 }
-END_TEST
 
 /* packing */
 
@@ -407,7 +388,7 @@ static bool found_when_padded(const unsigned char *mini, size_t size, size_t mor
     return found_in_memory("hidden_function");
 }
 
-START_TEST(packed_table_too_large)
+TEST(packed_table_too_large)
 {
     size_t size;
     unsigned char *mini = load(FIXTURE("mini"), &size);
@@ -416,10 +397,9 @@ START_TEST(packed_table_too_large)
     ck_assert(!found_when_padded(mini, size, 64 * MEBIBYTE));
     free(mini);
 }
-END_TEST
 
 /* The packed file is trusted as little as any other. */
-START_TEST(packed_file_is_not_native)
+TEST(packed_file_is_not_native)
 {
     size_t size;
     unsigned char *mini = load(FIXTURE("mini"), &size);
@@ -431,7 +411,6 @@ START_TEST(packed_file_is_not_native)
     ck_assert(found_when_padded(mini, size, 0));
     free(mini);
 }
-END_TEST
 
 /* How much memory unpacking takes is a byte of the block's header (xz file format 1.0.4, section
  * 5.3.1): at 12 the header's size, its flags, the filter, the length of its properties, this byte,
@@ -452,7 +431,7 @@ static bool found_with_dictionary(const unsigned char *mini, size_t size, unsign
     return found_in_memory("hidden_function");
 }
 
-START_TEST(packed_table_takes_too_much_memory)
+TEST(packed_table_takes_too_much_memory)
 {
     size_t size;
     unsigned char *mini = load(FIXTURE("mini"), &size);
@@ -461,27 +440,8 @@ START_TEST(packed_table_takes_too_much_memory)
     ck_assert(!found_with_dictionary(mini, size, 40)); /* 4 GiB */
     free(mini);
 }
-END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        truncated,
-        flipped_bytes,
-        flipped_bytes_of_debug_file,
-        flipped_bytes_of_packed_table,
-        flipped_bytes_of_packing,
-        sections_too_large_to_read,
-        strings_that_are_none,
-        counts_beyond_16_bits,
-        names_without_end,
-        odd_notes,
-        tables_that_disagree,
-        odd_debug_links,
-        debug_file_too_large_for_crc,
-        packed_file_is_not_native,
-        packed_table_too_large,
-        packed_table_takes_too_much_memory,
-    };
-    return run_tests("elf_lookup_hostile", tests, sizeof tests / sizeof tests[0], 300);
+    return run_tests(set_up, tear_down, 300);
 }

@@ -71,7 +71,7 @@ static bool has_own_malloc(void)
     return allocations > before;
 }
 
-START_TEST(every_allocation_fails_once)
+TEST(every_allocation_fails_once)
 {
     if (!has_own_malloc())
         return;
@@ -99,10 +99,8 @@ START_TEST(every_allocation_fails_once)
     ck_assert_int_ge(refused, 8);
     ck_assert_int_ge(less, 8);
 }
-END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {every_allocation_fails_once};
-    return run_tests("elf_lookup_memory", tests, sizeof tests / sizeof tests[0], 60);
+    return run_tests(set_up, tear_down, 60);
 }

@@ -13,8 +13,6 @@
 #include "elf/helpers.h"
 #include "trampoline/base/elf_mapped.h"
 
-#define LENGTH_OF(array) (sizeof(array) / sizeof *(array))
-
 enum { PAGE = 4096, MOST = 1 << 16 };
 
 static const char *const exported[] = {"exported_function", "exported_data", "weak_function",
@@ -48,7 +46,7 @@ static void assert_all_found(const struct elf_object *object, const char *fixtur
 
 /* objects that the loader has mapped */
 
-START_TEST(of_libc)
+TEST(of_libc)
 {
     static const char *const names[] = {"malloc", "printf", "qsort", "environ", "stdout"};
     struct elf_object libc;
@@ -64,10 +62,9 @@ START_TEST(of_libc)
     ck_assert_uint_eq(address_of(&libc, "Py_GetVersion"), 0);
     ck_assert_int_eq(errno, EXFULL);
 }
-END_TEST
 
 /* Its pointers are never relocated. */
-START_TEST(of_the_vdso)
+TEST(of_the_vdso)
 {
     struct elf_object vdso;
     void *start = (void *)getauxval(AT_SYSINFO_EHDR);
@@ -77,9 +74,8 @@ START_TEST(of_the_vdso)
     }
     ck_assert_uint_ne(address_of(&vdso, "__vdso_clock_gettime"), 0);
 }
-END_TEST
 
-START_TEST(of_fixtures)
+TEST(of_fixtures)
 {
     static const char *const fixtures[] = {"id", "sysv"};
     for (size_t i = 0; i < LENGTH_OF(fixtures); i++) {
@@ -93,16 +89,14 @@ START_TEST(of_fixtures)
         dlclose(handle);
     }
 }
-END_TEST
 
-START_TEST(no_object)
+TEST(no_object)
 {
     struct elf_object object;
     int local = 0;
     ck_assert(!elf_object_at(&local, &object, NULL));
     ck_assert(!elf_object_at(NULL, &object, NULL));
 }
-END_TEST
 
 /* copies that end right before a page that cannot be read */
 
@@ -208,7 +202,7 @@ static void look_for_all(void)
         ck_abort_msg("the build id is too long");
 }
 
-START_TEST(pointers_are_relocated_or_not)
+TEST(pointers_are_relocated_or_not)
 {
     for (size_t i = 0; i < LENGTH_OF(fixtures); i++) {
         read_fixture(fixtures[i]);
@@ -219,9 +213,8 @@ START_TEST(pointers_are_relocated_or_not)
         assert_all_found(&copy.object, fixtures[i]);
     }
 }
-END_TEST
 
-START_TEST(is_cut_off_anywhere)
+TEST(is_cut_off_anywhere)
 {
     for (size_t i = 0; i < LENGTH_OF(fixtures); i++) {
         read_fixture(fixtures[i]);
@@ -231,10 +224,9 @@ START_TEST(is_cut_off_anywhere)
         }
     }
 }
-END_TEST
 
 /* The memory stays readable, whatever the segments say. */
-START_TEST(is_damaged_anywhere)
+TEST(is_damaged_anywhere)
 {
     static const unsigned char values[] = {0, 1, 0x7f, 0x80, 0xff};
     for (size_t i = 0; i < LENGTH_OF(fixtures); i++) {
@@ -242,18 +234,17 @@ START_TEST(is_damaged_anywhere)
         for (int relocated = 0; relocated < 2; relocated++) {
             place(copy.size);
             for (size_t at = 0; at < copy.size * LENGTH_OF(values); at++) {
-                unsigned char *byte = copy.end - copy.size + at / LENGTH_OF(values), kept = *byte;
+                unsigned char *byte = copy.end - copy.size + at / LENGTH_OF(values), before = *byte;
                 *byte = values[at % LENGTH_OF(values)];
                 look_for_all();
-                *byte = kept;
+                *byte = before;
             }
             relocate();
         }
     }
 }
-END_TEST
 
-START_TEST(segments_are_odd)
+TEST(segments_are_odd)
 {
     static const ElfW(Phdr) odd[] = {
         {.p_type = PT_DYNAMIC, .p_vaddr = 0, .p_memsz = UINT64_MAX},
@@ -264,8 +255,8 @@ START_TEST(segments_are_odd)
     };
     read_fixture("id");
     for (size_t i = 0; i < LENGTH_OF(odd); i++) {
-        ElfW(Phdr) kept[LENGTH_OF(copy.segments)];
-        memcpy(kept, copy.segments, sizeof kept);
+        ElfW(Phdr) before[LENGTH_OF(copy.segments)];
+        memcpy(before, copy.segments, sizeof before);
         place(copy.size);
         for (size_t j = 1; j < copy.segment_count; j++)
             if (odd[i].p_type == copy.segments[j].p_type)
@@ -273,22 +264,20 @@ START_TEST(segments_are_odd)
         if (odd[i].p_type == PT_LOAD)
             copy.segments[0] = odd[i];
         look_for_all();
-        memcpy(copy.segments, kept, sizeof kept);
+        memcpy(copy.segments, before, sizeof before);
     }
     copy.object.segment_count = 0;
     ck_assert_uint_eq(address_of(&copy.object, "exported_function"), 0);
 }
-END_TEST
 
 /* A segment that may not be read holds no symbols (PF_X alone: execute-only text). */
-START_TEST(segments_are_not_readable)
+TEST(segments_are_not_readable)
 {
     read_fixture("id");
     place(copy.size);
     copy.segments[0].p_flags = PF_X;
     ck_assert_uint_eq(address_of(&copy.object, "exported_function"), 0);
 }
-END_TEST
 
 /* tables made by hand: one bucket of DT_HASH, or of DT_GNU_HASH, that all symbols are in */
 
@@ -339,7 +328,7 @@ static void assert_twins(void)
     ck_assert_uint_eq(address_of(&copy.object, "twin"), 0);
 }
 
-START_TEST(two_of_a_name)
+TEST(two_of_a_name)
 {
     const uint32_t hash[] = {1, SYMBOLS, 1, 0, 2, 3, 4, 5, 0};
     make_tables(DT_HASH, hash, LENGTH_OF(hash));
@@ -359,10 +348,9 @@ START_TEST(two_of_a_name)
     make_tables(DT_GNU_HASH, gnu, LENGTH_OF(gnu));
     assert_twins();
 }
-END_TEST
 
 /* Chains of both hash tables end; those of a damaged one may not. */
-START_TEST(chains_without_end)
+TEST(chains_without_end)
 {
     static uint32_t gnu[(MOST - HASH_AT) / sizeof(uint32_t)] = {1, 1, 1, 6, ~0u, ~0u, 1};
     const uint32_t circle[] = {1, SYMBOLS, 1, 0, 2, 3, 4, 5, 1};
@@ -380,10 +368,9 @@ START_TEST(chains_without_end)
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
     ck_assert_int_lt(end.tv_sec - start.tv_sec, 5);
 }
-END_TEST
 
 /* Only the beginning of each table lies in the object. */
-START_TEST(tables_end_with_the_object)
+TEST(tables_end_with_the_object)
 {
     const uint32_t hash[] = {1, SYMBOLS, 1, 0, 2, 3, 4, 5, 0};
     make_tables(DT_HASH, hash, LENGTH_OF(hash));
@@ -403,9 +390,8 @@ START_TEST(tables_end_with_the_object)
     ck_assert_uint_eq(address_of(&copy.object, "first"), 0x10);
     ck_assert_uint_eq(address_of(&copy.object, "second"), 0);
 }
-END_TEST
 
-START_TEST(tables_are_empty)
+TEST(tables_are_empty)
 {
     static const uint32_t none[16];
     const uint32_t huge[] = {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u};
@@ -417,11 +403,10 @@ START_TEST(tables_are_empty)
         ck_assert_uint_eq(address_of(&copy.object, "first"), 0);
     }
 }
-END_TEST
 
 /* build ids */
 
-START_TEST(build_id)
+TEST(build_id)
 {
     static const uint8_t right[] = {0x01, 0x23, 0x45, 0x67};
     uint8_t id[ELF_BUILD_ID_MAX];
@@ -433,9 +418,8 @@ START_TEST(build_id)
     place(copy.size);
     ck_assert_uint_eq(elf_mapped_build_id(&copy.object, id), 0);
 }
-END_TEST
 
-START_TEST(notes_are_hostile)
+TEST(notes_are_hostile)
 {
     struct {
         ElfW(Nhdr) other;
@@ -458,24 +442,8 @@ START_TEST(notes_are_hostile)
     }
     ck_assert_uint_eq(elf_note_build_id(&notes, 0, 4, id), 0);
 }
-END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {of_libc,
-                                  of_the_vdso,
-                                  of_fixtures,
-                                  no_object,
-                                  pointers_are_relocated_or_not,
-                                  is_cut_off_anywhere,
-                                  is_damaged_anywhere,
-                                  segments_are_odd,
-                                  segments_are_not_readable,
-                                  two_of_a_name,
-                                  chains_without_end,
-                                  tables_end_with_the_object,
-                                  tables_are_empty,
-                                  build_id,
-                                  notes_are_hostile};
-    return run_tests("elf_mapped", tests, LENGTH_OF(tests), 60);
+    return run_tests(set_up, tear_down, 60);
 }

@@ -14,7 +14,7 @@ static const struct listed {
 #undef X
 };
 
-START_TEST(fills_all_fields)
+TEST(fills_all_fields)
 {
     struct failure why;
     memset(&why, 0xa5, sizeof why);
@@ -25,9 +25,8 @@ START_TEST(fills_all_fields)
     ck_assert_int_eq(why.sys_errno, ENOSPC);
     ck_assert_str_eq(why.what, "nop at 7");
 }
-END_TEST
 
-START_TEST(takes_errno_as_an_argument)
+TEST(takes_errno_as_an_argument)
 {
     struct failure why;
     errno = EXDEV;
@@ -35,17 +34,15 @@ START_TEST(takes_errno_as_an_argument)
     ck_assert_int_eq(why.sys_errno, EXDEV);
     ck_assert_str_eq(why.what, "");
 }
-END_TEST
 
-START_TEST(without_a_listener)
+TEST(without_a_listener)
 {
     errno = EXFULL;
     ck_assert(!failure_set(NULL, FAILURE_DECODE, ENOSPC, "%s", "anything"));
     ck_assert_int_eq(errno, EXFULL);
 }
-END_TEST
 
-START_TEST(cuts_long_text)
+TEST(cuts_long_text)
 {
     struct {
         struct failure why;
@@ -58,10 +55,9 @@ START_TEST(cuts_long_text)
     ck_assert_uint_eq(strlen(guarded.why.what), sizeof guarded.why.what - 1);
     ck_assert_int_eq(guarded.behind, '!');
 }
-END_TEST
 
 /* They complete "libpyperf: not profiling: <message>: <what>". */
-START_TEST(messages_complete_a_line)
+TEST(messages_complete_a_line)
 {
     for (size_t i = 0; i < LENGTH_OF(list); i++) {
         const char *message = failure_message(list[i].code);
@@ -75,9 +71,8 @@ START_TEST(messages_complete_a_line)
                           list[i].name, list[j].name);
     }
 }
-END_TEST
 
-START_TEST(unknown_codes_have_a_message)
+TEST(unknown_codes_have_a_message)
 {
     int beyond = (int)LENGTH_OF(list), negative = -1;
     enum failure_code code;
@@ -85,14 +80,4 @@ START_TEST(unknown_codes_have_a_message)
     ck_assert_str_eq(failure_message(code), "unknown code");
     memcpy(&code, &negative, sizeof code);
     ck_assert_str_eq(failure_message(code), "unknown code");
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        fills_all_fields, takes_errno_as_an_argument, without_a_listener,
-        cuts_long_text,   messages_complete_a_line,   unknown_codes_have_a_message,
-    };
-    return run_suite("failure", tests, LENGTH_OF(tests));
 }

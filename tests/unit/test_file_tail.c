@@ -40,7 +40,7 @@ static void append(const char *bytes, size_t size)
     tail.length += (off_t)size;
 }
 
-START_TEST(bytes_are_in_the_file_at_once)
+TEST(bytes_are_in_the_file_at_once)
 {
     static char chunk[3001];
     size_t total = 0;
@@ -71,7 +71,6 @@ START_TEST(bytes_are_in_the_file_at_once)
             ck_abort_msg("written before the region, at %zu", at);
     close(fd);
 }
-END_TEST
 
 static int count_windows(void)
 {
@@ -82,7 +81,7 @@ static int count_windows(void)
     return count;
 }
 
-START_TEST(window_moves_without_a_descriptor)
+TEST(window_moves_without_a_descriptor)
 {
     begin();
     reserve(START + 100);
@@ -104,9 +103,8 @@ START_TEST(window_moves_without_a_descriptor)
     ck_assert_int_eq(count_windows(), 0);
     ck_assert(!file_tail_has_room(&tail, 1));
 }
-END_TEST
 
-START_TEST(without_a_window_it_is_written)
+TEST(without_a_window_it_is_written)
 {
     begin();
     ck_assert_int_eq(file_tail_put(&tail, fd, 3, "here", 4), 0);
@@ -115,10 +113,9 @@ START_TEST(without_a_window_it_is_written)
     ck_assert_int_eq(tail.length, START);
     close(fd);
 }
-END_TEST
 
 /* A failure to move leaves the present window. */
-static void without_address_space(void)
+TEST_IN_CHILD(no_address_space)
 {
     struct rlimit limit = {1 << 20, RLIM_INFINITY}, all;
     child_skip_under_valgrind();
@@ -143,17 +140,4 @@ static void without_address_space(void)
     setrlimit(RLIMIT_AS, &all);
     child_check(file_tail_show(&tail, -1) == 0 && file_tail_has_room(&tail, 1 << 20), "%s",
                 "no room");
-}
-
-START_TEST(no_address_space)
-{
-    assert_in_child(without_address_space);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {bytes_are_in_the_file_at_once, window_moves_without_a_descriptor,
-                                  without_a_window_it_is_written, no_address_space};
-    return run_suite("file_tail", tests, LENGTH_OF(tests));
 }

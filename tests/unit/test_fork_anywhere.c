@@ -148,7 +148,7 @@ static bool begins_a_block(void)
     return status != 0;
 }
 
-START_TEST(new_strings)
+TEST(new_strings)
 {
     if (skip_under_valgrind())
         return;
@@ -164,10 +164,9 @@ START_TEST(new_strings)
     add_string();
     end_steps(2);
 }
-END_TEST
 
 /* The table of strings grows. */
-START_TEST(wider_table)
+TEST(wider_table)
 {
     if (skip_under_valgrind())
         return;
@@ -178,7 +177,6 @@ START_TEST(wider_table)
     end_steps(2);
     ck_assert_int_gt(stepping.steps, 10000);
 }
-END_TEST
 
 static uint32_t ids[2000], id_count;
 
@@ -208,7 +206,7 @@ static void step_over_an_addition(void)
     end_steps(2);
 }
 
-START_TEST(functions)
+TEST(functions)
 {
     if (skip_under_valgrind())
         return;
@@ -219,16 +217,4 @@ START_TEST(functions)
     for (; id_count < 768; id_count++)
         ids[id_count] = add_function(PROFILE_MAP, id_count);
     step_over_an_addition(); /* both tables grow */
-}
-END_TEST
-
-int main(void)
-{
-    /* AddressSanitizer adds memory behind variables and instructions before each access. */
-    if (under_address_sanitizer()) {
-        skip("single steps", "AddressSanitizer");
-        return 0;
-    }
-    const TTest *const tests[] = {new_strings, wider_table, functions};
-    return run_suite("fork_anywhere", tests, LENGTH_OF(tests));
 }

@@ -34,7 +34,7 @@ static pid_t fork_by_the_system_call(void)
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
-START_TEST(no_child_before_the_watch)
+TEST(no_child_before_the_watch)
 {
     ck_assert(!is_child());
     if (fork() == 0)
@@ -42,9 +42,8 @@ START_TEST(no_child_before_the_watch)
     int status;
     ck_assert(wait(&status) > 0 && status == 0);
 }
-END_TEST
 
-START_TEST(each_watcher_is_told)
+TEST(each_watcher_is_told)
 {
     pid_t (*const ways[])(void) = {fork_by_the_library, fork_by_the_system_call};
     fork_watch_seen(FORK_WATCH_OUTPUTS);
@@ -65,11 +64,4 @@ START_TEST(each_watcher_is_told)
         ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "way %zu: %#x", i, status);
         ck_assert(!is_child() && !fork_watch_is_child(FORK_WATCH_PROFILE));
     }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {no_child_before_the_watch, each_watcher_is_told};
-    return run_suite("fork_watch", tests, LENGTH_OF(tests));
 }

@@ -28,7 +28,7 @@ static struct state *new_state(void)
     return state;
 }
 
-static void not_needed(void)
+TEST_IN_CHILD(where_each_call_is_one_of_c)
 {
     for (unsigned minor = 8; minor <= 10; minor++) {
         start_detour(3, minor);
@@ -39,14 +39,8 @@ static void not_needed(void)
     }
 }
 
-START_TEST(where_each_call_is_one_of_c)
-{
-    assert_in_child(not_needed);
-}
-END_TEST
-
 static unsigned minor;
-static void for_all(void (*body)(void))
+static void for_each_minor(void (*body)(void))
 {
     for (minor = 11; minor <= 15; minor++) {
         assert_in_child(body);
@@ -63,7 +57,7 @@ static void call_inner(void)
 }
 
 /* Set by its first frame, which runs through the entry; then nested calls reach the hook too. */
-static void adopt_by_a_frame(void)
+TEST_BY(for_each_minor, adopted)
 {
     start_profile(3, minor, PROFILE_MAP);
     interpreter.main->evaluator = NULL; /* as if it had been made later */
@@ -80,14 +74,8 @@ static void adopt_by_a_frame(void)
     child_check(is_ours(interpreter.main), "3.%u", minor);
 }
 
-START_TEST(adopted)
-{
-    for_all(adopt_by_a_frame);
-}
-END_TEST
-
 /* Set in all interpreters; if each has its own lock, only in the current one. */
-static void adopt_several(void)
+TEST_BY(for_each_minor, several_interpreters)
 {
     start_profile(3, minor, PROFILE_OFF);
     bool own_locks = python.layout->has_native_support;
@@ -113,12 +101,6 @@ static void adopt_several(void)
     child_check(!is_ours(other), "3.%u", minor);
 }
 
-START_TEST(several_interpreters)
-{
-    for_all(adopt_several);
-}
-END_TEST
-
 static int calls_of_theirs;
 
 static python_object *theirs(void *state, void *frame, int throwflag)
@@ -128,7 +110,7 @@ static python_object *theirs(void *state, void *frame, int throwflag)
 }
 
 /* Another tool's evaluator stays, and hands its frames to the entry. */
-static void leave_others(void)
+TEST_BY(for_each_minor, evaluators_of_others)
 {
     start_profile(3, minor, PROFILE_OFF);
     const python_evaluator set = (python_evaluator)(uintptr_t)theirs;
@@ -143,12 +125,6 @@ static void leave_others(void)
         child_check(interpreter.main->evaluator == set && calls_of_theirs == 2, "3.%u", minor);
     }
 }
-
-START_TEST(evaluators_of_others)
-{
-    for_all(leave_others);
-}
-END_TEST
 
 /* Counts in a recursion the calls that are named, and those inlined once the stack is short. */
 static struct {
@@ -208,7 +184,7 @@ static bool recurse_in_thread(size_t stack, int depth)
     return result != NULL;
 }
 
-static void go_deep(void)
+TEST_BY(for_each_minor, short_stack)
 {
     start_profile(3, minor, PROFILE_MAP);
     child_check(recurse_in_thread(STACK, 20), "3.%u", minor);
@@ -225,14 +201,8 @@ static void go_deep(void)
     child_check((size_t)recursion.named * 512 < expected, "3.%u: %d named", minor, recursion.named);
 }
 
-START_TEST(short_stack)
-{
-    for_all(go_deep);
-}
-END_TEST
-
 /* On small stacks only a quarter is used: a program may have measured its need. */
-static void go_deep_in_a_small_stack(void)
+TEST_BY(for_each_minor, small_stack)
 {
     start_profile(3, minor, PROFILE_MAP);
     recurse_in_thread(512 << 10, 500);
@@ -242,12 +212,6 @@ static void go_deep_in_a_small_stack(void)
     child_check(recursion.named > in_small || python.layout->profiled_stack != 0, "3.%u: %d, %d",
                 minor, recursion.named, in_small);
 }
-
-START_TEST(small_stack)
-{
-    for_all(go_deep_in_a_small_stack);
-}
-END_TEST
 
 /* While a thread runs inlined, the hook stays unset, also across a switch, because its next call
  * would take C stack again. If the thread ends there, by pthread_exit, the hook may be set
@@ -278,7 +242,7 @@ static void *run_to_the_end(void *unused)
     return unused;
 }
 
-static void let_a_thread_end(void)
+TEST_BY(for_each_minor, ended_deep)
 {
     pthread_t thread;
     pthread_attr_t attributes;
@@ -293,24 +257,4 @@ static void let_a_thread_end(void)
     child_check(!is_ours(interpreter.main), "3.%u: it is set", minor);
     child_check(registry_at(run_code(code_named("f"), NULL)) != REGISTRY_NONE, "3.%u", minor);
     child_check(is_ours(interpreter.main), "3.%u: it is not set again", minor);
-}
-
-START_TEST(ended_deep)
-{
-    for_all(let_a_thread_end);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        where_each_call_is_one_of_c,
-        adopted,
-        several_interpreters,
-        evaluators_of_others,
-        short_stack,
-        small_stack,
-        ended_deep,
-    };
-    return run_suite("frame_evaluator", tests, LENGTH_OF(tests));
 }

@@ -139,7 +139,7 @@ static void check_arguments(const char *name)
 }
 
 /* Nothing but rax and rcx, and no libc at all. */
-START_TEST(fast_way)
+TEST(fast_way)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         const struct variant *variant = &variants[i];
@@ -158,7 +158,6 @@ START_TEST(fast_way)
                           variant->name, j, hook_arrived.xmm[j][0]);
     }
 }
-END_TEST
 
 /* Conditions that must lead to C: each changes one thing in a state that does not. */
 static void no_extra(const struct variant *variant)
@@ -259,7 +258,7 @@ static void check_slow(const struct variant *variant, void (*entry)(void), const
     check_arguments(name);
 }
 
-START_TEST(slow_way)
+TEST(slow_way)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++)
         for (size_t j = 0; j < LENGTH_OF(changes); j++) {
@@ -268,10 +267,9 @@ START_TEST(slow_way)
             check_slow(&variants[i], hook_of(&variants[i])->fast, changes[j].name);
         }
 }
-END_TEST
 
 /* The hook jumps to C's answer, also if that is a trampoline. */
-START_TEST(slow_way_to_a_slot)
+TEST(slow_way_to_a_slot)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         make_world(&variants[i]);
@@ -280,20 +278,18 @@ START_TEST(slow_way_to_a_slot)
         check_slow(&variants[i], hook_of(&variants[i])->fast, "answered with a trampoline");
     }
 }
-END_TEST
 
 /* Asks C also when there is a valid trampoline. */
-START_TEST(slow_entry)
+TEST(slow_entry)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         make_world(&variants[i]);
         check_slow(&variants[i], hook_of(&variants[i])->slow, "valid trampoline");
     }
 }
-END_TEST
 
 /* The ways in front of which a push was kept: as if it had not been. */
-START_TEST(behind_a_push)
+TEST(behind_a_push)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         make_world(&variants[i]);
@@ -309,10 +305,9 @@ START_TEST(behind_a_push)
         check_slow(&variants[i], hook_push, "behind a push");
     }
 }
-END_TEST
 
 /* If the code object's pointer may have tags, the trampoline is the same with each of them. */
-START_TEST(tags_of_a_frame)
+TEST(tags_of_a_frame)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         for (uint64_t tags = 0; variants[i].tagged && tags < 4; tags++) {
@@ -324,10 +319,9 @@ START_TEST(tags_of_a_frame)
         }
     }
 }
-END_TEST
 
 /* hook_find takes only exact matches. */
-START_TEST(finds_exactly)
+TEST(finds_exactly)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         const struct variant *v = &variants[i];
@@ -354,10 +348,9 @@ START_TEST(finds_exactly)
             hook);
     }
 }
-END_TEST
 
 /* Only hooks that check the stack pointer, and only outside of the range. */
-START_TEST(asks_outside_of_the_stack)
+TEST(asks_outside_of_the_stack)
 {
     int with_floor = 0;
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
@@ -383,7 +376,6 @@ START_TEST(asks_outside_of_the_stack)
     }
     ck_assert_int_gt(with_floor, 0);
 }
-END_TEST
 
 static void *size_in_thread(void *size)
 {
@@ -392,7 +384,7 @@ static void *size_in_thread(void *size)
     return NULL;
 }
 
-START_TEST(each_thread_has_its_stack)
+TEST(each_thread_has_its_stack)
 {
     pthread_t thread;
     ck_assert_uint_eq(hook_stack.size, 0);
@@ -405,10 +397,9 @@ START_TEST(each_thread_has_its_stack)
     }
     ck_assert_uint_eq(hook_stack.size, 4711);
 }
-END_TEST
 
 /* hook.S's .cfi: from C back through the hook into its caller. */
-START_TEST(unwinds_from_c)
+TEST(unwinds_from_c)
 {
     for (size_t i = 0; i < LENGTH_OF(variants); i++) {
         make_world(&variants[i]);
@@ -427,9 +418,8 @@ START_TEST(unwinds_from_c)
                       variants[i].name);
     }
 }
-END_TEST
 
-START_TEST(all_bits_above_an_address_are_the_tags)
+TEST(all_bits_above_an_address_are_the_tags)
 {
     ck_assert_uint_eq(hook_state.mask, ~(HOOK_TAG(1) - 1));
     ck_assert_uint_eq(HOOK_TAG(HOOK_TAGS), hook_state.mask);
@@ -437,21 +427,4 @@ START_TEST(all_bits_above_an_address_are_the_tags)
     ck_assert_uint_eq(HOOK_TAG_OF(HOOK_TAG(HOOK_TAGS - 1) | HOOK_ADDRESS((uintptr_t)&hook_state)),
                       HOOK_TAGS - 1);
     ck_assert_uint_lt((uintptr_t)&hook_state, HOOK_TAG(1));
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {fast_way,
-                                  slow_way,
-                                  slow_way_to_a_slot,
-                                  slow_entry,
-                                  behind_a_push,
-                                  finds_exactly,
-                                  tags_of_a_frame,
-                                  asks_outside_of_the_stack,
-                                  each_thread_has_its_stack,
-                                  unwinds_from_c,
-                                  all_bits_above_an_address_are_the_tags};
-    return run_suite("hook", tests, LENGTH_OF(tests));
 }

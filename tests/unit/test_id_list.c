@@ -18,7 +18,7 @@ static void check(const uint32_t *numbers, size_t count)
     ck_assert_uint_eq(id_list_next(&list, number), ID_LIST_NONE);
 }
 
-START_TEST(in_order)
+TEST(in_order)
 {
     static const uint32_t numbers[] = {7, 0, 1, 65535, 65536, ID_LIST_LIMIT - 1, 3 * 65536 + 5, 2};
     check(NULL, 0);
@@ -35,9 +35,8 @@ START_TEST(in_order)
     ck_assert(id_list_add(&list, 2));
     check(&numbers[7], 1);
 }
-END_TEST
 
-START_TEST(many)
+TEST(many)
 {
     enum { MANY = 200000 };
     static uint32_t numbers[MANY];
@@ -49,9 +48,8 @@ START_TEST(many)
     check(numbers, MANY);
     id_list_clear(&list);
 }
-END_TEST
 
-static void without_memory(void)
+TEST_IN_CHILD(no_memory)
 {
     struct rlimit limit = {1 << 20, RLIM_INFINITY}, all;
     child_skip_under_valgrind();
@@ -63,16 +61,4 @@ static void without_memory(void)
     setrlimit(RLIMIT_AS, &all);
     child_check(id_list_add(&list, 70000), "%s", "still none");
     child_check(id_list_next(&list, 1) == 2 && id_list_next(&list, 2) == 70000, "%s", "order");
-}
-
-START_TEST(no_memory)
-{
-    assert_in_child(without_memory);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {in_order, many, no_memory};
-    return run_suite("id_list", tests, LENGTH_OF(tests));
 }

@@ -63,7 +63,7 @@ static void check(uint32_t from, uint32_t to)
     }
 }
 
-START_TEST(finds_what_was_entered)
+TEST(finds_what_was_entered)
 {
     hash = spread;
     for (uint32_t number = 0; number < MANY; number++)
@@ -74,10 +74,9 @@ START_TEST(finds_what_was_entered)
         if (*find(number) != 0)
             ck_abort_msg("%u is found", number);
 }
-END_TEST
 
 /* Most colliding entries differ in the stored bits of the hash. */
-START_TEST(compares_few)
+TEST(compares_few)
 {
     hash = spread;
     for (uint32_t number = 0; number < MANY; number++)
@@ -86,9 +85,8 @@ START_TEST(compares_few)
     check(0, MANY);
     ck_assert_int_lt(compared, MANY + MANY / 4);
 }
-END_TEST
 
-START_TEST(all_of_one_hash)
+TEST(all_of_one_hash)
 {
     static uint32_t (*const hashes[])(uint32_t) = {same, last};
     for (size_t i = 0; i < LENGTH_OF(hashes); i++) {
@@ -100,9 +98,8 @@ START_TEST(all_of_one_hash)
         table = (struct id_table){NULL, 0};
     }
 }
-END_TEST
 
-START_TEST(first_and_last_number)
+TEST(first_and_last_number)
 {
     const uint32_t numbers[] = {0, ID_TABLE_LIMIT - 1};
     hash = last;
@@ -113,10 +110,9 @@ START_TEST(first_and_last_number)
         ck_assert_uint_eq(id_table_number(*find(numbers[i])), numbers[i]);
     }
 }
-END_TEST
 
 /* A quarter of it stays free, or a search for an absent key would not end. */
-START_TEST(some_stay_free)
+TEST(some_stay_free)
 {
     hash = last;
     for (uint32_t number = 0; number < 768; number++)
@@ -126,10 +122,9 @@ START_TEST(some_stay_free)
     ck_assert_ptr_ne(table.entries, full);
     check(0, 768);
 }
-END_TEST
 
 /* Without memory the table is unchanged, and grows when there is memory again. */
-static void without_memory(void)
+TEST_IN_CHILD(no_memory)
 {
     child_skip_under_valgrind();
     uint32_t number = 0;
@@ -148,17 +143,4 @@ static void without_memory(void)
     check(0, number);
     enter(number);
     check(0, number + 1);
-}
-
-START_TEST(no_memory)
-{
-    assert_in_child(without_memory);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {finds_what_was_entered, compares_few,   all_of_one_hash,
-                                  first_and_last_number,  some_stay_free, no_memory};
-    return run_suite("id_table", tests, LENGTH_OF(tests));
 }

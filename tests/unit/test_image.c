@@ -27,7 +27,7 @@ static long evaluate(long a, long b, long c)
  * all trampolines. */
 enum { UNWIND_BYTES = IMAGE_TEXT_OFFSET - IMAGE_BLOCK };
 
-START_TEST(makes_one_file)
+TEST(makes_one_file)
 {
     struct stat status;
     umask(0);
@@ -42,7 +42,6 @@ START_TEST(makes_one_file)
     ck_assert_int_gt(status.st_size, 1 << 20);
     ck_assert_int_le(status.st_blocks * 512, (32 << 10) + UNWIND_BYTES);
 }
-END_TEST
 
 static int note_path(struct dl_phdr_info *info, size_t size, void *path)
 {
@@ -50,7 +49,7 @@ static int note_path(struct dl_phdr_info *info, size_t size, void *path)
     return strcmp(info->dlpi_name, path) == 0;
 }
 
-START_TEST(loader_knows_it)
+TEST(loader_knows_it)
 {
     struct image *image = make_image(1, plan_to(evaluate));
     Dl_info info;
@@ -61,7 +60,6 @@ START_TEST(loader_knows_it)
     ck_assert_ptr_null(dlsym(RTLD_DEFAULT, "py::f:f.py"));
     ck_assert_ptr_null(dlsym(RTLD_DEFAULT, "pyperf_detour"));
 }
-END_TEST
 
 /* With a file and without; with both spacings in use; with both kinds of plan. */
 static struct image *make_kind(int kind)
@@ -72,7 +70,7 @@ static struct image *make_kind(int kind)
 }
 enum { KINDS = 8 };
 
-START_TEST(slots_run_the_evaluator)
+TEST(slots_run_the_evaluator)
 {
     for (int kind = 0; kind < KINDS; kind++) {
         struct image *image = make_kind(kind);
@@ -85,7 +83,6 @@ START_TEST(slots_run_the_evaluator)
                           (kind & 2 ? 16 : 1) * ARCH_TRAMPOLINE_SIZE);
     }
 }
-END_TEST
 
 static long recurse(long depth, long trampoline, long unused)
 {
@@ -94,16 +91,15 @@ static long recurse(long depth, long trampoline, long unused)
     return depth == 0 ? unused : next(depth - 1, trampoline, unused + 1);
 }
 
-START_TEST(slots_nest)
+TEST(slots_nest)
 {
     struct image *image = make_image(1, plan_to(recurse));
     fill(image, 0, 1);
     ck_assert_int_eq(trampoline_function(image, 0)(1000, (long)image_trampoline(image, 0), 0),
                      1000);
 }
-END_TEST
 
-START_TEST(finds_slots_by_address)
+TEST(finds_slots_by_address)
 {
     for (int kind = 0; kind < KINDS; kind++) {
         struct image *image = make_kind(kind);
@@ -121,9 +117,8 @@ START_TEST(finds_slots_by_address)
         ck_assert_int_eq(image_trampoline_at(image, (uintptr_t)evaluate), -1);
     }
 }
-END_TEST
 
-START_TEST(writes_names_of_any_length)
+TEST(writes_names_of_any_length)
 {
     static char longest[300000];
     memset(longest, 'n', sizeof longest - 1);
@@ -147,11 +142,10 @@ START_TEST(writes_names_of_any_length)
         close(fd);
     }
 }
-END_TEST
 
 /* An image's disk space, in KiB, by its number of functions: less than twice what its tables and
  * text need. */
-START_TEST(takes_the_space_of_what_it_holds)
+TEST(takes_the_space_of_what_it_holds)
 {
     static const struct {
         uint32_t functions;
@@ -165,7 +159,6 @@ START_TEST(takes_the_space_of_what_it_holds)
         ck_assert_int_le(status.st_blocks / 2, rows[i].most + (UNWIND_BYTES >> 10));
     }
 }
-END_TEST
 
 /* All trampolines are equal but for the distance to the prologue. */
 static void check_slots(const struct image *image, uint32_t count)
@@ -189,7 +182,7 @@ static void check_slots(const struct image *image, uint32_t count)
     }
 }
 
-START_TEST(takes_as_many_as_it_says)
+TEST(takes_as_many_as_it_says)
 {
     static const uint32_t spacings[] = {1, 16};
     const struct detour_plan *plan = plan_to(evaluate);
@@ -210,9 +203,8 @@ START_TEST(takes_as_many_as_it_says)
         ck_assert_int_eq(image_trampoline_at(image, image_trampoline(image, count)), -1);
     }
 }
-END_TEST
 
-START_TEST(takes_as_many_names_as_fit)
+TEST(takes_as_many_names_as_fit)
 {
     static char name[1 << 20];
     memset(name, 'n', sizeof name - 1);
@@ -235,10 +227,9 @@ START_TEST(takes_as_many_names_as_fit)
     for (int i = 0; i < 100; i++) /* keeps none */
         ck_assert_int_eq(add(anonymous, name), 0);
 }
-END_TEST
 
 /* A page that was read before its trampolines were written, as by an unwinder, shows them later. */
-START_TEST(text_that_was_looked_at_still_grows)
+TEST(text_that_was_looked_at_still_grows)
 {
     struct image *image = make_image(1, plan_to(evaluate));
     volatile const uint8_t *text = (const uint8_t *)image_trampoline(image, 0);
@@ -251,7 +242,6 @@ START_TEST(text_that_was_looked_at_still_grows)
     check_slots(image, count);
     ck_assert_int_eq(trampoline_function(image, count - 1)(7, 8, 9), 789);
 }
-END_TEST
 
 /* The protection of the page at an address, "" when there is none. */
 static const char *line_at(const char *maps, uintptr_t address)
@@ -279,7 +269,7 @@ static void count_mappings(const char *maps, const struct image *image, int *own
     }
 }
 
-START_TEST(no_page_is_writable_and_executable)
+TEST(no_page_is_writable_and_executable)
 {
     int maps = open_maps();
     for (int kind = 0; kind < KINDS; kind++) {
@@ -298,10 +288,9 @@ START_TEST(no_page_is_writable_and_executable)
     }
     close(maps);
 }
-END_TEST
 
 /* Only the ends of the tables are mapped, however long they get. */
-START_TEST(maps_windows_alone)
+TEST(maps_windows_alone)
 {
     int maps = open_maps(), own, windows;
     size_t mapped = 0;
@@ -321,11 +310,10 @@ START_TEST(maps_windows_alone)
     ck_assert_uint_le(mapped, 2 << 20);
     close(maps);
 }
-END_TEST
 
 /* perf takes a file's lowest mapping for its load address. So the text must be the lowest, wherever
  * the windows are. */
-START_TEST(text_is_the_lowest_of_its_name)
+TEST(text_is_the_lowest_of_its_name)
 {
     int maps = open_maps();
     struct image *image = make_image(1, plan_to(evaluate));
@@ -347,9 +335,8 @@ START_TEST(text_is_the_lowest_of_its_name)
     }
     close(maps);
 }
-END_TEST
 
-START_TEST(leaves_no_other_name)
+TEST(leaves_no_other_name)
 {
     struct stat status;
     struct image *image = make_image(1, plan_to(evaluate));
@@ -357,15 +344,13 @@ START_TEST(leaves_no_other_name)
     ck_assert_uint_eq(status.st_nlink, 1);
     ck_assert_int_eq(count_entries(), 1);
 }
-END_TEST
 
-START_TEST(without_a_file)
+TEST(without_a_file)
 {
     struct image *image = make_anonymous(1, plan_to(evaluate));
     ck_assert_ptr_null(image_path(image));
     ck_assert_int_eq(count_entries(), 0);
 }
-END_TEST
 
 /* The child's part after image_freeze, while its parent adds functions. */
 static int child_of_fork(struct image *image, int ready)
@@ -389,7 +374,7 @@ static int child_of_fork(struct image *image, int ready)
     return own == 2 && windows == 0 ? 0 : 4;
 }
 
-START_TEST(forked_child_adds_nothing)
+TEST(forked_child_adds_nothing)
 {
     for (int kind = 0; kind < KINDS; kind++) {
         struct image *image = make_kind(kind);
@@ -416,9 +401,8 @@ START_TEST(forked_child_adds_nothing)
         close(fd);
     }
 }
-END_TEST
 
-START_TEST(discarded_leaves_nothing)
+TEST(discarded_leaves_nothing)
 {
     int maps = open_maps();
     for (int kind = 0; kind < KINDS; kind++) {
@@ -438,9 +422,8 @@ START_TEST(discarded_leaves_nothing)
     }
     close(maps);
 }
-END_TEST
 
-START_TEST(discarded_leaves_files_of_others)
+TEST(discarded_leaves_files_of_others)
 {
     struct image *image = make_image(1, plan_to(evaluate));
     char path[300];
@@ -449,30 +432,4 @@ START_TEST(discarded_leaves_files_of_others)
     write_file(path, "precious", 8);
     image_discard(image);
     ck_assert_str_eq(read_file(path, NULL), "precious");
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        makes_one_file,
-        loader_knows_it,
-        slots_run_the_evaluator,
-        slots_nest,
-        finds_slots_by_address,
-        writes_names_of_any_length,
-        takes_the_space_of_what_it_holds,
-        takes_as_many_as_it_says,
-        takes_as_many_names_as_fit,
-        text_that_was_looked_at_still_grows,
-        no_page_is_writable_and_executable,
-        maps_windows_alone,
-        text_is_the_lowest_of_its_name,
-        leaves_no_other_name,
-        without_a_file,
-        forked_child_adds_nothing,
-        discarded_leaves_nothing,
-        discarded_leaves_files_of_others,
-    };
-    return run_suite("image", tests, LENGTH_OF(tests));
 }

@@ -70,7 +70,7 @@ static void clean(int64_t later)
     ck_assert_int_eq(count_descriptors(), descriptors);
 }
 
-START_TEST(a_day_after_its_process)
+TEST(a_day_after_its_process)
 {
     const char *path = leave_image(NULL);
     clean(0);
@@ -81,10 +81,9 @@ START_TEST(a_day_after_its_process)
     ck_assert_int_eq(count_entries(), 0);
     clean(DAY);
 }
-END_TEST
 
 /* relatime: a read is recorded if there was none since the last write, or none for a day. */
-START_TEST(one_that_was_read)
+TEST(one_that_was_read)
 {
     char head[64];
     const char *path = leave_image(NULL);
@@ -106,18 +105,16 @@ START_TEST(one_that_was_read)
     clean(2 * DAY + HOUR + 100);
     ck_assert_int_ne(access(path, F_OK), 0);
 }
-END_TEST
 
-START_TEST(never_of_a_living_process)
+TEST(never_of_a_living_process)
 {
     struct image *image = make_image(1, plan_to(evaluate));
     clean(1000 * DAY);
     ck_assert_int_eq(access(image_path(image), F_OK), 0);
 }
-END_TEST
 
 /* A child may run its trampolines. */
-START_TEST(never_while_a_child_has_it_mapped)
+TEST(never_while_a_child_has_it_mapped)
 {
     pid_t child;
     const char *path = leave_image(&child);
@@ -129,9 +126,8 @@ START_TEST(never_while_a_child_has_it_mapped)
         clean(2 * DAY); /* not our child, so it cannot be waited for */
     ck_assert_int_ne(access(path, F_OK), 0);
 }
-END_TEST
 
-START_TEST(never_while_it_is_open)
+TEST(never_while_it_is_open)
 {
     const char *path = leave_image(NULL);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -141,7 +137,6 @@ START_TEST(never_while_it_is_open)
     clean(2 * DAY);
     ck_assert_int_ne(access(path, F_OK), 0);
 }
-END_TEST
 
 static void copy_file(const char *from, const char *to)
 {
@@ -150,7 +145,7 @@ static void copy_file(const char *from, const char *to)
     write_file(to, bytes, length);
 }
 
-START_TEST(nothing_but_images)
+TEST(nothing_but_images)
 {
     static const char *const names[] = {
         "pyperf-1-abcdef.so.old",
@@ -194,7 +189,6 @@ START_TEST(nothing_but_images)
     ck_assert_int_ne(access(in_folder("pyperf-1-copy00.so"), F_OK), 0);
     ck_assert_int_eq(count_entries(), count + 8 + others);
 }
-END_TEST
 
 static void without_lease(const char *path)
 {
@@ -206,18 +200,12 @@ static void without_lease(const char *path)
     child_check(access(path, F_OK) != 0, "%s", "it stays");
 }
 
-static void on_overlayfs(void)
+TEST_IN_CHILD(where_it_cannot_be_known)
 {
-    char options[1000];
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("tmpfs", folder, "tmpfs", 0, NULL) != 0)
         child_skip("mount", errno);
-    for (const char *name = "lower\0upper\0work\0"; *name != '\0'; name += strlen(name) + 1)
-        mkdir(in_folder("%s", name), 0700);
-    snprintf(options, sizeof options, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", folder,
-             folder, folder);
-    if (mount("overlay", folder, "overlay", 0, options) != 0)
-        child_skip("overlay", errno);
+    child_mount_overlay();
     without_lease(leave_image(NULL));
     /* There too, the image of a live process stays. */
     struct image *image = image_create(folder, 1, plan_to(evaluate), NULL);
@@ -226,14 +214,8 @@ static void on_overlayfs(void)
     child_check(access(image_path(image), F_OK) == 0, "%s", "it is removed");
 }
 
-START_TEST(where_it_cannot_be_known)
-{
-    assert_in_child(on_overlayfs);
-}
-END_TEST
-
 /* Any number of images is removed in the end, and at most so many by one call. */
-START_TEST(many)
+TEST(many)
 {
     enum { MANY = 3 * IMAGE_CLEANUP_FILES };
     char image[PATH_MAX], head[IMAGE_HEAD_SIZE];
@@ -252,10 +234,9 @@ START_TEST(many)
     }
     ck_assert_int_le(rounds, 20);
 }
-END_TEST
 
 /* New images, which may be picked again and again, do not hide an old one for ever. */
-START_TEST(old_ones_among_many)
+TEST(old_ones_among_many)
 {
     enum { MANY = 2 * IMAGE_CLEANUP_FILES };
     char image[PATH_MAX];
@@ -268,9 +249,8 @@ START_TEST(old_ones_among_many)
     ck_assert_int_lt(rounds, 200);
     ck_assert_int_eq(count_entries(), MANY - 1);
 }
-END_TEST
 
-START_TEST(directories_that_are_none)
+TEST(directories_that_are_none)
 {
     image_cleanup(in_folder("missing"), time(NULL));
     write_file(in_folder("file"), "x", 1);
@@ -278,17 +258,4 @@ START_TEST(directories_that_are_none)
     image_cleanup(in_folder("file"), time(NULL));
     ck_assert_int_eq(errno, EXFULL);
     ck_assert_int_eq(count_entries(), 1);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        a_day_after_its_process,   one_that_was_read,
-        never_of_a_living_process, never_while_a_child_has_it_mapped,
-        never_while_it_is_open,    nothing_but_images,
-        where_it_cannot_be_known,  many,
-        old_ones_among_many,       directories_that_are_none,
-    };
-    return run_suite("image_cleanup", tests, LENGTH_OF(tests));
 }

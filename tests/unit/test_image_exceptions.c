@@ -53,11 +53,10 @@ static const char *unwind_here(void *context)
     return *walk.wrong == '\0' ? NULL : walk.wrong;
 }
 
-START_TEST(from_each_instruction)
+TEST(from_each_instruction)
 {
     assert_unwinds_at_each_step(unwind_here);
 }
-END_TEST
 
 static void *addresses[64];
 static int address_count;
@@ -76,7 +75,7 @@ static int find_address(uintptr_t address)
     return i;
 }
 
-START_TEST(backtrace_goes_through)
+TEST(backtrace_goes_through)
 {
     struct image *image = make_image(1, unwind_plan());
     fill(image, 0, 3);
@@ -92,7 +91,6 @@ START_TEST(backtrace_goes_through)
                   "%s", symbols[trampoline]);
     free(symbols);
 }
-END_TEST
 
 /* Recorded by the frames above the trampolines. */
 static struct {
@@ -162,13 +160,12 @@ static void check_thread(evaluator *callee, bool cancel, void *expected)
     ck_assert(!thread_log.returned);
 }
 
-START_TEST(threads_end_through_slots)
+TEST(threads_end_through_slots)
 {
     check_thread(exit_thread, false, &thread_log);
     check_thread(exit_thread_later, false, &thread_log);
     check_thread(wait_for_cancellation, true, PTHREAD_CANCELED);
 }
-END_TEST
 
 static jmp_buf jump;
 
@@ -177,7 +174,7 @@ static long jump_out(long a, long b, long c)
     longjmp(jump, (int)(a + b + c));
 }
 
-START_TEST(longjmp_goes_over)
+TEST(longjmp_goes_over)
 {
     struct image *image = make_image(1, unwind_plan());
     fill(image, 0, 1);
@@ -189,7 +186,6 @@ START_TEST(longjmp_goes_over)
         ck_assert_int_eq(result, 3 + i);
     }
 }
-END_TEST
 
 /* libgcc's, for unwind data without a file. */
 extern void __register_frame(void *);
@@ -204,7 +200,7 @@ static uint32_t read4(const uint8_t *at)
 
 /* image_trampoline_unwind: the trampoline at the beginning of a page, the rest of the text of `perf
  * inject`, and then the unwind data. */
-START_TEST(unwind_data_of_one_slot)
+TEST(unwind_data_of_one_slot)
 {
     static const size_t sizes[] = {16, 29, 32, 40};
     for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
@@ -243,14 +239,4 @@ START_TEST(unwind_data_of_one_slot)
         ck_assert_int_ge(found, 1);
         ck_assert_ptr_eq(addresses[found + 1], unwind_return);
     }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        from_each_instruction, backtrace_goes_through,  threads_end_through_slots,
-        longjmp_goes_over,     unwind_data_of_one_slot,
-    };
-    return run_suite("image_exceptions", tests, LENGTH_OF(tests));
 }

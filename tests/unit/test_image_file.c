@@ -120,7 +120,7 @@ static void check_symbols(const char *path, uint32_t from, uint32_t count, uint3
     close_file();
 }
 
-START_TEST(elf_header)
+TEST(elf_header)
 {
     struct image *image = make_image(1, plan_to(evaluate));
     open_file(image_path(image));
@@ -130,7 +130,6 @@ START_TEST(elf_header)
     ck_assert_int_eq(file.header.e_version, EV_CURRENT);
     close_file();
 }
-END_TEST
 
 static bool overlap(const GElf_Shdr *a, const GElf_Shdr *b)
 {
@@ -138,7 +137,7 @@ static bool overlap(const GElf_Shdr *a, const GElf_Shdr *b)
            b->sh_offset < a->sh_offset + a->sh_size;
 }
 
-START_TEST(sections)
+TEST(sections)
 {
     struct image *image = make_image(1, plan_to(evaluate));
     fill(image, 0, 10000);
@@ -164,10 +163,9 @@ START_TEST(sections)
     }
     close_file();
 }
-END_TEST
 
 /* perf's libunwind reads all of it through the one executable mapping. */
-START_TEST(segments)
+TEST(segments)
 {
     static const char *const together[] = {".note.gnu.build-id", ".eh_frame_hdr", ".eh_frame",
                                            ".prologue", ".text"};
@@ -199,11 +197,10 @@ START_TEST(segments)
     }
     close_file();
 }
-END_TEST
 
 /* The relocated prologue ends with a jump into the middle of a function, where there is no landing
  * pad: a notrack jump, or one to the direct jump in the page near the function. */
-START_TEST(goes_back_without_a_landing_pad)
+TEST(goes_back_without_a_landing_pad)
 {
     static const uint8_t notrack_jmp[] = {0x3e, 0xff, 0x25};
     struct detour_plan plan = *plan_to(evaluate);
@@ -220,10 +217,9 @@ START_TEST(goes_back_without_a_landing_pad)
                                        : plan.site + plan.length);
     }
 }
-END_TEST
 
 /* Checks after each function, until tables, names and text have all grown more than once. */
-START_TEST(sizes_are_exact_at_every_moment)
+TEST(sizes_are_exact_at_every_moment)
 {
     static const uint32_t spacings[] = {1, 16};
     for (size_t i = 0; i < LENGTH_OF(spacings); i++) {
@@ -239,7 +235,6 @@ START_TEST(sizes_are_exact_at_every_moment)
         check_symbols(image_path(image), 0, count, spacings[i], plan);
     }
 }
-END_TEST
 
 static void read_build_id(const char *path, uint8_t id[IMAGE_BUILD_ID_SIZE])
 {
@@ -256,7 +251,7 @@ static void read_build_id(const char *path, uint8_t id[IMAGE_BUILD_ID_SIZE])
     close_file();
 }
 
-START_TEST(build_ids_differ)
+TEST(build_ids_differ)
 {
     uint8_t ids[20][IMAGE_BUILD_ID_SIZE];
     const struct detour_plan *plan = plan_to(evaluate);
@@ -266,7 +261,6 @@ START_TEST(build_ids_differ)
             ck_assert_mem_ne(ids[i], ids[j], IMAGE_BUILD_ID_SIZE);
     }
 }
-END_TEST
 
 #define ALL_OUTPUT "2>&1"
 #define ERRORS     "2>&1 >/dev/null"
@@ -284,7 +278,7 @@ static const char *output_of(const char *command, const char *path, const char *
     return text;
 }
 
-START_TEST(readelf_has_nothing_to_say)
+TEST(readelf_has_nothing_to_say)
 {
     static const uint32_t counts[] = {0, 1, 3000};
     int status;
@@ -303,9 +297,8 @@ START_TEST(readelf_has_nothing_to_say)
         ck_assert_ptr_nonnull(strstr(text, "pyperf_detour"));
     }
 }
-END_TEST
 
-START_TEST(elflint_has_nothing_to_say)
+TEST(elflint_has_nothing_to_say)
 {
     int status;
     if (system("eu-elflint --version >/dev/null 2>&1") != 0) {
@@ -318,7 +311,6 @@ START_TEST(elflint_has_nothing_to_say)
     ck_assert_str_eq(text, "No errors\n");
     ck_assert_int_eq(status, 0);
 }
-END_TEST
 
 static ssize_t section_size(int fd, enum image_section section)
 {
@@ -392,27 +384,10 @@ static void read_while_it_grows(void)
     child_check(child_read(fd) == GROWN, "%s", "functions lost by SIGKILL");
 }
 
-START_TEST(readable_while_it_grows)
+TEST(readable_while_it_grows)
 {
     const struct detour_plan *plan = plan_to(evaluate);
     growing = make_image(1, plan);
     assert_in_child(read_while_it_grows);
     check_symbols(image_path(growing), 0, GROWN, 1, plan);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        elf_header,
-        sections,
-        segments,
-        goes_back_without_a_landing_pad,
-        sizes_are_exact_at_every_moment,
-        build_ids_differ,
-        readelf_has_nothing_to_say,
-        elflint_has_nothing_to_say,
-        readable_while_it_grows,
-    };
-    return run_suite("image_file", tests, LENGTH_OF(tests));
 }

@@ -34,7 +34,7 @@ static void child_check_refused(const char *directory, enum failure_code code, i
     child_check(image_create(directory, 1, plan, NULL) == NULL, "%s", directory);
 }
 
-static void odd_directories(void)
+TEST_IN_CHILD(odd_directories)
 {
     static char endless[8192], nearly[4096];
     write_file(in_folder("file"), precious, strlen(precious));
@@ -48,7 +48,7 @@ static void odd_directories(void)
     child_check(count_entries() == 1, "%d", count_entries());
 }
 
-static void limited_size(void)
+TEST_IN_CHILD(limited_size)
 {
     static const size_t limits[] = {
         0,      1, 4095, 4096, 65536, 1 << 20, IMAGE_DYNAMIC_OFFSET + 4095, IMAGE_SYMTAB_OFFSET + 1,
@@ -60,7 +60,7 @@ static void limited_size(void)
     }
 }
 
-static void no_descriptors(void)
+TEST_IN_CHILD(no_descriptors)
 {
     struct rlimit all, none;
     child_skip_under_valgrind();
@@ -75,7 +75,7 @@ static void no_descriptors(void)
     child_check(count_entries() == 0, "%d entries", count_entries());
 }
 
-static void no_address_space(void)
+TEST_IN_CHILD(no_address_space)
 {
     struct rlimit limit;
     const struct detour_plan *plan = plan_to(evaluate);
@@ -92,38 +92,25 @@ static void no_address_space(void)
     child_check(count_entries() == 0, "%d entries", count_entries());
 }
 
-static void small_disk(void)
+TEST_IN_CHILD(small_disk)
 {
     child_mount_small_disk(20 << 10, 0);
     child_check_refused(folder, FAILURE_IMAGE_FILE, ENOSPC);
     child_check(count_entries() == 0, "%d entries", count_entries());
 }
 
-static void read_only_disk(void)
+TEST_IN_CHILD(read_only_disk)
 {
     child_mount_small_disk(1 << 20, MS_RDONLY);
     child_check_refused(folder, FAILURE_IMAGE_FILE, EROFS);
 }
 
-static void disk_without_execution(void)
+TEST_IN_CHILD(disk_without_execution)
 {
     child_mount_small_disk(1 << 20, MS_NOEXEC);
     child_check_refused(folder, FAILURE_IMAGE_LOAD, 0);
     child_check(count_entries() == 0, "%d entries", count_entries());
 }
-
-START_TEST(not_made)
-{
-    static void (*const bodies[])(void) = {
-        odd_directories, limited_size,   no_descriptors,         no_address_space,
-        small_disk,      read_only_disk, disk_without_execution,
-    };
-    for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
-        clear_folder();
-        assert_in_child(bodies[i]);
-    }
-}
-END_TEST
 
 /* What makes each of the three regions grow first: a large spacing fills the text, short names fill
  * the symbols, long ones the names. */
@@ -297,7 +284,7 @@ static void child_lose(void)
     child_check_precious();
 }
 
-START_TEST(file_lost)
+TEST(file_lost)
 {
     for (this_loss = losses; this_loss < losses + LENGTH_OF(losses); this_loss++)
         for (size_t i = 0; i < LENGTH_OF(growths); i++) {
@@ -306,10 +293,9 @@ START_TEST(file_lost)
             assert_in_child(child_lose);
         }
 }
-END_TEST
 
 /* Checks the numbers in `growths`, on which the tests above depend. */
-START_TEST(grows_where_it_should)
+TEST(grows_where_it_should)
 {
     for (size_t i = 0; i < LENGTH_OF(growths); i++) {
         image = keep(image_create(folder, growths[i].spacing, plan_to(evaluate), NULL));
@@ -322,7 +308,6 @@ START_TEST(grows_where_it_should)
         }
     }
 }
-END_TEST
 
 static void grow_on_small_disk(void)
 {
@@ -337,12 +322,11 @@ static void grow_on_small_disk(void)
     child_check_image(this_growth, 3 * this_growth->before);
 }
 
-START_TEST(full_disk)
+TEST(full_disk)
 {
     for (this_growth = growths; this_growth < growths + LENGTH_OF(growths); this_growth++)
         assert_in_child(grow_on_small_disk);
 }
-END_TEST
 
 static void child_check_usable(const struct failure *why)
 {
@@ -352,7 +336,7 @@ static void child_check_usable(const struct failure *why)
     child_check(got == 123, "%ld", got);
 }
 
-static void under_mdwe(void)
+TEST_IN_CHILD(under_mdwe)
 {
     child_deny_write_execute();
     struct failure why = {.code = FAILURE_NONE};
@@ -365,7 +349,7 @@ static void under_mdwe(void)
     child_check(errno == EXFULL, "%s", strerror(errno));
 }
 
-static void anonymous_without_open(void)
+TEST_IN_CHILD(anonymous_without_open)
 {
     child_forbid_open();
     struct failure why = {.code = FAILURE_NONE};
@@ -373,7 +357,7 @@ static void anonymous_without_open(void)
     child_check_usable(&why);
 }
 
-static void under_mdwe_without_open(void)
+TEST_IN_CHILD(under_mdwe_without_open)
 {
     child_deny_write_execute();
     child_forbid_open();
@@ -387,15 +371,7 @@ static void under_mdwe_without_open(void)
     child_check(image_create(NULL, 1, plan, NULL) == NULL, "%s", "memory is made executable");
 }
 
-START_TEST(memory_that_may_not_become_executable)
-{
-    assert_in_child(under_mdwe);
-    assert_in_child(anonymous_without_open);
-    assert_in_child(under_mdwe_without_open);
-}
-END_TEST
-
-static void anonymous_without_address_space(void)
+TEST_IN_CHILD(no_memory)
 {
     const struct detour_plan *plan = plan_to(evaluate);
     struct rlimit limit = {1 << 20, 1 << 20};
@@ -408,23 +384,4 @@ static void anonymous_without_address_space(void)
     child_check(why.code == FAILURE_MEMORY && why.sys_errno == ENOMEM, "%s: %s",
                 failure_message(why.code), strerror(why.sys_errno));
     child_check(image_create(NULL, 1, plan, NULL) == NULL, "%s", "it is made");
-}
-
-START_TEST(no_memory)
-{
-    assert_in_child(anonymous_without_address_space);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        not_made,
-        file_lost,
-        grows_where_it_should,
-        full_disk,
-        memory_that_may_not_become_executable,
-        no_memory,
-    };
-    return run_suite("image_hostile", tests, LENGTH_OF(tests));
 }

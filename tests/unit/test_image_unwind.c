@@ -46,11 +46,10 @@ static const char *unwind_from(void *context)
     return error > 0 ? wrong_caller(&cursor) : unw_strerror(error);
 }
 
-START_TEST(from_each_instruction)
+TEST(from_each_instruction)
 {
     assert_unwinds_at_each_step(unwind_from);
 }
-END_TEST
 
 static const struct image *seen_image;
 static char seen[400]; /* of the frames from a callee to unwind_call */
@@ -90,7 +89,7 @@ static long unwind_from_callee(long a, long b, long c)
 }
 
 /* The callee, unwind_continue, the trampoline at its return address, and the caller; with names. */
-START_TEST(from_a_callee)
+TEST(from_a_callee)
 {
     struct image *image = make_image(1, unwind_plan());
     fill(image, 0, 3);
@@ -104,7 +103,6 @@ START_TEST(from_a_callee)
         ck_assert_str_eq(seen, expected);
     }
 }
-END_TEST
 
 enum { DEPTH = 40 };
 static int depth;
@@ -128,7 +126,7 @@ static long nest(long a, long b, long c)
     return found == -1 ? 123 : found;
 }
 
-START_TEST(through_many_slots)
+TEST(through_many_slots)
 {
     struct image *image = make_image(1, unwind_plan());
     fill(image, 0, DEPTH);
@@ -138,7 +136,6 @@ START_TEST(through_many_slots)
     ck_assert_int_eq(unwind_call(trampoline_function(image, 0), 0), 123);
     ck_assert_int_eq(depth, DEPTH);
 }
-END_TEST
 
 /* The n-th line with this beginning; fails if there is none. */
 static const char *line_with(const char *text, const char *wanted)
@@ -174,7 +171,7 @@ static const char *expected_fde(size_t n)
     return expected_range(IMAGE_TEXT_OFFSET + n * size, size);
 }
 
-START_TEST(as_readelf_sees_it)
+TEST(as_readelf_sees_it)
 {
     char expected[100];
     const char *at = line_with(frames_of(make_image(1, unwind_plan())), "CIE");
@@ -199,10 +196,9 @@ START_TEST(as_readelf_sees_it)
     at = line_with(at, "ZERO terminator");
     ck_assert_ptr_null(strstr(at, "FDE"));
 }
-END_TEST
 
 /* rbp is the caller's at each of its instructions. */
-START_TEST(without_frame_pointers)
+TEST(without_frame_pointers)
 {
     static const uint8_t nop[] = {0x0f, 0x1f, 0x00};
     struct detour_plan plan = *unwind_plan();
@@ -214,14 +210,13 @@ START_TEST(without_frame_pointers)
     at = line_with(at, "DW_CFA_def_cfa_expression (DW_OP_breg7 (rsp): 8; ");
     ck_assert_ptr_null(strstr(at, "rbp"));
 }
-END_TEST
 
 /* Offsets of one, two and three bytes as ULEB128. */
 static const unsigned cfa_offsets[] = {16, 120, 128, 248, 1024, 16376, 16384, 65528};
 #define CFA_OFFSETS ((int)LENGTH_OF(cfa_offsets))
 
 /* As many instructions as fit, at the last offsets. */
-START_TEST(longest_plan)
+TEST(longest_plan)
 {
     static const uint8_t code[DETOUR_MAX_DISPLACED];
     struct detour_plan plan = plan_of(code, sizeof code, (uintptr_t)unwind_digits);
@@ -247,14 +242,4 @@ START_TEST(longest_plan)
         at = line_with(at, expected);
     }
     line_with(at, expected_fde(0));
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        from_each_instruction, from_a_callee,          through_many_slots,
-        as_readelf_sees_it,    without_frame_pointers, longest_plan,
-    };
-    return run_suite("image_unwind", tests, LENGTH_OF(tests));
 }

@@ -6,7 +6,7 @@
 #include "preload/cpython/interned.h"
 #include "support/support.h"
 
-START_TEST(keeps_copies)
+TEST(keeps_copies)
 {
     char text[] = "Class.method.";
     const char *copy = interned(intern(text, strlen(text)));
@@ -17,9 +17,8 @@ START_TEST(keeps_copies)
     ck_assert_str_eq(beginning, "Class");
     ck_assert_str_eq(empty, "");
 }
-END_TEST
 
-START_TEST(compares_whole_strings)
+TEST(compares_whole_strings)
 {
     uint32_t number = intern("Class.method", 12);
     ck_assert(interned_is(number, "Class.method.", 12));
@@ -27,9 +26,8 @@ START_TEST(compares_whole_strings)
     ck_assert(!interned_is(number, "Class.method", 11));
     ck_assert(!interned_is(number, "Class.Method", 12));
 }
-END_TEST
 
-START_TEST(keeps_each_once)
+TEST(keeps_each_once)
 {
     enum { COUNT = 20000 };
     static uint32_t same[COUNT];
@@ -45,9 +43,8 @@ START_TEST(keeps_each_once)
         }
     }
 }
-END_TEST
 
-START_TEST(keeps_up_to_a_limit)
+TEST(keeps_up_to_a_limit)
 {
     enum { LIMIT = 65535 };
     char *text = malloc(LIMIT + 2);
@@ -58,12 +55,4 @@ START_TEST(keeps_up_to_a_limit)
     ck_assert_uint_eq(intern(text, LIMIT), longest);
     ck_assert_str_eq(interned(intern("next", 4)), "next");
     free(text);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {keeps_copies, compares_whole_strings, keeps_each_once,
-                                  keeps_up_to_a_limit};
-    return run_suite("interned", tests, LENGTH_OF(tests));
 }

@@ -6,51 +6,20 @@
 #include "support/support.h"
 #include "trampoline/hook.h"
 
-/* The offsets in _Py_DebugOffsets, compiled from the headers of 3.13.0, 3.14.10 and 3.15.2. */
+/* _Py_DebugOffsets, compiled from the headers of 3.13.0, 3.14.10 and 3.15.2: where it has each
+ * offset, and the offsets, of which one differs. */
+enum { OFFSETS = 10, CODE_ADAPTIVE = 5 };
 static const struct described {
     unsigned minor;
-    struct {
-        uint16_t place, value;
-    } numbers[10];
+    uint16_t places[OFFSETS];
+    uint16_t code_adaptive;
     uint8_t code_extra;
 } described[] = {
-    {13,
-     {{240, 0},
-      {280, 112},
-      {288, 120},
-      {296, 128},
-      {312, 68},
-      {344, 200},
-      {360, 8},
-      {544, 32},
-      {552, 16},
-      {560, 40}},
-     192},
-    {14,
-     {{264, 0},
-      {320, 112},
-      {328, 120},
-      {336, 128},
-      {352, 68},
-      {384, 208},
-      {408, 8},
-      {624, 32},
-      {632, 16},
-      {640, 40}},
-     200},
-    {15,
-     {{328, 0},
-      {384, 112},
-      {392, 120},
-      {400, 128},
-      {416, 68},
-      {448, 208},
-      {472, 8},
-      {720, 32},
-      {728, 16},
-      {736, 40}},
-     200},
+    {13, {240, 280, 288, 296, 312, 344, 360, 544, 552, 560}, 200, 192},
+    {14, {264, 320, 328, 336, 352, 384, 408, 624, 632, 640}, 208, 200},
+    {15, {328, 384, 392, 400, 416, 448, 472, 720, 728, 736}, 208, 200},
 };
+static const uint16_t values[OFFSETS] = {0, 112, 120, 128, 68, 0, 8, 32, 16, 40};
 
 static uint64_t offsets[128];
 
@@ -60,11 +29,11 @@ static void describe(const struct described *one)
     memcpy(offsets, "xdebugpy", 8);
     offsets[1] = (uint64_t)3 << 24 | one->minor << 16 | 0x07f0; /* PY_VERSION_HEX of 3.x.7 */
     offsets[2] = 0;
-    for (size_t i = 0; i < LENGTH_OF(one->numbers); i++)
-        offsets[one->numbers[i].place / 8] = one->numbers[i].value;
+    for (size_t i = 0; i < OFFSETS; i++)
+        offsets[one->places[i] / 8] = i == CODE_ADAPTIVE ? one->code_adaptive : values[i];
 }
 
-START_TEST(takes_what_the_interpreter_says)
+TEST(takes_what_the_interpreter_says)
 {
     for (size_t i = 0; i < LENGTH_OF(described); i++) {
         struct failure why = {.code = FAILURE_NONE};
@@ -85,7 +54,6 @@ START_TEST(takes_what_the_interpreter_says)
                                         layout->inlines_calls, layout->tagged_frames));
     }
 }
-END_TEST
 
 static void is_refused(size_t i, enum failure_code code)
 {
@@ -98,7 +66,7 @@ static void is_refused(size_t i, enum failure_code code)
     ck_assert_mem_eq(&copy, row, sizeof copy);
 }
 
-START_TEST(refuses_what_is_not_its_own)
+TEST(refuses_what_is_not_its_own)
 {
     for (size_t i = 0; i < LENGTH_OF(described); i++) {
         describe(&described[i]);
@@ -112,14 +80,13 @@ START_TEST(refuses_what_is_not_its_own)
         is_refused(i, FAILURE_FREE_THREADED);
         for (size_t j = 6; j < 9; j++) { /* object and string headers are the same in all */
             describe(&described[i]);
-            offsets[described[i].numbers[j].place / 8] += 8;
+            offsets[described[i].places[j] / 8] += 8;
             is_refused(i, FAILURE_LAYOUT);
         }
     }
 }
-END_TEST
 
-START_TEST(other_rows_are_as_they_are)
+TEST(other_rows_are_as_they_are)
 {
     for (unsigned minor = 6; minor <= 12; minor++) {
         const struct layout *row = layout_find(3, minor);
@@ -132,11 +99,10 @@ START_TEST(other_rows_are_as_they_are)
                       "there is no hook for 3.%u", minor);
     }
 }
-END_TEST
 
 /* Debug builds have two pointers before each object. 2.7's offsets, from its headers with
  * Py_DEBUG. */
-START_TEST(objects_in_a_list)
+TEST(objects_in_a_list)
 {
     const struct layout *row = layout_find(2, 7);
     struct layout copy = *row, *traced = &copy;
@@ -156,9 +122,8 @@ START_TEST(objects_in_a_list)
     for (int i = 0; i < 2; i++, row = traced)
         ck_assert_ptr_nonnull(hook_find(0, row->frame_code, 0, false, false, false));
 }
-END_TEST
 
-START_TEST(fewer_calls_in_debug_builds)
+TEST(fewer_calls_in_debug_builds)
 {
     for (unsigned minor = 6; minor <= 15; minor++) {
         const struct layout *row = layout_find(3, minor);
@@ -169,9 +134,8 @@ START_TEST(fewer_calls_in_debug_builds)
         ck_assert_mem_eq(&debug, &expected, sizeof expected);
     }
 }
-END_TEST
 
-START_TEST(knows_no_neighbours)
+TEST(knows_no_neighbours)
 {
     ck_assert_ptr_null(layout_find(2, 6));
     ck_assert_ptr_null(layout_find(3, 0));
@@ -180,13 +144,4 @@ START_TEST(knows_no_neighbours)
     ck_assert_ptr_null(layout_find(4, 0));
     ck_assert(layout_is_later(3, 16) && layout_is_later(4, 0));
     ck_assert(!layout_is_later(3, 15) && !layout_is_later(2, 7) && !layout_is_later(3, 5));
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {takes_what_the_interpreter_says, refuses_what_is_not_its_own,
-                                  other_rows_are_as_they_are,      objects_in_a_list,
-                                  fewer_calls_in_debug_builds,     knows_no_neighbours};
-    return run_suite("layout", tests, LENGTH_OF(tests));
 }

@@ -15,7 +15,7 @@
 #include "trampoline/base/libc_functions.h"
 #include "trampoline/base/next_symbol.h"
 
-START_TEST(finds_functions_behind_this_object)
+TEST(finds_functions_behind_this_object)
 {
     int (*close_it)(int) = (int (*)(int))next_symbol("close");
     ck_assert_ptr_nonnull((void *)close_it);
@@ -25,23 +25,20 @@ START_TEST(finds_functions_behind_this_object)
     ck_assert_ptr_null(next_symbol("no_such_function_anywhere"));
     ck_assert_ptr_null(next_symbol("main"));
 }
-END_TEST
 
-START_TEST(knows_the_libc)
+TEST(knows_the_libc)
 {
     ck_assert(!libc_is_musl());
 }
-END_TEST
 
-START_TEST(names_errors)
+TEST(names_errors)
 {
     ck_assert_str_eq(strerrordesc_np(ENOSPC), "No space left on device");
     ck_assert_str_eq(strerrordesc_np(0), "Success");
 }
-END_TEST
 
 /* The definitions in this program, each of which calls libc's. */
-START_TEST(loads_objects)
+TEST(loads_objects)
 {
     libc_functions_find();
     ck_assert_ptr_null(dlopen("/no/such/library.so", RTLD_NOW));
@@ -53,7 +50,6 @@ START_TEST(loads_objects)
     ck_assert_int_eq(dlinfo(libc, RTLD_DI_LINKMAP, &map), 0);
     ck_assert_int_eq(dlclose(libc), 0);
 }
-END_TEST
 
 static int ended;
 
@@ -76,7 +72,7 @@ static void *use_stack_and_key(void *key)
     return NULL;
 }
 
-START_TEST(knows_threads)
+TEST(knows_threads)
 {
     pthread_key_t key;
     pthread_t thread;
@@ -85,7 +81,6 @@ START_TEST(knows_threads)
     pthread_join(thread, NULL);
     ck_assert_int_eq(ended, 1);
 }
-END_TEST
 
 static int before, after, child;
 
@@ -104,7 +99,7 @@ static void note_child(void)
     child++;
 }
 
-START_TEST(knows_forks)
+TEST(knows_forks)
 {
     int status;
     ck_assert_int_eq(pthread_atfork(note_before, note_after, note_child), 0);
@@ -117,10 +112,9 @@ START_TEST(knows_forks)
     ck_assert_int_eq(after, 1);
     ck_assert_int_eq(child, 0);
 }
-END_TEST
 
 /* Against the kernel's own word for each. */
-START_TEST(looks_at_files)
+TEST(looks_at_files)
 {
     struct stat status;
     char path[PATH_MAX];
@@ -141,17 +135,4 @@ START_TEST(looks_at_files)
     close(fd);
     ck_assert_int_eq(fstat(fd, &status), -1);
     ck_assert_int_eq(errno, EBADF);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {finds_functions_behind_this_object,
-                                  names_errors,
-                                  loads_objects,
-                                  knows_threads,
-                                  knows_forks,
-                                  looks_at_files,
-                                  knows_the_libc};
-    return run_suite("libc_functions", tests, LENGTH_OF(tests));
 }

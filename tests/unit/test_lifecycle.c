@@ -7,16 +7,6 @@
 #include "interpreter/detour.h"
 #include "preload/process/lifecycle.h"
 
-static struct version version;
-static void for_all(void (*body)(void))
-{
-    for (size_t i = 0; i < VERSIONS; i++) {
-        version = versions[i];
-        assert_in_child(body);
-        clear_folder();
-    }
-}
-
 static uint8_t own_text[16];
 
 static const void *entry(void)
@@ -69,8 +59,9 @@ static void give_options(const char *option)
     PySys_SetObject("_xoptions", options);
 }
 
-static void stay_off(void)
+TEST_BY(for_each_version, off)
 {
+    unsetenv("PYTHONPERFSUPPORT");
     start_process();
     child_check(!text_is_own(), "%s", "no jump for the first frame");
     for (int i = 0; i < 3; i++)
@@ -88,13 +79,6 @@ static void stay_off(void)
     lifecycle_finish();
     child_check(count_files("*") == 1 && *reports() == '\0', "%s", reports());
 }
-
-START_TEST(off)
-{
-    unsetenv("PYTHONPERFSUPPORT");
-    for_all(stay_off);
-}
-END_TEST
 
 /* For each switch: the mode, and the files written. */
 static const struct switched {
@@ -141,7 +125,7 @@ static void be_switched(void)
     child_check(*reports() == '\0', "%s", reports());
 }
 
-START_TEST(switched_on)
+TEST(switched_on)
 {
     for (size_t i = 0; i < LENGTH_OF(switches); i++) {
         chosen = &switches[i];
@@ -149,15 +133,16 @@ START_TEST(switched_on)
         unsetenv("PYTHON_PERF_JIT_SUPPORT");
         if (chosen->variable != NULL)
             setenv(chosen->variable, "1", 1);
-        for_all(be_switched);
+        for_each_version(be_switched);
     }
 }
-END_TEST
 
 /* An interpreter ends and another one starts: each obeys its own switches, and registered functions
  * stay. */
-static void live_again(void)
+TEST_BY(for_each_version, interpreters_in_turn)
 {
+    unsetenv("PYTHONPERFSUPPORT");
+    unsetenv("PYTHON_PERF_JIT_SUPPORT");
     start_process();
     interpreter.argc = 0; /* embedded: the program may start another one */
     give_options("perf");
@@ -180,14 +165,6 @@ static void live_again(void)
     child_check(count_images(getpid()) == 1 && *reports() == '\0', "%s", reports());
 }
 
-START_TEST(interpreters_in_turn)
-{
-    unsetenv("PYTHONPERFSUPPORT");
-    unsetenv("PYTHON_PERF_JIT_SUPPORT");
-    for_all(live_again);
-}
-END_TEST
-
 /* The interpreter's layout differs from its row: the text is restored. */
 static void be_refused(void)
 {
@@ -208,14 +185,13 @@ static void be_refused(void)
     child_check(interpreter.calls_of_native == calls + 1, "%s", "its own functions are not back");
 }
 
-START_TEST(refused_at_the_first_frame)
+TEST(refused_at_the_first_frame)
 {
     unsetenv("PYTHONPERFSUPPORT");
-    for_all(be_refused);
+    for_each_version(be_refused);
     setenv("PYTHONPERFSUPPORT", "1", 1);
-    for_all(be_refused);
+    for_each_version(be_refused);
 }
-END_TEST
 
 static void be_unknown(void)
 {
@@ -235,7 +211,7 @@ static void be_unknown(void)
     lifecycle_finish();
 }
 
-START_TEST(unknown_version)
+TEST(unknown_version)
 {
     unsetenv("PYTHONPERFSUPPORT");
     assert_in_child(be_unknown);
@@ -243,12 +219,13 @@ START_TEST(unknown_version)
     setenv("PYTHONPERFSUPPORT", "1", 1);
     assert_in_child(be_unknown);
 }
-END_TEST
 
 /* The directory is gone when the first image is made: names are in the map, and a line is
  * reported. */
-static void have_no_directory(void)
+TEST_IN_CHILD(without_a_directory)
 {
+    unsetenv("PYTHONPERFSUPPORT");
+    version = (struct version){3, 8};
     setenv("PYPERF_DIR", "/proc/none", 1);
     start_process();
     give_options("perf");
@@ -256,14 +233,6 @@ static void have_no_directory(void)
     child_check(count_reports() == 1, "%s", reports());
     child_check(strstr(reports(), "/proc/none/pyperf-") != NULL, "%s", reports());
 }
-
-START_TEST(without_a_directory)
-{
-    unsetenv("PYTHONPERFSUPPORT");
-    version = (struct version){3, 8};
-    assert_in_child(have_no_directory);
-}
-END_TEST
 
 /* Runs itself again from the folder that holds libpyperf-plan.so. */
 static void move_to_folder(void)
@@ -283,13 +252,5 @@ static void move_to_folder(void)
 int main(void)
 {
     move_to_folder();
-    const TTest *const tests[] = {
-        off,
-        switched_on,
-        interpreters_in_turn,
-        refused_at_the_first_frame,
-        unknown_version,
-        without_a_directory,
-    };
-    return run_suite("lifecycle", tests, LENGTH_OF(tests));
+    return run_tests(NULL, NULL, TEST_SECONDS);
 }

@@ -125,14 +125,13 @@ static void brings_none(const struct kind *kind, void (*disposition)(int))
 }
 
 /* For each disposition of the signal. */
-START_TEST(brings_no_signal)
+TEST(brings_no_signal)
 {
     void (*const dispositions[])(int) = {SIG_DFL, SIG_IGN, note};
     for (size_t i = 0; i < LENGTH_OF(kinds); i++)
         for (size_t j = 0; j < LENGTH_OF(dispositions); j++)
             brings_none(&kinds[i], dispositions[j]);
 }
-END_TEST
 
 static void leaves_it(const struct kind *kind, bool pending)
 {
@@ -153,13 +152,12 @@ static void leaves_it(const struct kind *kind, bool pending)
 }
 
 /* A signal that was pending stays pending, and no other one is. */
-START_TEST(leaves_what_was_pending)
+TEST(leaves_what_was_pending)
 {
     for (size_t i = 0; i < LENGTH_OF(kinds); i++)
         for (int pending = 0; pending < 2; pending++)
             leaves_it(&kinds[i], pending);
 }
-END_TEST
 
 static int full_pipe(int flags, int *reader)
 {
@@ -173,15 +171,14 @@ static int full_pipe(int flags, int *reader)
     return ends[1];
 }
 
-START_TEST(does_not_wait_where_the_program_would_not)
+TEST(does_not_wait_where_the_program_would_not)
 {
     int reader, fd = full_pipe(O_NONBLOCK, &reader);
     put_line(fd);
 }
-END_TEST
 
 /* A signal of the program interrupts the wait for a reader that does not read. */
-START_TEST(is_interrupted)
+TEST(is_interrupted)
 {
     int reader, fd = full_pipe(0, &reader);
     struct sigaction action = {.sa_handler = note};
@@ -191,10 +188,9 @@ START_TEST(is_interrupted)
     put_line(fd);
     ck_assert_int_eq(delivered, SIGALRM);
 }
-END_TEST
 
 /* stty tostop: a write from the background stops the writer, by default. */
-START_TEST(is_not_stopped_in_the_background)
+TEST(is_not_stopped_in_the_background)
 {
     int status, terminal = posix_openpt(O_RDWR | O_NOCTTY);
     ck_assert(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
@@ -223,10 +219,9 @@ START_TEST(is_not_stopped_in_the_background)
     char text[64];
     ck_assert_int_gt(read(terminal, text, sizeof text), (int)sizeof line - 2);
 }
-END_TEST
 
 /* Descriptor 2 is now a daemon's own file. */
-START_TEST(says_nothing_into_a_file_of_the_program)
+TEST(says_nothing_into_a_file_of_the_program)
 {
     line_remember_stderr();
     int saved = dup(STDERR_FILENO);
@@ -238,10 +233,9 @@ START_TEST(says_nothing_into_a_file_of_the_program)
     dup2(saved, STDERR_FILENO);
     ck_assert_str_eq(read_file(in_folder("data"), NULL), "");
 }
-END_TEST
 
 /* The same if there was no stderr at the start. */
-START_TEST(says_nothing_without_stderr)
+TEST(says_nothing_without_stderr)
 {
     int saved = dup(STDERR_FILENO);
     close(STDERR_FILENO);
@@ -250,17 +244,4 @@ START_TEST(says_nothing_without_stderr)
     line_write_stderr(line, sizeof line - 1);
     dup2(saved, STDERR_FILENO);
     ck_assert_str_eq(read_file(in_folder("data"), NULL), "");
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {brings_no_signal,
-                                  leaves_what_was_pending,
-                                  does_not_wait_where_the_program_would_not,
-                                  is_interrupted,
-                                  is_not_stopped_in_the_background,
-                                  says_nothing_into_a_file_of_the_program,
-                                  says_nothing_without_stderr};
-    return run_suite("line", tests, LENGTH_OF(tests));
 }

@@ -89,21 +89,19 @@ static void with_the_loader(void)
     use_an_image();
 }
 
-START_TEST(taken_at_the_fork)
+TEST(taken_at_the_fork)
 {
     loader_lock_find();
     ck_assert(loader_lock_is_usable());
     fork_while_taken(without_the_loader);
     ck_assert(loader_lock_is_usable());
 }
-END_TEST
 
-START_TEST(free_at_the_fork)
+TEST(free_at_the_fork)
 {
     loader_lock_find();
     assert_in_child(with_the_loader);
 }
-END_TEST
 
 static void find_while_held(void)
 {
@@ -111,12 +109,11 @@ static void find_while_held(void)
     without_the_loader();
 }
 
-START_TEST(looked_for_once)
+TEST(looked_for_once)
 {
     loader_lock_find();
     fork_while_taken(find_while_held);
 }
-END_TEST
 
 /* The lock is not found while this thread walks the list itself; children then map without the
  * loader. */
@@ -127,13 +124,12 @@ static int find_inside(struct dl_phdr_info *info, size_t size, void *unused)
     return 1;
 }
 
-START_TEST(not_found)
+TEST(not_found)
 {
     dl_iterate_phdr(find_inside, NULL);
     ck_assert(loader_lock_is_usable());
     assert_in_child(without_the_loader);
 }
-END_TEST
 
 static void disk_without_execution(void)
 {
@@ -145,16 +141,8 @@ static void disk_without_execution(void)
     child_check(count_entries() == 0, "%d", count_entries());
 }
 
-START_TEST(not_executable)
+TEST(not_executable)
 {
     loader_lock_find();
     fork_while_taken(disk_without_execution);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {taken_at_the_fork, free_at_the_fork, looked_for_once, not_found,
-                                  not_executable};
-    return run_suite("loader_lock", tests, LENGTH_OF(tests));
 }

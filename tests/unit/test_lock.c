@@ -22,7 +22,7 @@ static void *add(void *unused)
     return unused;
 }
 
-START_TEST(one_thread_at_a_time)
+TEST(one_thread_at_a_time)
 {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
@@ -32,7 +32,6 @@ START_TEST(one_thread_at_a_time)
     ck_assert_uint_eq(count, THREADS * ROUNDS);
     ck_assert_uint_eq(lock.state, 0);
 }
-END_TEST
 
 static double seconds(void)
 {
@@ -41,7 +40,7 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-START_TEST(gives_up_in_time)
+TEST(gives_up_in_time)
 {
     lock_take(&lock);
     double start = seconds();
@@ -55,7 +54,6 @@ START_TEST(gives_up_in_time)
     lock_release(&lock);
     ck_assert_int_eq(errno, EXFULL);
 }
-END_TEST
 
 static void *release_later(void *unused)
 {
@@ -64,7 +62,7 @@ static void *release_later(void *unused)
     return unused;
 }
 
-START_TEST(wakes_a_waiting_thread)
+TEST(wakes_a_waiting_thread)
 {
     pthread_t thread;
     for (int limited = 0; limited < 2; limited++) {
@@ -78,20 +76,11 @@ START_TEST(wakes_a_waiting_thread)
         lock_release(&lock);
     }
 }
-END_TEST
 
-START_TEST(is_free_after_a_reset)
+TEST(is_free_after_a_reset)
 {
     lock_take(&lock);
     lock_reset(&lock);
     ck_assert(lock_take_within(&lock, 0));
     lock_release(&lock);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {one_thread_at_a_time, gives_up_in_time, wakes_a_waiting_thread,
-                                  is_free_after_a_reset};
-    return run_suite("lock", tests, LENGTH_OF(tests));
 }

@@ -52,19 +52,18 @@ static bool is_of(const struct mapping *mapping, const char *path)
     return same;
 }
 
-START_TEST(of_this_program)
+TEST(of_this_program)
 {
     char path[PATH_MAX];
     ck_assert_ptr_nonnull(realpath("/proc/self/exe", path));
-    struct mapping mapping = find((const void *)of_this_program_fn);
+    struct mapping mapping = find((const void *)of_this_program_test);
     if (!under_valgrind())
         ck_assert_str_eq(mapping.path, path);
     ck_assert(is_of(&mapping, "/proc/self/exe") || under_valgrind());
     ck_assert(!is_of(&mapping, "/bin/true"));
 }
-END_TEST
 
-START_TEST(of_no_file)
+TEST(of_no_file)
 {
     struct mapping mapping;
     unsigned char *page = mmap(NULL, 3 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -78,9 +77,8 @@ START_TEST(of_no_file)
     ck_assert_int_eq(errno, 0);
     ck_assert_uint_eq(find(page + 2 * PAGE).start, (uintptr_t)page + 2 * PAGE);
 }
-END_TEST
 
-START_TEST(file_is_moved)
+TEST(file_is_moved)
 {
     static const char *const names[] = {"a file", "line\nbreak", "ends ", "\\134"};
     for (size_t i = 0; i < LENGTH_OF(names); i++) {
@@ -93,19 +91,17 @@ START_TEST(file_is_moved)
         munmap(page, PAGE);
     }
 }
-END_TEST
 
 /* A file that was opened relative to an earlier current directory. */
-START_TEST(directory_is_changed)
+TEST(directory_is_changed)
 {
     ck_assert_int_eq(chdir(folder), 0);
     void *page = map_new_file("./relative");
     ck_assert_int_eq(chdir("/"), 0);
     ck_assert_str_eq(find(page).path, in_folder("relative"));
 }
-END_TEST
 
-START_TEST(file_is_replaced)
+TEST(file_is_replaced)
 {
     const char *path = in_folder("first"), *other = in_folder("other");
     void *page = map_new_file(path);
@@ -119,10 +115,9 @@ START_TEST(file_is_replaced)
     ck_assert(is_of(&mapping, other));
     ck_assert_msg(strstr(mapping.path, " (deleted)") != NULL, "%s", mapping.path);
 }
-END_TEST
 
 /* Without /proc, as in a chroot. */
-static void without_proc(void)
+TEST_IN_CHILD(maps_cannot_be_read)
 {
     struct mapping mapping = {.inode = 1};
     child_skip_under_valgrind();
@@ -134,26 +129,11 @@ static void without_proc(void)
     child_check(errno == EPERM, "%d", errno);
 }
 
-START_TEST(maps_cannot_be_read)
-{
-    assert_in_child(without_proc);
-}
-END_TEST
-
-START_TEST(after_free_addresses)
+TEST(after_free_addresses)
 {
     char *pages = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(pages, MAP_FAILED);
     ck_assert_int_eq(munmap(pages + PAGE, 2 * PAGE), 0);
     ck_assert_uint_eq(find(pages + 3 * PAGE).end_below, (uintptr_t)pages + PAGE);
     munmap(pages, 4 * PAGE);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {of_this_program,      of_no_file,       file_is_moved,
-                                  directory_is_changed, file_is_replaced, maps_cannot_be_read,
-                                  after_free_addresses};
-    return run_suite("mapping", tests, LENGTH_OF(tests));
 }

@@ -62,7 +62,7 @@ static const struct character {
     {0xffffffff, "\\Uffffffff"},
 };
 
-START_TEST(puts_characters)
+TEST(puts_characters)
 {
     for (size_t i = 0; i < LENGTH_OF(characters); i++) {
         start();
@@ -76,9 +76,8 @@ START_TEST(puts_characters)
         ck_assert(!name.is_cut);
     }
 }
-END_TEST
 
-START_TEST(never_a_control_character)
+TEST(never_a_control_character)
 {
     for (uint32_t c = 0; c < 0x120; c++) {
         start();
@@ -88,7 +87,6 @@ START_TEST(never_a_control_character)
                           "U+%04X gives byte %02x", c, (unsigned char)name.text[i]);
     }
 }
-END_TEST
 
 /* Fills the name up to `room` bytes before its limit. */
 static void fill_up_to(size_t room)
@@ -120,7 +118,7 @@ static const struct limit {
     {0, "\xf0\x9f\x90\x8d", "x...", true},
 };
 
-START_TEST(cuts_at_its_limit)
+TEST(cuts_at_its_limit)
 {
     for (size_t i = 0; i < LENGTH_OF(limits); i++) {
         const struct limit *limit = &limits[i];
@@ -136,9 +134,8 @@ START_TEST(cuts_at_its_limit)
         ck_assert_uint_le(name.length, NAME_LIMIT);
     }
 }
-END_TEST
 
-START_TEST(takes_nothing_after_the_cut)
+TEST(takes_nothing_after_the_cut)
 {
     fill_up_to(1);
     name_put_bytes(&name, "abc", 3);
@@ -150,9 +147,8 @@ START_TEST(takes_nothing_after_the_cut)
     ck_assert_uint_eq(name.length, length);
     ck_assert_str_eq(text_of(&name) + length - 5, "xa...");
 }
-END_TEST
 
-START_TEST(cuts_characters_whole)
+TEST(cuts_characters_whole)
 {
     for (size_t room = 0; room < 4; room++) {
         fill_up_to(room);
@@ -165,9 +161,8 @@ START_TEST(cuts_characters_whole)
     ck_assert(!name.is_cut);
     ck_assert_uint_eq(name.length, NAME_LIMIT - 3);
 }
-END_TEST
 
-START_TEST(joins_enclosing_names)
+TEST(joins_enclosing_names)
 {
     start();
     name_put_enclosing(&name, "ignored", 7, NAME_SCOPE_MODULE);
@@ -180,7 +175,6 @@ START_TEST(joins_enclosing_names)
     name_put_bytes(&inner, "inner", 5);
     ck_assert_str_eq(text_of(&inner), "Outer.method.<locals>.inner");
 }
-END_TEST
 
 enum { OPTIMIZED = 1, NEWLOCALS = 2, NESTED = 0x10, GENERATOR = 0x20, NOFREE = 0x40 };
 
@@ -203,14 +197,13 @@ static const struct scope {
     {"<genexpr>", OPTIMIZED | NEWLOCALS | GENERATOR, NAME_SCOPE_CLASS},
 };
 
-START_TEST(knows_scopes)
+TEST(knows_scopes)
 {
     for (size_t i = 0; i < LENGTH_OF(scopes); i++)
         ck_assert_msg(name_scope_of(scopes[i].flags, scopes[i].name) == scopes[i].expected,
                       "%s with flags %#x is scope %d, expected %d", scopes[i].name, scopes[i].flags,
                       name_scope_of(scopes[i].flags, scopes[i].name), scopes[i].expected);
 }
-END_TEST
 
 /* Bytes in any encoding: RFC 3629, section 3, and sequences that it forbids. */
 static const struct bytes {
@@ -237,7 +230,7 @@ static const struct bytes {
     {"\xc3\xc3\xa9", "\\xc3\xc3\xa9"},
 };
 
-START_TEST(bytes_that_may_be_utf8)
+TEST(bytes_that_may_be_utf8)
 {
     for (size_t i = 0; i < LENGTH_OF(foreign); i++) {
         start();
@@ -248,10 +241,9 @@ START_TEST(bytes_that_may_be_utf8)
     name_put_foreign_bytes(&name, "a\0b", 3);
     ck_assert_str_eq(text_of(&name), "a\\x00b");
 }
-END_TEST
 
 /* Eight characters are checked at once: each one, at each position of strings of each length. */
-START_TEST(ascii_at_each_place)
+TEST(ascii_at_each_place)
 {
     enum { LONGEST = 20 };
     static struct name expected;
@@ -270,15 +262,4 @@ START_TEST(ascii_at_each_place)
                     memcmp(name.text, expected.text, name.length) != 0)
                     ck_abort_msg("%02x at %zu of %zu: %s", c, at, length, text_of(&name));
             }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        ascii_at_each_place,       bytes_that_may_be_utf8, puts_characters,
-        never_a_control_character, cuts_at_its_limit,      knows_scopes,
-        cuts_characters_whole,     joins_enclosing_names,  takes_nothing_after_the_cut,
-    };
-    return run_suite("names", tests, LENGTH_OF(tests));
 }

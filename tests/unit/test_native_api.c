@@ -60,7 +60,7 @@ static void plan(unsigned minor)
     remember();
 }
 
-static void answer(void)
+TEST_IN_CHILD(answered_by_ours)
 {
     struct failure why = {.what = ""};
     plan(13);
@@ -95,12 +95,6 @@ static void answer(void)
     child_check(persist(1) == 4712, "%d", persist(1));
 }
 
-START_TEST(answered_by_ours)
-{
-    assert_in_child(answer);
-}
-END_TEST
-
 static unsigned minor;
 
 /* The functions that this version has. */
@@ -114,17 +108,16 @@ static void replace_what_is_there(void)
     child_check(count_replaced() == 0, "3.%u: %d", minor, count_replaced());
 }
 
-START_TEST(those_that_are_there)
+TEST(those_that_are_there)
 {
     for (minor = 12; minor <= 15; minor++) {
         assert_in_child(replace_what_is_there);
         clear_folder();
     }
 }
-END_TEST
 
 /* If any of them cannot be replaced, none is. */
-static void replace_none(void)
+TEST_IN_CHILD(all_or_none)
 {
     struct failure why = {.code = FAILURE_NONE};
     plan(13);
@@ -142,14 +135,8 @@ static void replace_none(void)
     child_check(native_api_replace(&why) && count_replaced() == 6, "%s", why.what);
 }
 
-START_TEST(all_or_none)
-{
-    assert_in_child(replace_none);
-}
-END_TEST
-
 /* A function that is too short for a jump. */
-static void plan_none(void)
+TEST_IN_CHILD(too_short)
 {
     struct failure why = {.code = FAILURE_NONE};
     plan(12);
@@ -157,16 +144,4 @@ static void plan_none(void)
     child_check(!native_api_plan(detour_prepare_replacement, python.evaluator & -4096, &why), "%s",
                 "it fits");
     child_check(why.code == FAILURE_TOO_SHORT, "%s", failure_message(why.code));
-}
-
-START_TEST(too_short)
-{
-    assert_in_child(plan_none);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {answered_by_ours, those_that_are_there, all_or_none, too_short};
-    return run_suite("native_api", tests, LENGTH_OF(tests));
 }

@@ -8,12 +8,12 @@ static int32_t *own_switch(void)
     return (int32_t *)(interpreter.main->config + 40);
 }
 
-static bool has_support(const struct version *version)
+static bool has_support(const struct version *one)
 {
-    return version->major == 3 && version->minor >= 12;
+    return one->major == 3 && one->minor >= 12;
 }
 
-START_TEST(reads)
+TEST(reads)
 {
     for (size_t i = 0; i < VERSIONS; i++)
         for (int32_t value = -2; value < 5; value++) {
@@ -24,7 +24,6 @@ START_TEST(reads)
             ck_assert_int_eq(*own_switch(), value);
         }
 }
-END_TEST
 
 static const char *passed_by; /* the module whose first frame shows that it has */
 
@@ -63,16 +62,15 @@ static void give_back_in_all(void)
     }
 }
 
-START_TEST(takes_and_gives_back)
+TEST(takes_and_gives_back)
 {
     for (int i = 0; i < 2; i++) {
         passed_by = i == 0 ? "io" : "__main__";
         assert_in_child(give_back_in_all);
     }
 }
-END_TEST
 
-START_TEST(excluded_by_a_jit)
+TEST(excluded_by_a_jit)
 {
     for (size_t i = 0; i < VERSIONS; i++) {
         interpreter_start(versions[i].major, versions[i].minor);
@@ -89,11 +87,4 @@ START_TEST(excluded_by_a_jit)
             ck_assert(!native_support_is_excluded());
         ck_assert_ptr_null(pending_type());
     }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {reads, takes_and_gives_back, excluded_by_a_jit};
-    return run_suite("native_support", tests, LENGTH_OF(tests));
 }

@@ -100,7 +100,7 @@ static const struct row {
      0x7f2000100000, PAGE, 0x7f20000fe000},
 };
 
-START_TEST(takes_the_right_gap)
+TEST(takes_the_right_gap)
 {
     for (size_t i = 0; i < LENGTH_OF(rows); i++) {
         uintptr_t found = near_memory_find_in(rows[i].maps, rows[i].site, rows[i].length);
@@ -108,7 +108,6 @@ START_TEST(takes_the_right_gap)
                       rows[i].situation, found, rows[i].expected);
     }
 }
-END_TEST
 
 static const char *const odd_maps[] = {
     "",
@@ -127,7 +126,7 @@ static const char *const odd_maps[] = {
 };
 
 /* Odd maps: no address beyond user addresses, none out of reach. */
-START_TEST(odd_maps_are_harmless)
+TEST(odd_maps_are_harmless)
 {
     static const uintptr_t sites[] = {0x400000, 0x7f2000001000, 0x7fffffffe000};
     for (size_t i = 0; i < LENGTH_OF(odd_maps); i++)
@@ -142,7 +141,6 @@ START_TEST(odd_maps_are_harmless)
                           found);
         }
 }
-END_TEST
 
 /* The line of the mapping that starts at an address. */
 static const char *line_of(const char *maps, uintptr_t address)
@@ -153,7 +151,7 @@ static const char *line_of(const char *maps, uintptr_t address)
     return "";
 }
 
-START_TEST(reserves)
+TEST(reserves)
 {
     static const size_t lengths[] = {PAGE, 3 * PAGE};
     const uintptr_t sites[] = {
@@ -180,9 +178,8 @@ START_TEST(reserves)
             close(fd);
         }
 }
-END_TEST
 
-START_TEST(reserves_other_pages_each_time)
+TEST(reserves_other_pages_each_time)
 {
     uintptr_t found[64];
     for (size_t i = 0; i < LENGTH_OF(found); i++) {
@@ -192,9 +189,8 @@ START_TEST(reserves_other_pages_each_time)
             ck_assert_uint_ne(found[i], found[j]);
     }
 }
-END_TEST
 
-START_TEST(reserves_just_these)
+TEST(reserves_just_these)
 {
     uintptr_t page = near_memory_reserve((uintptr_t)strlen, 2 * PAGE, NULL);
     ck_assert_int_eq(munmap((void *)page, 2 * PAGE), 0);
@@ -203,9 +199,8 @@ START_TEST(reserves_just_these)
     ck_assert(!near_memory_reserve_at(page, 2 * PAGE));
     ck_assert_msg(near_memory_reserve_at(page + PAGE, PAGE), "what was refused is mapped");
 }
-END_TEST
 
-static void reserve_without_open(void)
+TEST_IN_CHILD(reserve_without_open)
 {
     struct failure why = {.code = FAILURE_NONE};
     child_forbid_open();
@@ -218,7 +213,7 @@ static void reserve_without_open(void)
     child_check(strcmp(why.what, "/proc/self/maps") == 0, "%s", why.what);
 }
 
-static void reserve_without_memory(void)
+TEST_IN_CHILD(reserve_without_memory)
 {
     struct rlimit limit = {1 << 20, 1 << 20}; /* less than is in use */
     struct failure why = {.code = FAILURE_NONE};
@@ -230,20 +225,4 @@ static void reserve_without_memory(void)
     child_check(errno == EXFULL, "%d", errno);
     child_check(why.code == FAILURE_NO_NEAR_MEMORY, "%s", failure_message(why.code));
     child_check(why.sys_errno == ENOMEM, "%d", why.sys_errno);
-}
-
-START_TEST(fails_cleanly)
-{
-    assert_in_child(reserve_without_open);
-    assert_in_child(reserve_without_memory);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        takes_the_right_gap, odd_maps_are_harmless, reserves, reserves_other_pages_each_time,
-        reserves_just_these, fails_cleanly,
-    };
-    return run_suite("near_memory", tests, LENGTH_OF(tests));
 }

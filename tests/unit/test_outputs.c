@@ -60,7 +60,7 @@ static void for_both(void (*body)(void))
     }
 }
 
-static void write_each_once(void)
+TEST_BY(for_both, each_once)
 {
     int descriptors = count_descriptors();
     begin();
@@ -80,13 +80,7 @@ static void write_each_once(void)
     child_check(*reports() == '\0', "%s", reports());
 }
 
-START_TEST(each_once)
-{
-    for_both(write_each_once);
-}
-END_TEST
-
-static void cut(void)
+TEST_IN_CHILD(cut_at_the_end)
 {
     begin();
     add_until(PROFILE_MAP, 3);
@@ -98,14 +92,8 @@ static void cut(void)
     check_file(PROFILE_MAP);
 }
 
-START_TEST(cut_at_the_end)
-{
-    assert_in_child(cut);
-}
-END_TEST
-
 /* One EMFILE must not close a file for good. */
-static void want_descriptors(void)
+TEST_BY(for_both, descriptors_used_up)
 {
     begin();
     add_until(mode, 260);
@@ -121,13 +109,7 @@ static void want_descriptors(void)
     child_check(count_reports() == 1, "%s", reports());
 }
 
-START_TEST(descriptors_used_up)
-{
-    for_both(want_descriptors);
-}
-END_TEST
-
-static void want_descriptors_at_first(void)
+TEST_BY(for_both, descriptors_used_up_at_first)
 {
     begin();
     add_until(mode, 0);
@@ -150,14 +132,8 @@ static void want_descriptors_at_first(void)
     child_check(count_reports() == 2, "%s", reports()); /* the first failure in a row */
 }
 
-START_TEST(descriptors_used_up_at_first)
-{
-    for_both(want_descriptors_at_first);
-}
-END_TEST
-
 /* The file was removed or replaced: it is made again, with all lines. */
-static void lose_the_file(void)
+TEST_BY(for_both, removed)
 {
     begin();
     add_until(mode, 10);
@@ -170,13 +146,7 @@ static void lose_the_file(void)
     child_check(*reports() == '\0', "%s", reports());
 }
 
-START_TEST(removed)
-{
-    for_both(lose_the_file);
-}
-END_TEST
-
-static void find_another_in_its_place(void)
+TEST_BY(for_both, replaced)
 {
     begin();
     add_until(mode, 10);
@@ -197,14 +167,8 @@ static void find_another_in_its_place(void)
     child_check(*reports() == '\0', "%s", reports());
 }
 
-START_TEST(replaced)
-{
-    for_both(find_another_in_its_place);
-}
-END_TEST
-
 /* A link in the file's place is not followed; when it is gone, a new file gets all lines. */
-static void find_a_link_in_its_place(void)
+TEST_BY(for_both, replaced_by_a_link)
 {
     struct stat status;
     begin();
@@ -223,13 +187,7 @@ static void find_a_link_in_its_place(void)
     child_check(count_reports() == 1, "%s", reports());
 }
 
-START_TEST(replaced_by_a_link)
-{
-    for_both(find_a_link_in_its_place);
-}
-END_TEST
-
-static void find_it_empty(void)
+TEST_IN_CHILD(truncated)
 {
     begin();
     add_until(PROFILE_MAP, 10);
@@ -239,14 +197,8 @@ static void find_it_empty(void)
     check_file(PROFILE_MAP);
 }
 
-START_TEST(truncated)
-{
-    assert_in_child(find_it_empty);
-}
-END_TEST
-
 /* The limit is 6 KiB; without it, what was left out is written. */
-static void want_room(void)
+TEST_BY(for_both, limit_on_file_size)
 {
     struct rlimit limit;
     child_skip_under_valgrind();
@@ -264,14 +216,8 @@ static void want_room(void)
     check_file(mode);
 }
 
-START_TEST(limit_on_file_size)
-{
-    for_both(want_room);
-}
-END_TEST
-
 /* Both modes in turn: each file has its own mode's functions. */
-static void switch_to_and_fro(void)
+TEST_IN_CHILD(both_files)
 {
     uint32_t in_map[10], in_dump[10];
     begin();
@@ -285,14 +231,8 @@ static void switch_to_and_fro(void)
     check_dump(getpid(), in_dump, 10);
 }
 
-START_TEST(both_files)
-{
-    assert_in_child(switch_to_and_fro);
-}
-END_TEST
-
 /* The program's own lines (CPython's C API) are among ours. */
-static void write_for_the_program(void)
+TEST_IN_CHILD(lines_of_the_program)
 {
     begin();
     child_check(outputs_map_open() == 0, "%d", maps_opened);
@@ -308,13 +248,7 @@ static void write_for_the_program(void)
     child_check(maps_opened == 1 && *reports() == '\0', "%s", reports());
 }
 
-START_TEST(lines_of_the_program)
-{
-    assert_in_child(write_for_the_program);
-}
-END_TEST
-
-static void tell_the_program(void)
+TEST_IN_CHILD(errors_of_the_program)
 {
     errno = EXFULL;
     use_up_descriptors();
@@ -325,13 +259,7 @@ static void tell_the_program(void)
     check_map(getpid(), "1 1 x\n", NULL, 0);
 }
 
-START_TEST(errors_of_the_program)
-{
-    assert_in_child(tell_the_program);
-}
-END_TEST
-
-static void spare_lines(void)
+TEST_IN_CHILD(spare_lines)
 {
     begin();
     outputs_spare_lines();
@@ -347,7 +275,7 @@ static void spare_lines(void)
 }
 
 /* Without an image the names are in the map. */
-static void spare_no_names(void)
+TEST_IN_CHILD(spare_no_names)
 {
     begin();
     registry_start("/nonexistent", plan_to(sum));
@@ -358,40 +286,10 @@ static void spare_no_names(void)
 }
 
 /* The jitdump is always written in its mode. */
-static void spare_no_records(void)
+TEST_IN_CHILD(spare_no_records)
 {
     begin();
     outputs_spare_lines();
     add_until(PROFILE_JITDUMP, FUNCTIONS);
     check_file(PROFILE_JITDUMP);
-}
-
-START_TEST(spared)
-{
-    static void (*const bodies[])(void) = {spare_lines, spare_no_names, spare_no_records};
-    for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
-        assert_in_child(bodies[i]);
-        clear_folder();
-    }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        each_once,
-        cut_at_the_end,
-        descriptors_used_up,
-        descriptors_used_up_at_first,
-        removed,
-        replaced,
-        replaced_by_a_link,
-        truncated,
-        limit_on_file_size,
-        both_files,
-        lines_of_the_program,
-        errors_of_the_program,
-        spared,
-    };
-    return run_suite("outputs", tests, LENGTH_OF(tests));
 }

@@ -65,7 +65,7 @@ static void have_own_lines(void)
     check_map(getpid(), "", ids, count);
 }
 
-static void keep_nothing(void)
+TEST_IN_CHILD(child_has_its_own)
 {
     begin();
     run_in_child(have_own_lines);
@@ -73,12 +73,6 @@ static void keep_nothing(void)
     check_map(getpid(), "", ids, count);
     child_check(*reports() == '\0', "%s", reports());
 }
-
-START_TEST(child_has_its_own)
-{
-    assert_in_child(keep_nothing);
-}
-END_TEST
 
 static void have_earlier_lines(void)
 {
@@ -93,7 +87,7 @@ static void fork_at_once(void)
     run_in_child(have_earlier_lines);
 }
 
-static void keep_lines(void)
+TEST_IN_CHILD(child_keeps_lines)
 {
     outputs_keep_after_fork(true);
     begin();
@@ -107,12 +101,6 @@ static void keep_lines(void)
     child_check(*reports() == '\0', "%s", reports());
 }
 
-START_TEST(child_keeps_lines)
-{
-    assert_in_child(keep_lines);
-}
-END_TEST
-
 static void go_on_with_descriptors(void)
 {
     give_descriptors_back();
@@ -120,7 +108,7 @@ static void go_on_with_descriptors(void)
 }
 
 /* The parent had no free descriptors; its child has. */
-static void fork_in_want(void)
+TEST_IN_CHILD(child_of_one_in_want)
 {
     outputs_keep_after_fork(true);
     begin();
@@ -137,12 +125,6 @@ static void fork_in_want(void)
     child_check(count_reports() == 1, "%s", reports());
 }
 
-START_TEST(child_of_one_in_want)
-{
-    assert_in_child(fork_in_want);
-}
-END_TEST
-
 static void end_without_a_line(void)
 {
     outputs_finish();
@@ -155,7 +137,7 @@ static void write_a_line(void)
     check_map(getpid(), "99 1 child's\n", NULL, 0);
 }
 
-static void have_raw_children(void)
+TEST_IN_CHILD(children_of_the_system_call)
 {
     size_t before, after;
     begin();
@@ -168,12 +150,6 @@ static void have_raw_children(void)
         enter(100 + i);
     check_map(getpid(), "", ids, count);
 }
-
-START_TEST(children_of_the_system_call)
-{
-    assert_in_child(have_raw_children);
-}
-END_TEST
 
 enum { THREADS = 4, LINES = 3000 };
 
@@ -210,7 +186,7 @@ static void check_lines(const char *text)
     child_check(function == count, "%u functions", function);
 }
 
-static void write_at_the_same_time(void)
+TEST_IN_CHILD(threads_of_the_program)
 {
     pthread_t threads[THREADS];
     begin();
@@ -223,14 +199,8 @@ static void write_at_the_same_time(void)
     check_lines(read_file(in_folder("perf-%d.map", (int)getpid()), NULL));
 }
 
-START_TEST(threads_of_the_program)
-{
-    assert_in_child(write_at_the_same_time);
-}
-END_TEST
-
 /* A child of a process whose threads write; no lock stays held in it. */
-static void fork_among_writers(void)
+TEST_IN_CHILD(forks_among_threads)
 {
     pthread_t threads[THREADS];
     begin();
@@ -241,18 +211,4 @@ static void fork_among_writers(void)
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     check_lines(read_file(in_folder("perf-%d.map", (int)getpid()), NULL));
-}
-
-START_TEST(forks_among_threads)
-{
-    assert_in_child(fork_among_writers);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {child_has_its_own,      child_keeps_lines,
-                                  child_of_one_in_want,   children_of_the_system_call,
-                                  threads_of_the_program, forks_among_threads};
-    return run_suite("outputs_shared", tests, LENGTH_OF(tests));
 }

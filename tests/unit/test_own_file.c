@@ -42,7 +42,7 @@ static void check_again(int expected)
     ck_assert_int_eq(count_descriptors(), descriptors);
 }
 
-START_TEST(the_same_file)
+TEST(the_same_file)
 {
     make();
     check_again(0);
@@ -51,9 +51,8 @@ START_TEST(the_same_file)
     ck_assert_int_eq(rename(in_folder("moved"), path()), 0);
     check_again(0);
 }
-END_TEST
 
-START_TEST(no_longer_ours)
+TEST(no_longer_ours)
 {
     make();
     int old = open(path(), O_RDONLY | O_CLOEXEC); /* so that its inode is not reused */
@@ -77,18 +76,16 @@ START_TEST(no_longer_ours)
     ck_assert_int_eq(access(path(), F_OK), 0);
     close(old);
 }
-END_TEST
 
-START_TEST(removes_its_own)
+TEST(removes_its_own)
 {
     make();
     own_file_remove(&file, path());
     ck_assert_int_eq(count_entries(), 0);
     own_file_remove(&file, path());
 }
-END_TEST
 
-START_TEST(only_safe_files)
+TEST(only_safe_files)
 {
     struct stat status;
     make();
@@ -103,7 +100,6 @@ START_TEST(only_safe_files)
     ck_assert_int_eq(stat(folder, &status), 0);
     ck_assert(!own_file_is_safe(&status));
 }
-END_TEST
 
 static void no_descriptors(void)
 {
@@ -116,14 +112,13 @@ static void no_descriptors(void)
     child_check(error == EMFILE && fd == -1, "%s", strerror(error));
 }
 
-START_TEST(limits_are_of_the_moment)
+TEST(limits_are_of_the_moment)
 {
     make();
     assert_in_child(no_descriptors);
 }
-END_TEST
 
-static void writes_within_limits(void)
+TEST_IN_CHILD(writes_within_limits)
 {
     int fd = own_file_open(path(), O_CREAT);
     limit_file_size(100);
@@ -136,7 +131,7 @@ static void writes_within_limits(void)
     child_check(status.st_size == 100, "%d", (int)status.st_size);
 }
 
-static void writes_on_a_small_disk(void)
+TEST_IN_CHILD(writes_on_a_small_disk)
 {
     static char bytes[20000];
     child_mount_small_disk(8192, 0);
@@ -146,19 +141,4 @@ static void writes_on_a_small_disk(void)
     child_check(own_file_write(-1, bytes, 1, 0) == EBADF, "%s", "written");
     child_check(!own_file_is_copied_on_write(fd), "%s", "tmpfs is copied");
     child_check(own_file_is_copied_on_write(-1), "%s", "what is not known is trusted");
-}
-
-START_TEST(writes_whole_or_says_why)
-{
-    assert_in_child(writes_within_limits);
-    assert_in_child(writes_on_a_small_disk);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        the_same_file,   no_longer_ours,           removes_its_own,
-        only_safe_files, limits_are_of_the_moment, writes_whole_or_says_why};
-    return run_suite("own_file", tests, LENGTH_OF(tests));
 }

@@ -72,7 +72,7 @@ static void finish(void)
     check_file(0);
 }
 
-START_TEST(line_is_as_perf_wants_it)
+TEST(line_is_as_perf_wants_it)
 {
     static const char name[] = "py::main:/srv/app.py, and what is not part of it";
     open_map();
@@ -84,9 +84,8 @@ START_TEST(line_is_as_perf_wants_it)
     perf_map_finish(&map);
     ck_assert_str_eq(read_file(map_path(), NULL), "7f31c0de1010 10 py::main:/srv/app.py\n");
 }
-END_TEST
 
-START_TEST(numbers_of_any_size)
+TEST(numbers_of_any_size)
 {
     open_map();
     append(0, 0, "zero", 4);
@@ -99,9 +98,8 @@ START_TEST(numbers_of_any_size)
     check_file(UP_TO_A_PAGE);
     finish();
 }
-END_TEST
 
-START_TEST(only_the_user_may_read_it)
+TEST(only_the_user_may_read_it)
 {
     struct stat status;
     umask(0);
@@ -111,9 +109,8 @@ START_TEST(only_the_user_may_read_it)
     ck_assert_uint_eq(status.st_mode, S_IFREG | 0600);
     ck_assert_uint_eq(status.st_nlink, 1);
 }
-END_TEST
 
-START_TEST(path_is_perfs)
+TEST(path_is_perfs)
 {
     open_map();
     ck_assert_str_eq(map.path, map_path());
@@ -121,9 +118,8 @@ START_TEST(path_is_perfs)
     perf_map_finish(&map);
     ck_assert_int_eq(count_entries(), 1);
 }
-END_TEST
 
-START_TEST(grows_by_pages)
+TEST(grows_by_pages)
 {
     struct stat status;
     open_map();
@@ -143,10 +139,9 @@ START_TEST(grows_by_pages)
     ck_assert_int_eq(count_descriptors(), descriptors);
     finish();
 }
-END_TEST
 
 /* Lines that end at, before and after the ends of pages and of the mapped window. */
-START_TEST(lengths_around_every_border)
+TEST(lengths_around_every_border)
 {
     static char name[300000];
     static const size_t borders[] = {4096, 8192, 61440, 65536, 69632, 131072, 200000};
@@ -160,9 +155,8 @@ START_TEST(lengths_around_every_border)
     check_file(UP_TO_A_PAGE);
     finish();
 }
-END_TEST
 
-START_TEST(fills_a_page_to_the_last_byte)
+TEST(fills_a_page_to_the_last_byte)
 {
     char name[PAGE];
     memset(name, 'n', sizeof name);
@@ -174,9 +168,8 @@ START_TEST(fills_a_page_to_the_last_byte)
     check_file(UP_TO_A_PAGE);
     finish();
 }
-END_TEST
 
-START_TEST(closed_takes_lines_and_drops_them)
+TEST(closed_takes_lines_and_drops_them)
 {
     static struct perf_map never_opened;
     ck_assert_int_eq(perf_map_append(&never_opened, 1, 1, "x", 1), 0);
@@ -194,7 +187,6 @@ START_TEST(closed_takes_lines_and_drops_them)
     ck_assert_int_eq(perf_map_append(&map, 1, 1, "dropped", 7), 0);
     check_file(0);
 }
-END_TEST
 
 /* Files that an earlier program of this process, or of one with its pid, may have left. */
 static const struct left {
@@ -234,7 +226,7 @@ static void leave(const struct left *row)
     expected_length = row->text;
 }
 
-START_TEST(appends_to_what_is_there)
+TEST(appends_to_what_is_there)
 {
     for (size_t i = 0; i < LENGTH_OF(left); i++) {
         leave(&left[i]);
@@ -247,9 +239,8 @@ START_TEST(appends_to_what_is_there)
         finish();
     }
 }
-END_TEST
 
-START_TEST(finished_without_a_line)
+TEST(finished_without_a_line)
 {
     for (size_t i = 0; i < LENGTH_OF(left); i++) {
         leave(&left[i]);
@@ -260,10 +251,9 @@ START_TEST(finished_without_a_line)
         check_file(0);
     }
 }
-END_TEST
 
 /* exec without perf_map_finish: the next program in the same process appends. */
-START_TEST(survives_exec)
+TEST(survives_exec)
 {
     char name[64];
     for (int program = 0; program < 20; program++) {
@@ -275,9 +265,8 @@ START_TEST(survives_exec)
     check_file(UP_TO_A_PAGE);
     ck_assert_int_eq(count_entries(), 1);
 }
-END_TEST
 
-START_TEST(child_leaves_it_alone)
+TEST(child_leaves_it_alone)
 {
     open_map();
     append(1, 1, "parent", 6);
@@ -296,7 +285,6 @@ START_TEST(child_leaves_it_alone)
     check_file(UP_TO_A_PAGE);
     finish();
 }
-END_TEST
 
 static const char *long_name(int i, size_t *length)
 {
@@ -317,7 +305,7 @@ static void append_and_die(int count)
     kill(getpid(), SIGKILL);
 }
 
-START_TEST(killed_process_loses_nothing)
+TEST(killed_process_loses_nothing)
 {
     static const int counts[] = {0, 1, 2, 53, 1000, 5000};
     for (size_t i = 0; i < LENGTH_OF(counts); i++) {
@@ -338,7 +326,6 @@ START_TEST(killed_process_loses_nothing)
         check_file(UP_TO_A_PAGE);
     }
 }
-END_TEST
 
 /* Returns the number of lines after checking them. The last may be incomplete: the kill came in
  * between. */
@@ -370,7 +357,7 @@ static bool has_a_line(void)
 }
 
 /* Half of them when the map exists, the others when its first line does, which may take long. */
-START_TEST(killed_at_any_moment)
+TEST(killed_at_any_moment)
 {
     int lines = 0;
     for (unsigned i = 0; i < 40; i++) {
@@ -388,11 +375,10 @@ START_TEST(killed_at_any_moment)
     }
     ck_assert_int_gt(lines, 0);
 }
-END_TEST
 
 /* A child's map gets the lines of its parent's, without the empty lines at its end; also if they
  * are longer than a block. */
-START_TEST(copies_the_lines_of_another)
+TEST(copies_the_lines_of_another)
 {
     struct perf_map other;
     size_t counts[] = {0, 1, 300};
@@ -416,9 +402,8 @@ START_TEST(copies_the_lines_of_another)
         ck_assert_int_eq(unlink(other.path), 0);
     }
 }
-END_TEST
 
-START_TEST(copies_no_other_files)
+TEST(copies_no_other_files)
 {
     open_map();
     append(1, 1, "x", 1);
@@ -430,28 +415,4 @@ START_TEST(copies_no_other_files)
     check_file(UP_TO_A_PAGE);
     finish();
     ck_assert_int_eq(perf_map_copy(&map, map_path()), EPERM); /* a closed map */
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        line_is_as_perf_wants_it,
-        numbers_of_any_size,
-        only_the_user_may_read_it,
-        path_is_perfs,
-        grows_by_pages,
-        lengths_around_every_border,
-        fills_a_page_to_the_last_byte,
-        closed_takes_lines_and_drops_them,
-        appends_to_what_is_there,
-        finished_without_a_line,
-        survives_exec,
-        child_leaves_it_alone,
-        killed_process_loses_nothing,
-        killed_at_any_moment,
-        copies_the_lines_of_another,
-        copies_no_other_files,
-    };
-    return run_suite("perf_map", tests, LENGTH_OF(tests));
 }

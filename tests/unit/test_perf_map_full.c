@@ -87,14 +87,14 @@ static void child_open(void)
     child_check(error == 0, "%s: %s", map.path, strerror(error));
 }
 
-static void limit_of_nothing(void)
+TEST_IN_CHILD(limit_of_nothing)
 {
     limit_file_size(0);
     child_open();
     child_check_lines(child_append_until(EFBIG, 10));
 }
 
-static void limit_of_some_pages(void)
+TEST_IN_CHILD(limit_of_some_pages)
 {
     limit_file_size(3 * PAGE);
     child_open();
@@ -103,7 +103,7 @@ static void limit_of_some_pages(void)
     child_go_on(count, 1000);
 }
 
-static void limit_within_a_page(void)
+TEST_IN_CHILD(limit_within_a_page)
 {
     limit_file_size(3 * PAGE + 100);
     child_open();
@@ -112,7 +112,7 @@ static void limit_within_a_page(void)
     child_go_on(count, 1000);
 }
 
-static void limit_set_later(void)
+TEST_IN_CHILD(limit_set_later)
 {
     int error = 0;
     child_open();
@@ -125,7 +125,7 @@ static void limit_set_later(void)
 }
 
 /* Our own newline would be the first byte beyond the limit. */
-static void limit_of_what_is_there(void)
+TEST_IN_CHILD(limit_of_what_is_there)
 {
     const size_t length = strlen(earlier) - 1;
     int fd = open(map_path(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -140,19 +140,7 @@ static void limit_of_what_is_there(void)
     child_check(status.st_size == (off_t)length, "%zd bytes", (ssize_t)status.st_size);
 }
 
-START_TEST(file_size_limits)
-{
-    static void (*const bodies[])(void) = {limit_of_nothing, limit_of_some_pages,
-                                           limit_within_a_page, limit_set_later,
-                                           limit_of_what_is_there};
-    for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
-        clear_folder();
-        assert_in_child(bodies[i]);
-    }
-}
-END_TEST
-
-static void small_disk(void)
+TEST_IN_CHILD(small_disk)
 {
     child_mount_small_disk(10 * PAGE, 0);
     child_open();
@@ -161,7 +149,7 @@ static void small_disk(void)
     child_go_on(count, 1000);
 }
 
-static void no_disk_at_all(void)
+TEST_IN_CHILD(no_disk_at_all)
 {
     child_mount_small_disk(PAGE, 0);
     int fd = open(in_folder("full"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -171,22 +159,14 @@ static void no_disk_at_all(void)
     child_check_lines(child_append_until(ENOSPC, 10));
 }
 
-static void read_only_disk(void)
+TEST_IN_CHILD(read_only_disk)
 {
     child_mount_small_disk(PAGE, MS_RDONLY);
     int error = perf_map_open(&map, folder, PID);
     child_check(error == EROFS, "%s", strerror(error));
 }
 
-START_TEST(full_disks)
-{
-    assert_in_child(small_disk);
-    assert_in_child(no_disk_at_all);
-    assert_in_child(read_only_disk);
-}
-END_TEST
-
-static void no_descriptors(void)
+TEST_IN_CHILD(descriptors_used_up)
 {
     child_skip_under_valgrind();
     child_open();
@@ -196,16 +176,4 @@ static void no_descriptors(void)
     child_check(perf_map_open(&other, folder, PID) == EMFILE, "%s", "it opens");
     set_limit(RLIMIT_NOFILE, RLIM_INFINITY);
     child_go_on(count, 1000);
-}
-
-START_TEST(descriptors_used_up)
-{
-    assert_in_child(no_descriptors);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {file_size_limits, full_disks, descriptors_used_up};
-    return run_suite("perf_map_full", tests, LENGTH_OF(tests));
 }

@@ -47,33 +47,30 @@ static void check_refused(const char *directory, int expected)
     perf_map_finish(&map);
 }
 
-START_TEST(link_to_a_file)
+TEST(link_to_a_file)
 {
     write_file(in_folder("target"), precious, strlen(precious));
     ck_assert_int_eq(symlink("target", map_path()), 0);
     check_refused(folder, ELOOP);
     check_precious(in_folder("target"));
 }
-END_TEST
 
-START_TEST(link_to_nowhere)
+TEST(link_to_nowhere)
 {
     ck_assert_int_eq(symlink("target", map_path()), 0);
     check_refused(folder, ELOOP);
     ck_assert_int_ne(access(in_folder("target"), F_OK), 0);
 }
-END_TEST
 
-START_TEST(file_with_another_name)
+TEST(file_with_another_name)
 {
     write_file(in_folder("target"), precious, strlen(precious));
     ck_assert_int_eq(link(in_folder("target"), map_path()), 0);
     check_refused(folder, EPERM);
     check_precious(in_folder("target"));
 }
-END_TEST
 
-START_TEST(file_of_another_user)
+TEST(file_of_another_user)
 {
     write_file(map_path(), precious, strlen(precious));
     if (chown(map_path(), 12345, 12345) != 0) {
@@ -83,18 +80,16 @@ START_TEST(file_of_another_user)
     check_refused(folder, EPERM);
     check_precious(map_path());
 }
-END_TEST
 
-START_TEST(pipe_does_not_block)
+TEST(pipe_does_not_block)
 {
     ck_assert_int_eq(mkfifo(map_path(), 0600), 0);
     alarm(10);
     check_refused(folder, EPERM);
     alarm(0);
 }
-END_TEST
 
-START_TEST(other_kinds_of_file)
+TEST(other_kinds_of_file)
 {
     ck_assert_int_eq(mkdir(map_path(), 0700), 0);
     check_refused(folder, EISDIR);
@@ -113,9 +108,8 @@ START_TEST(other_kinds_of_file)
     else
         check_refused(folder, EPERM);
 }
-END_TEST
 
-START_TEST(odd_directories)
+TEST(odd_directories)
 {
     char deep[200];
     snprintf(deep, sizeof deep, "%s/%0100d", folder, 0);
@@ -127,7 +121,6 @@ START_TEST(odd_directories)
     check_precious(in_folder("file"));
     ck_assert_int_eq(count_entries(), 2);
 }
-END_TEST
 
 /* Appends to a file whose path leads elsewhere now, which is found when it has to grow. */
 static void check_stale(void)
@@ -159,7 +152,7 @@ static void open_with_a_line(void)
     ck_assert_int_eq(perf_map_append(&map, 1, 1, "first", 5), 0);
 }
 
-START_TEST(removed_while_open)
+TEST(removed_while_open)
 {
     open_with_a_line();
     ck_assert_int_eq(unlink(map_path()), 0);
@@ -167,9 +160,8 @@ START_TEST(removed_while_open)
     ck_assert_int_eq(count_entries(), 0);
     check_opens_anew("");
 }
-END_TEST
 
-START_TEST(exchanged_while_open)
+TEST(exchanged_while_open)
 {
     open_with_a_line();
     write_file(in_folder("other"), precious, strlen(precious));
@@ -178,9 +170,8 @@ START_TEST(exchanged_while_open)
     check_precious(map_path());
     check_opens_anew(precious);
 }
-END_TEST
 
-START_TEST(exchanged_before_the_end)
+TEST(exchanged_before_the_end)
 {
     open_with_a_line();
     write_file(in_folder("other"), precious, strlen(precious));
@@ -190,9 +181,8 @@ START_TEST(exchanged_before_the_end)
     ck_assert_int_eq(errno, EXFULL);
     check_precious(map_path());
 }
-END_TEST
 
-START_TEST(removed_before_the_end)
+TEST(removed_before_the_end)
 {
     open_with_a_line();
     ck_assert_int_eq(unlink(map_path()), 0);
@@ -201,9 +191,8 @@ START_TEST(removed_before_the_end)
     ck_assert_int_eq(errno, EXFULL);
     ck_assert_int_eq(count_entries(), 0);
 }
-END_TEST
 
-START_TEST(link_put_in_its_place)
+TEST(link_put_in_its_place)
 {
     open_with_a_line();
     write_file(in_folder("target"), precious, strlen(precious));
@@ -213,9 +202,8 @@ START_TEST(link_put_in_its_place)
     check_precious(in_folder("target"));
     check_refused(folder, ELOOP);
 }
-END_TEST
 
-START_TEST(truncated_while_open)
+TEST(truncated_while_open)
 {
     static const off_t sizes[] = {0, 3, PAGE - 1};
     for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
@@ -228,10 +216,9 @@ START_TEST(truncated_while_open)
         check_opens_anew(sizes[i] == 0 ? "" : sizes[i] == 3 ? "1 1\n" : "1 1 first\n");
     }
 }
-END_TEST
 
 /* Another writer of the same file, in another container: all lines of both are complete. */
-START_TEST(two_writers)
+TEST(two_writers)
 {
     static struct perf_map other;
     int ours = 0, theirs = 0;
@@ -259,10 +246,9 @@ START_TEST(two_writers)
     ck_assert_int_eq(ours, 3000);
     ck_assert_int_eq(theirs, 3000);
 }
-END_TEST
 
 /* CPython's own writer appends to the end of the file, behind our reserved bytes. */
-START_TEST(lines_behind_ours)
+TEST(lines_behind_ours)
 {
     open_with_a_line();
     int fd = open(map_path(), O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -278,7 +264,6 @@ START_TEST(lines_behind_ours)
         lines++;
     ck_assert_int_eq(lines, PAGE);
 }
-END_TEST
 
 static void set_age(const char *path, time_t seconds)
 {
@@ -287,7 +272,7 @@ static void set_age(const char *path, time_t seconds)
 }
 
 /* An ended process with our pid: its lines belong to another address space. */
-START_TEST(map_of_an_earlier_process)
+TEST(map_of_an_earlier_process)
 {
     struct stat before, after;
     write_file(map_path(), precious, strlen(precious));
@@ -305,9 +290,8 @@ START_TEST(map_of_an_earlier_process)
     close(old);
     ck_assert_int_eq(count_entries(), 1);
 }
-END_TEST
 
-START_TEST(map_of_this_process)
+TEST(map_of_this_process)
 {
     static const time_t ages[] = {0, 1, -3600}; /* as old as this process, in seconds; the future */
     for (size_t i = 0; i < LENGTH_OF(ages); i++) {
@@ -317,10 +301,9 @@ START_TEST(map_of_this_process)
         check_opens_anew("7 7 before exec\n");
     }
 }
-END_TEST
 
 /* A process that still uses the old file gets an error, and does not crash. */
-START_TEST(another_container_starts_anew)
+TEST(another_container_starts_anew)
 {
     static struct perf_map other;
     ck_assert_int_eq(perf_map_open(&other, folder, PID), 0);
@@ -333,9 +316,8 @@ START_TEST(another_container_starts_anew)
     perf_map_finish(&map);
     ck_assert_str_eq(read_file(map_path(), NULL), "1 1 first\n");
 }
-END_TEST
 
-static void without_proc(void)
+TEST_IN_CHILD(age_that_cannot_be_known)
 {
     write_file(map_path(), precious, strlen(precious));
     set_age(map_path(), 3600);
@@ -347,13 +329,7 @@ static void without_proc(void)
     child_check(map.tail.length == (off_t)strlen(precious), "%d", (int)map.tail.length);
 }
 
-START_TEST(age_that_cannot_be_known)
-{
-    assert_in_child(without_proc);
-}
-END_TEST
-
-START_TEST(copies_from_root_and_this_user_alone)
+TEST(copies_from_root_and_this_user_alone)
 {
     write_file(in_folder("other"), "8 8 other", 9); /* its last line is incomplete */
     open_with_a_line();
@@ -365,22 +341,4 @@ START_TEST(copies_from_root_and_this_user_alone)
         ck_assert_int_eq(perf_map_copy(&map, in_folder("other")), EPERM);
     perf_map_finish(&map);
     ck_assert_str_eq(read_file(map_path(), NULL), "1 1 first\n8 8 other\n1 1 last\n");
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        link_to_a_file,           link_to_nowhere,
-        file_with_another_name,   file_of_another_user,
-        pipe_does_not_block,      other_kinds_of_file,
-        odd_directories,          removed_while_open,
-        exchanged_while_open,     exchanged_before_the_end,
-        removed_before_the_end,   link_put_in_its_place,
-        truncated_while_open,     two_writers,
-        lines_behind_ours,        map_of_an_earlier_process,
-        map_of_this_process,      another_container_starts_anew,
-        age_that_cannot_be_known, copies_from_root_and_this_user_alone,
-    };
-    return run_suite("perf_map_hostile", tests, LENGTH_OF(tests));
 }

@@ -57,7 +57,7 @@ static void assert_kept(struct place place)
         ck_assert_msg(!near_memory_reserve_at(page, PAGE), "0x%" PRIxPTR " was free", page);
 }
 
-START_TEST(addresses_are_kept)
+TEST(addresses_are_kept)
 {
     void *library = load(PLAN_LIBRARY);
     const struct place places[] = {place_of(PLAN_LIBRARY), place_of(BROUGHT)};
@@ -67,10 +67,9 @@ START_TEST(addresses_are_kept)
     for (size_t i = 0; i < LENGTH_OF(places); i++)
         assert_kept(places[i]);
 }
-END_TEST
 
 /* As by `ulimit -v`: reserved addresses would reduce the program's share. */
-START_TEST(limited_addresses_are_given_back)
+TEST(limited_addresses_are_given_back)
 {
     struct rlimit limit = {(rlim_t)1 << 46, (rlim_t)1 << 46};
     void *library = load(PLAN_LIBRARY);
@@ -79,10 +78,9 @@ START_TEST(limited_addresses_are_given_back)
     plan_library_unload(library);
     ck_assert(near_memory_reserve_at(place.start, place.end - place.start));
 }
-END_TEST
 
 /* Loaded by the program too, before or in between. */
-START_TEST(what_is_used_elsewhere_stays)
+TEST(what_is_used_elsewhere_stays)
 {
     void *programs = load(BROUGHT);
     const struct place place = place_of(BROUGHT);
@@ -98,7 +96,6 @@ START_TEST(what_is_used_elsewhere_stays)
     ck_assert_uint_eq(place_of(PLAN_LIBRARY).start, libraries.start);
     ck_assert_int_eq(function(), 4);
 }
-END_TEST
 
 /* In a copy of this program in a folder of its own, as a user who may no longer enter it. */
 static int load_from_closed(char *program)
@@ -141,7 +138,7 @@ static void copy(const char *from, const char *to)
     ck_assert_int_eq(system(command), 0);
 }
 
-START_TEST(is_not_there)
+TEST(is_not_there)
 {
     char expected[16], program[PATH_MAX];
     ck_assert_ptr_nonnull(realpath("/proc/self/exe", program));
@@ -151,11 +148,10 @@ START_TEST(is_not_there)
     ck_assert_msg(strncmp(line, expected, strlen(expected)) == 0, "%s", line);
     ck_assert_msg(strstr(line, "libpyperf-plan.so") != NULL, "%s", line);
 }
-END_TEST
 
 /* The loader would expand words that begin with a dollar sign. A library without a version is found
  * there, and refused. */
-START_TEST(is_below_a_folder_with_a_dollar_sign)
+TEST(is_below_a_folder_with_a_dollar_sign)
 {
     char expected[16], program[PATH_MAX];
     ck_assert_ptr_nonnull(realpath("/proc/self/exe", program));
@@ -166,10 +162,9 @@ START_TEST(is_below_a_folder_with_a_dollar_sign)
     const char *line = result_of(in_folder("two words: $LIB/program"), "beside");
     ck_assert_msg(strncmp(line, expected, strlen(expected)) == 0, "%s", line);
 }
-END_TEST
 
 /* It is there, so the message must not say that it was replaced. */
-START_TEST(is_in_a_folder_that_is_closed)
+TEST(is_in_a_folder_that_is_closed)
 {
     char expected[24], program[PATH_MAX];
     ck_assert_ptr_nonnull(realpath("/proc/self/exe", program));
@@ -181,7 +176,6 @@ START_TEST(is_in_a_folder_that_is_closed)
     ck_assert_msg(strncmp(line, expected, strlen(expected)) == 0, "%s", line);
     ck_assert_msg(strstr(line, "replaced") == NULL, "%s", line);
 }
-END_TEST
 
 int main(int argc, char **argv)
 {
@@ -189,8 +183,5 @@ int main(int argc, char **argv)
         return load_from_closed(argv[0]);
     if (argc > 1 && strcmp(argv[1], "beside") == 0)
         return load_beside();
-    const TTest *const tests[] = {
-        addresses_are_kept, limited_addresses_are_given_back,     what_is_used_elsewhere_stays,
-        is_not_there,       is_below_a_folder_with_a_dollar_sign, is_in_a_folder_that_is_closed};
-    return run_suite("plan_library", tests, LENGTH_OF(tests));
+    return run_tests(NULL, NULL, TEST_SECONDS);
 }

@@ -22,7 +22,7 @@ static void get(void)
     ck_assert_int_eq(errno, EXFULL);
 }
 
-START_TEST(says_who_it_is)
+TEST(says_who_it_is)
 {
     struct stat status;
     char text[100], digits[4];
@@ -39,9 +39,8 @@ START_TEST(says_who_it_is)
     ck_assert_int_eq(strncmp(text + 34, digits, 2), 0);
     ck_assert(process_is_alive(&own, &own));
 }
-END_TEST
 
-START_TEST(a_name_with_parentheses)
+TEST(a_name_with_parentheses)
 {
     get();
     struct process_identity before = own;
@@ -49,9 +48,8 @@ START_TEST(a_name_with_parentheses)
     get();
     ck_assert_mem_eq(&before, &own, sizeof own);
 }
-END_TEST
 
-START_TEST(ended_and_alive)
+TEST(ended_and_alive)
 {
     struct process_identity child;
     int ends[2], status;
@@ -85,9 +83,8 @@ START_TEST(ended_and_alive)
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert(!process_is_alive(&child, &own));
 }
-END_TEST
 
-START_TEST(age)
+TEST(age)
 {
     int64_t now = time(NULL);
     get();
@@ -102,7 +99,6 @@ START_TEST(age)
     ck_assert(!process_is_younger_than(now));
     ck_assert(process_is_younger_than(now - 10));
 }
-END_TEST
 
 static void hide_proc(void)
 {
@@ -111,7 +107,7 @@ static void hide_proc(void)
         child_skip("mount", errno);
 }
 
-static void without_proc(void)
+TEST_IN_CHILD(without_proc)
 {
     struct process_identity unknown;
     hide_proc();
@@ -120,7 +116,7 @@ static void without_proc(void)
 }
 
 /* /proc of another pid namespace shows other processes. */
-static void with_foreign_proc(void)
+TEST_IN_CHILD(with_foreign_proc)
 {
     int status;
     if (unshare(CLONE_NEWPID) != 0)
@@ -131,18 +127,4 @@ static void with_foreign_proc(void)
         _exit(process_identity_get(&unknown) || process_is_younger_than(1000));
     }
     child_check(waitpid(pid, &status, 0) == pid && status == 0, "%d", status);
-}
-
-START_TEST(what_proc_does_not_say)
-{
-    assert_in_child(without_proc);
-    assert_in_child(with_foreign_proc);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {says_who_it_is, a_name_with_parentheses, ended_and_alive, age,
-                                  what_proc_does_not_say};
-    return run_suite("process_identity", tests, LENGTH_OF(tests));
 }

@@ -27,23 +27,12 @@ static void check_files(void)
     child_check(*reports() == '\0', "%s", reports());
 }
 
-/* Each test for each version, in a child: an interpreter is loaded once in a process. */
-static struct version version;
-static void for_all(void (*body)(void))
-{
-    for (size_t i = 0; i < VERSIONS; i++) {
-        version = versions[i];
-        assert_in_child(body);
-        clear_folder();
-    }
-}
-
 static void start(enum profile_mode mode)
 {
     start_profile(version.major, version.minor, mode);
 }
 
-static void be_off(void)
+TEST_BY(for_each_version, off)
 {
     start(PROFILE_OFF);
     child_check(text_is_its_own() && profile_mode() == PROFILE_OFF, "%d", profile_mode());
@@ -58,13 +47,7 @@ static void be_off(void)
     child_check(count_files("*") == 1, "%s", "a file");
 }
 
-START_TEST(off)
-{
-    for_all(be_off);
-}
-END_TEST
-
-static void be_on(void)
+TEST_BY(for_each_version, on)
 {
     start(PROFILE_MAP);
     python_object *code = code_named("f"), *other = code_named("g"), *alike = code_named("f");
@@ -84,13 +67,7 @@ static void be_on(void)
     check_files();
 }
 
-START_TEST(on)
-{
-    for_all(be_on);
-}
-END_TEST
-
-static void switch_off_and_on(void)
+TEST_BY(for_each_version, off_and_on)
 {
     start(PROFILE_MAP);
     python_object *code = code_named("f");
@@ -116,14 +93,8 @@ static void switch_off_and_on(void)
     check_files();
 }
 
-START_TEST(off_and_on)
-{
-    for_all(switch_off_and_on);
-}
-END_TEST
-
 /* A failed switch leaves profiling as it was. */
-static void switch_without_memory(void)
+TEST_BY(for_each_version, no_memory_for_a_switch)
 {
     struct failure why = {.code = FAILURE_NONE};
     child_skip_under_valgrind();
@@ -142,14 +113,8 @@ static void switch_without_memory(void)
     check_files();
 }
 
-START_TEST(no_memory_for_a_switch)
-{
-    for_all(switch_without_memory);
-}
-END_TEST
-
 /* Switching on must write the jump; if it cannot, the image is removed. */
-static void switch_without_the_jump(void)
+TEST_BY(for_each_version, no_jump_for_a_switch)
 {
     struct failure why = {.code = FAILURE_NONE};
     start(PROFILE_OFF);
@@ -168,14 +133,8 @@ static void switch_without_the_jump(void)
     check_files();
 }
 
-START_TEST(no_jump_for_a_switch)
-{
-    for_all(switch_without_the_jump);
-}
-END_TEST
-
 /* The jump cannot be taken out: another tool has put its own over it, which leads to ours. */
-static void stay_behind_the_jump(void)
+TEST_BY(for_each_version, no_way_out)
 {
     start(PROFILE_MAP);
     python_object *code = code_named("f");
@@ -194,14 +153,8 @@ static void stay_behind_the_jump(void)
     child_check(text_is_its_own(), "%s", "the jump is there");
 }
 
-START_TEST(no_way_out)
-{
-    for_all(stay_behind_the_jump);
-}
-END_TEST
-
 /* A frame may start with a pending exception, thrown into a generator; errno must be kept. */
-static void keep_what_is_the_programs(void)
+TEST_BY(for_each_version, exception_and_errno)
 {
     start(PROFILE_MAP);
     python_object *codes[] = {code_named("f"), code_named("g"), code_named("f")};
@@ -219,14 +172,8 @@ static void keep_what_is_the_programs(void)
     child_check(live_objects() - before <= 6, "%ld", live_objects() - before); /* the code's */
 }
 
-START_TEST(exception_and_errno)
-{
-    for_all(keep_what_is_the_programs);
-}
-END_TEST
-
 /* Names of enclosed functions, from their first frames on (before 3.11 they are worked out). */
-static void name_what_is_enclosed(void)
+TEST_BY(for_each_version, enclosed_names)
 {
     start(PROFILE_MAP);
     python_object *inner = new_code("app.py", "inner", "outer.<locals>.inner", 3);
@@ -249,12 +196,6 @@ static void name_what_is_enclosed(void)
         child_check(strcmp(name_run(missed), "Class.method") == 0, "%s", name_run(missed));
     check_files();
 }
-
-START_TEST(enclosed_names)
-{
-    for_all(name_what_is_enclosed);
-}
-END_TEST
 
 /* All images are full: registered functions keep their names, and new ones run without the slow
  * path. */
@@ -280,25 +221,8 @@ static void be_full(void)
     child_check(count_reports() == 1, "%s", reports());
 }
 
-START_TEST(full)
+TEST(full)
 {
     if (!skip_under_valgrind())
-        for_all(be_full);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        off,
-        on,
-        off_and_on,
-        no_memory_for_a_switch,
-        no_way_out,
-        no_jump_for_a_switch,
-        full,
-        exception_and_errno,
-        enclosed_names,
-    };
-    return run_suite("profile", tests, LENGTH_OF(tests));
+        for_each_version(be_full);
 }

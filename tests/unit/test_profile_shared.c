@@ -89,7 +89,7 @@ static void run_again(struct state *state, intptr_t i)
 }
 
 /* One interpreter switches while the others register functions. */
-static void switch_among_interpreters(void)
+TEST_IN_CHILD(interpreters_with_own_locks)
 {
     pthread_t threads[INTERPRETERS];
     start_with_own_locks();
@@ -116,12 +116,6 @@ static void switch_among_interpreters(void)
     check_files(PROFILE_JITDUMP);
     child_check(*reports() == '\0', "%s", reports());
 }
-
-START_TEST(interpreters_with_own_locks)
-{
-    assert_in_child(switch_among_interpreters);
-}
-END_TEST
 
 static sem_t *opening, *may_go_on;
 
@@ -168,7 +162,7 @@ static void end_holder(pthread_t thread)
 }
 
 /* A frame does not wait long for the lock: it runs without its name, and has it the next time. */
-static void do_without_the_lock(void)
+TEST_IN_CHILD(lock_of_another)
 {
     struct failure why = {.code = FAILURE_NONE};
     start_with_own_locks();
@@ -187,12 +181,6 @@ static void do_without_the_lock(void)
     switch_to(PROFILE_JITDUMP);
     check_files(PROFILE_MAP);
 }
-
-START_TEST(lock_of_another)
-{
-    assert_in_child(do_without_the_lock);
-}
-END_TEST
 
 /* processes */
 
@@ -236,7 +224,7 @@ static void wait_for(pid_t pid)
     child_check(waitpid(pid, &status, 0) == pid && status == 0, "status %#x", status);
 }
 
-static void fork_child(void)
+TEST_IN_CHILD(forked)
 {
     start_profile(3, 8, PROFILE_MAP);
     register_before();
@@ -257,15 +245,9 @@ static void fork_child(void)
     child_check(count_images(getpid()) == 1, "%d images", count_images(getpid()));
 }
 
-START_TEST(forked)
-{
-    assert_in_child(fork_child);
-}
-END_TEST
-
 /* Each generation has its own tag: otherwise a value from before the fork would count as a
  * trampoline. */
-static void compare_tags(void)
+TEST_IN_CHILD(tags_of_generations)
 {
     static uint64_t tags[8];
     start_profile(3, 8, PROFILE_MAP);
@@ -281,14 +263,8 @@ static void compare_tags(void)
     }
 }
 
-START_TEST(tags_of_generations)
-{
-    assert_in_child(compare_tags);
-}
-END_TEST
-
 /* Forked by the system call alone, so that both could fill the same trampolines. */
-static void clone_child(void)
+TEST_IN_CHILD(made_by_the_system_call)
 {
     start_profile(3, 8, PROFILE_MAP);
     register_before();
@@ -299,12 +275,6 @@ static void clone_child(void)
     child_check(count_images(getpid()) == 1, "%d images", count_images(getpid()));
 }
 
-START_TEST(made_by_the_system_call)
-{
-    assert_in_child(clone_child);
-}
-END_TEST
-
 static void switch_in_child(void)
 {
     struct failure why;
@@ -313,7 +283,7 @@ static void switch_in_child(void)
     child_check(check_files(PROFILE_JITDUMP) == 1, "%d", maps_opened);
 }
 
-static void clone_child_that_switches(void)
+TEST_IN_CHILD(switched_by_such_a_child)
 {
     start_profile(3, 8, PROFILE_MAP);
     register_before();
@@ -325,12 +295,6 @@ static void clone_child_that_switches(void)
     switch_to(PROFILE_MAP);
     check_parent(20);
 }
-
-START_TEST(switched_by_such_a_child)
-{
-    assert_in_child(clone_child_that_switches);
-}
-END_TEST
 
 /* Another thread held the lock, and does not exist in the child. */
 static void have_names_all_the_same(void)
@@ -362,7 +326,7 @@ static void clone_while_the_lock_is_held(void)
     check_files(PROFILE_MAP);
 }
 
-START_TEST(lock_of_an_absent_thread)
+TEST(lock_of_an_absent_thread)
 {
 #ifdef __SANITIZE_THREAD__
     skip("ThreadSanitizer", "it takes a re-initialised lock for held");
@@ -370,7 +334,6 @@ START_TEST(lock_of_an_absent_thread)
 #endif
     assert_in_child(clone_while_the_lock_is_held);
 }
-END_TEST
 
 /* A signal handler forks while the interrupted thread is in libpyperf. */
 static int forks_by_handler;
@@ -389,7 +352,7 @@ static void raise_signal(void)
     raise(SIGUSR1);
 }
 
-static void fork_by_a_handler(void)
+TEST_IN_CHILD(forked_in_a_handler)
 {
     start_profile(3, 8, PROFILE_MAP);
     signal(SIGUSR1, fork_in_handler);
@@ -402,12 +365,6 @@ static void fork_by_a_handler(void)
     child_check(forks_by_handler == 1, "%d", forks_by_handler);
     check_parent(21);
 }
-
-START_TEST(forked_in_a_handler)
-{
-    assert_in_child(fork_by_a_handler);
-}
-END_TEST
 
 /* A thread of the program's C code forks, without any interpreter's lock, while others register
  * functions. Its child does not use the interpreter, but the registry must be consistent. */
@@ -455,22 +412,11 @@ static void fork_among_others(void)
     child_check(*reports() == '\0', "%s", reports());
 }
 
-START_TEST(forked_by_a_thread_of_c)
+TEST(forked_by_a_thread_of_c)
 {
     /* A lock of AddressSanitizer's own allocator stays locked in the child. */
     if (under_address_sanitizer())
         skip("forks among threads", "AddressSanitizer");
     else if (!skip_under_valgrind())
         assert_in_child(fork_among_others);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        interpreters_with_own_locks, lock_of_another,         forked,
-        tags_of_generations,         made_by_the_system_call, switched_by_such_a_child,
-        lock_of_an_absent_thread,    forked_in_a_handler,     forked_by_a_thread_of_c,
-    };
-    return run_suite("profile_shared", tests, LENGTH_OF(tests));
 }

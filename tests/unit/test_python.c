@@ -56,22 +56,13 @@ static bool is_asked(const char *name)
     return false;
 }
 
-static struct version version;
-static void for_all(void (*body)(void))
-{
-    for (size_t i = 0; i < VERSIONS; i++) {
-        version = versions[i];
-        assert_in_child(body);
-    }
-}
-
 static bool from(unsigned minor)
 {
     return version.major == 3 && version.minor >= minor;
 }
 
 /* A symbol that a version lacks is not looked up: that would read all files. */
-static void look_for_names(void)
+TEST_BY(for_each_version, names)
 {
     struct failure why = {.what = ""};
     interpreter_load(version.major, version.minor);
@@ -112,14 +103,8 @@ static void look_for_names(void)
             child_check(strcmp(asked[i], asked[j]) != 0, "%s twice", asked[i]);
 }
 
-START_TEST(names)
-{
-    for_all(look_for_names);
-}
-END_TEST
-
 /* For each symbol: if it is missing, the failure names it. */
-static void miss_one(void)
+TEST_BY(for_each_version, missing_symbols)
 {
     struct failure why = {.code = FAILURE_NONE};
     static const char *all[128];
@@ -142,12 +127,6 @@ static void miss_one(void)
     }
 }
 
-START_TEST(missing_symbols)
-{
-    for_all(miss_one);
-}
-END_TEST
-
 static bool no_file(const struct elf_object *object, const char *debug_root,
                     struct elf_symbol *symbols, size_t count, struct failure *why)
 {
@@ -155,21 +134,15 @@ static bool no_file(const struct elf_object *object, const char *debug_root,
     return failure_set(why, FAILURE_NOT_ELF, 0, "the file");
 }
 
-static void find_no_file(void)
+TEST_IN_CHILD(no_such_file)
 {
     struct failure why = {.code = FAILURE_NONE};
     interpreter_load(3, 8);
     child_check(!python_find(no_file, &why) && why.code == FAILURE_NOT_ELF, "%d", why.code);
 }
 
-START_TEST(no_such_file)
-{
-    assert_in_child(find_no_file);
-}
-END_TEST
-
 /* By the real lookup, in this program's own file: each pointer has the address of its symbol. */
-static void find_all(void)
+TEST_BY(for_each_version, found_in_a_program)
 {
     struct failure why = {.what = ""};
     interpreter_load(version.major, version.minor);
@@ -205,14 +178,8 @@ static void find_all(void)
                 "%u.%u: the row", version.major, version.minor);
 }
 
-START_TEST(found_in_a_program)
-{
-    for_all(find_all);
-}
-END_TEST
-
 /* The interpreter's own description does not match this version. */
-static void refuse_descriptions(void)
+TEST_BY(for_each_version, refused_descriptions)
 {
     struct failure why = {.code = FAILURE_NONE};
     interpreter_load(version.major, version.minor);
@@ -226,13 +193,7 @@ static void refuse_descriptions(void)
                 version.minor);
 }
 
-START_TEST(refused_descriptions)
-{
-    for_all(refuse_descriptions);
-}
-END_TEST
-
-static void refuse_versions(void)
+TEST_IN_CHILD(unknown_versions)
 {
     static const char *const unknown[] = {
         "3.5.2 (default)", "2.6.9", "3.16.0a1", "4.0", "", "three"};
@@ -248,13 +209,7 @@ static void refuse_versions(void)
     child_check(python.layout == NULL && python_is_here(), "%s", "it is here");
 }
 
-START_TEST(unknown_versions)
-{
-    assert_in_child(refuse_versions);
-}
-END_TEST
-
-static void leave_alone(void)
+TEST_BY(for_each_version, left_alone)
 {
     static const char *const values[] = {"1", "0", "", "11", " 1", "yes"};
     interpreter_load(version.major, version.minor);
@@ -267,13 +222,7 @@ static void leave_alone(void)
     }
 }
 
-START_TEST(left_alone)
-{
-    for_all(leave_alone);
-}
-END_TEST
-
-START_TEST(strings)
+TEST(strings)
 {
     for (size_t i = 0; i < VERSIONS; i++) {
         interpreter_start(versions[i].major, versions[i].minor);
@@ -287,31 +236,13 @@ START_TEST(strings)
             ck_assert_str_eq(python_ascii(other), "\303\244");
     }
 }
-END_TEST
 
 /* The lowest two bits are tags in versions that have tags, and part of the address in others. */
-START_TEST(code_of_a_frame)
+TEST(code_of_a_frame)
 {
     for (size_t i = 0; i < VERSIONS; i++) {
         interpreter_start(versions[i].major, versions[i].minor);
         python_object *code = new_code("app.py", "f", "f", 1);
         ck_assert_ptr_eq(python_frame_code(frame_of(code)), code);
     }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        names,
-        missing_symbols,
-        no_such_file,
-        found_in_a_program,
-        refused_descriptions,
-        unknown_versions,
-        left_alone,
-        strings,
-        code_of_a_frame,
-    };
-    return run_suite("python", tests, LENGTH_OF(tests));
 }

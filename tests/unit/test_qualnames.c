@@ -6,9 +6,9 @@
 #include "preload/cpython/interned.h"
 #include "preload/cpython/qualnames.h"
 
-static void begin(const struct version *version)
+static void begin(const struct version *one)
 {
-    interpreter_start(version->major, version->minor);
+    interpreter_start(one->major, one->minor);
     code_values_begin();
     qualnames_start();
 }
@@ -53,7 +53,7 @@ static void is_named(const python_object *code, const char *expected)
     ck_assert_ptr_null(pending_type());
 }
 
-START_TEST(read_where_there_are_some)
+TEST(read_where_there_are_some)
 {
     for (size_t i = 0; i < VERSIONS; i++) {
         begin(&versions[i]);
@@ -61,10 +61,9 @@ START_TEST(read_where_there_are_some)
         is_named(code_named(""), i < FIRST_WITH_NAMES ? "" : "the.qualified.name");
     }
 }
-END_TEST
 
 /* Code objects that have their names get no note. */
-START_TEST(nothing_is_noted_where_there_are_some)
+TEST(nothing_is_noted_where_there_are_some)
 {
     for (size_t i = FIRST_WITH_NAMES; i < VERSIONS; i++) {
         begin(&versions[i]);
@@ -79,9 +78,8 @@ START_TEST(nothing_is_noted_where_there_are_some)
         ck_assert_int_eq(live_objects(), before);
     }
 }
-END_TEST
 
-START_TEST(learns_from_what_encloses)
+TEST(learns_from_what_encloses)
 {
     for (size_t i = 0; i < FIRST_WITH_NAMES; i++) {
         begin(&versions[i]);
@@ -102,9 +100,8 @@ START_TEST(learns_from_what_encloses)
         is_named(class, "Class"); /* still */
     }
 }
-END_TEST
 
-START_TEST(lambdas_and_comprehensions)
+TEST(lambdas_and_comprehensions)
 {
     for (size_t i = 0; i < FIRST_WITH_NAMES; i++) {
         begin(&versions[i]);
@@ -121,10 +118,9 @@ START_TEST(lambdas_and_comprehensions)
         is_named(inner, "<lambda>.<locals>.g");
     }
 }
-END_TEST
 
 /* In 2.7 a function with an exec has the flags of a class body, but not its first names. */
-START_TEST(functions_that_look_like_classes)
+TEST(functions_that_look_like_classes)
 {
     begin(&versions[0]);
     python_object *inner = code_named("g"), *function = enclosing("f", CODE_FLAG_NEWLOCALS, inner);
@@ -140,10 +136,9 @@ START_TEST(functions_that_look_like_classes)
     note(reads);
     is_named(other, "f.<locals>.g");
 }
-END_TEST
 
 /* A second function that encloses the same constant does not overwrite its note. */
-START_TEST(first_one_stays)
+TEST(first_one_stays)
 {
     for (size_t i = 0; i < FIRST_WITH_NAMES; i++) {
         begin(&versions[i]);
@@ -157,10 +152,9 @@ START_TEST(first_one_stays)
         ck_assert_uint_eq(code_values_get(in_place), trampoline);
     }
 }
-END_TEST
 
 /* The value of a trampoline is not taken for a name. */
-START_TEST(own_name_beside_a_trampoline)
+TEST(own_name_beside_a_trampoline)
 {
     for (size_t i = 0; i < FIRST_WITH_NAMES; i++) {
         begin(&versions[i]);
@@ -169,7 +163,6 @@ START_TEST(own_name_beside_a_trampoline)
         is_named(code, "f");
     }
 }
-END_TEST
 
 static void late(void)
 {
@@ -178,7 +171,7 @@ static void late(void)
 }
 
 /* Switched on by the program: existing functions give their names, once. */
-START_TEST(learns_from_functions)
+TEST(learns_from_functions)
 {
     for (size_t i = 1; i < FIRST_WITH_NAMES; i++) {
         begin(&versions[i]);
@@ -211,10 +204,9 @@ START_TEST(learns_from_functions)
         is_named(later, "Class.later");
     }
 }
-END_TEST
 
 /* A name that ends in the code object's own, but not after a dot, is another name. */
-START_TEST(names_of_wrapped_functions)
+TEST(names_of_wrapped_functions)
 {
     static const struct {
         const char *own, *said, *expected;
@@ -238,10 +230,9 @@ START_TEST(names_of_wrapped_functions)
             is_named(code, names[j].expected);
         }
 }
-END_TEST
 
 /* Without gc, because it is not imported and now cannot be, the scan is put off. */
-START_TEST(without_gc)
+TEST(without_gc)
 {
     for (size_t i = 1; i < FIRST_WITH_NAMES; i++) {
         begin(&versions[i]);
@@ -259,9 +250,8 @@ START_TEST(without_gc)
         is_named(code, "C.f");
     }
 }
-END_TEST
 
-START_TEST(without_a_list)
+TEST(without_a_list)
 {
     for (size_t i = 1; i < FIRST_WITH_NAMES; i++) {
         begin(&versions[i]);
@@ -273,10 +263,9 @@ START_TEST(without_a_list)
         is_named(code, "f");
     }
 }
-END_TEST
 
 /* 2.7: functions have no reference to their class, but the class has one to them. */
-START_TEST(learns_from_classes)
+TEST(learns_from_classes)
 {
     begin(&versions[0]);
     python_object *const codes[] = {code_named("plain"), code_named("static"),
@@ -297,10 +286,9 @@ START_TEST(learns_from_classes)
     is_named(codes[3], "Class.read");
     is_named(codes[4], "Class.renamed");
 }
-END_TEST
 
 /* Any name is kept as it is, and a pending exception stays. */
-START_TEST(keeps_the_exception)
+TEST(keeps_the_exception)
 {
     for (size_t i = 0; i < FIRST_WITH_NAMES; i++) {
         begin(&versions[i]);
@@ -314,7 +302,6 @@ START_TEST(keeps_the_exception)
         is_named(inner, "f.<locals>.g");
     }
 }
-END_TEST
 
 static const char *put(python_object *string)
 {
@@ -325,7 +312,7 @@ static const char *put(python_object *string)
     return name.text;
 }
 
-START_TEST(strings)
+TEST(strings)
 {
     for (size_t i = 0; i < VERSIONS; i++) {
         begin(&versions[i]);
@@ -346,26 +333,4 @@ START_TEST(strings)
         }
         ck_assert_ptr_null(pending_type());
     }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        read_where_there_are_some,
-        nothing_is_noted_where_there_are_some,
-        learns_from_what_encloses,
-        lambdas_and_comprehensions,
-        functions_that_look_like_classes,
-        first_one_stays,
-        own_name_beside_a_trampoline,
-        learns_from_functions,
-        names_of_wrapped_functions,
-        without_gc,
-        without_a_list,
-        learns_from_classes,
-        keeps_the_exception,
-        strings,
-    };
-    return run_suite("qualnames", tests, LENGTH_OF(tests));
 }

@@ -12,7 +12,7 @@
 #include "profile/files.h"
 #include "trampoline/plan/elf_lookup.h"
 
-START_TEST(same_function_same_id)
+TEST(same_function_same_id)
 {
     start_registry();
     uint32_t id = add_named(PROFILE_MAP, "f", "f.py", 7);
@@ -40,9 +40,8 @@ START_TEST(same_function_same_id)
     ck_assert_uint_eq(add_named(PROFILE_MAP, "f", "f.py", 7), id);
     ck_assert_uint_eq(add_named(PROFILE_JITDUMP, "f", "f.py", 7), others[9]);
 }
-END_TEST
 
-START_TEST(names)
+TEST(names)
 {
     start_registry();
     uint32_t id = add_named(PROFILE_MAP, "Class.f", "/srv/a:b.py", 7);
@@ -58,10 +57,9 @@ START_TEST(names)
     ck_assert_uint_eq(strlen(shown), 16384);
     ck_assert_str_eq(shown + 16384 - 6, "nnn...");
 }
-END_TEST
 
 /* Checks that perf finds a symbol for each, at its trampoline. */
-START_TEST(symbols_of_the_image)
+TEST(symbols_of_the_image)
 {
     start_registry();
     uint32_t ids[3];
@@ -80,9 +78,8 @@ START_TEST(symbols_of_the_image)
                           registry_address(ids[i]) - registry_address(ids[0]));
     }
 }
-END_TEST
 
-START_TEST(found_by_address)
+TEST(found_by_address)
 {
     start_registry();
     uint32_t first = add_function(PROFILE_MAP, 1), second = add_function(PROFILE_MAP, 2);
@@ -101,7 +98,6 @@ START_TEST(found_by_address)
     memcpy(&trampoline, &address, sizeof trampoline);
     ck_assert_int_eq(trampoline(1, 2, 3), 6);
 }
-END_TEST
 
 /* Checks that registry_next gives these, and then no more. */
 static void check_order(enum profile_mode mode, const uint32_t *ids, size_t count)
@@ -118,7 +114,7 @@ static void check_order(enum profile_mode mode, const uint32_t *ids, size_t coun
 enum { MANY = 100000 };
 static uint32_t many[MANY];
 
-START_TEST(more_than_an_image_holds)
+TEST(more_than_an_image_holds)
 {
     if (skip_under_valgrind())
         return;
@@ -138,7 +134,6 @@ START_TEST(more_than_an_image_holds)
     ck_assert_int_eq(count_files("pyperf-*.so"), 2);
     check_order(PROFILE_MAP, many, MANY);
 }
-END_TEST
 
 /* So many that they collide in the table: the same name on many lines, and names that are prefixes
  * of earlier ones. */
@@ -154,7 +149,7 @@ static uint32_t add_alike(uint32_t i)
     return add_named(PROFILE_MAP, name, "f.py", 0);
 }
 
-START_TEST(alike_but_not_the_same)
+TEST(alike_but_not_the_same)
 {
     if (skip_under_valgrind())
         return;
@@ -166,9 +161,8 @@ START_TEST(alike_but_not_the_same)
             ck_abort_msg("function %u is id %u and then %u, named %s", i, many[i], add_alike(i),
                          shown_name(many[i]));
 }
-END_TEST
 
-START_TEST(each_mode_has_its_own_trampolines)
+TEST(each_mode_has_its_own_trampolines)
 {
     start_registry();
     const uint32_t in_map[] = {add_function(PROFILE_MAP, 7), add_function(PROFILE_MAP, 8)};
@@ -183,10 +177,9 @@ START_TEST(each_mode_has_its_own_trampolines)
     check_order(PROFILE_JITDUMP, in_dump, 2);
     ck_assert_int_eq(maps_opened + dumps_opened, 0);
 }
-END_TEST
 
 /* The image stays for its functions; the next function goes into another one. */
-START_TEST(discarded)
+TEST(discarded)
 {
     bool made = false;
     start_registry();
@@ -210,7 +203,6 @@ START_TEST(discarded)
     ck_assert_uint_eq(registry_at(registry_address(second)), second);
     ck_assert_int_eq(count_files("*"), 2);
 }
-END_TEST
 
 static uint32_t parents[2];
 
@@ -244,7 +236,7 @@ static void live_as_child(void)
     child_check(add_function(PROFILE_JITDUMP, 0) != parents[0], "%s", "of another mode");
 }
 
-START_TEST(forked_child_goes_on)
+TEST(forked_child_goes_on)
 {
     start_registry();
     for (uint32_t i = 0; i < LENGTH_OF(parents); i++)
@@ -256,7 +248,6 @@ START_TEST(forked_child_goes_on)
     ck_assert_uint_eq(add_function(PROFILE_MAP, 0), parents[0]);
     ck_assert_uint_ne(add_function(PROFILE_MAP, 2), REGISTRY_NONE);
 }
-END_TEST
 
 /* If the parent's image cannot be read, all functions are registered again. */
 static void check_starts_anew(void)
@@ -290,7 +281,7 @@ static void lose_the_image(void)
     check_starts_anew();
 }
 
-START_TEST(forked_child_starts_anew)
+TEST(forked_child_starts_anew)
 {
     start_registry();
     for (uint32_t i = 0; i < LENGTH_OF(parents); i++)
@@ -299,7 +290,6 @@ START_TEST(forked_child_starts_anew)
     assert_in_child(lose_the_image);
     check_order(PROFILE_MAP, parents, LENGTH_OF(parents));
 }
-END_TEST
 
 static void fork_ten_times(void)
 {
@@ -322,29 +312,10 @@ static void fork_ten_times(void)
     child_check(count_files("pyperf-*.so") == 6, "%d", count_files("pyperf-*.so"));
 }
 
-START_TEST(generations)
+TEST(generations)
 {
     start_registry();
     ck_assert_uint_ne(add_function(PROFILE_MAP, 4711), REGISTRY_NONE);
     assert_in_child(fork_ten_times);
     ck_assert_int_eq(count_files("pyperf-*.so"), 6);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        same_function_same_id,
-        names,
-        symbols_of_the_image,
-        found_by_address,
-        more_than_an_image_holds,
-        alike_but_not_the_same,
-        each_mode_has_its_own_trampolines,
-        discarded,
-        forked_child_goes_on,
-        forked_child_starts_anew,
-        generations,
-    };
-    return run_suite("registry", tests, LENGTH_OF(tests));
 }

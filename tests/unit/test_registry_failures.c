@@ -43,7 +43,7 @@ static void make_directory(void)
     ck_assert_int_eq(mkdir(in_folder("missing"), 0700), 0);
 }
 
-START_TEST(goes_on_without_its_file)
+TEST(goes_on_without_its_file)
 {
     catch_reports();
     start_registry();
@@ -60,7 +60,6 @@ START_TEST(goes_on_without_its_file)
         ck_assert_uint_eq(add_long(seen - 1), id);
     ck_assert_uint_eq(seen, number + 1);
 }
-END_TEST
 
 /* All images of a process, each closed when its file cannot grow. */
 static uint32_t fill_all(uint32_t *ids, uint32_t limit)
@@ -73,7 +72,7 @@ static uint32_t fill_all(uint32_t *ids, uint32_t limit)
     return count;
 }
 
-START_TEST(says_once_when_all_is_full)
+TEST(says_once_when_all_is_full)
 {
     enum { LIMIT = 64 * 300 };
     static uint32_t ids[LIMIT];
@@ -100,10 +99,9 @@ START_TEST(says_once_when_all_is_full)
     ck_assert(!registry_prepare(PROFILE_JITDUMP, &made, &why_not));
     ck_assert_int_eq(why_not.code, FAILURE_FULL);
 }
-END_TEST
 
 /* FAILURE_FULL is permanent, so it must not be returned for a mode that has room. */
-START_TEST(full_is_of_a_mode)
+TEST(full_is_of_a_mode)
 {
     enum { LIMIT = 64 * 300 };
     static uint32_t ids[LIMIT];
@@ -120,9 +118,8 @@ START_TEST(full_is_of_a_mode)
     ck_assert_uint_eq(add_function(PROFILE_JITDUMP, 3), in_dump + 2);
     ck_assert_int_eq(count_reports(), 1);
 }
-END_TEST
 
-START_TEST(anonymous_images)
+TEST(anonymous_images)
 {
     if (skip_under_valgrind())
         return;
@@ -138,9 +135,8 @@ START_TEST(anonymous_images)
     ck_assert_ptr_nonnull(strstr(reports(), "No such file or directory\n"));
     ck_assert_int_eq(count_reports(), 1); /* for three images */
 }
-END_TEST
 
-START_TEST(returns_to_files)
+TEST(returns_to_files)
 {
     uint32_t ids[4];
     start_without_directory();
@@ -160,10 +156,9 @@ START_TEST(returns_to_files)
     }
     ck_assert_int_eq(count_reports(), 1);
 }
-END_TEST
 
 /* A directory that is missing for long must not make the process slow. */
-START_TEST(does_not_fill_all_images_with_attempts)
+TEST(does_not_fill_all_images_with_attempts)
 {
     start_without_directory();
     for (uint32_t i = 0; i < 300; i++) {
@@ -177,10 +172,9 @@ START_TEST(does_not_fill_all_images_with_attempts)
     ck_assert_uint_eq(image_of(id), 1);
     ck_assert_int_eq(count_reports(), 1);
 }
-END_TEST
 
 /* An image that cannot be opened to grow is used again when it can be. */
-static void without_descriptors(void)
+TEST_IN_CHILD(descriptors_used_up)
 {
     catch_reports();
     start_registry();
@@ -207,14 +201,8 @@ static void without_descriptors(void)
     child_check(id == REGISTRY_NONE && count_reports() == 2, "%s", reports()); /* another outage */
 }
 
-START_TEST(descriptors_used_up)
-{
-    assert_in_child(without_descriptors);
-}
-END_TEST
-
 /* With limited address space, no image is made that would leave the program too little. */
-static void with_little_space(void)
+TEST_IN_CHILD(leaves_address_space)
 {
     bool made;
     child_skip_under_valgrind();
@@ -233,14 +221,8 @@ static void with_little_space(void)
     child_check(*reports() == '\0', "%s", reports());
 }
 
-START_TEST(leaves_address_space)
-{
-    assert_in_child(with_little_space);
-}
-END_TEST
-
 /* A new function without an image gets one a second later. */
-static void with_little_space_for_a_function(void)
+TEST_IN_CHILD(is_tried_again)
 {
     child_skip_under_valgrind();
     catch_reports();
@@ -257,12 +239,6 @@ static void with_little_space_for_a_function(void)
                 reports());
 }
 
-START_TEST(is_tried_again)
-{
-    assert_in_child(with_little_space_for_a_function);
-}
-END_TEST
-
 static void tries_at_once(void)
 {
     registry_forked();
@@ -270,7 +246,7 @@ static void tries_at_once(void)
     child_check(count_files("missing/*") == 1, "%s", "no file");
 }
 
-START_TEST(child_does_not_inherit_it)
+TEST(child_does_not_inherit_it)
 {
     start_without_directory();
     ck_assert_uint_ne(add_function(PROFILE_MAP, 0), REGISTRY_NONE);
@@ -278,9 +254,8 @@ START_TEST(child_does_not_inherit_it)
     assert_in_child(tries_at_once);
     ck_assert_int_eq(remove_files("missing/*"), 1);
 }
-END_TEST
 
-static void child_of_one_in_want(void)
+TEST_IN_CHILD(child_of_a_full_one)
 {
     child_skip_under_valgrind();
     start_without_directory();
@@ -290,23 +265,4 @@ static void child_of_one_in_want(void)
     limit_address_space(0);
     child_check(add_function(PROFILE_MAP, 0) == REGISTRY_NONE, "%s", "tried at once");
     tries_at_once();
-}
-
-START_TEST(child_of_a_full_one)
-{
-    assert_in_child(child_of_one_in_want);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        goes_on_without_its_file, says_once_when_all_is_full,
-        full_is_of_a_mode,        anonymous_images,
-        returns_to_files,         does_not_fill_all_images_with_attempts,
-        descriptors_used_up,      leaves_address_space,
-        is_tried_again,           child_does_not_inherit_it,
-        child_of_a_full_one,
-    };
-    return run_suite("registry_failures", tests, LENGTH_OF(tests));
 }

@@ -29,7 +29,7 @@ static const char *next_write(void)
     return text;
 }
 
-START_TEST(prints_one_line)
+TEST(prints_one_line)
 {
     catch_stderr();
     errno = EXFULL;
@@ -38,9 +38,8 @@ START_TEST(prints_one_line)
     ck_assert_str_eq(next_write(), "libpyperf: answer is 42\n");
     ck_assert_ptr_null(next_write());
 }
-END_TEST
 
-START_TEST(cuts_a_long_line)
+TEST(cuts_a_long_line)
 {
     char text[2000];
     catch_stderr();
@@ -58,7 +57,6 @@ START_TEST(cuts_a_long_line)
         ck_assert_ptr_null(next_write());
     }
 }
-END_TEST
 
 static const struct reported {
     struct failure why;
@@ -73,7 +71,7 @@ static const struct reported {
     {{FAILURE_MEMORY, 99999, "table"}, "libpyperf: nothing happens: out of memory: table\n"},
 };
 
-START_TEST(prints_failures)
+TEST(prints_failures)
 {
     catch_stderr();
     for (size_t i = 0; i < LENGTH_OF(reported); i++) {
@@ -84,9 +82,8 @@ START_TEST(prints_failures)
         ck_assert_ptr_null(next_write());
     }
 }
-END_TEST
 
-START_TEST(survives_without_stderr)
+TEST(survives_without_stderr)
 {
     int saved = dup(STDERR_FILENO);
     close(STDERR_FILENO);
@@ -94,12 +91,4 @@ START_TEST(survives_without_stderr)
     report("%s", "to nobody");
     ck_assert_int_eq(errno, EXFULL);
     dup2(saved, STDERR_FILENO);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {prints_one_line, cuts_a_long_line, prints_failures,
-                                  survives_without_stderr};
-    return run_suite("report", tests, LENGTH_OF(tests));
 }

@@ -59,7 +59,7 @@ static struct stack_row row_at(const struct stack_track *made, uint64_t offset)
 CODE(pushes, "push %rbx\n push %r12\n sub $0x20,%rsp\n call *%rax\n mov $1,%ebx\n add $0x20,%rsp\n"
              "pop %r12\n pop %rbx\n ret");
 
-START_TEST(pushes_and_pops)
+TEST(pushes_and_pops)
 {
     struct stack_track *made = track(pushes, pushes_end);
     static const struct {
@@ -76,11 +76,10 @@ START_TEST(pushes_and_pops)
     }
     stack_track_close(made);
 }
-END_TEST
 
 CODE(frame, "push %rbp\n mov %rsp,%rbp\n and $-64,%rsp\n nop\n leave\n ret");
 
-START_TEST(by_the_frame_pointer)
+TEST(by_the_frame_pointer)
 {
     struct stack_track *made = track(frame, frame_end);
     struct stack_row inside = row_at(made, 8), after = row_at(made, 10);
@@ -92,12 +91,11 @@ START_TEST(by_the_frame_pointer)
     ck_assert_int_eq(after.saved[1], 0);
     stack_track_close(made);
 }
-END_TEST
 
 CODE(moves, "sub $0x18,%rsp\n mov %rbx,8(%rsp)\n xor %ebx,%ebx\n xor %r12d,%r12d\n"
             "mov 8(%rsp),%rbx\n add $0x18,%rsp\n ret");
 
-START_TEST(saved_by_moves)
+TEST(saved_by_moves)
 {
     struct stack_track *made = track(moves, moves_end);
     ck_assert_int_eq(row_at(made, 9).saved[0], 24);
@@ -106,12 +104,11 @@ START_TEST(saved_by_moves)
     ck_assert(!row_at(made, 19).lost[0]);
     stack_track_close(made);
 }
-END_TEST
 
 CODE(switching, "push %rbx\n lea 0x9000-0x1008(%rip),%rdx\n movslq (%rdx,%rax,4),%rax\n"
                 "add %rdx,%rax\n jmp *%rax\n nop\n nop\n pop %rbx\n ret\n nop\n pop %rbx\n ret");
 
-START_TEST(jump_table)
+TEST(jump_table)
 {
     static const int32_t targets[] = {START + 19 - TABLE, START + 22 - TABLE};
     struct stack_track *made = track_with(switching, switching_end, targets, sizeof targets);
@@ -121,14 +118,13 @@ START_TEST(jump_table)
     ck_assert_int_eq(row_at(made, 17).offset, 0); /* nothing leads there */
     stack_track_close(made);
 }
-END_TEST
 
 CODE(looping, "push %rbx\n lea 0x9000-0x1008(%rip),%rdx\n jmp 2f\n 1: cmp $1,%eax\n ja 2f\n"
               "movslq (%rdx,%rax,4),%rax\n add %rdx,%rax\n jmp *%rax\n nop\n pop %rbx\n ret\n nop\n"
               "2: dec %eax\n jmp 1b");
 
 /* Another table follows this one, whose address was taken before the loop. */
-START_TEST(jump_table_in_a_loop)
+TEST(jump_table_in_a_loop)
 {
     static const int32_t targets[] = {START + 25 - TABLE, START + 27 - TABLE, START + 24 - TABLE};
     struct stack_track *made = track_with(looping, looping_end, targets, sizeof targets);
@@ -138,12 +134,11 @@ START_TEST(jump_table_in_a_loop)
     ck_assert_int_eq(row_at(made, 24).offset, 0);
     stack_track_close(made);
 }
-END_TEST
 
 /* The second call does not return: what follows it is another function, to which no call leads. */
 CODE(endless, "push %rbx\n test %edi,%edi\n je 1f\n call 2f\n 1: pop %rbx\n ret\n 2: hlt\n");
 
-START_TEST(calls_without_return)
+TEST(calls_without_return)
 {
     struct stack_track *made = track(endless, endless_end);
     ck_assert_int_eq(row_at(made, 10).offset, 16);
@@ -152,20 +147,18 @@ START_TEST(calls_without_return)
     ck_assert_int_eq(row_at(made, 12).offset, 8);
     stack_track_close(made);
 }
-END_TEST
 
 CODE(differing, "test %edi,%edi\n je 1f\n push %rax\n 1: nop\n ret");
 
-START_TEST(two_frames)
+TEST(two_frames)
 {
     struct stack_track *made = track(differing, differing_end);
     ck_assert_int_eq(row_at(made, 4).offset, 8);
     ck_assert_int_eq(row_at(made, 5).offset, 0);
     stack_track_close(made);
 }
-END_TEST
 
-START_TEST(any_bytes)
+TEST(any_bytes)
 {
     static uint8_t bytes[4096];
     srand(1);
@@ -179,14 +172,4 @@ START_TEST(any_bytes)
             ck_assert_uint_gt(row.end, row.address);
         stack_track_close(made);
     }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        pushes_and_pops,      by_the_frame_pointer, saved_by_moves, jump_table,
-        jump_table_in_a_loop, calls_without_return, two_frames,     any_bytes,
-    };
-    return run_suite("stack_track", tests, LENGTH_OF(tests));
 }

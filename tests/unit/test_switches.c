@@ -48,7 +48,7 @@ static const struct value {
     {"99999999999999999999999999", false},
 };
 
-START_TEST(reads_values_as_cpython_does)
+TEST(reads_values_as_cpython_does)
 {
     for (size_t i = 0; i < LENGTH_OF(values); i++) {
         errno = EXFULL; /* must not be taken for an error of strtol */
@@ -57,7 +57,6 @@ START_TEST(reads_values_as_cpython_does)
                       values[i].is_on ? "on" : "off");
     }
 }
-END_TEST
 
 static void set(const char *name, const char *value)
 {
@@ -186,7 +185,7 @@ static const char *name_of(int mode)
     return mode == UNDECIDED ? "undecided" : profile_mode_name((enum profile_mode)mode);
 }
 
-START_TEST(who_beats_whom)
+TEST(who_beats_whom)
 {
     static const unsigned minors[] = {6, 9, 11};
     for (size_t i = 0; i < LENGTH_OF(minors); i++) {
@@ -198,11 +197,10 @@ START_TEST(who_beats_whom)
         }
     }
 }
-END_TEST
 
 /* A program may have configured an interpreter that has the switches itself: the higher of the two
  * counts. */
-START_TEST(beside_an_own_switch)
+TEST(beside_an_own_switch)
 {
     static const int own[] = {PROFILE_OFF, PROFILE_MAP, PROFILE_JITDUMP, PROFILE_OFF};
     become(12);
@@ -218,9 +216,8 @@ START_TEST(beside_an_own_switch)
                       name_of(expected));
     }
 }
-END_TEST
 
-START_TEST(file_names_that_are_not_ascii)
+TEST(file_names_that_are_not_ascii)
 {
     become(9);
     set("PYTHONPERFSUPPORT", "1");
@@ -229,9 +226,8 @@ START_TEST(file_names_that_are_not_ascii)
     ck_assert_int_eq(read_for(frame_of(FROZEN, true)), UNDECIDED);
     ck_assert_int_eq(read_for(frame_of(FROZEN, false)), PROFILE_MAP);
 }
-END_TEST
 
-START_TEST(values_in_the_environment)
+TEST(values_in_the_environment)
 {
     static const char *const variables[] = {"PYTHONPERFSUPPORT", "PYTHON_PERF_JIT_SUPPORT"};
     for (size_t i = 0; i < LENGTH_OF(variables); i++) {
@@ -242,15 +238,4 @@ START_TEST(values_in_the_environment)
                           values[j].value);
         }
     }
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        reads_values_as_cpython_does, who_beats_whom,
-        beside_an_own_switch,         file_names_that_are_not_ascii,
-        values_in_the_environment,
-    };
-    return run_suite("switches", tests, LENGTH_OF(tests));
 }

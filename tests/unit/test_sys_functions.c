@@ -20,16 +20,6 @@ static const struct method_definition *method_of(python_object *builtin)
     return object_of(builtin, BUILTIN, __func__)->definition;
 }
 
-static struct version version;
-static void for_all(void (*body)(void))
-{
-    for (size_t i = 0; i < VERSIONS; i++) {
-        version = versions[i];
-        assert_in_child(body);
-        clear_folder();
-    }
-}
-
 static bool is_2(void)
 {
     return version.major == 2;
@@ -45,7 +35,7 @@ static void start(bool with_copy)
 }
 
 /* In the first interpreter's sys, and in the definition from which others are made. */
-static void be_found(void)
+TEST_BY(for_each_version, found)
 {
     start(true);
     for (size_t i = 0; i < LENGTH_OF(names); i++) {
@@ -79,14 +69,8 @@ static void be_found(void)
     child_check(live_objects() == before, "%ld", live_objects() - before);
 }
 
-START_TEST(found)
-{
-    for_all(be_found);
-}
-END_TEST
-
 /* From 3.9 on there is no copy; and with -v 2.7 would show it. */
-static void do_without_a_copy(void)
+TEST_BY(for_each_version, without_a_copy)
 {
     Py_VerboseFlag = 1;
     start(false);
@@ -95,12 +79,6 @@ static void do_without_a_copy(void)
     python_object *modules = PyImport_GetModuleDict();
     child_check(dictionary_get(modules, "sys.activate_stack_trampoline") == NULL, "%s", "left");
 }
-
-START_TEST(without_a_copy)
-{
-    for_all(do_without_a_copy);
-}
-END_TEST
 
 /* Calls it as the interpreter does, with one argument. */
 static python_object *call(const char *name, python_object *argument)
@@ -118,7 +96,7 @@ static bool is_active(void)
     return PyObject_IsTrue(call(names[2], NULL)) == 1;
 }
 
-static void switch_by_call(void)
+TEST_BY(for_each_version, switches)
 {
     start(true);
     int flags = method_of(PySys_GetObject(names[0]))->flags;
@@ -138,12 +116,6 @@ static void switch_by_call(void)
     }
 }
 
-START_TEST(switches)
-{
-    for_all(switch_by_call);
-}
-END_TEST
-
 static void raises(python_object *argument, const python_object *type, const char *text)
 {
     long before = references(argument);
@@ -156,7 +128,7 @@ static void raises(python_object *argument, const python_object *type, const cha
     child_check(references(argument) == before + in_tuple, "%ld", references(argument) - before);
 }
 
-static void raise_errors(void)
+TEST_BY(for_each_version, errors)
 {
     const char *const invalid[] = {"", "nope", "perf ", "Perf", "perf_jit2", "per"};
     char text[64];
@@ -185,14 +157,8 @@ static void raise_errors(void)
         child_check(call(names[0], new_string("perf")) != NULL, "%s", pending_text());
 }
 
-START_TEST(errors)
-{
-    for_all(raise_errors);
-}
-END_TEST
-
 /* A switch that fails raises, and succeeds later. */
-static void raise_for_want(void)
+TEST_BY(for_each_version, in_want)
 {
     start(true);
     if (python.layout->code_qualname == 0) {
@@ -213,12 +179,6 @@ static void raise_for_want(void)
     child_check(call(names[0], new_string("perf")) != NULL && is_active(), "%s", pending_text());
 }
 
-START_TEST(in_want)
-{
-    for_all(raise_for_want);
-}
-END_TEST
-
 static const char *failing;
 
 static void fail_to_add(void)
@@ -235,34 +195,20 @@ static void fail_to_add(void)
     child_check(dictionary_get(modules, "sys.activate_stack_trampoline") == NULL, "%s", "left");
 }
 
-START_TEST(cannot_be_added)
+TEST(cannot_be_added)
 {
     static const char *const calls[] = {"PyImport_AddModule", "PyUnicode_FromString",
                                         "PyCFunction_NewEx", "PySys_SetObject",
                                         "PyDict_SetItemString"};
     for (size_t i = 0; i < LENGTH_OF(calls); i++) {
         failing = calls[i];
-        for_all(fail_to_add);
+        for_each_version(fail_to_add);
     }
 }
-END_TEST
 
 /* A module that was made in another way has no definition. */
-static void find_no_definition(void)
+TEST_IN_CHILD(no_definition)
 {
     start_profile(3, 8, PROFILE_OFF);
     child_check(!sys_functions_add() && pending_type() == NULL, "%s", pending_text());
-}
-
-START_TEST(no_definition)
-{
-    assert_in_child(find_no_definition);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {found,   without_a_copy,  switches,     errors,
-                                  in_want, cannot_be_added, no_definition};
-    return run_suite("sys_functions", tests, LENGTH_OF(tests));
 }

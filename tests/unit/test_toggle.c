@@ -36,7 +36,7 @@ static const char *const refused[] = {
     "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
     "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS", "SIGTERM", "SIGKILL", "SIGINT"};
 
-START_TEST(names_of_signals)
+TEST(names_of_signals)
 {
     ck_assert_int_eq(SIGRTMIN, 34);
     ck_assert_int_eq(SIGRTMAX, 64);
@@ -46,19 +46,17 @@ START_TEST(names_of_signals)
                       number, names[i].number);
     }
 }
-END_TEST
 
-START_TEST(no_others)
+TEST(no_others)
 {
     for (size_t i = 0; i < LENGTH_OF(refused); i++) {
         int number = toggle_signal(refused[i]);
         ck_assert_msg(number == 0, "\"%s\" is %d, expected 0", refused[i], number);
     }
 }
-END_TEST
 
 /* Numbers below the real-time ones, all of them. */
-START_TEST(only_two_of_the_old_ones)
+TEST(only_two_of_the_old_ones)
 {
     for (int number = 0; number < 34; number++) {
         char value[12];
@@ -66,7 +64,6 @@ START_TEST(only_two_of_the_old_ones)
         ck_assert_int_eq(toggle_signal(value), number == 10 || number == 12 ? number : 0);
     }
 }
-END_TEST
 
 /* Checks the report at start, and whether the handler is to be installed. */
 static const char *said_by_start(bool left_alone)
@@ -81,7 +78,7 @@ static const char *said_by_start(bool left_alone)
     return read_file(in_folder("said"), NULL);
 }
 
-START_TEST(not_asked_for)
+TEST(not_asked_for)
 {
     unsetenv("PYPERF_TOGGLE_SIGNAL");
     for (int i = 0; i < 2; i++) {
@@ -93,15 +90,13 @@ START_TEST(not_asked_for)
         setenv("PYPERF_TOGGLE_SIGNAL", "", 1);
     }
 }
-END_TEST
 
-START_TEST(asked_for)
+TEST(asked_for)
 {
     setenv("PYPERF_TOGGLE_SIGNAL", "USR2", 1);
     ck_assert_str_eq(said_by_start(false), "");
     ck_assert(toggle_is_wanted() && toggle_is_due());
 }
-END_TEST
 
 static void is_refused_in_one_line(const char *said)
 {
@@ -113,18 +108,10 @@ static void is_refused_in_one_line(const char *said)
     ck_assert(!toggle_is_due());
 }
 
-START_TEST(asked_for_in_vain)
+TEST(asked_for_in_vain)
 {
     setenv("PYPERF_TOGGLE_SIGNAL", "USR2", 1);
     is_refused_in_one_line(said_by_start(true));
     setenv("PYPERF_TOGGLE_SIGNAL", "TERM\nno line", 1);
     is_refused_in_one_line(said_by_start(false));
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {names_of_signals, no_others, only_two_of_the_old_ones,
-                                  not_asked_for,    asked_for, asked_for_in_vain};
-    return run_suite("toggle", tests, LENGTH_OF(tests));
 }

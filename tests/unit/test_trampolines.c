@@ -7,16 +7,6 @@
 #include "preload/cpython/interned.h"
 #include "preload/profile/trampolines.h"
 
-static struct version version;
-static void for_all(void (*body)(void))
-{
-    for (size_t i = 0; i < VERSIONS; i++) {
-        version = versions[i];
-        assert_in_child(body);
-        clear_folder();
-    }
-}
-
 static void start(void)
 {
     catch_reports();
@@ -43,7 +33,7 @@ static bool has_qualnames(void)
     return interpreter.row.code_qualname != 0;
 }
 
-static void find(void)
+TEST_BY(for_each_version, found)
 {
     start();
     python_object *code = new_code("/srv/app.py", "f", "C.f", 77);
@@ -64,14 +54,8 @@ static void find(void)
     check_map(getpid(), "", ids, 3);
 }
 
-START_TEST(found)
-{
-    for_all(find);
-}
-END_TEST
-
 /* Before 3.11 a name is made of the note that the code object has. */
-static void find_with_notes(void)
+TEST_BY(for_each_version, notes)
 {
     start();
     python_object *code = new_code("app.py", "f", "the.real.f", 1);
@@ -83,14 +67,8 @@ static void find_with_notes(void)
     is_shown(shown(PROFILE_MAP, code, qualified), has_qualnames() ? real : "py::D.g:app.py");
 }
 
-START_TEST(notes)
-{
-    for_all(find_with_notes);
-}
-END_TEST
-
 /* A value from before a fork, or of the other mode, gives the function's name. */
-static void find_again(void)
+TEST_BY(for_each_version, found_again)
 {
     start();
     python_object *code = new_code("app.py", "f", "outer.<locals>.f", 1);
@@ -108,13 +86,7 @@ static void find_again(void)
              has_qualnames() ? "py::outer.<locals>.f:app.py" : "py::f:app.py");
 }
 
-START_TEST(found_again)
-{
-    for_all(find_again);
-}
-END_TEST
-
-static void name_oddly(void)
+TEST_BY(for_each_version, odd_names)
 {
     static char longest[70000];
     start();
@@ -136,14 +108,8 @@ static void name_oddly(void)
     child_check(pending_type() == NULL && *reports() == '\0', "%s", reports());
 }
 
-START_TEST(odd_names)
-{
-    for_all(name_oddly);
-}
-END_TEST
-
 /* Under the profile's lock no object is made, and a pending exception stays. */
-static void make_no_object(void)
+TEST_BY(for_each_version, makes_no_object)
 {
     start();
     python_object *code = new_code("app.py", "f", "f", 1);
@@ -153,15 +119,10 @@ static void make_no_object(void)
                 live_objects() - before);
 }
 
-START_TEST(makes_no_object)
-{
-    for_all(make_no_object);
-}
-END_TEST
-
 /* No trampoline now, because of a transient error; none ever, because all images are full. */
-static void have_none(void)
+TEST_IN_CHILD(none_ever)
 {
+    version = versions[3];
     start();
     python_object *code = new_code("app.py", "f", "f", 1);
     for (uint32_t i = 0; i < REGISTRY_IMAGES; i++) {
@@ -173,15 +134,9 @@ static void have_none(void)
     child_check(count_reports() == 1, "%s", reports());
 }
 
-START_TEST(none_ever)
+TEST_IN_CHILD(none_now)
 {
     version = versions[3];
-    assert_in_child(have_none);
-}
-END_TEST
-
-static void have_none_now(void)
-{
     child_skip_under_valgrind();
     start();
     python_object *code = new_code("app.py", "f", "f", 1);
@@ -192,19 +147,4 @@ static void have_none_now(void)
     let_seconds_pass(3);
     is_shown(shown(PROFILE_MAP, code, 0), "py::f:app.py");
     child_check(count_reports() == 1, "%s", reports());
-}
-
-START_TEST(none_now)
-{
-    version = versions[3];
-    assert_in_child(have_none_now);
-}
-END_TEST
-
-int main(void)
-{
-    const TTest *const tests[] = {
-        found, notes, found_again, odd_names, makes_no_object, none_ever, none_now,
-    };
-    return run_suite("trampolines", tests, LENGTH_OF(tests));
 }

@@ -3,9 +3,7 @@
 #ifndef PYPERF_TEST_ELF_HELPERS_H
 #define PYPERF_TEST_ELF_HELPERS_H
 
-#include <check.h>
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/support/support.h"
 #include "trampoline/plan/elf_lookup.h"
 
 #define FIXTURE(name) ELF_FIXTURES "/" name
@@ -27,28 +26,17 @@ static int memory_file;
 static char memory_path[32]; /* of that descriptor */
 static int descriptors_before;
 
-static inline int open_descriptors(void)
-{
-    DIR *opened = opendir("/proc/self/fd");
-    ck_assert_ptr_nonnull(opened);
-    int count = 0;
-    while (readdir(opened) != NULL)
-        count++;
-    closedir(opened);
-    return count;
-}
-
-static inline void setup(void)
+static inline void set_up(void)
 {
     memory_file = memfd_create("test", MFD_CLOEXEC);
     ck_assert_int_ge(memory_file, 0);
     snprintf(memory_path, sizeof memory_path, "/proc/self/fd/%d", memory_file);
-    descriptors_before = open_descriptors();
+    descriptors_before = count_descriptors();
 }
 
-static inline void teardown(void)
+static inline void tear_down(void)
 {
-    ck_assert_int_eq(open_descriptors(), descriptors_before);
+    ck_assert_int_eq(count_descriptors(), descriptors_before);
     close(memory_file);
 }
 
@@ -110,46 +98,12 @@ static inline bool finds(const char *path, const char *real_path, const char *de
     return true;
 }
 
-/* Makes a folder of debug files whose file for id.so is memory_file. */
-static inline void make_debug_root(char *root)
+/* Makes the tests' folder one of debug files, whose file for id.so is memory_file. */
+static inline void make_debug_root(void)
 {
-    char path[64];
-    ck_assert_ptr_nonnull(mkdtemp(root));
-    snprintf(path, sizeof path, "%s/.build-id", root);
-    ck_assert_int_eq(mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/.build-id/01", root);
-    ck_assert_int_eq(mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/.build-id/01/234567.debug", root);
-    ck_assert_int_eq(symlink(memory_path, path), 0);
-}
-
-static inline void remove_debug_root(const char *root)
-{
-    char path[64];
-    snprintf(path, sizeof path, "%s/.build-id/01/234567.debug", root);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/.build-id/01", root);
-    rmdir(path);
-    snprintf(path, sizeof path, "%s/.build-id", root);
-    rmdir(path);
-    rmdir(root);
-}
-
-/* Every test runs between setup and teardown; a slow one may take minutes under valgrind. */
-static inline int run_tests(const char *name, const TTest *const *tests, size_t count, int timeout)
-{
-    Suite *suite = suite_create(name);
-    TCase *group = tcase_create(name);
-    tcase_add_checked_fixture(group, setup, teardown);
-    tcase_set_timeout(group, timeout);
-    for (size_t i = 0; i < count; i++)
-        tcase_add_test(group, tests[i]);
-    suite_add_tcase(suite, group);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    ck_assert_int_eq(mkdir(in_folder(".build-id"), 0700), 0);
+    ck_assert_int_eq(mkdir(in_folder(".build-id/01"), 0700), 0);
+    ck_assert_int_eq(symlink(memory_path, in_folder(".build-id/01/234567.debug")), 0);
 }
 
 #endif

@@ -72,11 +72,16 @@ void interpreter_start(unsigned major, unsigned minor);
 /* The same, but `python` is empty, for libpyperf to fill. */
 void interpreter_load(unsigned major, unsigned minor);
 
-/* Calls the function for each version that has a row, 2.7 first. */
+/* Each version that has a row, 2.7 first. */
 enum { VERSIONS = 11 };
 extern const struct version {
     unsigned major, minor;
 } versions[VERSIONS];
+
+/* Calls the function with `version` set to each version, in a child, because an interpreter is
+ * loaded once in a process. For TEST_BY. */
+void for_each_version(void (*body)(void));
+extern struct version version;
 
 /* Other interpreters, and the one that this thread is in, whose lock it has. */
 struct state *interpreter_new(bool own_lock);
@@ -165,7 +170,6 @@ python_object *all_functions_and_classes(void); /* a list, as gc.get_objects */
 void destroy_extra(python_object *code);
 void set_type(char *type, const char *name, const char *base);
 void begin_types(void);
-void begin_states(void);
 void enter_api(const char *function, bool can_raise);
 bool is_to_fail(const char *function);
 

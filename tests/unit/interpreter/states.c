@@ -9,6 +9,17 @@ char _PyRuntime[1024] __attribute__((aligned(16)));
 const struct version versions[VERSIONS] = {{2, 7},  {3, 6},  {3, 7},  {3, 8},  {3, 9}, {3, 10},
                                            {3, 11}, {3, 12}, {3, 13}, {3, 14}, {3, 15}};
 
+struct version version;
+
+void for_each_version(void (*body)(void))
+{
+    for (size_t i = 0; i < VERSIONS; i++) {
+        version = versions[i];
+        assert_in_child(body);
+        clear_folder();
+    }
+}
+
 static _Thread_local struct state *current;
 
 /* interpreters */
@@ -114,7 +125,7 @@ static void describe_itself(void)
 {
     struct layout *row = &interpreter.row;
     const struct debug_offsets *places = row->described;
-    const uint64_t version = (uint64_t)row->major << 24 | (uint64_t)row->minor << 16;
+    const uint64_t number = (uint64_t)row->major << 24 | (uint64_t)row->minor << 16;
     if (places == NULL)
         return;
     const struct {
@@ -131,7 +142,7 @@ static void describe_itself(void)
         {places->unicode_state, 32},
         {places->unicode_length, 16},
         {places->unicode_data, 40},
-        {8, version},
+        {8, number},
         {16, 0},
     };
     memcpy(_PyRuntime, "xdebugpy", 8);

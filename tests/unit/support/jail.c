@@ -5,9 +5,11 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "support.h"
@@ -27,6 +29,25 @@ void child_mount_small_disk(size_t bytes, unsigned long flags)
         child_skip("mount", errno);
 }
 
+void child_mount_overlay(void)
+{
+    char options[1000];
+    for (const char *name = "lower\0upper\0work\0"; *name != '\0'; name += strlen(name) + 1)
+        mkdir(in_folder("%s", name), 0700);
+    snprintf(options, sizeof options, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", folder,
+             folder, folder);
+    if (mount("overlay", folder, "overlay", 0, options) != 0)
+        child_skip("overlay", errno);
+}
+
+static void install(struct sock_filter *filter, size_t length)
+{
+    struct sock_fprog program = {(unsigned short)length, filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        child_skip("seccomp", errno);
+}
+
 void child_forbid_open(void)
 {
     struct sock_filter filter[] = {
@@ -38,10 +59,7 @@ void child_forbid_open(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = {LENGTH_OF(filter), filter};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-        child_skip("seccomp", errno);
+    install(filter, LENGTH_OF(filter));
     child_check(open("/proc/self/maps", O_RDONLY) < 0 && errno == EPERM, "%s", "still opens");
 }
 
@@ -78,8 +96,5 @@ void child_deny_execmod(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = {LENGTH_OF(filter), filter};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-        child_skip("seccomp", errno);
+    install(filter, LENGTH_OF(filter));
 }

@@ -58,24 +58,50 @@ void unmap_images(void)
         fclose(maps);
 }
 
-int run_suite(const char *name, const TTest *const *tests, size_t count)
+static struct registered {
+    const TTest *test;
+    int count;
+} registered[64];
+static size_t registered_count;
+
+void register_test(const TTest *test, size_t count)
+{
+    if (registered_count == LENGTH_OF(registered))
+        abort();
+    registered[registered_count++] = (struct registered){test, (int)count};
+}
+
+static int compare_lines(const void *left, const void *right)
+{
+    return ((const struct registered *)left)->test->line -
+           ((const struct registered *)right)->test->line;
+}
+
+int run_tests(void (*set_up)(void), void (*tear_down)(void), int seconds)
 {
     atexit(unmap_images);
     child_message =
         mmap(NULL, MESSAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    Suite *suite = suite_create(name);
-    TCase *group = tcase_create(name);
+    Suite *suite = suite_create(program_invocation_short_name);
+    TCase *group = tcase_create(program_invocation_short_name);
     tcase_add_unchecked_fixture(group, make_folder, remove_folder);
     tcase_add_checked_fixture(group, clear_folder, NULL);
-    tcase_set_timeout(group, 60);
-    for (size_t i = 0; i < count; i++)
-        tcase_add_test(group, tests[i]);
+    tcase_add_checked_fixture(group, set_up, tear_down);
+    tcase_set_timeout(group, seconds);
+    qsort(registered, registered_count, sizeof *registered, compare_lines);
+    for (size_t i = 0; i < registered_count; i++)
+        tcase_add_loop_test(group, registered[i].test, 0, registered[i].count);
     suite_add_tcase(suite, group);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+__attribute__((weak)) int main(void)
+{
+    return run_tests(NULL, NULL, TEST_SECONDS);
 }
 
 const char *in_folder(const char *format, ...)

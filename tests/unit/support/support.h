@@ -15,9 +15,36 @@
 
 #define LENGTH_OF(array) (sizeof(array) / sizeof *(array))
 
-/* Runs the suite in a folder of its own, and returns main's value. A test may take a minute: tests
- * also run under valgrind. */
-int run_suite(const char *name, const TTest *const *tests, size_t count);
+/* TEST(name) { ... } is a test, TEST_FOR_EACH one for each index _i below `count`. Tests register
+ * themselves; Check's own macros, whose tests must also be listed, are not used. */
+#undef START_TEST
+#undef END_TEST
+#define TEST(name) TEST_FOR_EACH(name, 1)
+#define TEST_FOR_EACH(name, count)                                                                 \
+    static void name##_test(int _i);                                                               \
+    __attribute__((constructor)) static void register_##name(void)                                 \
+    {                                                                                              \
+        static const TTest test = {#name, name##_test, __FILE__, __LINE__};                        \
+        register_test(&test, count);                                                               \
+    }                                                                                              \
+    static void name##_test(__attribute__((unused)) int _i)
+void register_test(const TTest *test, size_t count);
+
+/* A test whose body is run by `runner`, as assert_in_child is one. */
+#define TEST_BY(runner, name)                                                                      \
+    static void name##_body(void);                                                                 \
+    TEST(name)                                                                                     \
+    {                                                                                              \
+        runner(name##_body);                                                                       \
+    }                                                                                              \
+    static void name##_body(void)
+#define TEST_IN_CHILD(name) TEST_BY(assert_in_child, name)
+
+/* Runs the tests of this program in the order of its file, each between set_up and tear_down, in a
+ * folder of their own; returns main's value. A test program without a main of its own gets one that
+ * calls this. A test may take a minute: tests also run under valgrind. */
+enum { TEST_SECONDS = 60 };
+int run_tests(void (*set_up)(void), void (*tear_down)(void), int seconds);
 
 /* The folder, a path in it (valid for the next seven calls), and the number of its entries. */
 extern char folder[];
@@ -74,6 +101,9 @@ void child_skip_under_valgrind(void); /* call it before something that breaks va
 /* In a child: mounts a disk of `bytes` at the folder, in a mount namespace of the child's own.
  * Skips if that is not permitted. */
 void child_mount_small_disk(size_t bytes, unsigned long flags);
+
+/* In a child: mounts an overlay of the folder at the folder, which has a disk of its own. */
+void child_mount_overlay(void);
 
 /* In a child: open() and openat() fail with EPERM from now on. */
 void child_forbid_open(void);
