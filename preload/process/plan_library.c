@@ -78,7 +78,9 @@ static bool find_directory(char directory[PATH_MAX], struct failure *why)
     return true;
 }
 
-/* By its descriptor: dlopen would expand $ORIGIN and $LIB in a path (ld.so(8)). */
+/* By its descriptor: glibc's dlopen would expand $ORIGIN and $LIB in a path (ld.so(8)). By its path on
+ * musl, which expands nothing, because the library stays in the loader's list there: a debugger opens
+ * what is named in it, and would wait for ever where its own descriptor of that number is a pipe. */
 static void *load(const char *path, struct failure *why)
 {
     char name[32];
@@ -89,7 +91,7 @@ static void *load(const char *path, struct failure *why)
         failure_set(why, FAILURE_PLAN_LIBRARY, errno, "%s", path);
     else if (!is_whole(fd))
         failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s is cut off", path);
-    else if ((library = dlopen(name, RTLD_NOW | RTLD_LOCAL)) == NULL)
+    else if ((library = dlopen(libc_is_musl() ? path : name, RTLD_NOW | RTLD_LOCAL)) == NULL)
         failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s", dlerror());
     if (fd >= 0)
         close(fd);
