@@ -9,9 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,17 +57,38 @@ int image_append(struct image *image, const char *name, size_t length)
     return error;
 }
 
+/* 16 random bytes, of 32 hexadecimal digits and four hyphens (random(4)). Not by getrandom(2): CPython 2.7 does
+ * not call it, and so a seccomp filter may kill for it. */
+static bool read_uuid(uint8_t *bytes)
+{
+    char text[36];
+    int fd = open("/proc/sys/kernel/random/uuid", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text);
+    if (fd >= 0)
+        close(fd);
+    if (length != (ssize_t)sizeof text)
+        return false;
+    size_t digits = 0;
+    for (size_t i = 0; i < sizeof text && digits < 32; i++) {
+        if (text[i] == '-')
+            continue;
+        unsigned digit = (unsigned)(text[i] <= '9' ? text[i] - '0' : text[i] - 'a' + 10);
+        bytes[digits / 2] = (uint8_t)(bytes[digits / 2] << 4 | digit);
+        digits++;
+    }
+    return digits == 32;
+}
+
+/* Without /proc it only differs from other images of this machine. */
 static void new_build_id(uint8_t id[IMAGE_BUILD_ID_SIZE])
 {
-    if (syscall(SYS_getrandom, id, IMAGE_BUILD_ID_SIZE, GRND_NONBLOCK) == IMAGE_BUILD_ID_SIZE)
-        return;
-    /* On an old kernel, or just after boot: it only has to differ from other images of this
-     * machine. */
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
     pid_t pid = getpid();
-    memcpy(id, &now, sizeof now);
-    memcpy(id + sizeof now, &pid, sizeof pid);
+    if (!read_uuid(id)) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        memcpy(id, &now, sizeof now);
+    }
+    memcpy(id + IMAGE_BUILD_ID_SIZE - sizeof pid, &pid, sizeof pid);
 }
 
 static void put_head(uint8_t *head, const struct detour_plan *detour)

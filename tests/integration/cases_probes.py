@@ -20,6 +20,7 @@ CASES = []
 PROGRAM = """
 import sys, threading
 sys.setrecursionlimit(20000)
+threading.stack_size(8 << 20)  # musl's threads have 128 KiB
 deep = 15000 if sys.version_info >= (3, 11) else 4000
 def down(number): return from_c(20) if number == 0 else 1 + down(number - 1)
 def from_c(number): return number + len(list(map(leaf, range(number))))
