@@ -10,6 +10,7 @@
 
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
+#include "trampoline/base/read_at.h"
 
 enum {
     JITDUMP_MAGIC = 0x4A695444, /* "JiTD" in the writer's byte order */
@@ -65,7 +66,7 @@ static bool is_dump(int fd, const struct stat *status)
 {
     uint32_t magic = 0;
     return status->st_size == 0 ||
-           (pread(fd, &magic, sizeof magic, 0) == sizeof magic && magic == JITDUMP_MAGIC);
+           (read_at(fd, &magic, sizeof magic, 0) == sizeof magic && magic == JITDUMP_MAGIC);
 }
 
 static int begin(struct jitdump *dump, int fd, uint32_t machine)

@@ -9,6 +9,7 @@
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/process_identity.h"
+#include "trampoline/base/read_at.h"
 
 enum {
     STEP = 4096,          /* bytes by which the file grows */
@@ -22,7 +23,7 @@ static off_t end_of_lines(int fd, off_t size)
     char block[STEP];
     while (size > 0) {
         size_t length = (size_t)(size % STEP != 0 ? size % STEP : STEP);
-        if (pread(fd, block, length, size - (off_t)length) != (ssize_t)length)
+        if (read_at(fd, block, length, size - (off_t)length) != (ssize_t)length)
             return size;
         while (length > 0 && block[length - 1] == '\n') {
             length--;
@@ -67,7 +68,7 @@ static bool is_end(const struct perf_map *map, int fd)
     off_t at = map->tail.length - map->tail.window_start;
     if (map->tail.window != NULL && at < (off_t)map->tail.window_size)
         return is_shown_end(map);
-    return pread(fd, &byte, 1, map->tail.length) < 0 || byte == '\n';
+    return read_at(fd, &byte, 1, map->tail.length) < 0 || byte == '\n';
 }
 
 /* Makes room for `needed` bytes behind the last line, which may lack its newline. */
@@ -211,7 +212,7 @@ static int copy(struct perf_map *map, int from, off_t size)
     off_t at = 0;
     int error = 0;
     while (error == 0 && at < size) {
-        ssize_t n = pread(from, block, size - at < STEP ? (size_t)(size - at) : STEP, at);
+        ssize_t n = read_at(from, block, size - at < STEP ? (size_t)(size - at) : STEP, at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
@@ -222,7 +223,7 @@ static int copy(struct perf_map *map, int from, off_t size)
         at += error == 0 ? n : 0;
     }
     /* The copy may lack its last newline: the next line begins one byte later. */
-    if (map->open && at > 0 && (pread(from, block, 1, at - 1) != 1 || *block != '\n'))
+    if (map->open && at > 0 && (read_at(from, block, 1, at - 1) != 1 || *block != '\n'))
         map->tail.length++;
     return error;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "trampoline/base/own_file.h"
+#include "trampoline/base/read_at.h"
 #include "trampoline/image_file.h"
 
 enum {
@@ -98,8 +99,8 @@ static bool may_remove(int fd, int64_t now, const struct process_identity *own)
     struct process_identity owner;
     struct stat status;
     if (fstat(fd, &status) != 0 || !is_old(&status, now, IMAGE_CLEANUP_DAY) ||
-        pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head || !image_get_owner(head, &owner) ||
-        process_is_alive(&owner, own))
+        read_at(fd, head, sizeof head, 0) != (ssize_t)sizeof head ||
+        !image_get_owner(head, &owner) || process_is_alive(&owner, own))
         return false;
     enum use use = use_of(fd);
     return use == UNUSED || (use == UNKNOWN && is_old(&status, now, IMAGE_CLEANUP_LONG));

@@ -16,6 +16,7 @@
 #include "trampoline/base/libc_functions.h"
 #include "trampoline/base/mapping.h"
 #include "trampoline/base/page.h"
+#include "trampoline/base/read_at.h"
 #include "trampoline/base/version.h"
 #include "trampoline/near_memory.h"
 #include "trampoline/plan/elf_files.h"
@@ -44,11 +45,12 @@ static bool is_whole(int fd)
         ElfW(Phdr) segments[16];
     } start;
     struct stat status;
-    ssize_t length = pread(fd, &start.header, sizeof start.header, 0);
+    ssize_t length = read_at(fd, &start.header, sizeof start.header, 0);
     bool whole = length == (ssize_t)sizeof start.header && fstat(fd, &status) == 0 &&
                  start.header.e_phnum <= sizeof start.segments / sizeof start.segments[0];
     size_t size = whole ? start.header.e_phnum * sizeof start.segments[0] : 0;
-    whole = whole && pread(fd, start.segments, size, (off_t)start.header.e_phoff) == (ssize_t)size;
+    whole =
+        whole && read_at(fd, start.segments, size, (off_t)start.header.e_phoff) == (ssize_t)size;
     for (unsigned i = 0; whole && i < start.header.e_phnum; i++)
         whole = start.segments[i].p_offset + start.segments[i].p_filesz <= (size_t)status.st_size;
     return whole;

@@ -10,6 +10,7 @@
 
 #include "trampoline/base/elf_mapped.h"
 #include "trampoline/base/mapping.h"
+#include "trampoline/base/read_at.h"
 #include "trampoline/plan/elf_lookup.h"
 
 enum { MOST_SEGMENTS = 64, MOST_NOTES = 4096 };
@@ -30,16 +31,16 @@ static size_t file_build_id(int file, uint8_t id[ELF_BUILD_ID_MAX])
     ElfW(Ehdr) header;
     ElfW(Phdr) segments[MOST_SEGMENTS];
     unsigned char notes[MOST_NOTES];
-    if (pread(file, &header, sizeof header, 0) != sizeof header ||
+    if (read_at(file, &header, sizeof header, 0) != sizeof header ||
         memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_phnum > MOST_SEGMENTS)
         return 0;
     size_t size = header.e_phnum * sizeof *segments, length = 0;
-    if (pread(file, segments, size, (off_t)header.e_phoff) != (ssize_t)size)
+    if (read_at(file, segments, size, (off_t)header.e_phoff) != (ssize_t)size)
         return 0;
     for (size_t i = 0; i < header.e_phnum && length == 0; i++) {
         size = segments[i].p_filesz < sizeof notes ? segments[i].p_filesz : sizeof notes;
         if (segments[i].p_type == PT_NOTE &&
-            pread(file, notes, size, (off_t)segments[i].p_offset) == (ssize_t)size)
+            read_at(file, notes, size, (off_t)segments[i].p_offset) == (ssize_t)size)
             length = elf_note_build_id(notes, size, segments[i].p_align, id);
     }
     return length;

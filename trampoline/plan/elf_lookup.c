@@ -29,6 +29,7 @@
 
 #include "trampoline/base/debug.h"
 #include "trampoline/base/elf_mapped.h"
+#include "trampoline/base/read_at.h"
 
 #define MEBIBYTE ((size_t)1 << 20)
 
@@ -259,7 +260,7 @@ bool elf_file_open(const char *path, struct elf_file *file, struct failure *why)
         failure_set(why, FAILURE_FILE, errno, "%s", path);
     } else if (!S_ISREG(status.st_mode)) {
         failure_set(why, FAILURE_FILE, S_ISDIR(status.st_mode) ? EISDIR : EINVAL, "%s", path);
-    } else if ((got = pread(file->descriptor, &header, sizeof header, 0)) < 0) {
+    } else if ((got = read_at(file->descriptor, &header, sizeof header, 0)) < 0) {
         failure_set(why, FAILURE_FILE, errno, "%s", path);
     } else if (got != sizeof header || !is_native(&header) || elf_version(EV_CURRENT) == EV_NONE ||
                (file->elf = elf_begin(file->descriptor, ELF_C_READ, NULL)) == NULL) {
@@ -329,7 +330,7 @@ static bool has_crc(struct search *search, int descriptor, uint32_t expected)
     uint32_t crc = 0;
     off_t at = 0;
     ssize_t got;
-    while ((got = pread(descriptor, block, sizeof block, at)) > 0) {
+    while ((got = read_at(descriptor, block, sizeof block, at)) > 0) {
         if ((size_t)got > search->budget)
             return false;
         search->budget -= (size_t)got;
