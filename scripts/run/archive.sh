@@ -92,6 +92,7 @@ tell_missing() {
     missing=
     while read -r id path; do
         case $path in
+        /tmp/perf-vdso.so-*) ;; # a file that perf made for the time it ran
         /*) [ -e "$(cached "$id")" ] || missing="$missing $path" ;;
         esac
     done <"$dir/identified"

@@ -103,6 +103,8 @@ choose_build_ids() {
         # Before perf 4.6 of what has samples alone.
         build_ids=
         case $known in *--buildid-all*) build_ids=--buildid-all ;; esac
+        # Perf 7.2 takes build ids from the kernel by default, and then keeps no files.
+        case $known in *--buildid-mmap*) build_ids="$build_ids --no-buildid-mmap" ;; esac
         return 0
     fi
     build_ids='-N -B'

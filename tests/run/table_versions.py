@@ -1,6 +1,7 @@
 """What runs the table may be of any version from 2.7 on, and so may be perf."""
 
 import json
+import re
 
 import interpreters
 from canned import Canned, py, sample
@@ -54,10 +55,15 @@ def other_perfs(look):
 
 @case(CASES)
 def other_records(look):
-    """perf 3.10 cannot keep the files of which there are no samples."""
-    for known, wanted in (("--buildid-all", True), ("--no-buildid", False)):
+    """perf 3.10 cannot keep the files of which there are no samples, and perf 7.2 keeps none unless told to."""
+    for known, wanted in (
+        ("--buildid-all", ["--buildid-all"]),
+        ("--no-buildid", []),
+        ("--buildid-all\n--buildid-mmap", ["--buildid-all", "--no-buildid-mmap"]),
+    ):
         with Canned(TEXT) as canned:
             canned.write("options", known)
             canned.pyperf_run("-q", "--archive", canned.path("x.tar.bz2"), "--", "true")
             words = next(line for line in canned.read("commands").splitlines() if " record -o" in line)
-            look.equal("archive by a perf with %s" % known, wanted, "--buildid-all" in words)
+            got = re.findall(r"--[a-z-]*buildid-(?:all|mmap)", words)
+            look.equal("archive by a perf with %s" % known, wanted, got)
