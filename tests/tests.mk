@@ -23,7 +23,7 @@ INTEGRATION_OPTIONS ?=
 check-integration: all
 	$(Q)$(PYTHON) tests/integration/run.py --build $(O) $(INTEGRATION_OPTIONS)
 
-check-musl: built := 2.7-musl 3.9-musl 3.11-musl 3.13-musl
+check-musl: built := 2.7-musl 3.9-musl 3.11-musl
 check-builds check-musl: all
 	$(Q)scripts/dev/build-interpreters build/interpreters/built $(built) >$(O)/built
 	$(Q)sed -n 's/^skipped/skip/p' $(O)/built; grep -q '^interpreter ' $(O)/built
