@@ -42,7 +42,9 @@ main() {
     cp -a "$(readlink -f -- "$cache")" "$top/debug"
     tell_missing
     list_unidentified
-    [ ! -s "$dir/unidentified" ] || arrange_by_path
+    if [ -s "$dir/unidentified" ] || perf_looks_by_path; then
+        arrange_by_path
+    fi
     explain >"$top/READ-ME"
     pack
     mv -f "$dir/packed" "$folder/$name.tar.bz2"
@@ -98,6 +100,14 @@ tell_missing() {
     done <"$dir/identified"
     [ -z "$missing" ] ||
         say "not in the archive, since perf did not keep them, so names may be missing:$missing"
+}
+
+# Perf 7.2 unwinds by the files that are at the program's paths where it reads, and has no names for another kernel
+# than the running one, though both are in its cache.
+perf_looks_by_path() {
+    case $(perf --version) in
+    'perf version '[1-6].*) return 1 ;;
+    esac
 }
 
 # Files with code that still exist and have no build-id.
