@@ -20,8 +20,8 @@
  * more, each time that they take turns. So when a quarter more of the stack is used than is
  * profiled, the hook stays unset until that thread returns. After a thread has ended while deep, by
  * pthread_exit, it stays unset until C calls the next frame. */
-#ifndef PYPERF_EVALUATOR_H
-#define PYPERF_EVALUATOR_H
+#ifndef PYPERF_FRAME_EVALUATOR_H
+#define PYPERF_FRAME_EVALUATOR_H
 
 #include <stdint.h>
 

@@ -11,8 +11,8 @@
  *            (native_support_read)  (native_support_take)       import io         (native_support_give_back)
  *
  * PYPERF_NATIVE=1 leaves all of it to the interpreter (python_is_left_alone). */
-#ifndef PYPERF_OWN_SUPPORT_H
-#define PYPERF_OWN_SUPPORT_H
+#ifndef PYPERF_NATIVE_SUPPORT_H
+#define PYPERF_NATIVE_SUPPORT_H
 
 #include <stdbool.h>
 

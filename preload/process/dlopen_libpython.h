@@ -13,8 +13,8 @@
  * So it does not matter how libpython was loaded, or how Py_Initialize was found; and one that is
  * never started is not touched. To export Py_Initialize itself instead would show an interpreter to
  * programs that look for one. */
-#ifndef PYPERF_LATE_H
-#define PYPERF_LATE_H
+#ifndef PYPERF_DLOPEN_LIBPYTHON_H
+#define PYPERF_DLOPEN_LIBPYTHON_H
 
 #include <stdbool.h>
 

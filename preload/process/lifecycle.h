@@ -7,8 +7,8 @@
  *   fork             the child makes images and files of its own at its next new frame
  *   Py_Finalize      the next interpreter's first frame is a first frame again
  *   exit             lifecycle_finish: the map is cut to its lines */
-#ifndef PYPERF_SESSION_H
-#define PYPERF_SESSION_H
+#ifndef PYPERF_LIFECYCLE_H
+#define PYPERF_LIFECYCLE_H
 
 /* Called once, in the constructor of a process that is Python, or when a libpython that was loaded
  * later starts its interpreter (dlopen_libpython.h); no frame has run yet. Prints one line if

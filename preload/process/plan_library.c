@@ -52,7 +52,8 @@ static bool is_whole(int fd)
     whole =
         whole && read_at(fd, start.segments, size, (off_t)start.header.e_phoff) == (ssize_t)size;
     for (unsigned i = 0; whole && i < start.header.e_phnum; i++)
-        whole = start.segments[i].p_offset + start.segments[i].p_filesz <= (size_t)status.st_size;
+        whole = start.segments[i].p_filesz <= (size_t)status.st_size &&
+                start.segments[i].p_offset <= (size_t)status.st_size - start.segments[i].p_filesz;
     return whole;
 }
 
