@@ -122,9 +122,12 @@ TEST_IN_CHILD(all_or_none)
     struct failure why = {.code = FAILURE_NONE};
     plan(13);
     for (int i = 0; i < PYTHON_NATIVE_API_COUNT; i++) {
-        uintptr_t entry = python.native_api[i].entry;
-        bool marked = memcmp((const void *)entry, "\xf3\x0f\x1e\xfa", 4) == 0; /* endbr64 */
-        uintptr_t site = entry + (marked ? 4 : 0);
+        struct python_code code = python.native_api[i];
+        struct detour_plan jump;
+        child_check(detour_prepare_replacement(&jump, (const void *)code.entry, code.size,
+                                               code.entry, code.entry, &why),
+                    "%s", why.what);
+        uintptr_t site = jump.site;
         uint8_t own = *(const uint8_t *)site, other = own ^ 1;
         code_memory_write(site, &other, 1);
         child_check(!native_api_replace(&why), "%d was replaced", i);
