@@ -317,8 +317,7 @@ void image_discard(struct image *image)
 
 uintptr_t image_trampoline(const struct image *image, uint32_t number)
 {
-    return image->base + IMAGE_TEXT_OFFSET +
-           (uintptr_t)number * image->spacing * ARCH_TRAMPOLINE_SIZE;
+    return image->base + image_trampoline_offset(image, number);
 }
 
 int32_t image_trampoline_at(const struct image *image, uintptr_t address)

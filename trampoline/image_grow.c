@@ -48,7 +48,7 @@ void image_fill_trampolines(uint8_t *out, off_t offset, size_t length, bool unli
 /* The end of the next function's trampoline. */
 static off_t text_needed(const struct image *image)
 {
-    return IMAGE_TEXT_OFFSET + ((off_t)image->used * image->spacing + 1) * ARCH_TRAMPOLINE_SIZE;
+    return (off_t)image_trampoline_offset(image, image->used) + ARCH_TRAMPOLINE_SIZE;
 }
 
 /* The unwind data of the trampolines that begin in `length` bytes of text from `offset` on. */
@@ -140,7 +140,7 @@ int image_put_symbol(struct image *image, int fd, const char *name, size_t lengt
         .st_name = (Elf64_Word)(image->names.length - IMAGE_STRTAB_OFFSET),
         .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
         .st_shndx = IMAGE_SECTION_TEXT,
-        .st_value = image_trampoline(image, image->used) - image->base,
+        .st_value = image_trampoline_offset(image, image->used),
         .st_size = ARCH_TRAMPOLINE_SIZE,
     };
     int error = file_tail_put(&image->names, fd, 0, name, length);

@@ -30,6 +30,12 @@ struct image {
     char path[PATH_MAX]; /* empty: an anonymous image */
 };
 
+/* Where function `number`'s trampoline is in the file, and in the mapping from the base on. */
+static inline size_t image_trampoline_offset(const struct image *image, uint32_t number)
+{
+    return IMAGE_TEXT_OFFSET + (size_t)number * image->spacing * ARCH_TRAMPOLINE_SIZE;
+}
+
 /* Reserves blocks for `size` more bytes of a region that begins at `start`, and for a whole step. */
 int image_reserve(struct file_tail *tail, int fd, off_t start, off_t size);
 

@@ -12,7 +12,7 @@ module that did not pass at once, and then for each interpreter
     python3.8.18 shared, 423 modules: 398 passed, 2 when run again, 20 skipped,
                          3 fail without the preload too, 0 only under it
 
-The exit status is 1 when any module fails only under the preload, and when there is nothing to run.
+and their sum, as the other tests do. The exit status is 1 when any module fails only under the preload, and when there is nothing to run.
 Without MODULE, all are run that need neither network nor display; --quick takes those of
 modules.QUICK, and two interpreters. Tests in modules.LEFT_OUT are left out. What failing runs
 printed is in DIR/cpython.
@@ -36,6 +36,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
+import harness
 import interpreters
 
 from modules import LEFT_OUT, QUICK
@@ -184,12 +185,18 @@ def verdict(status, text):
     return SKIPPED if SKIPPED_MODULE.search(text) else PASSED
 
 
-def run_suite(suite, modules, jobs):
-    """Prints one line for each module that did not pass at once, then the counts. Returns the
-    failures."""
+def enter(tally, counts):
+    """A module that fails without the preload too tells nothing of it."""
+    passed = counts[PASSED] + counts[AGAIN]
+    tally.add(passed, counts[ONLY_WITH], counts[SKIPPED] + counts[WITHOUT_TOO])
+
+
+def run_suite(suite, modules, jobs, tally):
+    """Prints one line for each module that did not pass at once, then the counts."""
     if not suite.is_profiling():
         print("%s: not profiling, so nothing would be tested" % suite.interpreter.label)
-        return 1
+        tally.add(0, 1, 0)
+        return
     counts = collections.Counter()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(suite.judge, module): module for module in modules}
@@ -204,7 +211,7 @@ def run_suite(suite, modules, jobs):
     kinds = PASSED, AGAIN, SKIPPED, WITHOUT_TOO, ONLY_WITH
     line = suite.interpreter.label, len(modules), *(counts[kind] for kind in kinds)
     print(form % line, flush=True)
-    return counts[ONLY_WITH]
+    enter(tally, counts)
 
 
 def parse_arguments():
@@ -223,7 +230,7 @@ def main():
     # A shell's background job ignores it, and its children inherit that: tests of SIGINT fail then.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     wanted = [os.path.realpath(path) for path in arguments.python or ()]
-    suites, failed = [], 0
+    suites, tally = [], harness.Tally("cpython")
     for interpreter in interpreters.find()[0]:
         if interpreter.supported and (not wanted or interpreter.path in wanted):
             suite = Suite(interpreter, os.path.realpath(arguments.build), arguments.jitdump)
@@ -241,10 +248,11 @@ def main():
         suites = [suites[0], suites[-1]]
     for suite in suites:
         chosen = arguments.modules or (QUICK if arguments.quick else suite.modules)
-        failed += run_suite(suite, [one for one in chosen if one in suite.modules], arguments.jobs)
+        run_suite(suite, [one for one in chosen if one in suite.modules], arguments.jobs, tally)
     if not suites:
         print("no interpreter with a test package: Debian's is libpython3.11-testsuite, say")
-    return 1 if failed or not suites else 0
+    print(tally.closing())
+    return 1 if tally.failed or not suites else 0
 
 
 if __name__ == "__main__":

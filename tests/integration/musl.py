@@ -12,6 +12,6 @@ LEFT_OUT = {
 }
 # strerror(EMFILE), in glibc and in musl.
 NO_DESCRIPTORS = ("Too many open files", "No file descriptors available")
-# glibc's loader makes the first two in each process, CPython with glibc an fstatat in place of lstat, which
-# is 6 on x86-64 and has no name in programs/system_calls.c.
-CALLS = ["pread64", "prlimit64", "6"]
+# glibc's loader makes the first in each process, CPython with glibc an fstatat in place of lstat, which is 6
+# on x86-64 and has no name in programs/system_calls.c.
+CALLS = ["prlimit64", "6"]

@@ -2,7 +2,9 @@
 """The summary of scripts/check, with a make that prints what is written here. A line for each thing looked
 at; the exit status is 1 when one of them was not as expected."""
 
+import collections
 import contextlib
+import importlib.util
 import io
 import os
 import subprocess
@@ -23,8 +25,7 @@ check-a) echo '100%: Checks: 7, Failures: 0, Errors: 0'; echo '50%: Checks: 2, F
     echo 'test.c:9:F:Core:one:0: bad'; exit 2 ;;
 check-b) echo 'ok   a, expected'; echo 'ok   b, expected x, got         test.c:9:F:Core:one:0: bad'
     echo 'skip b: no network'; echo '5 passed, 0 failed, 1 skipped' ;;
-check-c) printf 'FAIL c: %0300d, got the last word\\n' 0
-    echo 'python1, 9 modules: 3 passed, 1 when run again, 2 skipped, 1 fail without the preload too, 2 only under it' ;;
+check-c) printf 'FAIL c: %0300d, got the last word\\n' 0; echo '4 passed, 2 failed, 3 skipped' ;;
 esac
 """
 
@@ -51,10 +52,25 @@ def summary(look):
     good = last[2].startswith("ok ") and "check-b" in last[2] and "5 passed, 0 failed, 1 skipped" in last[2]
     look.that("the second", "ok, 5 passed", good, last[2])
     look.that("what was skipped", "no network", "skip b: no network" in last[3], last[3])
-    look.that("modules of CPython's tests", "4 passed, 2 failed", "4 passed, 2 failed, 3 skipped" in last[4], last[4])
+    look.that("the third", "4 passed, 2 failed", "4 passed, 2 failed, 3 skipped" in last[4], last[4])
     look.that("a failure, whole", "got the last word", "got the last word" in last[5], last[5])
     look.equal("what names a failure is none", 1, "\n".join(last).count("test.c:9:F"))
     look.that("all of it before", "the lines of both", "ok   a, expected" in shown, shown)
+
+
+@case(CASES)
+def modules_of_cpython(look):
+    """What tests/cpython counts is what a summary takes."""
+    sys.path.insert(0, os.path.join(ROOT, "tests", "cpython"))
+    specification = importlib.util.spec_from_file_location("cpython", os.path.join(sys.path[0], "run.py"))
+    cpython = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(cpython)
+    counts = collections.Counter(
+        {cpython.PASSED: 3, cpython.AGAIN: 1, cpython.SKIPPED: 2, cpython.WITHOUT_TOO: 1, cpython.ONLY_WITH: 2}
+    )
+    tally = harness.Tally("cpython")
+    cpython.enter(tally, counts)
+    look.equal("closing", "4 passed, 2 failed, 3 skipped", tally.closing())
 
 
 @case(CASES)

@@ -148,9 +148,17 @@ static bool begins_a_block(void)
     return status != 0;
 }
 
+/* AddressSanitizer adds memory behind variables and instructions before each access. */
+static bool steps_are_skipped(void)
+{
+    if (under_address_sanitizer())
+        skip("single steps", "AddressSanitizer");
+    return under_address_sanitizer() || skip_under_valgrind();
+}
+
 TEST(new_strings)
 {
-    if (skip_under_valgrind())
+    if (steps_are_skipped())
         return;
     while (count < 30)
         add_string();
@@ -168,7 +176,7 @@ TEST(new_strings)
 /* The table of strings grows. */
 TEST(wider_table)
 {
-    if (skip_under_valgrind())
+    if (steps_are_skipped())
         return;
     while (count < 768)
         add_string();
@@ -208,7 +216,7 @@ static void step_over_an_addition(void)
 
 TEST(functions)
 {
-    if (skip_under_valgrind())
+    if (steps_are_skipped())
         return;
     start_registry();
     for (; id_count < 10; id_count++)
@@ -217,14 +225,4 @@ TEST(functions)
     for (; id_count < 768; id_count++)
         ids[id_count] = add_function(PROFILE_MAP, id_count);
     step_over_an_addition(); /* both tables grow */
-}
-
-int main(void)
-{
-    /* AddressSanitizer adds memory behind variables and instructions before each access. */
-    if (under_address_sanitizer()) {
-        skip("single steps", "AddressSanitizer");
-        return 0;
-    }
-    return run_tests(NULL, NULL, TEST_SECONDS);
 }
