@@ -90,7 +90,7 @@ struct sample_python {
  * strings, the name's lowest: bytes for each character, 1 (Latin-1), 2 or 4; 0: UTF-8, as in 2.7. A file's name
  * from the file system may have lone surrogates. */
 struct sample_code {
-    uint32_t head, line; /* co_firstlineno */
+    uint32_t head, line;                  /* co_firstlineno */
     uint32_t name, file, qualname, lines; /* lengths in bytes */
     uint32_t width, unused;
 };
