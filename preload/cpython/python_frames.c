@@ -104,15 +104,18 @@ void python_frames_read(struct python_calls *calls, const struct python_place *p
 {
     struct reader reader = {.place = place};
     calls->count = 0;
+    calls->cut = false;
     char *thread = python.PyGILState_GetThisThreadState();
     if (thread == NULL)
         return;
     if (python.layout->thread_chunk != 0)
         reader.chunk = pointer_at(thread, python.layout->thread_chunk);
     char *frame = begin(&reader, thread);
-    for (int i = 0; i < 2 * PYTHON_CALLS && calls->count < PYTHON_CALLS; i++) {
-        if (frame == NULL || !may_read(&reader, frame))
+    for (int i = 0; frame != NULL; i++) {
+        if (i == 2 * PYTHON_CALLS || calls->count == PYTHON_CALLS || !may_read(&reader, frame)) {
+            calls->cut = true;
             return;
+        }
         add(&reader, calls, frame);
         frame = pointer_at(frame, python.layout->frame_back);
     }

@@ -30,6 +30,7 @@ enum { PYTHON_CALLS = 8192 };
 
 struct python_calls {
     uint32_t count;
+    bool cut; /* there are more, further outwards */
     struct python_call at[PYTHON_CALLS]; /* innermost first */
 };
 

@@ -254,7 +254,8 @@ static void add_sample(struct place *place, uint32_t frame, uint32_t weight, uin
     record->frame = frame;
     record->thread = place->thread;
     record->weight = weight < UINT16_MAX ? (uint16_t)weight : UINT16_MAX;
-    record->flags = place->stack.cut ? SAMPLE_CUT : 0;
+    record->flags = (uint16_t)((place->stack.cut ? SAMPLE_CUT : 0) |
+                               (place->calls.cut ? SAMPLE_CALLS_CUT : 0));
     record->time = now;
     sample_file_done(record, SAMPLE_SAMPLE, sizeof *record);
 }

@@ -109,11 +109,14 @@ struct sample_sample {
     uint32_t head, frame; /* the innermost */
     uint32_t thread;      /* id in the process's namespace */
     uint16_t weight;
-    uint16_t flags; /* SAMPLE_CUT: machine code could not be unwound to the thread's begin */
+    uint16_t flags;
     uint64_t time;  /* CLOCK_MONOTONIC, nanoseconds */
 };
 
-enum { SAMPLE_CUT = 1 };
+enum {
+    SAMPLE_CUT = 1,       /* machine code could not be unwound to the thread's begin */
+    SAMPLE_CALLS_CUT = 2, /* calls of Python could not be read to the thread's first */
+};
 
 /* The name of a thread, when it was first sampled: /proc/PID/task/TID/comm */
 struct sample_thread {

@@ -11,9 +11,9 @@
 enum {
     MAPPINGS = 1024, /* of code; the loader's objects have one each */
     LINE = PATH_MAX + 128,
-    OFTEN = 50000000, /* nanoseconds between two looks for an address that is not there */
+    OFTEN = 1000000, /* nanoseconds between two looks for an address that is not there */
     SELDOM = 1000000000,
-    SHARE = 200, /* of the time at most is spent on looking */
+    SHARE = 50, /* of the time at most is spent on looking */
 };
 
 static struct code_map {
@@ -120,8 +120,11 @@ static void take_line(struct file *file, const struct mapping_line *line)
 {
     const struct code_mapping *mapping = &line->mapping;
     bool is_vdso = strcmp(line->path, "[vdso]") == 0;
-    if (mapping->inode == 0 && !is_vdso)
+    if (mapping->inode == 0 && !is_vdso) {
+        if (line->executable && map.count < MAPPINGS)
+            map.mappings[map.count++] = *mapping; /* made by the program, with no unwind data */
         return;
+    }
     if (mapping->inode != file->inode || mapping->device != file->device || mapping->offset == 0)
         *file = (struct file){mapping->inode, mapping->device, 0, map.count};
     if (mapping->offset == 0)
@@ -129,6 +132,8 @@ static void take_line(struct file *file, const struct mapping_line *line)
     if (line->executable && map.count < MAPPINGS)
         map.mappings[map.count++] = *mapping;
     for (uint32_t i = file->first; i < map.count; i++) {
+        if (map.mappings[i].inode != mapping->inode)
+            continue;
         map.mappings[i].elf = file->elf;
         map.mappings[i].limit = mapping->end;
     }

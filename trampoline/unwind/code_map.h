@@ -33,7 +33,7 @@ typedef void code_map_seen(const struct code_mapping *mapping, const char *path)
 
 enum code_map_answer {
     CODE_MAP_FOUND,
-    CODE_MAP_NOTHING, /* no file's code is there */
+    CODE_MAP_NOTHING, /* no code is there */
     CODE_MAP_BUSY,
 };
 
