@@ -12,8 +12,8 @@ static uintptr_t cframe_depth;
 struct reader {
     const struct python_place *place;
     struct readable memory;
-    char *chunk;   /* the thread's innermost */
-    char *cframe;  /* 3.11 */
+    char *chunk;    /* the thread's innermost */
+    char *cframe;   /* 3.11 */
     uint32_t first; /* of the calls of the present evaluator */
 };
 
@@ -52,7 +52,8 @@ static uint32_t instruction_of(const char *frame, const char *code)
     const struct layout *layout = python.layout;
     if (layout->code_adaptive == 0)
         return (uint32_t)python_int(frame, layout->frame_instruction);
-    return (uint32_t)(pointer_at(frame, layout->frame_instruction) - (code + layout->code_adaptive));
+    return (uint32_t)(pointer_at(frame, layout->frame_instruction) -
+                      (code + layout->code_adaptive));
 }
 
 /* The calls since the last evaluator was met are those of this one. */
@@ -126,7 +127,8 @@ void python_frames_learn(uintptr_t stack_pointer, uintptr_t cfa)
     if (!has_cframes() || __atomic_load_n(&cframe_depth, __ATOMIC_RELAXED) != 0)
         return;
     const char *thread = python.PyGILState_GetThisThreadState();
-    uintptr_t cframe = thread == NULL ? 0 : (uintptr_t)pointer_at(thread, python.layout->thread_frame);
+    uintptr_t cframe =
+        thread == NULL ? 0 : (uintptr_t)pointer_at(thread, python.layout->thread_frame);
     if (cframe >= stack_pointer && cframe < cfa)
         __atomic_store_n(&cframe_depth, cfa - cframe, __ATOMIC_RELAXED);
 }

@@ -23,14 +23,15 @@
 struct python_call {
     python_object *code;
     uint32_t instruction; /* sample_format.h */
-    uintptr_t evaluator;  /* an address within the C frame of the evaluator that runs it; 0: not known */
+    uintptr_t
+        evaluator; /* an address within the C frame of the evaluator that runs it; 0: not known */
 };
 
 enum { PYTHON_CALLS = 8192 };
 
 struct python_calls {
     uint32_t count;
-    bool cut; /* there are more, further outwards */
+    bool cut;                            /* there are more, further outwards */
     struct python_call at[PYTHON_CALLS]; /* innermost first */
 };
 

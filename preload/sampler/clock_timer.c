@@ -80,8 +80,7 @@ uint32_t clock_timer_weight(const siginfo_t *info)
 void clock_timer_slow_down(void)
 {
     uint32_t factor = __atomic_load_n(&timer.factor, __ATOMIC_RELAXED);
-    if (factor < SLOWEST &&
-        __atomic_compare_exchange_n(&timer.factor, &factor, factor * 2, false, __ATOMIC_RELAXED,
-                                    __ATOMIC_RELAXED))
+    if (factor < SLOWEST && __atomic_compare_exchange_n(&timer.factor, &factor, factor * 2, false,
+                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         set(timer.period * factor * 2);
 }

@@ -21,7 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "arch_unwind.h"
 #include "preload/cpython/python_frames.h"
 #include "preload/sampler/sample_file.h"
 #include "preload/sampler/sample_tree.h"
@@ -92,8 +91,9 @@ static void show_thread(uint32_t thread)
 
 static struct place *make_place(struct place **where)
 {
-    struct place *made = (struct place *)syscall(SYS_mmap, NULL, sizeof *made, PROT_READ | PROT_WRITE,
-                                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct place *made =
+        (struct place *)syscall(SYS_mmap, NULL, sizeof *made, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     struct place *other = NULL;
     if (made == MAP_FAILED)
         return NULL;
@@ -216,8 +216,8 @@ static void add_calls_without(struct merge *merge)
     }
     uintptr_t cfa = unwind_cfa(stack, 0), end = cfa != 0 ? cfa : stack->frames[0].registers.sp;
     const struct python_call *calls = place->calls.at;
-    while (merge->calls > 0 && (calls[merge->calls - 1].evaluator == 0 ||
-                                calls[merge->calls - 1].evaluator >= end))
+    while (merge->calls > 0 &&
+           (calls[merge->calls - 1].evaluator == 0 || calls[merge->calls - 1].evaluator >= end))
         add_call(merge);
 }
 
@@ -254,8 +254,8 @@ static void add_sample(struct place *place, uint32_t frame, uint32_t weight, uin
     record->frame = frame;
     record->thread = place->thread;
     record->weight = weight < UINT16_MAX ? (uint16_t)weight : UINT16_MAX;
-    record->flags = (uint16_t)((place->stack.cut ? SAMPLE_CUT : 0) |
-                               (place->calls.cut ? SAMPLE_CALLS_CUT : 0));
+    record->flags =
+        (uint16_t)((place->stack.cut ? SAMPLE_CUT : 0) | (place->calls.cut ? SAMPLE_CALLS_CUT : 0));
     record->time = now;
     sample_file_done(record, SAMPLE_SAMPLE, sizeof *record);
 }
@@ -270,7 +270,7 @@ bool sample_take(const void *context, uint32_t thread, uint32_t weight, uint64_t
         place->stack.count = 0;
     place->last = thread;
     place->epoch = present;
-    if (unwind_walk(&place->stack, arch_interrupted(context), now, show_mapping)) {
+    if (unwind_walk(&place->stack, context, now, show_mapping)) {
         sample_tree_forget();
         place->epoch = __atomic_add_fetch(&epoch, 1, __ATOMIC_RELAXED);
     }

@@ -56,7 +56,8 @@ bool sample_file_start(const char *directory, struct failure *why)
     syscall(SYS_close, fd);
     if (copied)
         return failure_set(why, FAILURE_SAMPLE_FILE, 0,
-                           "%s is on a file system that copies on write, where a store can fail: set PYPERF_DIR to "
+                           "%s is on a file system that copies on write, where a store can fail: "
+                           "set PYPERF_DIR to "
                            "another folder, such as /dev/shm",
                            directory);
     file.directory = directory;
@@ -79,8 +80,8 @@ static uint8_t *map_segment(int fd, uint32_t index)
             if (syscall(SYS_write, fd, zeros, sizeof zeros) != sizeof zeros)
                 return NULL;
     }
-    void *memory = (void *)syscall(SYS_mmap, NULL, SAMPLE_SEGMENT, PROT_READ | PROT_WRITE, MAP_SHARED,
-                                   fd, start);
+    void *memory = (void *)syscall(SYS_mmap, NULL, SAMPLE_SEGMENT, PROT_READ | PROT_WRITE,
+                                   MAP_SHARED, fd, start);
     return memory == MAP_FAILED ? NULL : memory;
 }
 
@@ -173,7 +174,8 @@ static void add_segment(uint32_t index)
     if (index >= SEGMENTS || __atomic_load_n(&file.segments[index], __ATOMIC_RELAXED) != NULL ||
         !take())
         return;
-    if (file.segments[index] == NULL && own_file_open_again(&file.own, file.path, &fd, &status) == 0) {
+    if (file.segments[index] == NULL &&
+        own_file_open_again(&file.own, file.path, &fd, &status) == 0) {
         __atomic_store_n(&file.segments[index], map_segment(fd, index), __ATOMIC_RELEASE);
         syscall(SYS_close, fd);
     }
@@ -219,7 +221,8 @@ void *sample_file_room(size_t size, uint32_t *id)
 
 void sample_file_done(void *record, enum sample_type type, size_t size)
 {
-    __atomic_store_n((uint32_t *)record, SAMPLE_HEAD(type, (size + 7) & ~(size_t)7), __ATOMIC_RELEASE);
+    __atomic_store_n((uint32_t *)record, SAMPLE_HEAD(type, (size + 7) & ~(size_t)7),
+                     __ATOMIC_RELEASE);
 }
 
 const void *sample_file_record(uint32_t id)

@@ -110,7 +110,7 @@ struct sample_sample {
     uint32_t thread;      /* id in the process's namespace */
     uint16_t weight;
     uint16_t flags;
-    uint64_t time;  /* CLOCK_MONOTONIC, nanoseconds */
+    uint64_t time; /* CLOCK_MONOTONIC, nanoseconds */
 };
 
 enum {

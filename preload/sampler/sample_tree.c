@@ -25,7 +25,7 @@ static struct tables {
     uint32_t frames[FRAMES];
     struct known_code codes[CODES];
     uint32_t used;
-} *tables;
+} * tables;
 
 bool sample_tree_start(void)
 {

@@ -150,7 +150,8 @@ void sampler_stop(void)
     clock_timer_stop();
     __atomic_store_n(&sampler.on, false, __ATOMIC_RELEASE);
     bool idle = sample_finish();
-    debug_log(sampler, 1, "off%s", idle ? "" : "; a thread is still being sampled: its memory stays");
+    debug_log(sampler, 1, "off%s",
+              idle ? "" : "; a thread is still being sampled: its memory stays");
     if (!idle)
         return;
     remove_handler();

@@ -19,11 +19,11 @@
 
 struct code_mapping {
     uintptr_t start, end;
-    uint64_t offset;        /* in the file */
-    uint64_t inode, device; /* 0 for [vdso] */
-    uintptr_t elf;          /* the ELF header; 0: not mapped */
-    uintptr_t limit;        /* where the file's last mapping ends */
-    uintptr_t unwind;       /* .eh_frame_hdr; 0: none */
+    uint64_t offset;          /* in the file */
+    uint64_t inode, device;   /* 0 for [vdso] */
+    uintptr_t elf;            /* the ELF header; 0: not mapped */
+    uintptr_t limit;          /* where the file's last mapping ends */
+    uintptr_t unwind;         /* .eh_frame_hdr; 0: none */
     struct elf_object object; /* no segments: not known */
 };
 

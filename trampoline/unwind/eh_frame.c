@@ -15,6 +15,7 @@ struct cie {
 struct row {
     struct unwind_rule rule;
     uint64_t cfa_register;
+    int64_t cfa_offset;
     enum { RETURN_AT_ENTRY, RETURN_UNDEFINED, RETURN_ELSEWHERE } address;
 };
 
@@ -128,7 +129,8 @@ static bool read_cie(struct dwarf_cursor cursor, struct cie *cie)
 }
 
 /* Opens an FDE: its CIE, its function; the cursor is at its instructions. */
-static bool open_function(struct dwarf_cursor *cursor, struct cie *cie, uintptr_t *begin, uintptr_t *size)
+static bool open_function(struct dwarf_cursor *cursor, struct cie *cie, uintptr_t *begin,
+                          uintptr_t *size)
 {
     uintptr_t end = cursor->end;
     if (!open_entry(cursor))
@@ -144,13 +146,14 @@ static bool open_function(struct dwarf_cursor *cursor, struct cie *cie, uintptr_
     return !cursor->failed;
 }
 
-bool eh_frame_find(uintptr_t header, uintptr_t end, uintptr_t pc, struct eh_frame_function *function)
+bool eh_frame_find(uintptr_t header, uintptr_t end, uintptr_t pc,
+                   struct eh_frame_function *function)
 {
     /* LSB core specification, 10.6.2. All linkers write this encoding of the table. */
     enum { VERSION = 1, TABLE = DW_EH_PE_datarel | DW_EH_PE_sdata4, ENTRY = 8 };
     struct dwarf_cursor cursor = {.at = header, .end = end};
-    uint8_t version = dwarf_byte(&cursor), pointer = dwarf_byte(&cursor), count = dwarf_byte(&cursor),
-            table = dwarf_byte(&cursor);
+    uint8_t version = dwarf_byte(&cursor), pointer = dwarf_byte(&cursor),
+            count = dwarf_byte(&cursor), table = dwarf_byte(&cursor);
     if (cursor.failed || version != VERSION || table != TABLE)
         return false;
     read_pointer(&cursor, pointer, header);
@@ -173,7 +176,8 @@ bool eh_frame_find(uintptr_t header, uintptr_t end, uintptr_t pc, struct eh_fram
     struct cie cie;
     uintptr_t size;
     cursor.at = function->fde;
-    if (cursor.failed || function->fde >= end || !open_function(&cursor, &cie, &function->begin, &size))
+    if (cursor.failed || function->fde >= end ||
+        !open_function(&cursor, &cie, &function->begin, &size))
         return false;
     function->end = function->begin + size;
     return pc - function->begin < size;
@@ -184,17 +188,21 @@ static void set_frame(struct program *program, uint64_t number, enum rule_kind k
     if (number == ARCH_DWARF_FRAME_POINTER)
         program->row.rule.frame = rule_word(kind, value);
     if (number == ARCH_DWARF_RETURN_ADDRESS)
-        program->row.address = kind == RULE_AT_CFA && value == -ARCH_CFA_AT_ENTRY ? RETURN_AT_ENTRY
-                               : RETURN_ELSEWHERE;
+        program->row.address =
+            kind == RULE_AT_CFA && value == -ARCH_CFA_AT_ENTRY ? RETURN_AT_ENTRY : RETURN_ELSEWHERE;
 }
 
 static void set_cfa(struct program *program, uint64_t number, int64_t offset)
 {
-    enum rule_kind kind = number == ARCH_DWARF_STACK_POINTER   ? RULE_STACK
-                          : number == ARCH_DWARF_FRAME_POINTER ? RULE_FRAME
-                                                               : RULE_NONE;
-    program->row.cfa_register = number;
-    program->row.rule.cfa = rule_word(kind, offset);
+    struct row *row = &program->row;
+    row->cfa_register = number;
+    row->cfa_offset = offset;
+    if (number == ARCH_DWARF_STACK_POINTER)
+        row->rule.cfa = rule_word(RULE_STACK, offset);
+    else if (number == ARCH_DWARF_FRAME_POINTER)
+        row->rule.cfa = rule_word(RULE_FRAME, offset);
+    else
+        row->rule.cfa = rule_word(RULE_REGISTER, rule_based(number, offset));
 }
 
 static void restore(struct program *program, uint64_t number)
@@ -275,7 +283,7 @@ static bool change_cfa(struct program *program, uint8_t instruction)
         set_cfa(program, number, dwarf_sleb(code) * unit);
         return true;
     case DW_CFA_def_cfa_register:
-        set_cfa(program, dwarf_uleb(code), rule_value(program->row.rule.cfa));
+        set_cfa(program, dwarf_uleb(code), program->row.cfa_offset);
         return true;
     case DW_CFA_def_cfa_offset:
         set_cfa(program, number, (int64_t)dwarf_uleb(code));
@@ -321,7 +329,8 @@ static void execute(struct program *program, uint8_t instruction)
     struct dwarf_cursor *code = &program->code;
     uint8_t low = instruction & 0x3f;
     if ((instruction & 0xc0) == DW_CFA_offset)
-        set_frame(program, low, RULE_AT_CFA, (int64_t)dwarf_uleb(code) * program->cie->data_alignment);
+        set_frame(program, low, RULE_AT_CFA,
+                  (int64_t)dwarf_uleb(code) * program->cie->data_alignment);
     else if ((instruction & 0xc0) == DW_CFA_restore)
         restore(program, low);
     else if (instruction == DW_CFA_GNU_args_size)
@@ -362,7 +371,8 @@ static bool run(struct program *program)
     return !program->code.failed;
 }
 
-struct unwind_rule eh_frame_rule(const struct eh_frame_function *function, uintptr_t end, uintptr_t pc)
+struct unwind_rule eh_frame_rule(const struct eh_frame_function *function, uintptr_t end,
+                                 uintptr_t pc)
 {
     const struct unwind_rule none = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0)};
     struct dwarf_cursor cursor = {.at = function->fde, .end = end};
@@ -373,7 +383,8 @@ struct unwind_rule eh_frame_rule(const struct eh_frame_function *function, uintp
     if (cie.is_signal)
         return (struct unwind_rule){rule_word(RULE_SIGNAL, 0), none.frame};
     struct row initial = {.rule = none};
-    struct program program = {.cie = &cie, .initial = &initial, .row = initial, .target = UINTPTR_MAX};
+    struct program program = {
+        .cie = &cie, .initial = &initial, .row = initial, .target = UINTPTR_MAX};
     program.code = (struct dwarf_cursor){.at = cie.instructions, .end = cie.end};
     if (!run(&program))
         return none;

@@ -17,9 +17,11 @@ struct eh_frame_function {
 
 /* Finds the FDE for the code at `pc` by the table of the .eh_frame_hdr at `header`, which lies, like
  * .eh_frame, below `end`. False if there is none. Changes errno. */
-bool eh_frame_find(uintptr_t header, uintptr_t end, uintptr_t pc, struct eh_frame_function *function);
+bool eh_frame_find(uintptr_t header, uintptr_t end, uintptr_t pc,
+                   struct eh_frame_function *function);
 
 /* The rule for the instruction at `pc` of that function. RULE_NONE for what a rule cannot express. Changes errno. */
-struct unwind_rule eh_frame_rule(const struct eh_frame_function *function, uintptr_t end, uintptr_t pc);
+struct unwind_rule eh_frame_rule(const struct eh_frame_function *function, uintptr_t end,
+                                 uintptr_t pc);
 
 #endif

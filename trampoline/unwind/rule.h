@@ -12,20 +12,21 @@
 #include <stdint.h>
 
 struct unwind_rule {
-    uint64_t cfa;   /* NONE, END, SIGNAL, STACK, FRAME or EXPRESSION */
+    uint64_t cfa;   /* NONE, END, SIGNAL, STACK, FRAME, REGISTER or EXPRESSION */
     uint64_t frame; /* the caller's frame pointer: SAME, AT_CFA, EXPRESSION or VALUE */
 };
 
 enum rule_kind {
-    RULE_NONE,       /* not known, or not expressible here */
-    RULE_END,        /* the outermost frame */
-    RULE_SIGNAL,     /* a signal's frame: the kernel has put all registers on the stack */
-    RULE_STACK,      /* stack pointer + offset */
-    RULE_FRAME,      /* frame pointer + offset */
+    RULE_NONE,   /* not known, or not expressible here */
+    RULE_END,    /* the outermost frame */
+    RULE_SIGNAL, /* a signal's frame: the kernel has put all registers on the stack */
+    RULE_STACK,  /* stack pointer + offset */
+    RULE_FRAME,  /* frame pointer + offset */
+    RULE_REGISTER, /* another register + offset: of the innermost frame, whose registers are all known */
     RULE_EXPRESSION, /* a DWARF expression (its block, with its length) gives the CFA, or where the frame pointer is */
-    RULE_SAME,       /* as in this frame */
-    RULE_AT_CFA,     /* at CFA + offset */
-    RULE_VALUE,      /* a DWARF expression gives the frame pointer itself */
+    RULE_SAME,   /* as in this frame */
+    RULE_AT_CFA, /* at CFA + offset */
+    RULE_VALUE,  /* a DWARF expression gives the frame pointer itself */
 };
 
 static inline uint64_t rule_word(enum rule_kind kind, int64_t value)
@@ -41,6 +42,12 @@ static inline enum rule_kind rule_kind(uint64_t word)
 static inline int64_t rule_value(uint64_t word)
 {
     return (int64_t)word >> 4;
+}
+
+/* The value of RULE_REGISTER: DWARF's number of the register, and the offset. */
+static inline int64_t rule_based(uint64_t number, int64_t offset)
+{
+    return offset * 32 + (int64_t)(number % 32);
 }
 
 #endif

@@ -44,9 +44,11 @@ struct walk {
     struct readable memory;
     uint64_t now;
     code_map_seen *seen;
-    bool changed; /* code was unmapped */
-    uint32_t last;    /* of the last stack: the frames that the walk has not passed */
-    uint32_t differs; /* a frame of the last stack that is not what it was, or further outwards; UINT32_MAX: none */
+    const void *context; /* all registers of the frame, if it was interrupted */
+    bool changed;        /* code was unmapped */
+    uint32_t last;       /* of the last stack: the frames that the walk has not passed */
+    uint32_t
+        differs; /* a frame of the last stack that is not what it was, or further outwards; UINT32_MAX: none */
 };
 
 static struct unwind_rule look_up(struct walk *walk, uintptr_t address, bool *keep)
@@ -55,8 +57,7 @@ static struct unwind_rule look_up(struct walk *walk, uintptr_t address, bool *ke
     struct code_mapping mapping;
     struct eh_frame_function function;
     bool changed;
-    enum code_map_answer answer =
-        code_map_find(address, walk->now, walk->seen, &mapping, &changed);
+    enum code_map_answer answer = code_map_find(address, walk->now, walk->seen, &mapping, &changed);
     walk->changed |= changed;
     *keep = answer == CODE_MAP_FOUND;
     if (answer != CODE_MAP_FOUND || mapping.unwind == 0 ||
@@ -90,9 +91,10 @@ static bool load(struct walk *walk, uintptr_t address, uintptr_t *word)
     return true;
 }
 
-static bool find_cfa(const struct unwind_rule *rule, const struct unwind_registers *registers,
-                     uintptr_t *cfa)
+static bool find_cfa(const struct walk *walk, const struct unwind_rule *rule,
+                     const struct unwind_frame *frame, uintptr_t *cfa)
 {
+    const struct unwind_registers *registers = &frame->registers;
     uintptr_t offset = (uintptr_t)rule_value(rule->cfa);
     switch (rule_kind(rule->cfa)) {
     case RULE_STACK:
@@ -100,6 +102,11 @@ static bool find_cfa(const struct unwind_rule *rule, const struct unwind_registe
         break;
     case RULE_FRAME:
         *cfa = registers->fp + offset;
+        break;
+    case RULE_REGISTER:
+        if (!frame->exact || !arch_register(walk->context, offset % 32, cfa))
+            return false;
+        *cfa += (uintptr_t)(rule_value(rule->cfa) >> 5);
         break;
     case RULE_EXPRESSION:
         if (!unwind_expression(offset, registers, false, 0, cfa))
@@ -150,7 +157,8 @@ static enum step leave_signal(struct walk *walk, const struct unwind_frame *fram
     uintptr_t context = arch_signal_context(&frame->registers);
     if (!readable(&walk->memory, context, ARCH_SIGNAL_CONTEXT))
         return STEP_CUT;
-    *caller = arch_interrupted((const void *)context);
+    walk->context = (const void *)context;
+    *caller = arch_interrupted(walk->context);
     return STEP_INTERRUPTED;
 }
 
@@ -163,9 +171,10 @@ static enum step step(struct walk *walk, struct unwind_frame *frame, uintptr_t a
         return STEP_END;
     if (rule_kind(rule.cfa) == RULE_SIGNAL)
         return leave_signal(walk, frame, caller);
-    if (!find_cfa(&rule, &frame->registers, &cfa))
+    if (!find_cfa(walk, &rule, frame, &cfa))
         return STEP_CUT;
-    frame->span = cfa - frame->registers.sp <= UINT32_MAX ? (uint32_t)(cfa - frame->registers.sp) : 0;
+    frame->span =
+        cfa - frame->registers.sp <= UINT32_MAX ? (uint32_t)(cfa - frame->registers.sp) : 0;
     if (!find_frame_pointer(walk, &rule, frame, cfa, &caller->fp) ||
         !load(walk, cfa + ARCH_RETURN_ADDRESS, &caller->pc))
         return STEP_CUT;
@@ -223,12 +232,14 @@ static void put_together(struct unwind_stack *stack, uint32_t kept, uint32_t fre
     innermost->span = 0;
 }
 
-static void walk_once(struct walk *walk, struct unwind_registers registers)
+static void walk_once(struct walk *walk, const void *context)
 {
+    struct unwind_registers registers = arch_interrupted(context);
     struct unwind_stack *stack = walk->stack;
     bool cut = true;
     uint32_t fresh = 0, kept = 0;
     enum step done = STEP_INTERRUPTED;
+    walk->context = context;
     walk->last = stack->count;
     walk->differs = UINT32_MAX;
     while (fresh < UNWIND_FRAMES && (done == STEP_CALLER || done == STEP_INTERRUPTED)) {
@@ -254,17 +265,16 @@ static void forget_all(struct unwind_stack *stack)
         __atomic_store_n(&rules[i].check, 0, __ATOMIC_RELAXED);
 }
 
-bool unwind_walk(struct unwind_stack *stack, struct unwind_registers registers, uint64_t now,
-                 code_map_seen *seen)
+bool unwind_walk(struct unwind_stack *stack, const void *context, uint64_t now, code_map_seen *seen)
 {
     struct walk walk = {.stack = stack, .now = now, .seen = seen};
     bool changed = code_map_look(now, seen);
     if (changed)
         forget_all(stack);
-    walk_once(&walk, registers);
+    walk_once(&walk, context);
     if (walk.changed) {
         forget_all(stack);
-        walk_once(&walk, registers);
+        walk_once(&walk, context);
         changed = true;
     }
     return changed;

@@ -24,10 +24,11 @@
 
 struct unwind_frame {
     struct unwind_registers registers;
-    uint32_t span;  /* CFA - stack pointer; 0: the step to the caller cannot be compared */
-    int32_t saved;  /* where the step has read the caller's frame pointer, from the CFA; 0: it has not */
+    uint32_t span; /* CFA - stack pointer; 0: the step to the caller cannot be compared */
+    int32_t
+        saved; /* where the step has read the caller's frame pointer, from the CFA; 0: it has not */
     uint32_t user[2]; /* of whoever uses the stack; 0 in a frame that was not there last time */
-    bool exact;     /* pc is the next instruction, and not a return address */
+    bool exact;       /* pc is the next instruction, and not a return address */
 };
 
 enum { UNWIND_FRAMES = 16384 }; /* CPython to 3.10 has 4 for each of a thousand calls by default */
@@ -46,10 +47,11 @@ bool unwind_start(void);
 /* Frees them, when nobody walks any more. */
 void unwind_finish(void);
 
-/* Replaces the stack by that of the registers. `seen` is called for code that is met for the first time. Returns
+/* Replaces the stack by that of the thread that was interrupted; `context` is the third argument of the signal's
+ * handler. `seen` is called for code that is met for the first time. Returns
  * whether code was unmapped since the last walk of any thread: then addresses that were kept may mean other
  * code. Changes errno. */
-bool unwind_walk(struct unwind_stack *stack, struct unwind_registers registers, uint64_t now,
+bool unwind_walk(struct unwind_stack *stack, const void *context, uint64_t now,
                  code_map_seen *seen);
 
 /* The CFA of a frame of the stack; 0 if it is not known. */

@@ -2,6 +2,8 @@
 #ifndef PYPERF_ARCH_UNWIND_H
 #define PYPERF_ARCH_UNWIND_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <ucontext.h>
 
@@ -16,6 +18,18 @@ static inline struct unwind_registers arch_interrupted(const void *context)
     const greg_t *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
     return (struct unwind_registers){(uintptr_t)registers[REG_RIP], (uintptr_t)registers[REG_RSP],
                                      (uintptr_t)registers[REG_RBP]};
+}
+
+/* A register of such a context by DWARF's number (psABI, figure 3.36); false if it has none. */
+static inline bool arch_register(const void *context, unsigned number, uintptr_t *value)
+{
+    static const uint8_t places[] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI,
+                                     REG_RBP, REG_RSP, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                     REG_R12, REG_R13, REG_R14, REG_R15};
+    if (number >= sizeof places)
+        return false;
+    *value = (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[places[number]];
+    return true;
 }
 
 /* The context that the kernel has put on the stack, as seen from the code that the handler returns to
