@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "preload/cpython/evaluator_code.h"
 #include "preload/cpython/python.h"
 #include "preload/sampler/clock_timer.h"
 #include "preload/sampler/sample.h"
@@ -123,6 +124,7 @@ bool sampler_start(unsigned hz, const char *directory, struct failure *why)
         failure_set(why, FAILURE_MEMORY, errno, "stacks");
         return refuse(true, false);
     }
+    evaluator_code_find();
     if (!set_handler(why))
         return refuse(true, true);
     __atomic_store_n(&sampler.on, true, __ATOMIC_RELEASE);
