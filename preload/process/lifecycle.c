@@ -109,11 +109,10 @@ static const char *image_directory(void)
 static void start_sampler(void)
 {
     struct failure why;
-    bool wrong;
-    unsigned hz = sampler_wanted(getenv("PYPERF_SAMPLER"), &wrong);
-    if (wrong)
+    struct sampler_wish wish;
+    if (!sampler_read_wish(getenv("PYPERF_SAMPLER"), &wish))
         report("PYPERF_SAMPLER is not used: it must be a number of samples a second, 1 to 10000");
-    if (hz != 0 && !sampler_start(hz, image_directory(), &why))
+    if (wish.hz != 0 && !sampler_start(&wish, image_directory(), &why))
         report_failure("not sampling", &why);
 }
 

@@ -36,16 +36,19 @@ static struct sampler {
     uint64_t spent;          /* nanoseconds that these took */
 } sampler;
 
-unsigned sampler_wanted(const char *value, bool *wrong)
+bool sampler_read_wish(const char *value, struct sampler_wish *wish)
 {
     char *end;
-    *wrong = false;
+    *wish = (struct sampler_wish){0};
     if (value == NULL || *value == '\0')
-        return 0;
+        return true;
     errno = 0;
     long hz = strtol(value, &end, 10);
-    *wrong = *end != '\0' || errno != 0 || hz < 0 || hz > FASTEST;
-    return *wrong ? 0 : (unsigned)hz;
+    wish->by_thread = strcmp(end, ":threads") == 0;
+    if (errno != 0 || hz < 0 || hz > FASTEST || (*end != '\0' && !wish->by_thread))
+        return false;
+    wish->hz = (unsigned)hz;
+    return true;
 }
 
 static void pass_on(int number, siginfo_t *info, void *context)
@@ -79,6 +82,7 @@ static void handle(int number, siginfo_t *info, void *context)
         return;
     }
     uint64_t now = clock_now();
+    clock_timer_look(now);
     weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
     if (sample_take(context, (uint32_t)syscall(SYS_gettid), weight, now))
         limit_time(clock_now() - now);
@@ -110,11 +114,11 @@ static bool refuse(bool rules, bool tree)
     return false;
 }
 
-bool sampler_start(unsigned hz, const char *directory, struct failure *why)
+bool sampler_start(const struct sampler_wish *wish, const char *directory, struct failure *why)
 {
     if (sampler.on)
         return true;
-    sampler.period = 1000000000u / hz;
+    sampler.period = 1000000000u / wish->hz;
     sampler.python = (uint32_t)python.layout->major << 8 | python.layout->minor;
     if (!sample_file_start(directory, why))
         return false;
@@ -128,12 +132,12 @@ bool sampler_start(unsigned hz, const char *directory, struct failure *why)
     if (!set_handler(why))
         return refuse(true, true);
     __atomic_store_n(&sampler.on, true, __ATOMIC_RELEASE);
-    if (!clock_timer_start(SIGNAL, sampler.period, why)) {
+    if (!clock_timer_start(SIGNAL, sampler.period, wish->by_thread, why)) {
         sampler.on = false;
         sigaction(SIGNAL, &sampler.before, NULL);
         return refuse(true, true);
     }
-    debug_log(sampler, 1, "on, %u Hz, into %s", hz, directory);
+    debug_log(sampler, 1, "on, %u Hz, into %s", wish->hz, directory);
     return true;
 }
 
@@ -165,15 +169,12 @@ void sampler_stop(void)
 void sampler_forked(void)
 {
     int saved = errno;
-    struct failure why;
     if (sampler.on) {
-        clock_timer_forget();
         sample_forget();
         sample_file_forget();
         sample_tree_forget_all();
         sampler.missed = 0;
-        if (!clock_timer_start(SIGNAL, sampler.period, &why))
-            debug_log(sampler, 1, "no timer after fork");
+        clock_timer_forked();
     }
     errno = saved;
 }

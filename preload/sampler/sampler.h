@@ -25,13 +25,19 @@
 
 #include "trampoline/base/failure.h"
 
-/* Samples a second that PYPERF_SAMPLER asks for, 1 to 10,000; 0: none, and *wrong says whether it was a value that cannot be
- * used. */
-unsigned sampler_wanted(const char *value, bool *wrong);
+/* What PYPERF_SAMPLER asks for: samples a second, 1 to 10000, and behind it, if wanted, ":threads", a timer for each thread, as
+ * on kernels before 6.4. */
+struct sampler_wish {
+    unsigned hz; /* 0: no sampling */
+    bool by_thread;
+};
+
+/* False for a value that cannot be used. */
+bool sampler_read_wish(const char *value, struct sampler_wish *wish);
 
 /* Starts sampling, into files in `directory`, which must stay valid. The interpreter's layout has been
- * confirmed. False with `why`: nothing has changed. Under the interpreter's lock, once. */
-bool sampler_start(unsigned hz, const char *directory, struct failure *why);
+ * confirmed. False with `why`: nothing has changed. Under the interpreter's lock. */
+bool sampler_start(const struct sampler_wish *wish, const char *directory, struct failure *why);
 
 /* Stops, and completes the file. */
 void sampler_stop(void);
