@@ -71,7 +71,8 @@ bool thread_start_watch(void (*changed)(bool begins), struct failure *why)
     start.has_key = true;
     start.before = *entry;
     if (!elf_got_store(entry, (uintptr_t)create, start.protected))
-        return failure_set(why, FAILURE_CLOCK, errno, "the interpreter's pointer to pthread_create");
+        return failure_set(why, FAILURE_CLOCK, errno,
+                           "the interpreter's pointer to pthread_create");
     start.entry = entry;
     return true;
 }

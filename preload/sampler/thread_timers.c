@@ -11,7 +11,7 @@
 #include "preload/sampler/thread_start.h"
 
 enum {
-    THREADS = 4096, /* more are not sampled */
+    THREADS = 4096,    /* more are not sampled */
     EVERY = 100000000, /* nanoseconds between two looks */
 };
 
@@ -134,7 +134,8 @@ static uint32_t number(const char *name)
 static void look(void)
 {
     _Alignas(8) char bytes[2048];
-    long size, fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    long size, fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/task",
+                            O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0)
         return;
     timers.round++;

@@ -53,10 +53,10 @@ static bool is_named(const struct tables *tables, uint64_t number, const char *n
     size_t length = strlen(name) + 1;
     const ElfW(Sym) *symbol = (const ElfW(Sym) *)elf_object_bytes(
         tables->object, tables->symbols + number * sizeof *symbol, sizeof *symbol, NULL);
-    const char *text = symbol == NULL ? NULL
-                                      : elf_object_bytes(tables->object,
-                                                         tables->strings + symbol->st_name, length,
-                                                         NULL);
+    const char *text =
+        symbol == NULL
+            ? NULL
+            : elf_object_bytes(tables->object, tables->strings + symbol->st_name, length, NULL);
     return text != NULL && memcmp(text, name, length) == 0;
 }
 
