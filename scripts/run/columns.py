@@ -5,6 +5,8 @@ from __future__ import division
 import re
 import textwrap
 
+import advice
+
 NO_PYTHON = "(no Python function)"
 ELLIPSIS = "..."
 GAP = "  "
@@ -29,8 +31,8 @@ def report(totals, style):
     for event in totals.events:
         lines += wrapped(summary(event, totals.whole(event)), style.width) + [""]
         lines += table(event, style) + [""]
-    advice = totals.advice()
-    return lines + wrapped(advice, style.width) if advice else lines[:-1]
+    told = advice.advice(totals)
+    return lines + wrapped(told, style.width) if told else lines[:-1]
 
 
 def wrapped(text, width):

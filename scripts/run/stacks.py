@@ -12,6 +12,7 @@ import python2
 # perf record's own limit: the size travels in 16 bits, and is a multiple of 8 (perf_event_open(2)).
 LARGEST_COPY = 65528
 NO_STACKS = "none"
+INSIDE = "inside"  # of the sampler: samples.py
 
 
 class Failed(Exception):

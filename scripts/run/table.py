@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 
 import python2  # first
 
+import advice
 import columns
 import stacks
 import totals
@@ -185,7 +186,7 @@ def as_object(found, path):
         "elapsed_seconds": found.times.elapsed,
         "cpu_seconds": found.cpu_seconds(),
         "events": [event_object(found, event) for event in found.events],
-        "advice": found.advice(),
+        "advice": advice.advice(found),
     }
 
 
