@@ -98,15 +98,14 @@ def build_id(notes):
 
 
 def functions(data):
-    """(address, rank, end, place of its name), in the order of addresses; the last of an address is its best."""
+    """(address, end, rank, place of its name), in the order of addresses."""
     found = []
     for at in range(0, len(data) - SYMBOL.size + 1, SYMBOL.size):
         name, info, _, section, address, size = SYMBOL.unpack_from(data, at)
         if info & 15 in (STT_FUNC, STT_GNU_IFUNC) and section and name:
-            # As perf chooses: those with a size, then those that are global, then local.
             binding = info >> 4
-            rank = (size > 0, binding != STB_WEAK, binding == STB_GLOBAL)
-            found.append((address, rank, address + size if size else ENDLESS, name))
+            rank = (not size, binding == STB_WEAK, binding != STB_GLOBAL)
+            found.append((address, address + size if size else ENDLESS, rank, name))
     found.sort()
     return found
 
@@ -134,12 +133,15 @@ class Symbols:
             return None
         at = bisect.bisect_right(self.starts, address)
         # A function may have others within it, which end before it does.
-        for start, rank, end, _ in reversed(self.found[max(at - NESTED, 0) : at]):
+        for start, end, _, _ in reversed(self.found[max(at - NESTED, 0) : at]):
             if address < end:
-                same = self.found[bisect.bisect_left(self.starts, start) : at]
-                names = [self.name_at(one[3]) for one in same if one[:2] == (start, rank)]
-                return min(names, key=lambda name: len(name) - len(name.lstrip("_")))
+                return self.best_name(self.found[bisect.bisect_left(self.starts, start) : at])
         return None
+
+    def best_name(self, same):
+        """Of the names of one address that with the fewest underscores before it, as perf chooses; then by rank."""
+        names = [(rank, self.name_at(place)) for start, _, rank, place in same if start == same[0][0]]
+        return min(names, key=lambda one: (one[0][0], len(one[1]) - len(one[1].lstrip("_")), one[0]))[1]
 
     def name_at(self, place):
         return self.names[place : self.names.find(b"\0", place)].decode("utf-8", "replace")
