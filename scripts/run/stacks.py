@@ -22,6 +22,9 @@ class Failed(Exception):
 class Recording:
     """How a profile was recorded, by its header."""
 
+    # What profiles of the sampler have: the program's CPU time and how long it ran; a part of the summary.
+    used = lasted = how = None
+
     def __init__(self, path, text):
         self.path = path
         sizes = re.findall(r"sample_stack_user = (\d+)", text)

@@ -12,10 +12,12 @@ TIMES = ("cpu-clock", "task-clock")
 
 
 class Function:
-    __slots__ = ("name", "file", "own", "total", "samples")
+    """Or one line of a function."""
 
-    def __init__(self, name, file):
-        self.name, self.file = name, file
+    __slots__ = ("name", "file", "line", "own", "total", "samples")
+
+    def __init__(self, name, file, line=None):
+        self.name, self.file, self.line = name, file, line
         self.own = self.total = self.samples = 0
 
 
@@ -125,7 +127,7 @@ class Event:
 
     def by_own_time(self):
         return sorted(
-            self.functions.values(), key=lambda one: (-one.own, -one.total, one.name, one.file)
+            self.functions.values(), key=lambda one: (-one.own, -one.total, one.name, one.file, one.line)
         )
 
 
