@@ -32,12 +32,15 @@ def advice_inside(found):
         return "No sample is within a Python function: is the program one in Python?"
     event = found.events[0]
     whole = found.whole(event)
-    if whole is not None and whole < WHOLE_ENOUGH:
-        return (
-            "%.1f %% of stacks end too soon, most in %s, which has no unwind data for that code: functions of C"
-            " are missing there; the Python functions are all there." % (100 * (1 - whole), Broken(found.interpreters(event)).end_name)
-        )
-    return None
+    if whole is None or whole >= WHOLE_ENOUGH:
+        return None
+    end = Broken(found.interpreters(event)).end_name
+    if found.recording.calls_cut >= (1 - whole) * event.samples / 2:
+        return "%.1f %% of stacks lack Python functions, most of them in %s." % (100 * (1 - whole), end)
+    return (
+        "%.1f %% of stacks end too soon, most in %s, in code without usable unwind data: functions of C are missing"
+        " there, those of Python are all there." % (100 * (1 - whole), end)
+    )
 
 
 def advice_on_time(found):

@@ -35,6 +35,11 @@ def report(totals, style):
     return lines + wrapped(told, style.width) if told else lines[:-1]
 
 
+def heading(totals):
+    """What stands above the tables."""
+    return [elapsed(totals)] + [summary(event, totals) for event in totals.events]
+
+
 def wrapped(text, width):
     width = max(width, 1)
     return textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False)

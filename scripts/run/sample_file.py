@@ -12,7 +12,7 @@ FAMILY, VERSION = b"PYPERFS", b"1"
 HEADER_SIZE = 4096
 SEGMENT = 1 << 20
 UNFINISHED, PADDING, NATIVE, PYTHON, CODE, MAPPING, SAMPLE, THREAD = range(1, 9)
-CUT = 1  # a flag of a sample
+CUT, CALLS_CUT = 1, 2  # flags of a sample: of machine code, of Python functions
 WHOLE = 1  # of a process
 
 Header = collections.namedtuple(

@@ -42,6 +42,12 @@ class Recording:
             self.notes += one.notes()
 
     @property
+    def calls_cut(self):
+        """Samples that lack Python functions."""
+        seen = [pair for one in self.processes for pair in one.seen.items()]
+        return sum(count for (_, _, flags), count in seen if flags & sample_file.CALLS_CUT)
+
+    @property
     def how(self):
         rate = 1e9 / self.period if self.period else 0
         return "taken inside the program at %d Hz" % round(rate)
@@ -210,18 +216,18 @@ class Process:
             self.orphans += 1
             return
         self.last = max(self.last, time)
-        key = (node, thread, flags & sample_file.CUT)
+        key = (node, thread, flags & (sample_file.CUT | sample_file.CALLS_CUT))
         self.seen[key] = self.seen.get(key, 0) + (weight or 1)
 
     def samples(self):
         header, stacks_of = self.part.header, {}
         name = command(header.name)
-        for (node, thread, cut), count in self.seen.items():
+        for (node, thread, flags), count in self.seen.items():
             if node not in stacks_of:
                 stacks_of[node] = self.stack(node)
             comm = self.threads.get(thread, name)
             one = model.Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, EVENT)
-            one.frames, one.count, one.whole = stacks_of[node], count, not cut
+            one.frames, one.count, one.whole = stacks_of[node], count, not flags
             yield one
 
     def stack(self, node):

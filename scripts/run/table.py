@@ -16,6 +16,8 @@ import python2  # first
 
 import advice
 import columns
+import flames
+import model
 import sample_file
 import samples
 import stacks
@@ -61,6 +63,8 @@ def parse_arguments():
     parser.add_argument("--top", type=natural, default=20, metavar="N", help="rows; 0 for all")
     parser.add_argument("--json", metavar="FILE", help="also all functions as JSON; - for them alone")
     parser.add_argument("--collapsed", metavar="FILE", help="also folded stacks")
+    parser.add_argument("--flamegraph", metavar="FILE", help="also a flame graph")
+    parser.add_argument("--template", metavar="FILE", help="of flame graphs")
     parser.add_argument("--lines", action="store_true", help="a row for each line, not function")
     parser.add_argument("--stack-size", type=stack_size, metavar="N", help="that were copied")
     parser.add_argument("--used", type=cpu_time, metavar="TIMES", help="of the program: 1m0.5s 0m0.2s")
@@ -105,7 +109,8 @@ def run(arguments):
     used, lasted = arguments.used or recording.used, arguments.lasted or recording.lasted
     found = totals.Totals(recording, used, lasted, bool(arguments.collapsed))
     bar = Bar(recording, os.path.getsize(arguments.data)) if arguments.progress else None
-    failure = add_records(found, records, bar)
+    graph = flames.Graph() if arguments.flamegraph else None
+    failure = add_records(found, records, bar, graph)
     if not found.events:
         raise failure or stacks.Failed(
             "%s has no samples: the program used too little CPU time, or the event did not"
@@ -113,6 +118,8 @@ def run(arguments):
         )
     if arguments.collapsed:
         write(arguments.collapsed, folded_lines(found, arguments.collapsed))
+    if graph:
+        write(arguments.flamegraph, [graph.page(arguments.template, "\n".join(columns.heading(found)))])
     if arguments.json:
         shown = as_object(found, arguments.name or arguments.data)
         write(arguments.json, [json.dumps(shown, indent=2, separators=(",", ": "))])
@@ -140,11 +147,13 @@ def open_profile(arguments):
     return recording, stacks.records(path)
 
 
-def add_records(found, records, bar):
+def add_records(found, records, bar, graph):
     """Returns why perf did not read to the end: samples before that are still shown."""
     try:
         for record in records:
             found.add(record)
+            if graph and isinstance(record, model.Sample):
+                graph.add(record)
             if bar:
                 bar.at(record.time)
     except stacks.Failed as why:
