@@ -49,7 +49,7 @@ endif
 base_sources := $(wildcard trampoline/base/*.c)
 plan_sources := $(base_sources) $(wildcard trampoline/plan/*.c trampoline/arch/$(ARCH)/plan/*.c)
 core_sources := $(base_sources) $(wildcard preload/process/*.c preload/profile/*.c \
-                preload/cpython/*.c jitdump/*.c trampoline/*.c \
+                preload/cpython/*.c preload/sampler/*.c jitdump/*.c trampoline/*.c trampoline/unwind/*.c \
                 trampoline/arch/$(ARCH)/*.c trampoline/arch/$(ARCH)/*.S)
 tool_sources := $(wildcard preload/tools/*.c)
 plan_libraries := -lelf $(arch_plan_libraries) -llzma

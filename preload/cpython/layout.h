@@ -14,8 +14,9 @@
  * on): the interpreter's own description of its offsets, for debuggers. It is the first member of
  * _PyRuntime; these are offsets in it, of 64-bit numbers. */
 struct debug_offsets {
-    uint16_t frame_executable;
-    uint16_t code_filename, code_name, code_qualname, code_firstlineno, code_adaptive;
+    uint16_t thread_frame;
+    uint16_t frame_previous, frame_executable, frame_instruction, frame_owner;
+    uint16_t code_filename, code_name, code_qualname, code_lines, code_firstlineno, code_adaptive;
     uint16_t object_type;
     uint16_t unicode_state, unicode_length, unicode_data;
 };
@@ -51,10 +52,25 @@ struct layout {
     /* PyFrameObject.f_code (Include/frameobject.h) to 3.10, _PyInterpreterFrame.f_code
      * (Include/internal/pycore_frame.h) in 3.11 and 3.12, .f_executable from 3.13 on. */
     uint8_t frame_code;
+    /* Where a thread's frames are, from the innermost: PyThreadState.frame to 3.10
+     * (Include/cpython/pystate.h), .cframe in 3.11 and 3.12, .current_frame from 3.13 on. A _PyCFrame is in the C
+     * frame of an evaluator. */
+    uint8_t thread_frame;
+    uint8_t cframe_frame,
+        cframe_previous; /* _PyCFrame.current_frame, .previous; both 0: there is none */
+    /* PyThreadState.datastack_chunk: memory for the frames of 3.11 and later; 0: frames are objects. */
+    uint16_t thread_chunk;
+    uint8_t frame_back; /* PyFrameObject.f_back, _PyInterpreterFrame.previous */
+    uint8_t
+        frame_instruction;  /* .f_lasti, an int; .prev_instr, .instr_ptr, pointers, from 3.11 on */
+    uint8_t frame_owner;    /* .owner; 0 to 3.10 */
+    uint8_t frame_is_entry; /* .is_entry, in 3.11 alone: an evaluator's first frame */
     /* PyCodeObject: Include/code.h to 3.8, Include/cpython/code.h from 3.9. */
     uint8_t code_flags, code_firstlineno, code_consts, code_filename, code_name;
     uint8_t code_qualname; /* 0: there is none before 3.11 */
     uint8_t code_extra;    /* 0: there is none in 2.7 */
+    uint8_t code_lines;    /* .co_lnotab to 3.9, .co_linetable */
+    uint8_t code_adaptive; /* .co_code_adaptive: the bytecode itself; 0: to 3.10 */
     uint8_t code_names;    /* only where it distinguishes a class body from a function: 2.7 */
     /* PyFunctionObject (Include/funcobject.h): func_code and func_qualname, in 2.7 func_name; only
      * where code objects have no qualified name. */

@@ -21,6 +21,7 @@
 #include "preload/process/toggle.h"
 #include "preload/profile/outputs.h"
 #include "preload/profile/profile.h"
+#include "preload/sampler/sampler.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/line.h"
 #include "trampoline/base/report.h"
@@ -95,6 +96,27 @@ static bool confirm(const void *frame)
     return true;
 }
 
+static const char *image_directory(void)
+{
+    const char *named = getenv("PYPERF_DIR");
+    if (named == NULL || *named == '\0')
+        return image_shared_directory;
+    /* The program may change its directory before a child needs an image of its own. */
+    return realpath(named, session.directory) != NULL ? session.directory : named;
+}
+
+/* PYPERF_SAMPLER */
+static void start_sampler(void)
+{
+    struct failure why;
+    bool wrong;
+    unsigned hz = sampler_wanted(getenv("PYPERF_SAMPLER"), &wrong);
+    if (wrong)
+        report("PYPERF_SAMPLER is not used: it must be a number of samples a second, 1 to 10000");
+    if (hz != 0 && !sampler_start(hz, image_directory(), &why))
+        report_failure("not sampling", &why);
+}
+
 /* Off. Where the handler of PYPERF_TOGGLE_SIGNAL is still to be installed, the jump stays in place,
  * because the handler is installed in a later frame. */
 static void stay_off(void)
@@ -120,6 +142,7 @@ static void decide(const void *frame)
         python.Py_GetArgcArgv(&argc, &argv);
     session.embedded = argc == 0;
     session.state = SESSION_DECIDED;
+    start_sampler();
     debug_log(switches, 1, "%s%s", profile_mode_name(mode), session.embedded ? ", embedded" : "");
     if (mode == PROFILE_OFF) {
         stay_off();
@@ -190,15 +213,6 @@ static uintptr_t plan(void *library, struct failure *why)
     return plan_jump(prepare, hook, why) ? hook : 0;
 }
 
-static const char *image_directory(void)
-{
-    const char *named = getenv("PYPERF_DIR");
-    if (named == NULL || *named == '\0')
-        return image_shared_directory;
-    /* The program may change its directory before a child needs an image of its own. */
-    return realpath(named, session.directory) != NULL ? session.directory : named;
-}
-
 /* PYPERF_MAP=needed */
 static bool spares_lines(void)
 {
@@ -262,5 +276,6 @@ void lifecycle_start(void)
 void lifecycle_finish(void)
 {
     debug_log(process, 2, "exit");
+    sampler_stop();
     outputs_finish();
 }

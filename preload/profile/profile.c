@@ -12,6 +12,7 @@
 #include "preload/profile/outputs.h"
 #include "preload/profile/registry.h"
 #include "preload/profile/trampolines.h"
+#include "preload/sampler/sampler.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/lock.h"
 #include "trampoline/base/report.h"
@@ -103,6 +104,7 @@ static void in_child(void)
     int saved = errno;
     loader_lock_forked();
     start_child();
+    sampler_forked();
     errno = saved;
 }
 

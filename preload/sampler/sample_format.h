@@ -90,7 +90,7 @@ struct sample_python {
  * strings, the name's lowest: bytes for each character, 1 (Latin-1), 2 or 4; 0: UTF-8, as in 2.7. A file's name
  * from the file system may have lone surrogates. */
 struct sample_code {
-    uint32_t head, line; /* co_firstlineno */
+    uint32_t head, line;                  /* co_firstlineno */
     uint32_t name, file, qualname, lines; /* lengths in bytes */
     uint32_t width, unused;
 };
@@ -109,11 +109,14 @@ struct sample_sample {
     uint32_t head, frame; /* the innermost */
     uint32_t thread;      /* id in the process's namespace */
     uint16_t weight;
-    uint16_t flags; /* SAMPLE_CUT: machine code could not be unwound to the thread's begin */
-    uint64_t time;  /* CLOCK_MONOTONIC, nanoseconds */
+    uint16_t flags;
+    uint64_t time; /* CLOCK_MONOTONIC, nanoseconds */
 };
 
-enum { SAMPLE_CUT = 1 };
+enum {
+    SAMPLE_CUT = 1,       /* machine code could not be unwound to the thread's begin */
+    SAMPLE_CALLS_CUT = 2, /* calls of Python could not be read to the thread's first */
+};
 
 /* The name of a thread, when it was first sampled: /proc/PID/task/TID/comm */
 struct sample_thread {

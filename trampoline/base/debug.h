@@ -32,7 +32,8 @@
     X(toggle)    /* the signal of PYPERF_TOGGLE_SIGNAL */                                          \
     X(image)     /* trampoline images: made, grown, lost */                                        \
     X(map)       /* /tmp/perf-PID.map */                                                           \
-    X(jitdump)   /* /tmp/jit-PID.dump */
+    X(jitdump)   /* /tmp/jit-PID.dump */                                                           \
+    X(sampler)   /* on, off */
 
 enum debug_module {
 #define X(name) DEBUG_##name,

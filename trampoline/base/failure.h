@@ -43,7 +43,10 @@
     X(FAILURE_IMAGE_LOAD, "cannot map the trampoline image as executable")                         \
     X(FAILURE_MEMORY, "out of memory")                                                             \
     X(FAILURE_BUSY, "profiling is being switched or extended elsewhere in the process; try again") \
-    X(FAILURE_FULL, "there is no room for more functions")
+    X(FAILURE_FULL, "there is no room for more functions")                                         \
+    X(FAILURE_SAMPLE_FILE, "no file of samples can be made")                                       \
+    X(FAILURE_SIGNAL, "the program has a handler for SIGURG, or ignores it")                       \
+    X(FAILURE_CLOCK, "the kernel gives no timer of CPU time")
 
 enum failure_code {
 #define X(code, message) code,

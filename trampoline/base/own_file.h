@@ -20,7 +20,8 @@ struct own_file {
 
 /* Opens `path` for reading and writing, with more flags of open(2); does not follow a link, wait
  * for a FIFO, or acquire a controlling terminal. A new file has mode 0600. Returns the descriptor,
- * or -1 with errno. */
+ * or -1 with errno. It and own_file_open_again can be called by signal handlers: a libc's open(2) is a point at which
+ * a thread may be cancelled, so it is not called. */
 int own_file_open(const char *path, int flags);
 
 static inline struct own_file own_file_of(const struct stat *status)

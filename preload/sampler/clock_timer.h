@@ -1,0 +1,33 @@
+/* clock_timer.h - a signal for each period of CPU time that this process uses.
+ *
+ * From Linux 6.4 on the signal of a timer of the process's CPU time goes to the thread that runs (kernel/signal.c,
+ * complete_signal; posix-timers: prefer current), so one timer samples all threads, and those that live for less than
+ * a period in their share.
+ *
+ * Timers are the kernel's, made by system calls: glibc's functions are in librt before 2.34. A forked child has none of
+ * its parent's, and exec deletes them. */
+#ifndef PYPERF_CLOCK_TIMER_H
+#define PYPERF_CLOCK_TIMER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "trampoline/base/failure.h"
+
+/* Starts the timer. False with `why`. */
+bool clock_timer_start(int signal_number, uint64_t period, struct failure *why);
+
+void clock_timer_stop(void);
+
+/* In a forked child: there is none. */
+void clock_timer_forget(void);
+
+/* Whether a signal is one of ours, and how many periods it stands for. */
+bool clock_timer_is(const siginfo_t *info);
+uint32_t clock_timer_weight(const siginfo_t *info);
+
+/* Doubles the time between signals, and so their weight. For signal handlers; changes errno. */
+void clock_timer_slow_down(void);
+
+#endif

@@ -1,0 +1,312 @@
+/* sample.c - merges the two sources of a stack:
+ *
+ *     machine code (outermost first)      Python (innermost first)          the sample
+ *     main                                                                  main
+ *     PyEval_EvalCode                                                       PyEval_EvalCode
+ *     _PyEval_EvalFrameDefault  <-------  f, <module>: both its calls       <module> f _PyEval_EvalFrameDefault
+ *     list_sort                                                             list_sort
+ *     _PyEval_EvalFrameDefault  <-------  key                               key _PyEval_EvalFrameDefault
+ *     long_add                                                              long_add
+ *
+ * Which evaluator runs a call is known from 3.11 on, by an address in its C frame. To 3.10 each has one, in order: from the
+ * outermost on, because at the begin and end of a call there is an evaluator more. Where the stack of machine code is
+ * cut, they are counted from the innermost, and what is left over comes first. */
+#include "preload/sampler/sample.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "preload/cpython/evaluator_code.h"
+#include "preload/cpython/python_frames.h"
+#include "preload/sampler/sample_file.h"
+#include "preload/sampler/sample_tree.h"
+#include "trampoline/base/elf_mapped.h"
+#include "trampoline/unwind/walk.h"
+
+/* What is kept of a thread from sample to sample. There are few: a process has many threads, but they run on
+ * few CPUs. A thread that finds its place taken by another takes the next. */
+enum { PLACES = 16, PROBES = 4, NAMED = 256 };
+
+struct place {
+    uint32_t thread; /* that is being sampled; 0: none */
+    uint32_t last;   /* whose stack is here */
+    uint32_t epoch;
+    struct unwind_stack stack;
+    struct python_calls calls;
+};
+
+static struct place *places[PLACES];
+static uint32_t named[NAMED]; /* threads whose name is in the file, by their number */
+static uint32_t epoch = 1;    /* incremented when ids or addresses get another meaning */
+
+static void show_mapping(const struct code_mapping *mapping, const char *path)
+{
+    uint8_t build_id[ELF_BUILD_ID_MAX];
+    struct sample_mapping *record;
+    size_t size = elf_mapped_build_id(&mapping->object, build_id), length = strlen(path) + 1;
+    uint32_t id;
+    record = sample_file_room(sizeof *record + length, &id);
+    if (record == NULL)
+        return;
+    record->start = mapping->start;
+    record->end = mapping->end;
+    record->offset = mapping->offset;
+    record->build_id_size = size <= sizeof record->build_id ? (uint32_t)size : 0;
+    memcpy(record->build_id, build_id, record->build_id_size);
+    memcpy(record + 1, path, length);
+    sample_file_done(record, SAMPLE_MAPPING, sizeof *record + length);
+}
+
+/* Writes a thread's name when it is met for the first time, or again after another one of the same place. */
+static void show_thread(uint32_t thread)
+{
+    char path[64] = "/proc/self/task/", digits[10];
+    size_t end = strlen(path), count = 0;
+    struct sample_thread *record;
+    uint32_t id;
+    if (__atomic_exchange_n(&named[thread % NAMED], thread, __ATOMIC_RELAXED) == thread)
+        return;
+    for (uint32_t rest = thread; rest > 0; rest /= 10)
+        digits[count++] = (char)('0' + rest % 10);
+    while (count > 0)
+        path[end++] = digits[--count];
+    memcpy(path + end, "/comm", 6);
+    long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    record = sample_file_room(sizeof *record, &id);
+    if (record != NULL) {
+        record->thread = thread;
+        long size = syscall(SYS_read, fd, record->name, sizeof record->name);
+        if (size > 0)
+            record->name[size - 1] = '\0';
+        sample_file_done(record, SAMPLE_THREAD, sizeof *record);
+    }
+    syscall(SYS_close, fd);
+}
+
+static struct place *make_place(struct place **where)
+{
+    struct place *made =
+        (struct place *)syscall(SYS_mmap, NULL, sizeof *made, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct place *other = NULL;
+    if (made == MAP_FAILED)
+        return NULL;
+    if (__atomic_compare_exchange_n(where, &other, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return made;
+    syscall(SYS_munmap, made, sizeof *made);
+    return other;
+}
+
+/* NULL: this thread is being sampled already, or no place is free. */
+static struct place *take_place(uint32_t thread)
+{
+    for (uint32_t i = 0; i < PROBES; i++) {
+        struct place **where = &places[(thread + i) % PLACES];
+        struct place *place = __atomic_load_n(where, __ATOMIC_ACQUIRE);
+        uint32_t nobody = 0;
+        if (place == NULL && (place = make_place(where)) == NULL)
+            return NULL;
+        if (__atomic_compare_exchange_n(&place->thread, &nobody, thread, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return place;
+        if (nobody == thread)
+            return NULL;
+    }
+    return NULL;
+}
+
+/* The index of the next evaluator from `index` on outwards, counted from 1; 0: none. */
+static uint32_t evaluator_from(const struct unwind_stack *stack, uint32_t index)
+{
+    while (index > 0 && !evaluator_code_has(unwind_address(stack, index - 1)))
+        index--;
+    return index;
+}
+
+static void read_calls(struct place *place)
+{
+    const struct unwind_stack *stack = &place->stack;
+    const struct unwind_registers *registers = &stack->frames[stack->count - 1].registers;
+    struct python_place where = {.stack_pointer = registers->sp};
+    where.entering = evaluator_code_begins(registers->pc);
+    uint32_t innermost = evaluator_from(stack, stack->count);
+    if (where.entering) {
+        uint32_t outer = innermost == 0 ? 0 : evaluator_from(stack, innermost - 1);
+        where.outer = outer == 0 ? 0 : unwind_cfa(stack, outer - 1);
+    } else if (innermost > 0) {
+        python_frames_learn(stack->frames[innermost - 1].registers.sp,
+                            unwind_cfa(stack, innermost - 1));
+    }
+    python_frames_read(&place->calls, &where);
+}
+
+static uint32_t count_evaluators(const struct unwind_stack *stack)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < stack->count; i++)
+        count += evaluator_code_has(unwind_address(stack, i));
+    return count;
+}
+
+struct merge {
+    const struct place *place;
+    uint32_t calls; /* those that are still to come: the outermost of them is at calls - 1 */
+    uint32_t frame; /* id of the record; 0: the root */
+    bool full;
+};
+
+static void add_call(struct merge *merge)
+{
+    const struct python_call *call = &merge->place->calls.at[--merge->calls];
+    uint32_t code = sample_tree_code(call->code);
+    if (code == 0)
+        return; /* not a code object: the frame was being made */
+    uint32_t id = sample_tree_python(merge->frame, code, call->instruction);
+    merge->full |= id == 0;
+    merge->frame = id;
+}
+
+/* The calls of the evaluator whose C frame is at `index`. */
+static void add_calls(struct merge *merge, uint32_t index)
+{
+    const struct unwind_stack *stack = &merge->place->stack;
+    const struct python_call *calls = merge->place->calls.at;
+    if (merge->calls == 0)
+        return;
+    if (python.layout->frame_owner == 0) {
+        if (evaluator_code_has(unwind_address(stack, index)))
+            add_call(merge);
+        return;
+    }
+    uintptr_t from = stack->frames[index].registers.sp, to = unwind_cfa(stack, index);
+    while (merge->calls > 0 && calls[merge->calls - 1].evaluator - from < to - from && to != 0)
+        add_call(merge);
+}
+
+/* Calls that belong to no evaluator of the stack of machine code. */
+static void add_calls_without(struct merge *merge)
+{
+    const struct place *place = merge->place;
+    const struct unwind_stack *stack = &place->stack;
+    if (stack->count == 0)
+        return;
+    if (python.layout->frame_owner == 0) {
+        uint32_t evaluators = stack->cut ? count_evaluators(stack) : UINT32_MAX;
+        while (merge->calls > evaluators)
+            add_call(merge);
+        return;
+    }
+    uintptr_t cfa = unwind_cfa(stack, 0), end = cfa != 0 ? cfa : stack->frames[0].registers.sp;
+    const struct python_call *calls = place->calls.at;
+    while (merge->calls > 0 &&
+           (calls[merge->calls - 1].evaluator == 0 || calls[merge->calls - 1].evaluator >= end))
+        add_call(merge);
+}
+
+static uint32_t merged(struct place *place, bool *full)
+{
+    struct unwind_stack *stack = &place->stack;
+    struct merge merge = {.place = place, .calls = place->calls.count};
+    add_calls_without(&merge);
+    for (uint32_t i = 0; i < stack->count && !merge.full; i++) {
+        struct unwind_frame *frame = &stack->frames[i];
+        add_calls(&merge, i);
+        /* As last time, below the same frames? */
+        if (frame->user[0] == 0 || frame->user[1] != merge.frame) {
+            frame->user[0] = sample_tree_native(merge.frame, unwind_address(stack, i));
+            frame->user[1] = merge.frame;
+        }
+        merge.full = frame->user[0] == 0;
+        merge.frame = frame->user[0];
+    }
+    while (merge.calls > 0 && !merge.full)
+        add_call(&merge);
+    *full = merge.full;
+    return merge.frame;
+}
+
+static void add_sample(struct place *place, uint32_t frame, uint32_t weight, uint64_t now)
+{
+    uint32_t id;
+    struct sample_sample *record = sample_file_room(sizeof *record, &id);
+    if (record == NULL) {
+        sample_file_lost(weight);
+        return;
+    }
+    record->frame = frame;
+    record->thread = place->thread;
+    record->weight = weight < UINT16_MAX ? (uint16_t)weight : UINT16_MAX;
+    record->flags =
+        (uint16_t)((place->stack.cut ? SAMPLE_CUT : 0) | (place->calls.cut ? SAMPLE_CALLS_CUT : 0));
+    record->time = now;
+    sample_file_done(record, SAMPLE_SAMPLE, sizeof *record);
+}
+
+bool sample_take(const void *context, uint32_t thread, uint32_t weight, uint64_t now)
+{
+    struct place *place = take_place(thread);
+    if (place == NULL)
+        return false;
+    uint32_t present = __atomic_load_n(&epoch, __ATOMIC_RELAXED);
+    if (place->last != thread || place->epoch != present)
+        place->stack.count = 0;
+    place->last = thread;
+    place->epoch = present;
+    if (unwind_walk(&place->stack, context, now, show_mapping)) {
+        sample_tree_forget();
+        place->epoch = __atomic_add_fetch(&epoch, 1, __ATOMIC_RELAXED);
+    }
+    read_calls(place);
+    show_thread(thread);
+    bool full;
+    uint32_t frame = merged(place, &full);
+    if (full)
+        sample_file_lost(weight);
+    else
+        add_sample(place, frame, weight, now);
+    __atomic_store_n(&place->thread, 0, __ATOMIC_RELEASE);
+    return true;
+}
+
+void sample_forget(void)
+{
+    for (int i = 0; i < PLACES; i++)
+        if (places[i] != NULL)
+            places[i]->thread = places[i]->last = 0;
+    memset(named, 0, sizeof named);
+    code_map_forget();
+    epoch++;
+}
+
+static bool is_busy(void)
+{
+    for (int i = 0; i < PLACES; i++)
+        if (places[i] != NULL && __atomic_load_n(&places[i]->thread, __ATOMIC_ACQUIRE) != 0)
+            return true;
+    return false;
+}
+
+bool sample_finish(void)
+{
+    enum { TRIES = 1000, MILLISECOND = 1000000 };
+    for (int i = 0; is_busy(); i++) {
+        struct timespec wait = {0, MILLISECOND};
+        if (i == TRIES)
+            return false;
+        syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &wait, NULL);
+    }
+    sample_forget();
+    for (int i = 0; i < PLACES; i++) {
+        if (places[i] != NULL)
+            munmap(places[i], sizeof *places[i]);
+        places[i] = NULL;
+    }
+    return true;
+}

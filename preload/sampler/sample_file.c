@@ -1,0 +1,272 @@
+#include "preload/sampler/sample_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "trampoline/base/clock.h"
+#include "trampoline/base/own_file.h"
+
+/* System calls are made directly: a libc's open and read are points at which a thread may be cancelled. */
+
+enum {
+    LIMIT = 64 << 20, /* bytes of a file: some 10 minutes at 999 Hz */
+    SEGMENTS = LIMIT / SAMPLE_SEGMENT,
+    NAME_TRIES = 64,
+};
+
+static struct sample_file {
+    const char *directory;
+    uint32_t making; /* a thread makes the file or a segment */
+    uint32_t ready;  /* the header is there */
+    struct own_file own;
+    char path[PATH_MAX];
+    uint8_t *segments[SEGMENTS];
+    struct sample_header *header; /* the beginning of the first segment */
+} file;
+
+static uint64_t nanoseconds(clockid_t clock)
+{
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static bool take(void)
+{
+    return __atomic_exchange_n(&file.making, 1, __ATOMIC_ACQUIRE) == 0;
+}
+
+static void release(void)
+{
+    __atomic_store_n(&file.making, 0, __ATOMIC_RELEASE);
+}
+
+bool sample_file_start(const char *directory, struct failure *why)
+{
+    long fd = syscall(SYS_openat, AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return failure_set(why, FAILURE_SAMPLE_FILE, errno, "%s", directory);
+    bool copied = own_file_is_copied_on_write((int)fd);
+    syscall(SYS_close, fd);
+    if (copied)
+        return failure_set(why, FAILURE_SAMPLE_FILE, 0,
+                           "%s is on a file system that copies on write, where a store can fail: "
+                           "set PYPERF_DIR to "
+                           "another folder, such as /dev/shm",
+                           directory);
+    file.directory = directory;
+    return true;
+}
+
+/* Reserves and maps a segment of the open file. */
+static uint8_t *map_segment(int fd, uint32_t index)
+{
+    off_t start = (off_t)index * SAMPLE_SEGMENT;
+    static const uint8_t zeros[16384];
+    if (own_file_may_reach(start + SAMPLE_SEGMENT) != 0)
+        return NULL;
+    if (syscall(SYS_fallocate, fd, 0, start, (off_t)SAMPLE_SEGMENT) != 0) {
+        if (errno != EOPNOTSUPP && errno != ENOSYS)
+            return NULL;
+        if (lseek(fd, start, SEEK_SET) != start)
+            return NULL;
+        for (size_t done = 0; done < SAMPLE_SEGMENT; done += sizeof zeros)
+            if (syscall(SYS_write, fd, zeros, sizeof zeros) != sizeof zeros)
+                return NULL;
+    }
+    void *memory = (void *)syscall(SYS_mmap, NULL, SAMPLE_SEGMENT, PROT_READ | PROT_WRITE,
+                                   MAP_SHARED, fd, start);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Six characters that make a name of this pid unique: those of the time. */
+static void make_name(uint64_t number)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    char random[7] = "";
+    for (int i = 0; i < 6; i++, number /= 36)
+        random[i] = letters[number % 36];
+    snprintf(file.path, sizeof file.path, "%s/pyperf-%d-%s.samples", file.directory,
+             (int)syscall(SYS_getpid), random);
+}
+
+static long create(void)
+{
+    for (uint64_t i = 0; i < NAME_TRIES; i++) {
+        make_name(clock_now() + i);
+        long fd = syscall(SYS_openat, AT_FDCWD, file.path,
+                          O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
+/* /proc/self/comm, without its end of line. */
+static void read_name(char name[16])
+{
+    long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/comm", O_RDONLY | O_CLOEXEC, 0);
+    long size = fd < 0 ? 0 : syscall(SYS_read, fd, name, 16);
+    if (fd >= 0)
+        syscall(SYS_close, fd);
+    if (size > 0)
+        name[size - 1] = '\0';
+}
+
+static void fill_header(struct sample_header *header, uint32_t python, uint64_t period)
+{
+    memcpy(header->magic, SAMPLE_MAGIC, sizeof header->magic);
+    header->length = SAMPLE_HEADER;
+    header->pid = (uint32_t)syscall(SYS_getpid);
+    header->parent = (uint32_t)syscall(SYS_getppid);
+    header->python = python;
+    header->period = period;
+    header->began = nanoseconds(CLOCK_MONOTONIC);
+    header->began_utc = nanoseconds(CLOCK_REALTIME);
+    header->limit = LIMIT;
+    /* Until the end: the CPU time at the beginning. */
+    header->used = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
+    read_name(header->name);
+}
+
+static bool make(uint32_t python, uint64_t period)
+{
+    struct stat status;
+    long fd = create();
+    if (fd < 0)
+        return false;
+    uint8_t *first = fstat((int)fd, &status) != 0 ? NULL : map_segment((int)fd, 0);
+    syscall(SYS_close, fd);
+    if (first == NULL) {
+        syscall(SYS_unlinkat, AT_FDCWD, file.path, 0);
+        return false;
+    }
+    file.own = own_file_of(&status);
+    file.segments[0] = first;
+    file.header = (struct sample_header *)first;
+    fill_header(file.header, python, period);
+    __atomic_store_n(&file.ready, 1, __ATOMIC_RELEASE);
+    return true;
+}
+
+bool sample_file_open(uint32_t python, uint64_t period)
+{
+    if (__atomic_load_n(&file.ready, __ATOMIC_ACQUIRE))
+        return true;
+    if (!take())
+        return false;
+    bool made = file.ready || make(python, period);
+    release();
+    return made;
+}
+
+/* Maps a segment, unless another thread does so. */
+static void add_segment(uint32_t index)
+{
+    struct stat status;
+    int fd;
+    if (index >= SEGMENTS || __atomic_load_n(&file.segments[index], __ATOMIC_RELAXED) != NULL ||
+        !take())
+        return;
+    if (file.segments[index] == NULL &&
+        own_file_open_again(&file.own, file.path, &fd, &status) == 0) {
+        __atomic_store_n(&file.segments[index], map_segment(fd, index), __ATOMIC_RELEASE);
+        syscall(SYS_close, fd);
+    }
+    release();
+}
+
+static void *record_at(uint64_t offset)
+{
+    uint8_t *segment = __atomic_load_n(&file.segments[offset / SAMPLE_SEGMENT], __ATOMIC_ACQUIRE);
+    return segment == NULL ? NULL : segment + offset % SAMPLE_SEGMENT;
+}
+
+/* Fills up the rest of a segment, for a record that does not fit; whoever moves `length` does so. */
+static void pad(uint64_t offset, uint64_t size)
+{
+    uint32_t *record = size == 0 ? NULL : record_at(offset);
+    if (record != NULL)
+        __atomic_store_n(record, SAMPLE_HEAD(SAMPLE_PADDING, size), __ATOMIC_RELEASE);
+}
+
+void *sample_file_room(size_t size, uint32_t *id)
+{
+    size = (size + 7) & ~(size_t)7;
+    uint64_t at, start, length = __atomic_load_n(&file.header->length, __ATOMIC_RELAXED);
+    do {
+        at = start = length;
+        if (at % SAMPLE_SEGMENT + size > SAMPLE_SEGMENT)
+            start = (at / SAMPLE_SEGMENT + 1) * SAMPLE_SEGMENT;
+        if (start % SAMPLE_SEGMENT >= SAMPLE_SEGMENT / 2)
+            add_segment((uint32_t)(start / SAMPLE_SEGMENT) + 1);
+        if (start + size > LIMIT || record_at(start) == NULL) {
+            add_segment((uint32_t)(start / SAMPLE_SEGMENT));
+            return NULL;
+        }
+    } while (!__atomic_compare_exchange_n(&file.header->length, &length, start + size, true,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    pad(at, start - at);
+    uint32_t *record = record_at(start);
+    __atomic_store_n(record, SAMPLE_HEAD(SAMPLE_UNFINISHED, size), __ATOMIC_RELAXED);
+    *id = (uint32_t)(start / 8);
+    return record;
+}
+
+void sample_file_done(void *record, enum sample_type type, size_t size)
+{
+    __atomic_store_n((uint32_t *)record, SAMPLE_HEAD(type, (size + 7) & ~(size_t)7),
+                     __ATOMIC_RELEASE);
+}
+
+const void *sample_file_record(uint32_t id)
+{
+    return record_at((uint64_t)id * 8);
+}
+
+void sample_file_lost(uint32_t weight)
+{
+    if (__atomic_load_n(&file.ready, __ATOMIC_ACQUIRE))
+        __atomic_fetch_add(&file.header->lost, weight, __ATOMIC_RELAXED);
+}
+
+static void unmap(void)
+{
+    for (uint32_t i = 0; i < SEGMENTS; i++)
+        if (file.segments[i] != NULL)
+            munmap(file.segments[i], SAMPLE_SEGMENT);
+    memset(file.segments, 0, sizeof file.segments);
+    file.header = NULL;
+    file.ready = 0;
+}
+
+void sample_file_finish(void)
+{
+    struct stat status;
+    int fd;
+    if (!file.ready)
+        return;
+    struct sample_header *header = file.header;
+    header->ended = nanoseconds(CLOCK_MONOTONIC);
+    header->used = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - header->used;
+    header->flags = SAMPLE_WHOLE;
+    off_t length = (off_t)header->length;
+    unmap();
+    if (own_file_open_again(&file.own, file.path, &fd, &status) != 0)
+        return;
+    if (ftruncate(fd, length) != 0) /* it stays as long as it was: `length` says what counts */
+        errno = 0;
+    close(fd);
+}
+
+void sample_file_forget(void)
+{
+    unmap();
+    release();
+}

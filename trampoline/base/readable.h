@@ -1,0 +1,48 @@
+/* readable.h - whether memory that may be unmapped can be read: for a signal handler, which finds
+ * addresses on stacks and in objects that another thread may be changing.
+ *
+ * rt_sigprocmask(2) copies the new set from the given address before it looks at `how`
+ * (kernel/signal.c). With a `how` that does not exist it changes nothing, and fails with EFAULT for an
+ * address that cannot be read, otherwise with EINVAL. It needs no descriptor and no permission, and
+ * CPython calls it itself. The answer holds as long as nobody unmaps the memory. */
+#ifndef PYPERF_READABLE_H
+#define PYPERF_READABLE_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The page that was found readable last; zeroed: none. Pages may be larger, never smaller. */
+struct readable {
+    uintptr_t page;
+};
+
+enum { READABLE_PAGE = 4096 };
+
+/* Changes errno. */
+static inline bool readable_page(struct readable *known, uintptr_t page)
+{
+    if (page == known->page)
+        return true;
+    if (page == 0 || (syscall(SYS_rt_sigprocmask, -1, page, NULL, 8) != 0 && errno == EFAULT))
+        return false;
+    known->page = page;
+    return true;
+}
+
+/* Whether all `size` bytes at `address` can be read. Changes errno. */
+static inline bool readable(struct readable *known, uintptr_t address, size_t size)
+{
+    uintptr_t page = address & ~(uintptr_t)(READABLE_PAGE - 1), last = address + size - 1;
+    if (last < address)
+        return false;
+    for (; page <= last; page += READABLE_PAGE)
+        if (!readable_page(known, page))
+            return false;
+    return true;
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* code_map.h - which file's code is at an address, and where its unwind data is: as of the last look at
+ * /proc/self/maps, so without the loader, whose lock a signal handler must not wait for.
+ *
+ * An object's ELF header is mapped at offset 0 of its file, below its code:
+ *
+ *     7f12c0000-7f12c4000 r--p 00000000 08:01 531  libpython3.9.so     ELF header, program headers
+ *     7f12c4000-7f12e0000 r-xp 00004000 08:01 531  libpython3.9.so     code
+ *     7f12e0000-7f12f0000 r--p 00020000 08:01 531  libpython3.9.so     .eh_frame_hdr, .eh_frame
+ *
+ * One thread uses the map at a time; another one does not wait, it is told that the map is busy. */
+#ifndef PYPERF_CODE_MAP_H
+#define PYPERF_CODE_MAP_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "trampoline/base/elf_object.h"
+
+struct code_mapping {
+    uintptr_t start, end;
+    uint64_t offset;          /* in the file */
+    uint64_t inode, device;   /* 0 for [vdso] */
+    uintptr_t elf;            /* the ELF header; 0: not mapped */
+    uintptr_t limit;          /* where the file's last mapping ends */
+    uintptr_t unwind;         /* .eh_frame_hdr; 0: none */
+    struct elf_object object; /* no segments: not known */
+};
+
+/* What is called for a mapping that was not there at the last look; `path` as in /proc/self/maps, with
+ * " (deleted)" if so. */
+typedef void code_map_seen(const struct code_mapping *mapping, const char *path);
+
+enum code_map_answer {
+    CODE_MAP_FOUND,
+    CODE_MAP_NOTHING, /* no code is there */
+    CODE_MAP_BUSY,
+};
+
+/* Looks at /proc/self/maps unless that was done shortly before `now` (CLOCK_MONOTONIC, nanoseconds). Returns
+ * whether a mapping has gone or was replaced: then what was derived from addresses is not valid any more. For
+ * signal handlers; changes errno. */
+bool code_map_look(uint64_t now, code_map_seen *seen);
+
+/* The mapping around `pc`. If there is none, and the last look is not recent, looks again, and
+ * *changed becomes what code_map_look returns. */
+enum code_map_answer code_map_find(uintptr_t pc, uint64_t now, code_map_seen *seen,
+                                   struct code_mapping *mapping, bool *changed);
+
+/* Forgets all, in a process that has one thread, and no lock is held. */
+void code_map_forget(void);
+
+#endif

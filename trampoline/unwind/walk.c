@@ -1,0 +1,294 @@
+#include "trampoline/unwind/walk.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "arch.h"
+#include "arch_unwind.h"
+#include "trampoline/base/readable.h"
+#include "trampoline/unwind/eh_frame.h"
+
+/* Rules by address. Threads store without a lock: an entry is valid if `check` agrees with the rest. */
+enum { RULES_BITS = 14, RULES = 1 << RULES_BITS };
+
+struct kept_rule {
+    uint64_t check;
+    struct unwind_rule rule;
+};
+
+static struct kept_rule *rules;
+
+bool unwind_start(void)
+{
+    void *memory = mmap(NULL, RULES * sizeof *rules, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return false;
+    rules = memory;
+    return true;
+}
+
+void unwind_finish(void)
+{
+    munmap(rules, RULES * sizeof *rules);
+    rules = NULL;
+}
+
+static uint64_t check_of(uintptr_t address, const struct unwind_rule *rule)
+{
+    return address ^ rule->cfa ^ (rule->frame << 1 | rule->frame >> 63);
+}
+
+struct walk {
+    struct unwind_stack *stack;
+    struct readable memory;
+    uint64_t now;
+    code_map_seen *seen;
+    const void *context; /* all registers of the frame, if it was interrupted */
+    bool changed;        /* code was unmapped */
+    uint32_t last;       /* of the last stack: the frames that the walk has not passed */
+    uint32_t
+        differs; /* a frame of the last stack that is not what it was, or further outwards; UINT32_MAX: none */
+};
+
+static struct unwind_rule look_up(struct walk *walk, uintptr_t address, bool *keep)
+{
+    const struct unwind_rule none = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0)};
+    struct code_mapping mapping;
+    struct eh_frame_function function;
+    bool changed;
+    enum code_map_answer answer = code_map_find(address, walk->now, walk->seen, &mapping, &changed);
+    walk->changed |= changed;
+    *keep = answer == CODE_MAP_FOUND;
+    if (answer != CODE_MAP_FOUND || mapping.unwind == 0 ||
+        !eh_frame_find(mapping.unwind, mapping.limit, address, &function))
+        return none;
+    return eh_frame_rule(&function, mapping.limit, address);
+}
+
+static struct unwind_rule rule_of(struct walk *walk, uintptr_t address)
+{
+    struct kept_rule *kept = &rules[(address * 0x9e3779b97f4a7c15u) >> (64 - RULES_BITS)];
+    struct unwind_rule rule = {__atomic_load_n(&kept->rule.cfa, __ATOMIC_RELAXED),
+                               __atomic_load_n(&kept->rule.frame, __ATOMIC_RELAXED)};
+    bool keep;
+    if (__atomic_load_n(&kept->check, __ATOMIC_RELAXED) == check_of(address, &rule))
+        return rule;
+    rule = look_up(walk, address, &keep);
+    if (keep) {
+        __atomic_store_n(&kept->rule.cfa, rule.cfa, __ATOMIC_RELAXED);
+        __atomic_store_n(&kept->rule.frame, rule.frame, __ATOMIC_RELAXED);
+        __atomic_store_n(&kept->check, check_of(address, &rule), __ATOMIC_RELAXED);
+    }
+    return rule;
+}
+
+static bool load(struct walk *walk, uintptr_t address, uintptr_t *word)
+{
+    if ((address & 7) != 0 || !readable(&walk->memory, address, sizeof *word))
+        return false;
+    *word = *(const uintptr_t *)address;
+    return true;
+}
+
+static bool find_cfa(const struct walk *walk, const struct unwind_rule *rule,
+                     const struct unwind_frame *frame, uintptr_t *cfa)
+{
+    const struct unwind_registers *registers = &frame->registers;
+    uintptr_t offset = (uintptr_t)rule_value(rule->cfa);
+    switch (rule_kind(rule->cfa)) {
+    case RULE_STACK:
+        *cfa = registers->sp + offset;
+        break;
+    case RULE_FRAME:
+        *cfa = registers->fp + offset;
+        break;
+    case RULE_REGISTER:
+        if (!frame->exact || !arch_register(walk->context, offset % 32, cfa))
+            return false;
+        *cfa += (uintptr_t)(rule_value(rule->cfa) >> 5);
+        break;
+    case RULE_EXPRESSION:
+        if (!unwind_expression(offset, registers, false, 0, cfa))
+            return false;
+        break;
+    default:
+        return false;
+    }
+    return *cfa > registers->sp && (*cfa & 7) == 0;
+}
+
+/* The caller's frame pointer, and where it was read. */
+static bool find_frame_pointer(struct walk *walk, const struct unwind_rule *rule,
+                               struct unwind_frame *frame, uintptr_t cfa, uintptr_t *fp)
+{
+    const struct unwind_registers *registers = &frame->registers;
+    uintptr_t value = (uintptr_t)rule_value(rule->frame), at = cfa + value;
+    *fp = registers->fp;
+    switch (rule_kind(rule->frame)) {
+    case RULE_SAME:
+        return true;
+    case RULE_EXPRESSION:
+        if (!unwind_expression(value, registers, true, cfa, &at))
+            return false;
+        break;
+    case RULE_AT_CFA:
+        break;
+    default: /* RULE_VALUE: of trampolines, which read it where the stack pointer is */
+        if (!unwind_expression(value, registers, true, cfa, fp))
+            return false;
+        at = registers->sp;
+        if (!load(walk, at, &value) || value != *fp)
+            frame->span = 0;
+        else
+            frame->saved = (int32_t)(at - cfa);
+        return true;
+    }
+    frame->saved = (int32_t)(at - cfa);
+    return load(walk, at, fp);
+}
+
+enum step { STEP_CALLER, STEP_INTERRUPTED, STEP_END, STEP_CUT };
+
+/* From a signal's frame to what it has interrupted. */
+static enum step leave_signal(struct walk *walk, const struct unwind_frame *frame,
+                              struct unwind_registers *caller)
+{
+    uintptr_t context = arch_signal_context(&frame->registers);
+    if (!readable(&walk->memory, context, ARCH_SIGNAL_CONTEXT))
+        return STEP_CUT;
+    walk->context = (const void *)context;
+    *caller = arch_interrupted(walk->context);
+    return STEP_INTERRUPTED;
+}
+
+static enum step step(struct walk *walk, struct unwind_frame *frame, uintptr_t address,
+                      struct unwind_registers *caller)
+{
+    struct unwind_rule rule = rule_of(walk, address);
+    uintptr_t cfa;
+    if (rule_kind(rule.cfa) == RULE_END)
+        return STEP_END;
+    if (rule_kind(rule.cfa) == RULE_SIGNAL)
+        return leave_signal(walk, frame, caller);
+    if (!find_cfa(walk, &rule, frame, &cfa))
+        return STEP_CUT;
+    frame->span =
+        cfa - frame->registers.sp <= UINT32_MAX ? (uint32_t)(cfa - frame->registers.sp) : 0;
+    if (!find_frame_pointer(walk, &rule, frame, cfa, &caller->fp) ||
+        !load(walk, cfa + ARCH_RETURN_ADDRESS, &caller->pc))
+        return STEP_CUT;
+    caller->sp = cfa;
+    return caller->pc == 0 ? STEP_END : STEP_CALLER;
+}
+
+/* Whether the last stack, from `index` outwards, is still what it was. Returns the index of the first frame whose step
+ * reads something else; 0: none. */
+static uint32_t compared(struct walk *walk, uint32_t index)
+{
+    const struct unwind_frame *frames = walk->stack->frames;
+    for (; index > 0; index--) {
+        const struct unwind_frame *frame = &frames[index], *caller = frame - 1;
+        uintptr_t cfa = frame->registers.sp + frame->span, word;
+        if (frame->span == 0 || !load(walk, cfa + ARCH_RETURN_ADDRESS, &word) ||
+            word != caller->registers.pc)
+            break;
+        if (frame->saved != 0 && (!load(walk, cfa + (uintptr_t)(intptr_t)frame->saved, &word) ||
+                                  word != caller->registers.fp))
+            break;
+    }
+    return index;
+}
+
+/* Finds the frame of the last stack that the walk has come to. Returns how many frames of that stack are still the
+ * same; 0: not known yet. */
+static uint32_t met(struct walk *walk, const struct unwind_registers *registers)
+{
+    const struct unwind_frame *frames = walk->stack->frames;
+    while (walk->last > 0 && frames[walk->last - 1].registers.sp < registers->sp)
+        walk->last--;
+    if (walk->last == 0 || walk->last > walk->differs)
+        return 0;
+    const struct unwind_frame *frame = &frames[walk->last - 1];
+    if (frame->exact || frame->span == 0 || frame->registers.sp != registers->sp ||
+        frame->registers.pc != registers->pc || frame->registers.fp != registers->fp)
+        return 0;
+    walk->differs = compared(walk, walk->last - 1);
+    return walk->differs == 0 ? walk->last : 0;
+}
+
+/* Puts the fresh frames on top of the `kept` outermost ones. */
+static void put_together(struct unwind_stack *stack, uint32_t kept, uint32_t fresh)
+{
+    if (kept + fresh > UNWIND_FRAMES) {
+        stack->cut = true;
+        kept = 0;
+    }
+    for (uint32_t i = 0; i < fresh; i++)
+        stack->frames[kept + i] = stack->fresh[fresh - 1 - i];
+    stack->count = kept + fresh;
+    struct unwind_frame *innermost = &stack->frames[stack->count - 1];
+    stack->above = innermost->span;
+    innermost->span = 0;
+}
+
+static void walk_once(struct walk *walk, const void *context)
+{
+    struct unwind_registers registers = arch_interrupted(context);
+    struct unwind_stack *stack = walk->stack;
+    bool cut = true;
+    uint32_t fresh = 0, kept = 0;
+    enum step done = STEP_INTERRUPTED;
+    walk->context = context;
+    walk->last = stack->count;
+    walk->differs = UINT32_MAX;
+    while (fresh < UNWIND_FRAMES && (done == STEP_CALLER || done == STEP_INTERRUPTED)) {
+        bool exact = done == STEP_INTERRUPTED;
+        if (!exact && (kept = met(walk, &registers)) > 0) {
+            cut = stack->cut;
+            break;
+        }
+        struct unwind_frame *frame = &stack->fresh[fresh++];
+        *frame = (struct unwind_frame){.registers = registers, .exact = exact};
+        done = step(walk, frame, registers.pc - !exact, &registers);
+        if (done == STEP_END)
+            cut = false;
+    }
+    stack->cut = cut;
+    put_together(stack, kept, fresh);
+}
+
+static void forget_all(struct unwind_stack *stack)
+{
+    stack->count = 0;
+    for (size_t i = 0; i < RULES; i++)
+        __atomic_store_n(&rules[i].check, 0, __ATOMIC_RELAXED);
+}
+
+bool unwind_walk(struct unwind_stack *stack, const void *context, uint64_t now, code_map_seen *seen)
+{
+    struct walk walk = {.stack = stack, .now = now, .seen = seen};
+    bool changed = code_map_look(now, seen);
+    if (changed)
+        forget_all(stack);
+    walk_once(&walk, context);
+    if (walk.changed) {
+        forget_all(stack);
+        walk_once(&walk, context);
+        changed = true;
+    }
+    return changed;
+}
+
+uintptr_t unwind_cfa(const struct unwind_stack *stack, uint32_t index)
+{
+    const struct unwind_frame *frame = &stack->frames[index];
+    uint32_t span = index + 1 == stack->count ? stack->above : frame->span;
+    return span == 0 ? 0 : frame->registers.sp + span;
+}
+
+uintptr_t unwind_address(const struct unwind_stack *stack, uint32_t index)
+{
+    const struct unwind_frame *frame = &stack->frames[index];
+    return frame->registers.pc - !frame->exact;
+}
