@@ -18,9 +18,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "preload/cpython/evaluator_code.h"
 #include "preload/cpython/python_frames.h"
 #include "preload/sampler/sample_file.h"
 #include "preload/sampler/sample_tree.h"
@@ -121,22 +121,10 @@ static struct place *take_place(uint32_t thread)
     return NULL;
 }
 
-static bool in_evaluator(uintptr_t address)
-{
-    return address - python.evaluator < python.evaluator_size;
-}
-
-/* Where an evaluator sets up its C frame, and links its first frame. */
-static bool is_entering(uintptr_t address)
-{
-    enum { BEGIN = 512 };
-    return address - python.evaluator < BEGIN;
-}
-
 /* The index of the next evaluator from `index` on outwards, counted from 1; 0: none. */
 static uint32_t evaluator_from(const struct unwind_stack *stack, uint32_t index)
 {
-    while (index > 0 && !in_evaluator(unwind_address(stack, index - 1)))
+    while (index > 0 && !evaluator_code_has(unwind_address(stack, index - 1)))
         index--;
     return index;
 }
@@ -146,7 +134,7 @@ static void read_calls(struct place *place)
     const struct unwind_stack *stack = &place->stack;
     const struct unwind_registers *registers = &stack->frames[stack->count - 1].registers;
     struct python_place where = {.stack_pointer = registers->sp};
-    where.entering = is_entering(registers->pc);
+    where.entering = evaluator_code_begins(registers->pc);
     uint32_t innermost = evaluator_from(stack, stack->count);
     if (where.entering) {
         uint32_t outer = innermost == 0 ? 0 : evaluator_from(stack, innermost - 1);
@@ -162,7 +150,7 @@ static uint32_t count_evaluators(const struct unwind_stack *stack)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < stack->count; i++)
-        count += in_evaluator(unwind_address(stack, i));
+        count += evaluator_code_has(unwind_address(stack, i));
     return count;
 }
 
@@ -192,7 +180,7 @@ static void add_calls(struct merge *merge, uint32_t index)
     if (merge->calls == 0)
         return;
     if (python.layout->frame_owner == 0) {
-        if (in_evaluator(unwind_address(stack, index)))
+        if (evaluator_code_has(unwind_address(stack, index)))
             add_call(merge);
         return;
     }
@@ -296,28 +284,12 @@ void sample_forget(void)
     epoch++;
 }
 
-static bool is_busy(void)
+void sample_finish(void)
 {
-    for (int i = 0; i < PLACES; i++)
-        if (places[i] != NULL && __atomic_load_n(&places[i]->thread, __ATOMIC_ACQUIRE) != 0)
-            return true;
-    return false;
-}
-
-bool sample_finish(void)
-{
-    enum { TRIES = 1000, MILLISECOND = 1000000 };
-    for (int i = 0; is_busy(); i++) {
-        struct timespec wait = {0, MILLISECOND};
-        if (i == TRIES)
-            return false;
-        syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &wait, NULL);
-    }
     sample_forget();
     for (int i = 0; i < PLACES; i++) {
         if (places[i] != NULL)
             munmap(places[i], sizeof *places[i]);
         places[i] = NULL;
     }
-    return true;
 }

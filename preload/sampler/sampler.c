@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "preload/cpython/evaluator_code.h"
 #include "preload/cpython/python.h"
 #include "preload/sampler/clock_timer.h"
 #include "preload/sampler/sample.h"
@@ -15,6 +17,7 @@
 #include "preload/sampler/sample_tree.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
+#include "trampoline/base/lock.h"
 #include "trampoline/unwind/walk.h"
 
 enum {
@@ -26,25 +29,72 @@ enum {
 };
 
 static struct sampler {
+    struct lock lock; /* switching */
+    struct sampler_wish wish;
+    const char *directory;
     bool on;
+    uint32_t active; /* handlers that run; when off, those that may still use what `on` had made */
     uint64_t period;
     uint32_t python;         /* version */
     struct sigaction before; /* what the signal did */
     uint32_t missed;         /* weight of signals that found their thread busy */
     uint32_t taken;          /* samples since the time was last looked at */
     uint64_t spent;          /* nanoseconds that these took */
-} sampler;
+} sampler = {.lock = LOCK_INITIALIZER};
 
-unsigned sampler_wanted(const char *value, bool *wrong)
+static bool read_word(const char **text, const char *word)
+{
+    size_t length = strlen(word);
+    if (strncmp(*text, word, length) != 0)
+        return false;
+    *text += length;
+    return true;
+}
+
+bool sampler_read_wish(const char *value, struct sampler_wish *wish)
 {
     char *end;
-    *wrong = false;
+    *wish = (struct sampler_wish){0};
     if (value == NULL || *value == '\0')
-        return 0;
+        return true;
+    struct sampler_wish read = {0};
     errno = 0;
     long hz = strtol(value, &end, 10);
-    *wrong = *end != '\0' || errno != 0 || hz < 0 || hz > FASTEST;
-    return *wrong ? 0 : (unsigned)hz;
+    const char *words = end;
+    while (*words != '\0') {
+        if (read_word(&words, ":later"))
+            read.later = true;
+        else if (read_word(&words, ":threads"))
+            read.by_thread = true;
+        else
+            return false;
+    }
+    if (errno != 0 || end == value || hz < 0 || hz > FASTEST)
+        return false;
+    read.hz = (unsigned)hz;
+    *wish = read;
+    return true;
+}
+
+void sampler_prepare(const struct sampler_wish *wish, const char *directory)
+{
+    sampler.wish = *wish;
+    sampler.directory = directory;
+}
+
+bool sampler_is_on(void)
+{
+    return __atomic_load_n(&sampler.on, __ATOMIC_RELAXED);
+}
+
+bool sampler_is_wanted(void)
+{
+    return sampler.wish.hz != 0;
+}
+
+bool sampler_begins(void)
+{
+    return sampler.wish.hz != 0 && !sampler.wish.later;
 }
 
 static void pass_on(int number, siginfo_t *info, void *context)
@@ -64,6 +114,20 @@ static void limit_time(uint64_t spent)
         clock_timer_slow_down();
 }
 
+static void sample(const siginfo_t *info, const void *context)
+{
+    uint32_t weight = clock_timer_weight(info);
+    if (!sample_file_open(sampler.python, sampler.period))
+        return;
+    uint64_t now = clock_now();
+    clock_timer_look(now);
+    weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
+    if (sample_take(context, (uint32_t)syscall(SYS_gettid), weight, now))
+        limit_time(clock_now() - now);
+    else
+        __atomic_fetch_add(&sampler.missed, weight, __ATOMIC_RELAXED);
+}
+
 static void handle(int number, siginfo_t *info, void *context)
 {
     int saved = errno;
@@ -71,18 +135,10 @@ static void handle(int number, siginfo_t *info, void *context)
         pass_on(number, info, context);
         return;
     }
-    uint32_t weight = clock_timer_weight(info);
-    if (!__atomic_load_n(&sampler.on, __ATOMIC_ACQUIRE) ||
-        !sample_file_open(sampler.python, sampler.period)) {
-        errno = saved;
-        return;
-    }
-    uint64_t now = clock_now();
-    weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
-    if (sample_take(context, (uint32_t)syscall(SYS_gettid), weight, now))
-        limit_time(clock_now() - now);
-    else
-        __atomic_fetch_add(&sampler.missed, weight, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&sampler.active, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST))
+        sample(info, context);
+    __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
     errno = saved;
 }
 
@@ -109,13 +165,12 @@ static bool refuse(bool rules, bool tree)
     return false;
 }
 
-bool sampler_start(unsigned hz, const char *directory, struct failure *why)
+static bool start(struct failure *why)
 {
-    if (sampler.on)
-        return true;
+    unsigned hz = sampler.wish.hz != 0 ? sampler.wish.hz : SAMPLER_HZ;
     sampler.period = 1000000000u / hz;
     sampler.python = (uint32_t)python.layout->major << 8 | python.layout->minor;
-    if (!sample_file_start(directory, why))
+    if (!sample_file_start(sampler.directory, why))
         return false;
     if (!unwind_start())
         return failure_set(why, FAILURE_MEMORY, errno, "rules of unwinding");
@@ -123,15 +178,16 @@ bool sampler_start(unsigned hz, const char *directory, struct failure *why)
         failure_set(why, FAILURE_MEMORY, errno, "stacks");
         return refuse(true, false);
     }
+    evaluator_code_find();
     if (!set_handler(why))
         return refuse(true, true);
-    __atomic_store_n(&sampler.on, true, __ATOMIC_RELEASE);
-    if (!clock_timer_start(SIGNAL, sampler.period, why)) {
-        sampler.on = false;
+    __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);
+    if (!clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why)) {
+        __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
         sigaction(SIGNAL, &sampler.before, NULL);
         return refuse(true, true);
     }
-    debug_log(sampler, 1, "on, %u Hz, into %s", hz, directory);
+    debug_log(sampler, 1, "on, %u Hz, into %s", hz, sampler.directory);
     return true;
 }
 
@@ -143,35 +199,58 @@ static void remove_handler(void)
         sigaction(SIGNAL, &sampler.before, NULL);
 }
 
-void sampler_stop(void)
+/* Whether no handler runs any more, after a second at most: a thread may be stopped in one. */
+static bool is_idle(void)
 {
-    if (!sampler.on)
-        return;
+    enum { TRIES = 1000, MILLISECOND = 1000000 };
+    struct timespec wait = {0, MILLISECOND};
+    for (int i = 0; __atomic_load_n(&sampler.active, __ATOMIC_SEQ_CST) != 0; i++) {
+        if (i == TRIES)
+            return false;
+        syscall(SYS_nanosleep, &wait, NULL);
+    }
+    return true;
+}
+
+static void stop(void)
+{
     clock_timer_stop();
-    __atomic_store_n(&sampler.on, false, __ATOMIC_RELEASE);
-    bool idle = sample_finish();
+    __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
+    bool idle = is_idle();
     debug_log(sampler, 1, "off%s",
               idle ? "" : "; a thread is still being sampled: its memory stays");
     if (!idle)
         return;
     remove_handler();
     sample_file_finish();
+    sample_finish();
     sample_tree_finish();
     unwind_finish();
+}
+
+bool sampler_switch(bool on, struct failure *why)
+{
+    bool done = true;
+    lock_take(&sampler.lock);
+    if (on && !sampler.on)
+        done = start(why);
+    else if (!on && sampler.on)
+        stop();
+    lock_release(&sampler.lock);
+    return done;
 }
 
 void sampler_forked(void)
 {
     int saved = errno;
-    struct failure why;
+    lock_reset(&sampler.lock);
+    sampler.active = 0;
     if (sampler.on) {
-        clock_timer_forget();
         sample_forget();
         sample_file_forget();
         sample_tree_forget_all();
         sampler.missed = 0;
-        if (!clock_timer_start(SIGNAL, sampler.period, &why))
-            debug_log(sampler, 1, "no timer after fork");
+        clock_timer_forked();
     }
     errno = saved;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <ucontext.h>
 
 #include "trampoline/unwind/expression.h"
@@ -19,6 +20,18 @@ static inline struct unwind_registers arch_interrupted(const void *context)
     const greg_t *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
     return (struct unwind_registers){(uintptr_t)registers[REG_RIP], (uintptr_t)registers[REG_RSP],
                                      (uintptr_t)registers[REG_RBP]};
+}
+
+/* The target of a conditional branch with a distance of four bytes (SDM vol. 2A, Jcc: 0F 80 to 0F 8F) that may be at `code`;
+ * 0: there is none below `end`. */
+static inline uintptr_t arch_conditional_branch(uintptr_t code, uintptr_t end)
+{
+    const uint8_t *bytes = (const uint8_t *)code;
+    int32_t distance;
+    if (end - code < 6 || bytes[0] != 0x0f || (bytes[1] & 0xf0) != 0x80)
+        return 0;
+    memcpy(&distance, bytes + 2, sizeof distance);
+    return code + 6 + (uintptr_t)(intptr_t)distance;
 }
 
 /* A register of such a context by DWARF's number (psABI, figure 3.36); false if it has none. */

@@ -1,0 +1,22 @@
+/* evaluator_code.h - whether a frame of machine code is the evaluator's.
+ *
+ * GCC with a profile (PGO) moves what hardly ever runs, such as the evaluator's handling of errors, to another place: a
+ * part that has an FDE of its own, and a symbol, ".cold", only until it is stripped. Conditional branches lead there from
+ * all over the evaluator, and compilers make no such branch to another function, so most of those that leave the
+ * evaluator lead to this part. */
+#ifndef PYPERF_EVALUATOR_CODE_H
+#define PYPERF_EVALUATOR_CODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Finds the other part, if there is one. Once; takes the loader's lock. */
+void evaluator_code_find(void);
+
+/* Whether code at the address is the evaluator's; for signal handlers. */
+bool evaluator_code_has(uintptr_t address);
+
+/* Whether the address is where the evaluator sets up its C frame and links its first frame. */
+bool evaluator_code_begins(uintptr_t address);
+
+#endif
