@@ -6,7 +6,8 @@
  * FRAME_OWNED_BY_INTERPRETER and more from 3.14 on. */
 enum { OWNED_BY_EVALUATOR = 3 };
 
-/* How far an evaluator's _PyCFrame is below its CFA: the same in all, as they are one function. 0: not known. */
+/* How far an evaluator's _PyCFrame is below its CFA: the same in all, as they are one function. 0:
+ * not known. */
 static uintptr_t cframe_depth;
 
 struct reader {

@@ -12,7 +12,8 @@
 #include "trampoline/base/clock.h"
 #include "trampoline/base/own_file.h"
 
-/* System calls are made directly: a libc's open and read are points at which a thread may be cancelled. */
+/* System calls are made directly: a libc's open and read are points at which a thread may be
+ * cancelled. */
 
 enum {
     LIMIT = 64 << 20, /* bytes of a file: some 10 minutes at 999 Hz */
@@ -188,7 +189,8 @@ static void *record_at(uint64_t offset)
     return segment == NULL ? NULL : segment + offset % SAMPLE_SEGMENT;
 }
 
-/* Fills up the rest of a segment, for a record that does not fit; whoever moves `length` does so. */
+/* Fills up the rest of a segment, for a record that does not fit; whoever moves `length` does
+ * so. */
 static void pad(uint64_t offset, uint64_t size)
 {
     uint32_t *record = size == 0 ? NULL : record_at(offset);

@@ -15,7 +15,8 @@ enum {
     LONGEST_TABLE = SAMPLE_SEGMENT / 2,
 };
 
-/* A code object may be freed, and another one take its place: the pointers in it are compared, too. */
+/* A code object may be freed, and another one take its place: the pointers in it are compared,
+ * too. */
 struct known_code {
     uint64_t pointer, contents;
     uint32_t id; /* stored last */
@@ -127,8 +128,8 @@ struct text {
     unsigned width; /* of a character; 0: UTF-8 */
 };
 
-/* PyASCIIObject.state (Include/cpython/unicodeobject.h): kind in bits 2 to 4, then compact, ascii; a compact string
- * that is not ASCII has its characters behind two more words, in 3.12 one. */
+/* PyASCIIObject.state (Include/cpython/unicodeobject.h): kind in bits 2 to 4, then compact, ascii;
+ * a compact string that is not ASCII has its characters behind two more words, in 3.12 one. */
 static struct text text_of(struct readable *known, const char *string)
 {
     const struct layout *layout = python.layout;

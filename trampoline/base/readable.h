@@ -2,9 +2,9 @@
  * addresses on stacks and in objects that another thread may be changing.
  *
  * rt_sigprocmask(2) copies the new set from the given address before it looks at `how`
- * (kernel/signal.c). With a `how` that does not exist it changes nothing, and fails with EFAULT for an
- * address that cannot be read, otherwise with EINVAL. It needs no descriptor and no permission, and
- * CPython calls it itself. The answer holds as long as nobody unmaps the memory. */
+ * (kernel/signal.c). With a `how` that does not exist it changes nothing, and fails with EFAULT for
+ * an address that cannot be read, otherwise with EINVAL. It needs no descriptor and no permission,
+ * and CPython calls it itself. The answer holds as long as nobody unmaps the memory. */
 #ifndef PYPERF_READABLE_H
 #define PYPERF_READABLE_H
 

@@ -139,7 +139,8 @@ static void take_line(struct file *file, const struct mapping_line *line)
     }
 }
 
-/* Calls take_line for each line; `visit` in its place, if there is one. False if it cannot be read. */
+/* Calls take_line for each line; `visit` in its place, if there is one. False if it cannot be
+ * read. */
 static bool read_maps(void (*visit)(const struct mapping_line *line, void *data), void *data)
 {
     char bytes[1024];

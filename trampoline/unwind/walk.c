@@ -8,7 +8,8 @@
 #include "trampoline/base/readable.h"
 #include "trampoline/unwind/eh_frame.h"
 
-/* Rules by address. Threads store without a lock: an entry is valid if `check` agrees with the rest. */
+/* Rules by address. Threads store without a lock: an entry is valid if `check` agrees with the
+ * rest. */
 enum { RULES_BITS = 14, RULES = 1 << RULES_BITS };
 
 struct kept_rule {
@@ -47,8 +48,8 @@ struct walk {
     const void *context; /* all registers of the frame, if it was interrupted */
     bool changed;        /* code was unmapped */
     uint32_t last;       /* of the last stack: the frames that the walk has not passed */
-    uint32_t
-        differs; /* a frame of the last stack that is not what it was, or further outwards; UINT32_MAX: none */
+    /* a frame of the last stack that is not what it was, or further outwards; UINT32_MAX: none */
+    uint32_t differs;
 };
 
 static struct unwind_rule look_up(struct walk *walk, uintptr_t address, bool *keep)
@@ -182,8 +183,8 @@ static enum step step(struct walk *walk, struct unwind_frame *frame, uintptr_t a
     return caller->pc == 0 ? STEP_END : STEP_CALLER;
 }
 
-/* Whether the last stack, from `index` outwards, is still what it was. Returns the index of the first frame whose step
- * reads something else; 0: none. */
+/* Whether the last stack, from `index` outwards, is still what it was. Returns the index of the
+ * first frame whose step reads something else; 0: none. */
 static uint32_t compared(struct walk *walk, uint32_t index)
 {
     const struct unwind_frame *frames = walk->stack->frames;
@@ -200,8 +201,8 @@ static uint32_t compared(struct walk *walk, uint32_t index)
     return index;
 }
 
-/* Finds the frame of the last stack that the walk has come to. Returns how many frames of that stack are still the
- * same; 0: not known yet. */
+/* Finds the frame of the last stack that the walk has come to. Returns how many frames of that
+ * stack are still the same; 0: not known yet. */
 static uint32_t met(struct walk *walk, const struct unwind_registers *registers)
 {
     const struct unwind_frame *frames = walk->stack->frames;

@@ -26,6 +26,7 @@ TYPE(PyStaticMethod_Type);
 TYPE(PyClassMethod_Type);
 TYPE(PyProperty_Type);
 TYPE(PyTuple_Type);
+static TYPE(bytes_type);
 static TYPE(list_type);
 static TYPE(none_type);
 
@@ -76,6 +77,7 @@ void begin_types(void)
     set_type(PyClassMethod_Type, "classmethod", NULL);
     set_type(PyProperty_Type, "property", NULL);
     set_type(PyTuple_Type, "tuple", NULL);
+    set_type(bytes_type, "bytes", NULL);
     set_type(list_type, "list", NULL);
     set_type(none_type, "NoneType", NULL);
 }
@@ -191,6 +193,19 @@ static python_object *new_bytes(const char *text)
     put_word(string, head + STRING_LENGTH, length, 8);
     memcpy((char *)string + head + STRING_BYTES, text, length + 1);
     return string;
+}
+
+/* PyBytesObject: ob_size, ob_shash, ob_sval. */
+python_object *new_table(const char *bytes)
+{
+    enum { SIZE = 16, BYTES = 32 };
+    size_t length = strlen(bytes), head = interpreter.row.head;
+    if (interpreter.row.python_2)
+        return new_bytes(bytes);
+    python_object *table = new_object(STRING, bytes_type, BYTES + length + 1);
+    put_word(table, head + SIZE, length, 8);
+    memcpy((char *)table + head + BYTES, bytes, length + 1);
+    return table;
 }
 
 static bool is_ascii(const uint32_t *characters, size_t count)
