@@ -48,13 +48,16 @@ static int count_rules(void)
     int count = 0;
     for (size_t offset = 0; offset < 20; offset++) {
         uintptr_t result;
+        bool from_memory;
         struct unwind_registers registers = {image.code, 0x1000, (uintptr_t)guarded_end() - 8};
         struct unwind_rule rule = frame_rule(&image, offset);
         count += rule_kind(rule.cfa) != RULE_NONE;
         if (rule_kind(rule.cfa) == RULE_EXPRESSION)
-            unwind_expression((uintptr_t)rule_value(rule.cfa), &registers, false, 0, &result);
+            unwind_expression((uintptr_t)rule_value(rule.cfa), &registers, false, 0, &result,
+                              &from_memory);
         if (rule_kind(rule.frame) == RULE_EXPRESSION || rule_kind(rule.frame) == RULE_VALUE)
-            unwind_expression((uintptr_t)rule_value(rule.frame), &registers, true, 0, &result);
+            unwind_expression((uintptr_t)rule_value(rule.frame), &registers, true, 0, &result,
+                              &from_memory);
     }
     return count;
 }

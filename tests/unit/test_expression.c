@@ -9,6 +9,7 @@ enum { RBP = ARCH_DWARF_FRAME_POINTER, RSP = ARCH_DWARF_STACK_POINTER, RIP = 16,
 
 static uint64_t stack[4] = {0x1111, 0x2222, 0x3333, 0x4444};
 static struct unwind_registers registers;
+static bool from_memory;
 
 static void set_registers(void)
 {
@@ -23,7 +24,9 @@ static bool evaluate(const uint8_t *operations, size_t size, bool has_cfa, uintp
     block[0] = (uint8_t)size;
     memcpy(block + 1, operations, size);
     set_registers();
-    return unwind_expression(guarded_copy(block, size + 1), &registers, has_cfa, CFA, result);
+    from_memory = false;
+    return unwind_expression(guarded_copy(block, size + 1), &registers, has_cfa, CFA, result,
+                             &from_memory);
 }
 
 #define GIVES(expected, ...)                                                                       \
@@ -55,7 +58,9 @@ TEST(operations)
     GIVES(stack, BREG(RBP), 0x70); /* -16 */
     GIVES((uintptr_t)stack + 8192, BREG(RSP), 0x80, 0xc0, 0x00);
     GIVES(0x401006, BREG(RIP), 0);
+    ck_assert(!from_memory);
     GIVES(0x2222, BREG(RSP), 8, DW_OP_deref);
+    ck_assert(from_memory);
     GIVES(0x180 + 3, LIT(3), DW_OP_plus_uconst, 0x80, 0x03);
     GIVES(4, LIT(6), LIT(12), DW_OP_and);
     GIVES(-6, LIT(6), LIT(12), DW_OP_minus);
@@ -123,7 +128,7 @@ TEST(memory_that_cannot_be_read)
         uintptr_t result, end = (uintptr_t)guarded_end();
         uintptr_t at = guarded_copy(block, sizeof block);
         struct unwind_registers near = {.sp = end - before};
-        ck_assert(unwind_expression(at, &near, false, 0, &result) == (before >= 8));
+        ck_assert(unwind_expression(at, &near, false, 0, &result, &from_memory) == (before >= 8));
     }
 }
 
@@ -138,7 +143,7 @@ TEST(plt)
     for (uintptr_t pc = 0x401020; pc < 0x401030; pc++) {
         uintptr_t cfa;
         struct unwind_registers here = {pc, 0x7ff0, 0};
-        ck_assert(unwind_expression(at, &here, false, 0, &cfa));
+        ck_assert(unwind_expression(at, &here, false, 0, &cfa, &from_memory));
         ck_assert_uint_eq(cfa, 0x7ff8 + (pc >= 0x40102b ? 8 : 0));
     }
 }
@@ -161,9 +166,9 @@ TEST(our_trampolines)
         bool is_open = (pc + 2) % 16 >= 7;
         struct unwind_registers here = {pc, (uintptr_t)stack, 0x5555};
         uintptr_t cfa, rbp;
-        ck_assert(unwind_expression((uintptr_t)cfa_block, &here, false, 0, &cfa));
+        ck_assert(unwind_expression((uintptr_t)cfa_block, &here, false, 0, &cfa, &from_memory));
         ck_assert_uint_eq(cfa, (uintptr_t)stack + 8 + (is_open ? 8 : 0));
-        ck_assert(unwind_expression((uintptr_t)rbp_block, &here, true, cfa, &rbp));
+        ck_assert(unwind_expression((uintptr_t)rbp_block, &here, true, cfa, &rbp, &from_memory));
         ck_assert_uint_eq(rbp, is_open ? 0x1111 : 0x5555);
     }
 }
@@ -176,9 +181,11 @@ TEST(truncated)
         11, DW_OP_ge,  LIT(3), DW_OP_shl, DW_OP_plus_uconst, 8};
     uintptr_t result;
     set_registers();
-    ck_assert(unwind_expression(guarded_copy(whole, sizeof whole), &registers, false, 0, &result));
+    ck_assert(unwind_expression(guarded_copy(whole, sizeof whole), &registers, false, 0, &result,
+                                &from_memory));
     for (size_t size = 0; size < sizeof whole; size++)
-        ck_assert_msg(!unwind_expression(guarded_copy(whole, size), &registers, false, 0, &result),
+        ck_assert_msg(!unwind_expression(guarded_copy(whole, size), &registers, false, 0, &result,
+                                         &from_memory),
                       "%zu", size);
 }
 
@@ -189,14 +196,15 @@ TEST(lengths)
     uintptr_t result;
     set_registers();
     memset(endless, 0x80, sizeof endless);
-    ck_assert(
-        !unwind_expression(guarded_copy(endless, sizeof endless), &registers, false, 0, &result));
+    ck_assert(!unwind_expression(guarded_copy(endless, sizeof endless), &registers, false, 0,
+                                 &result, &from_memory));
     endless[0] = 127;
     endless[1] = DW_OP_plus_uconst;
-    ck_assert(
-        !unwind_expression(guarded_copy(endless, sizeof endless), &registers, true, 0, &result));
+    ck_assert(!unwind_expression(guarded_copy(endless, sizeof endless), &registers, true, 0,
+                                 &result, &from_memory));
     static const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, LIT(1)};
-    ck_assert(!unwind_expression(guarded_copy(huge, sizeof huge), &registers, false, 0, &result));
-    ck_assert(!unwind_expression(0, &registers, false, 0, &result));
-    ck_assert(!unwind_expression(UINTPTR_MAX - 1, &registers, false, 0, &result));
+    ck_assert(!unwind_expression(guarded_copy(huge, sizeof huge), &registers, false, 0, &result,
+                                 &from_memory));
+    ck_assert(!unwind_expression(0, &registers, false, 0, &result, &from_memory));
+    ck_assert(!unwind_expression(UINTPTR_MAX - 1, &registers, false, 0, &result, &from_memory));
 }
