@@ -25,7 +25,7 @@ enum { READABLE_PAGE = 4096 };
 /* Changes errno. */
 static inline bool readable_page(struct readable *known, uintptr_t page)
 {
-    if (page == known->page)
+    if (page == known->page && page != 0)
         return true;
     if (page == 0 || (syscall(SYS_rt_sigprocmask, -1, page, NULL, 8) != 0 && errno == EFAULT))
         return false;

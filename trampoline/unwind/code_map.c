@@ -69,6 +69,14 @@ static void parse(const char *text, struct mapping_line *line)
     line->path = text;
 }
 
+/* A file may be mapped by other means than the loader's, and in part. */
+static bool is_mapped(struct readable *known, const struct code_mapping *mapping, uintptr_t address,
+                      size_t size)
+{
+    return address >= mapping->elf && address < mapping->limit &&
+           size <= mapping->limit - address && (size == 0 || readable(known, address, size));
+}
+
 /* Finds .eh_frame_hdr by the program headers in memory. */
 static void find_unwind_data(struct code_mapping *mapping)
 {
@@ -78,10 +86,10 @@ static void find_unwind_data(struct code_mapping *mapping)
         memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 || elf->e_phentsize != sizeof(ElfW(Phdr)))
         return;
     const ElfW(Phdr) *segments = (const ElfW(Phdr) *)(mapping->elf + elf->e_phoff);
-    if (elf->e_phoff >= mapping->limit - mapping->elf ||
-        !readable(&known, (uintptr_t)segments, elf->e_phnum * sizeof *segments))
+    if (!is_mapped(&known, mapping, (uintptr_t)segments, elf->e_phnum * sizeof *segments))
         return;
     uintptr_t bias = mapping->elf, unwind = 0;
+    bool whole = true; /* what is read later: its notes */
     for (int i = 0, first = 1; i < elf->e_phnum; i++) {
         if (segments[i].p_type == PT_LOAD && first) {
             bias -= segments[i].p_vaddr - segments[i].p_offset;
@@ -89,8 +97,12 @@ static void find_unwind_data(struct code_mapping *mapping)
         }
         if (segments[i].p_type == PT_GNU_EH_FRAME)
             unwind = segments[i].p_vaddr;
+        if (segments[i].p_type == PT_NOTE)
+            whole = whole &&
+                    is_mapped(&known, mapping, bias + segments[i].p_vaddr, segments[i].p_memsz);
     }
-    mapping->object = (struct elf_object){bias, segments, elf->e_phnum};
+    if (whole)
+        mapping->object = (struct elf_object){bias, segments, elf->e_phnum};
     if (unwind != 0 && bias + unwind > mapping->elf && bias + unwind < mapping->limit)
         mapping->unwind = bias + unwind;
 }
@@ -177,9 +189,17 @@ struct second {
     code_map_seen *seen;
 };
 
+/* Mappings of the first reading below `start` that the second one has not found. */
+static void skip_gone(struct second *second, uintptr_t start)
+{
+    for (; second->at < map.count && map.mappings[second->at].start < start; second->at++)
+        map.mappings[second->at].end = map.mappings[second->at].start;
+}
+
 static void visit_second(const struct mapping_line *line, void *data)
 {
     struct second *second = data;
+    skip_gone(second, line->mapping.start);
     if (second->at == map.count || !is_same(&line->mapping, &map.mappings[second->at]) ||
         !line->executable)
         return;
@@ -208,6 +228,8 @@ static bool look(code_map_seen *seen)
         memcpy(map.mappings, map.before, before * sizeof map.before[0]);
         map.count = before;
         kept = before;
+    } else {
+        skip_gone(&second, UINTPTR_MAX);
     }
     for (uint32_t i = 0; i < map.count && kept < before; i++)
         kept += earlier(&map.mappings[i], before) != NULL;

@@ -98,6 +98,15 @@ static bool open_entry(struct dwarf_cursor *cursor)
     return true;
 }
 
+/* Skips data behind their size. */
+static void skip(struct dwarf_cursor *cursor, uint64_t size)
+{
+    if (cursor->failed || size > cursor->end - cursor->at)
+        cursor->failed = true;
+    else
+        cursor->at += size;
+}
+
 static bool read_cie(struct dwarf_cursor cursor, struct cie *cie)
 {
     char letters[8];
@@ -119,13 +128,13 @@ static bool read_cie(struct dwarf_cursor cursor, struct cie *cie)
         uint64_t size = dwarf_uleb(&cursor);
         struct dwarf_cursor inside = cursor;
         read_augmentation(&inside, letters + 1, cie);
-        cursor.at += size;
+        skip(&cursor, size);
     } else if (letters[0] != '\0') {
         return false;
     }
     cie->instructions = cursor.at;
     cie->end = cursor.end;
-    return !cursor.failed && cursor.at <= cursor.end && address == ARCH_DWARF_RETURN_ADDRESS;
+    return !cursor.failed && address == ARCH_DWARF_RETURN_ADDRESS;
 }
 
 /* Opens an FDE: its CIE, its function; the cursor is at its instructions. */
@@ -142,7 +151,7 @@ static bool open_function(struct dwarf_cursor *cursor, struct cie *cie, uintptr_
     *begin = read_pointer(cursor, cie->encoding, 0);
     *size = read_pointer(cursor, cie->encoding & 15, 0);
     if (cie->has_sizes)
-        cursor->at += dwarf_uleb(cursor);
+        skip(cursor, dwarf_uleb(cursor));
     return !cursor->failed;
 }
 
@@ -201,8 +210,10 @@ static void set_cfa(struct program *program, uint64_t number, int64_t offset)
         row->rule.cfa = rule_word(RULE_STACK, offset);
     else if (number == ARCH_DWARF_FRAME_POINTER)
         row->rule.cfa = rule_word(RULE_FRAME, offset);
-    else
+    else if (number < 32) /* what rule_based can hold */
         row->rule.cfa = rule_word(RULE_REGISTER, rule_based(number, offset));
+    else
+        row->rule.cfa = rule_word(RULE_NONE, 0);
 }
 
 static void restore(struct program *program, uint64_t number)
@@ -225,11 +236,7 @@ static void undefine(struct program *program, uint64_t number)
 static uintptr_t block(struct program *program)
 {
     uintptr_t here = program->code.at;
-    uint64_t size = dwarf_uleb(&program->code);
-    if (size > program->code.end - program->code.at)
-        program->code.failed = true;
-    else
-        program->code.at += size;
+    skip(&program->code, dwarf_uleb(&program->code));
     return here;
 }
 

@@ -12,9 +12,9 @@ struct unwind_registers {
 };
 
 /* Evaluates the expression in the block at `block` (its length first); with `cfa` on the stack, if
- * `has_cfa`. False for an operation that is not known or memory that cannot be read. Changes errno;
- * no allocation, no lock. */
+ * `has_cfa`. *from_memory becomes true if it has read memory. False for an operation that is not
+ * known or memory that cannot be read. Changes errno; no allocation, no lock. */
 bool unwind_expression(uintptr_t block, const struct unwind_registers *registers, bool has_cfa,
-                       uintptr_t cfa, uintptr_t *result);
+                       uintptr_t cfa, uintptr_t *result, bool *from_memory);
 
 #endif

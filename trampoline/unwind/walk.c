@@ -93,7 +93,7 @@ static bool load(struct walk *walk, uintptr_t address, uintptr_t *word)
 }
 
 static bool find_cfa(const struct walk *walk, const struct unwind_rule *rule,
-                     const struct unwind_frame *frame, uintptr_t *cfa)
+                     struct unwind_frame *frame, uintptr_t *cfa)
 {
     const struct unwind_registers *registers = &frame->registers;
     uintptr_t offset = (uintptr_t)rule_value(rule->cfa);
@@ -110,7 +110,7 @@ static bool find_cfa(const struct walk *walk, const struct unwind_rule *rule,
         *cfa += (uintptr_t)(rule_value(rule->cfa) >> 5);
         break;
     case RULE_EXPRESSION:
-        if (!unwind_expression(offset, registers, false, 0, cfa))
+        if (!unwind_expression(offset, registers, false, 0, cfa, &frame->varies))
             return false;
         break;
     default:
@@ -125,22 +125,23 @@ static bool find_frame_pointer(struct walk *walk, const struct unwind_rule *rule
 {
     const struct unwind_registers *registers = &frame->registers;
     uintptr_t value = (uintptr_t)rule_value(rule->frame), at = cfa + value;
+    bool unused;
     *fp = registers->fp;
     switch (rule_kind(rule->frame)) {
     case RULE_SAME:
         return true;
     case RULE_EXPRESSION:
-        if (!unwind_expression(value, registers, true, cfa, &at))
+        if (!unwind_expression(value, registers, true, cfa, &at, &frame->varies))
             return false;
         break;
     case RULE_AT_CFA:
         break;
     default: /* RULE_VALUE: of trampolines, which read it where the stack pointer is */
-        if (!unwind_expression(value, registers, true, cfa, fp))
+        if (!unwind_expression(value, registers, true, cfa, fp, &unused))
             return false;
         at = registers->sp;
         if (!load(walk, at, &value) || value != *fp)
-            frame->span = 0;
+            frame->varies = true;
         else
             frame->saved = (int32_t)(at - cfa);
         return true;
@@ -174,8 +175,8 @@ static enum step step(struct walk *walk, struct unwind_frame *frame, uintptr_t a
         return leave_signal(walk, frame, caller);
     if (!find_cfa(walk, &rule, frame, &cfa))
         return STEP_CUT;
-    frame->span =
-        cfa - frame->registers.sp <= UINT32_MAX ? (uint32_t)(cfa - frame->registers.sp) : 0;
+    if (cfa - frame->registers.sp <= UINT32_MAX)
+        frame->span = (uint32_t)(cfa - frame->registers.sp);
     if (!find_frame_pointer(walk, &rule, frame, cfa, &caller->fp) ||
         !load(walk, cfa + ARCH_RETURN_ADDRESS, &caller->pc))
         return STEP_CUT;
@@ -191,7 +192,7 @@ static uint32_t compared(struct walk *walk, uint32_t index)
     for (; index > 0; index--) {
         const struct unwind_frame *frame = &frames[index], *caller = frame - 1;
         uintptr_t cfa = frame->registers.sp + frame->span, word;
-        if (frame->span == 0 || !load(walk, cfa + ARCH_RETURN_ADDRESS, &word) ||
+        if (frame->span == 0 || frame->varies || !load(walk, cfa + ARCH_RETURN_ADDRESS, &word) ||
             word != caller->registers.pc)
             break;
         if (frame->saved != 0 && (!load(walk, cfa + (uintptr_t)(intptr_t)frame->saved, &word) ||
@@ -218,12 +219,15 @@ static uint32_t met(struct walk *walk, const struct unwind_registers *registers)
     return walk->differs == 0 ? walk->last : 0;
 }
 
-/* Puts the fresh frames on top of the `kept` outermost ones. */
+/* Puts the fresh frames on top of the `kept` outermost ones, of which the innermost stay if there
+ * is no room for all. */
 static void put_together(struct unwind_stack *stack, uint32_t kept, uint32_t fresh)
 {
     if (kept + fresh > UNWIND_FRAMES) {
+        uint32_t dropped = kept + fresh - UNWIND_FRAMES;
+        kept -= dropped;
+        memmove(stack->frames, stack->frames + dropped, kept * sizeof *stack->frames);
         stack->cut = true;
-        kept = 0;
     }
     for (uint32_t i = 0; i < fresh; i++)
         stack->frames[kept + i] = stack->fresh[fresh - 1 - i];
@@ -241,7 +245,7 @@ static void walk_once(struct walk *walk, const void *context)
     uint32_t fresh = 0, kept = 0;
     enum step done = STEP_INTERRUPTED;
     walk->context = context;
-    walk->last = stack->count;
+    walk->last = stack->cut ? 0 : stack->count; /* what has cut it may be over */
     walk->differs = UINT32_MAX;
     while (fresh < UNWIND_FRAMES && (done == STEP_CALLER || done == STEP_INTERRUPTED)) {
         bool exact = done == STEP_INTERRUPTED;

@@ -25,11 +25,12 @@
 
 struct unwind_frame {
     struct unwind_registers registers;
-    uint32_t span; /* CFA - stack pointer; 0: the step to the caller cannot be compared */
+    uint32_t span; /* CFA - stack pointer; 0: not known */
     int32_t
         saved; /* where the step has read the caller's frame pointer, from the CFA; 0: it has not */
     uint32_t user[2]; /* of whoever uses the stack; 0 in a frame that was not there last time */
     bool exact;       /* pc is the next instruction, and not a return address */
+    bool varies;      /* the step depends on more than the registers: it cannot be compared */
 };
 
 enum { UNWIND_FRAMES = 16384 }; /* CPython to 3.10 has 4 for each of a thousand calls by default */
