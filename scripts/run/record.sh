@@ -74,7 +74,7 @@ can_be_replaced() {
 replace_perf() {
     [ -n "$replaceable" ] || fail 1 "$why_not"
     say "$why_not; libpyperf's own sampler is used instead, which sees no functions of the kernel"
-    output=$given_output frequency=$given_frequency
+    output=$given_output frequency=$given_frequency call_graph=''
     # shellcheck source=scripts/run/inside.sh
     . "$parts/inside.sh"
     sample "$@"

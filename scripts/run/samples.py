@@ -227,7 +227,9 @@ class Process:
                 stacks_of[node] = self.stack(node)
             comm = self.threads.get(thread, name)
             one = model.Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, EVENT)
-            one.frames, one.count, one.whole = stacks_of[node], count, not flags
+            one.frames, one.count = stacks_of[node], count
+            # The dynamic loader runs before _start, as totals.is_whole has it.
+            one.whole = not flags or (flags == sample_file.CUT and one.frames and one.frames[-1].loader)
             yield one
 
     def stack(self, node):

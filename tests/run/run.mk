@@ -12,7 +12,7 @@ check-run: all flamegraph-template
 	for test in check completions options table lines enclosing elf samples fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
-	for test in libc preloaded unwind flamegraph archive package tarball situations; do \
+	for test in libc inside preloaded unwind flamegraph archive package tarball situations; do \
 	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
 	done; [ -z "$$failed" ]
 
