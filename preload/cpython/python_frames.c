@@ -41,11 +41,9 @@ static bool is_in_chunks(const struct reader *reader, const char *frame)
 
 static bool may_read(struct reader *reader, const char *frame)
 {
-    enum { FRAME = 80 }; /* bytes of it that are read */
-    if (python.layout->thread_chunk == 0)
-        return true;
-    return ((uintptr_t)frame & 7) == 0 &&
-           (is_in_chunks(reader, frame) || readable(&reader->memory, (uintptr_t)frame, FRAME));
+    enum { FRAME = 136 }; /* bytes of it that are read, in any version */
+    return ((uintptr_t)frame & 7) == 0 && ((reader->chunk != NULL && is_in_chunks(reader, frame)) ||
+                                           readable(&reader->memory, (uintptr_t)frame, FRAME));
 }
 
 static uint32_t instruction_of(const char *frame, const char *code)
@@ -104,11 +102,12 @@ static char *begin(struct reader *reader, char *thread)
 
 void python_frames_read(struct python_calls *calls, const struct python_place *place)
 {
+    enum { THREAD = 320 }; /* bytes of PyThreadState that are read */
     struct reader reader = {.place = place};
     calls->count = 0;
     calls->cut = false;
     char *thread = python.PyGILState_GetThisThreadState();
-    if (thread == NULL)
+    if (thread == NULL || !readable(&reader.memory, (uintptr_t)thread, THREAD))
         return;
     if (python.layout->thread_chunk != 0)
         reader.chunk = pointer_at(thread, python.layout->thread_chunk);

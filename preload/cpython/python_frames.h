@@ -9,10 +9,9 @@
  * _PyCFrame and frames of the C stack are local variables of an evaluator: their address says which
  * one. The others lie in the thread's own chunks of memory, or in a generator.
  *
- * The signal may come while the evaluator links or unlinks a frame, in whatever order its compiler
- * has put the stores. So a frame that is not in the thread's chunks or on its stack is tested
- * before it is read (readable.h), and all loops are bounded. Frame objects, to 3.10, are linked
- * when they are complete. */
+ * The signal may come while the evaluator links or unlinks a frame, in whatever order its compiler has put the
+ * stores, and Py_FinalizeEx frees the states of threads that still run. So what is not in the thread's chunks is tested
+ * before it is read (readable.h), and all loops are bounded. */
 #ifndef PYPERF_PYTHON_FRAMES_H
 #define PYPERF_PYTHON_FRAMES_H
 

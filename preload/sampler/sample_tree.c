@@ -18,7 +18,7 @@ enum {
 /* A code object may be freed, and another one take its place: the pointers in it are compared,
  * too. */
 struct known_code {
-    uint64_t pointer, contents;
+    uint64_t pointer, mark;
     uint32_t id; /* stored last */
 };
 
@@ -212,29 +212,27 @@ static uint32_t copy(const python_object *code)
     return id;
 }
 
-static bool is_code(const python_object *code)
+uint64_t sample_tree_mark(struct readable *known, const python_object *code)
 {
     enum { CODE = 224 }; /* bytes of it that are read */
-    struct readable known = {0};
-    return code != NULL && ((uintptr_t)code & 7) == 0 && readable(&known, (uintptr_t)code, CODE) &&
-           python_type(code) == python.PyCode_Type;
+    const struct layout *layout = python.layout;
+    if (code == NULL || ((uintptr_t)code & 7) != 0 || !readable(known, (uintptr_t)code, CODE) ||
+        python_type(code) != python.PyCode_Type)
+        return 0;
+    return 1 | hash((uintptr_t)python_field(code, layout->code_lines) ^
+                        (uint64_t)python_int(code, layout->code_firstlineno) << 48,
+                    (uintptr_t)python_field(code, layout->code_name) * 3 +
+                        (uintptr_t)python_field(code, layout->code_filename));
 }
 
-uint32_t sample_tree_code(const python_object *code)
+uint32_t sample_tree_code(const python_object *code, uint64_t mark)
 {
-    const struct layout *layout = python.layout;
-    if (!is_code(code))
-        return 0;
-    uint64_t contents = hash((uintptr_t)python_field(code, layout->code_lines) ^
-                                 (uint64_t)python_int(code, layout->code_firstlineno) << 48,
-                             (uintptr_t)python_field(code, layout->code_name) * 3 +
-                                 (uintptr_t)python_field(code, layout->code_filename));
-    uint32_t place = (uint32_t)(hash((uintptr_t)code, contents) >> (64 - CODES_BITS));
+    uint32_t place = (uint32_t)(hash((uintptr_t)code, mark) >> (64 - CODES_BITS));
     for (int i = 0; i < CODES; i++, place = (place + 1) % CODES) {
         struct known_code *known = &tables->codes[place];
         uint64_t pointer = 0;
         if (__atomic_load_n(&known->id, __ATOMIC_ACQUIRE) != 0) {
-            if (known->pointer == (uintptr_t)code && known->contents == contents)
+            if (known->pointer == (uintptr_t)code && known->mark == mark)
                 return known->id;
             continue;
         }
@@ -242,7 +240,7 @@ uint32_t sample_tree_code(const python_object *code)
         if (!__atomic_compare_exchange_n(&known->pointer, &pointer, (uintptr_t)code, false,
                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             continue;
-        known->contents = contents;
+        known->mark = mark;
         uint32_t id = copy(code);
         if (id == 0)
             __atomic_store_n(&known->pointer, 0, __ATOMIC_RELEASE);

@@ -25,6 +25,7 @@ enum {
     FASTEST = 10000, /* Hz */
     /* Of the program's time the handler may take a part: of so many samples on average. */
     AVERAGED = 64,
+    TIMES = 32,
     PART = 10,
 };
 
@@ -40,6 +41,8 @@ static struct sampler {
     uint32_t missed;         /* weight of signals that found their thread busy */
     uint32_t taken;          /* samples since the time was last looked at */
     uint64_t spent;          /* nanoseconds that these took */
+    uint32_t times
+        [TIMES]; /* samples that took less than 2^n nanoseconds, and not less than half of it */
 } sampler = {.lock = LOCK_INITIALIZER};
 
 static bool read_word(const char **text, const char *word)
@@ -109,9 +112,19 @@ static void pass_on(int number, siginfo_t *info, void *context)
 static void limit_time(uint64_t spent)
 {
     __atomic_fetch_add(&sampler.spent, spent, __ATOMIC_RELAXED);
+    int bits = spent == 0 ? 0 : 64 - __builtin_clzll(spent);
+    __atomic_fetch_add(&sampler.times[bits < TIMES ? bits : TIMES - 1], 1, __ATOMIC_RELAXED);
     if (__atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % AVERAGED == 0 &&
         __atomic_exchange_n(&sampler.spent, 0, __ATOMIC_RELAXED) > sampler.period * AVERAGED / PART)
         clock_timer_slow_down();
+}
+
+/* Nanoseconds of CPU time that this thread has used: a handler may have to wait for a CPU. */
+static uint64_t used(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 static void sample(const siginfo_t *info, const void *context)
@@ -119,11 +132,11 @@ static void sample(const siginfo_t *info, const void *context)
     uint32_t weight = clock_timer_weight(info);
     if (!sample_file_open(sampler.python, sampler.period))
         return;
-    uint64_t now = clock_now();
+    uint64_t now = clock_now(), began = used();
     clock_timer_look(now);
     weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
     if (sample_take(context, (uint32_t)syscall(SYS_gettid), weight, now))
-        limit_time(clock_now() - now);
+        limit_time(used() - began);
     else
         __atomic_fetch_add(&sampler.missed, weight, __ATOMIC_RELAXED);
 }
@@ -169,6 +182,7 @@ static bool start(struct failure *why)
 {
     unsigned hz = sampler.wish.hz != 0 ? sampler.wish.hz : SAMPLER_HZ;
     sampler.period = 1000000000u / hz;
+    memset(sampler.times, 0, sizeof sampler.times);
     sampler.python = (uint32_t)python.layout->major << 8 | python.layout->minor;
     if (!sample_file_start(sampler.directory, why))
         return false;
@@ -212,11 +226,31 @@ static bool is_idle(void)
     return true;
 }
 
+/* How long samples took: the median and the 99th percentile, as powers of two. */
+static void log_times(void)
+{
+    uint64_t all = 0, sum = 0;
+    int median = -1, most = -1;
+    for (int i = 0; i < TIMES; i++)
+        all += sampler.times[i];
+    for (int i = 0; i < TIMES; i++) {
+        sum += sampler.times[i];
+        if (median < 0 && sum * 2 >= all)
+            median = i;
+        if (most < 0 && sum * 100 >= all * 99)
+            most = i;
+    }
+    debug_log(sampler, 1,
+              "%llu samples, half of them in less than %llu ns, 99 %% in less than %llu",
+              (unsigned long long)all, 1ull << median, 1ull << most);
+}
+
 static void stop(void)
 {
     clock_timer_stop();
     __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
     bool idle = is_idle();
+    log_times();
     debug_log(sampler, 1, "off%s",
               idle ? "" : "; a thread is still being sampled: its memory stays");
     if (!idle)
