@@ -88,7 +88,7 @@ static bool load(struct walk *walk, uintptr_t address, uintptr_t *word)
 {
     if ((address & 7) != 0 || !readable(&walk->memory, address, sizeof *word))
         return false;
-    *word = *(const uintptr_t *)address;
+    *word = readable_word(address);
     return true;
 }
 
