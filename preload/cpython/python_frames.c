@@ -48,6 +48,13 @@ static bool may_read(struct reader *reader, const char *frame)
            (is_in_chunks(reader, frame) || readable(&reader->memory, (uintptr_t)frame, FRAME));
 }
 
+static bool may_read_cframe(struct reader *reader)
+{
+    enum { CFRAME = 24 };
+    uintptr_t cframe = (uintptr_t)reader->cframe;
+    return cframe != 0 && (cframe & 7) == 0 && readable(&reader->memory, cframe, CFRAME);
+}
+
 static uint32_t instruction_of(const char *frame, const char *code)
 {
     const struct layout *layout = python.layout;
@@ -77,14 +84,13 @@ static void add(struct reader *reader, struct python_calls *calls, const char *f
         (struct python_call){(python_object *)code, instruction_of(frame, code), 0};
     if (layout->frame_is_entry != 0 && frame[layout->frame_is_entry] && reader->cframe != NULL) {
         belong(reader, calls, reader->cframe);
-        reader->cframe = readable(&reader->memory, (uintptr_t)reader->cframe, 24)
-                             ? pointer_at(reader->cframe, layout->cframe_previous)
-                             : NULL;
+        reader->cframe =
+            may_read_cframe(reader) ? pointer_at(reader->cframe, layout->cframe_previous) : NULL;
     }
 }
 
-/* The innermost frame; NULL if there is none. */
-static char *begin(struct reader *reader, char *thread)
+/* The innermost frame; NULL if there is none, or, with `cut`, if it cannot be found. */
+static char *begin(struct reader *reader, char *thread, bool *cut)
 {
     const struct layout *layout = python.layout;
     char *frame = pointer_at(thread, layout->thread_frame);
@@ -93,13 +99,14 @@ static char *begin(struct reader *reader, char *thread)
     reader->cframe = frame;
     if (reader->place->entering) {
         uintptr_t depth = __atomic_load_n(&cframe_depth, __ATOMIC_RELAXED);
-        if (depth == 0 || reader->place->outer == 0)
+        if (reader->place->outer == 0)
             return NULL;
-        reader->cframe = (char *)(reader->place->outer - depth);
-    }
-    if (reader->cframe == NULL || !readable(&reader->memory, (uintptr_t)reader->cframe, 24))
+        reader->cframe = depth == 0 ? NULL : (char *)(reader->place->outer - depth);
+    } else if (frame == NULL) {
         return NULL;
-    return pointer_at(reader->cframe, layout->cframe_frame);
+    }
+    *cut = !may_read_cframe(reader);
+    return *cut ? NULL : pointer_at(reader->cframe, layout->cframe_frame);
 }
 
 void python_frames_read(struct python_calls *calls, const struct python_place *place)
@@ -112,7 +119,7 @@ void python_frames_read(struct python_calls *calls, const struct python_place *p
         return;
     if (python.layout->thread_chunk != 0)
         reader.chunk = pointer_at(thread, python.layout->thread_chunk);
-    char *frame = begin(&reader, thread);
+    char *frame = begin(&reader, thread, &calls->cut);
     for (int i = 0; frame != NULL; i++) {
         if (i == 2 * PYTHON_CALLS || calls->count == PYTHON_CALLS || !may_read(&reader, frame)) {
             calls->cut = true;
