@@ -53,10 +53,10 @@ void sample_tree_forget(void)
     __atomic_store_n(&tables->used, 0, __ATOMIC_RELAXED);
 }
 
+/* Gives the memory back, which costs less than to write zeros. */
 void sample_tree_forget_all(void)
 {
-    sample_tree_forget();
-    memset(tables->codes, 0, sizeof tables->codes);
+    madvise(tables, sizeof *tables, MADV_DONTNEED);
 }
 
 static uint64_t hash(uint64_t one, uint64_t other)

@@ -150,7 +150,7 @@ static bool set_handler(struct failure *why)
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER | SA_ONSTACK;
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGNAL, NULL, &sampler.before) != 0 || sampler.before.sa_handler != SIG_DFL)
-        return failure_set(why, FAILURE_SIGNAL, 0, "not sampling");
+        return failure_set(why, FAILURE_SIGNAL, 0, "%s", "");
     return sigaction(SIGNAL, &action, NULL) == 0 ||
            failure_set(why, FAILURE_SIGNAL, errno, "sigaction");
 }

@@ -14,13 +14,13 @@ _pyperf_run_find_program() {
         --report | --doctor)
             return ;;
         -o | -F | -e | --output | --freq | --event | --stack-size | --call-graph | --top | \
-            --flamegraph | --collapsed | --archive | --json)
+            --flamegraph | --collapsed | --archive | --json | --sampler)
             [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
             ((i += 2))
             while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == : ]]; do
                 ((i += 2))
             done ;;
-        -o* | -F* | -e* | -q | --quiet)
+        -o* | -F* | -e* | -q | --quiet | --lines)
             ((i++)) ;;
         -*)
             # Of perf record, which alone knows whether it takes a value.
@@ -59,6 +59,9 @@ _pyperf_run() {
         _pyperf_run_among "$(perf list --raw-dump hw sw cache 2>/dev/null)"
         __ltrim_colon_completions "$cur"
         return ;;
+    --sampler)
+        _pyperf_run_among perf inside
+        return ;;
     --call-graph)
         _pyperf_run_among fp dwarf lbr
         return ;;
@@ -71,7 +74,7 @@ _pyperf_run() {
         return ;;
     esac
     $split && return
-    _pyperf_run_among --output --freq --event --stack-size --call-graph --top --json --flamegraph \
-        --collapsed --archive --report --doctor --quiet --help --version
+    _pyperf_run_among --output --sampler --freq --event --stack-size --call-graph --top --lines --json \
+        --flamegraph --collapsed --archive --report --doctor --quiet --help --version
 } &&
     complete -F _pyperf_run pyperf-run

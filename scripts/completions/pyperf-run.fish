@@ -12,9 +12,9 @@ function __pyperf_run_program
             case '--report*' --doctor
                 return 1
             case -o -F -e --output --freq --event --stack-size --call-graph --top --flamegraph \
-                    --collapsed --archive --json
+                    --collapsed --archive --json --sampler
                 set -e words[1..2]
-            case '-o*' '-F*' '-e*' '--*=*' -q --quiet
+            case '-o*' '-F*' '-e*' '--*=*' -q --quiet --lines
                 set -e words[1]
             case '-*'
                 # Of perf record, which alone knows whether it takes a value.
@@ -47,11 +47,13 @@ end
 complete -c pyperf-run -f
 set -l here -n __pyperf_run_before_program
 complete -c pyperf-run $here -s o -l output -r -F -d 'The profile (perf.data)'
+complete -c pyperf-run $here -l sampler -x -a 'perf inside' -d 'What takes the samples'
 complete -c pyperf-run $here -s F -l freq -x -d 'Samples a second'
 complete -c pyperf-run $here -s e -l event -x -a '(__pyperf_run_events)' -d 'What is sampled'
 complete -c pyperf-run $here -l stack-size -x -d 'Bytes of stack copied with each sample'
 complete -c pyperf-run $here -l call-graph -x -a 'fp dwarf lbr' -d 'How stacks are found'
 complete -c pyperf-run $here -l top -x -d 'Rows of the table (20)'
+complete -c pyperf-run $here -l lines -d 'A row for each line'
 complete -c pyperf-run $here -l json -r -F -d 'Also all functions as JSON'
 complete -c pyperf-run $here -l flamegraph -r -F -d 'Also an interactive flame graph, HTML'
 complete -c pyperf-run $here -l collapsed -r -F -d 'Also folded stacks'

@@ -3,26 +3,6 @@
 # choices.sh: options of perf record that the user has not given, for this machine. Read by
 # record.sh.
 
-# $1: a program. Prints its interpreter if it is a script; a shell script may start anything.
-find_interpreter() {
-    interpreter=$1
-    first=$(head -c 256 -- "$1" 2>/dev/null | head -n 1 | tr -d '\000')
-    case $first in
-    '#!'*) ;;
-    *) return ;;
-    esac
-    interpreter=
-    # shellcheck disable=SC2086  # as the kernel splits it, or env
-    for word in ${first#??}; do
-        case $word in
-        */env | -* | *=*) continue ;;
-        */*) interpreter=$word ;;
-        *) ! search_path "$word" || interpreter=$found ;;
-        esac
-        break
-    done
-}
-
 # An interpreter with frame pointers needs no copies of the stack. Its code is examined, because its
 # own build information omits a distribution's flags.
 choose_call_graph() {

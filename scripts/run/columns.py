@@ -5,6 +5,8 @@ from __future__ import division
 import re
 import textwrap
 
+import advice
+
 NO_PYTHON = "(no Python function)"
 ELLIPSIS = "..."
 GAP = "  "
@@ -27,10 +29,15 @@ def report(totals, style):
     """The lines of all tables, and the advice."""
     lines = wrapped(elapsed(totals), style.width)
     for event in totals.events:
-        lines += wrapped(summary(event, totals.whole(event)), style.width) + [""]
+        lines += wrapped(summary(event, totals), style.width) + [""]
         lines += table(event, style) + [""]
-    advice = totals.advice()
-    return lines + wrapped(advice, style.width) if advice else lines[:-1]
+    told = advice.advice(totals)
+    return lines + wrapped(told, style.width) if told else lines[:-1]
+
+
+def heading(totals):
+    """What stands above the tables."""
+    return [elapsed(totals)] + [summary(event, totals) for event in totals.events]
 
 
 def wrapped(text, width):
@@ -54,8 +61,10 @@ def elapsed(totals):
     return ", ".join(parts)
 
 
-def summary(event, whole):
+def summary(event, totals):
     parts = ["%s of %s" % (counted(event.samples, "sample"), event.unit)]
+    parts += filter(None, [totals.recording.how])
+    whole = totals.whole(event)
     if event.seconds(event.weight) is not None:
         parts.append("%.1f s" % event.seconds(event.weight))
     parts.append(counted(len(event.pids), "process"))
@@ -86,7 +95,7 @@ def table(event, style):
         texts[-3] = style.paint(heat(event.share(row.own)), texts[-3])
         texts.append(from_right(title(row), name_width).ljust(name_width))
         if row.file:
-            texts.append(style.paint(DIM, from_left(row.file, file_width)))
+            texts.append(style.paint(DIM, from_left(place(row), file_width)))
         lines.append(GAP.join(texts).rstrip())
     if len(functions) > len(shown):
         rest = event.share(sum(one.own for one in functions[len(shown) :]))
@@ -97,6 +106,10 @@ def table(event, style):
 
 def title(row):
     return NO_PYTHON if row.name is None else row.name
+
+
+def place(row):
+    return row.file or "" if row.line is None else "%s:%d" % (row.file, row.line)
 
 
 def numbers(event, row):
@@ -115,7 +128,7 @@ def split_width(rows, width):
     width = max(width - len(GAP), 2 * NARROWEST)
     longest = max([0] + [len(title(row)) for row in rows])
     longest = max(longest, len("function"))
-    file = max([0] + [len(row.file or "") for row in rows])
+    file = max([0] + [len(place(row)) for row in rows])
     name_width = min(longest, max(width - file, width // 2))
     return name_width, width - name_width
 

@@ -6,6 +6,7 @@ import os
 import re
 
 import doctor_tools
+import model
 import perf_script
 from stacks import how_to_install
 
@@ -189,7 +190,7 @@ class Live:
 
     def judge_walk(self, result, names):
         wanted = expected_names(self.program, "walk")
-        prefix = perf_script.PYTHON
+        prefix = model.PYTHON
         chain = [name[len(prefix) :] for name in names if name.startswith(prefix)]
         if chain == wanted and result > 0:
             text = "complete: libunwind sees all %d functions, of %d frames"
@@ -225,4 +226,4 @@ def describe(chain, wanted):
 
 
 def short(name):
-    return perf_script.python_function(perf_script.PYTHON + name)[0]
+    return perf_script.python_function(model.PYTHON + name)[0]

@@ -2,6 +2,8 @@
 # flamegraph.sh DATA OUT.html [TEMPLATE]: an interactive flame graph of a profile, one file that
 # needs no network. perf's own flamegraph.py makes it, from d3-flame-graph's template.
 # flamegraph.sh --ready OUT.html: checks before the run that the graph can be made.
+# flamegraph.sh --template OUT.html: the same for a profile of the sampler, of which table.py makes the graph; prints
+# the template.
 set -eu
 
 debian_template=/usr/share/d3-flame-graph/d3-flamegraph-base.html
@@ -9,17 +11,21 @@ other_way='--collapsed FILE gives folded stacks, which speedscope.app shows'
 
 main() {
     [ $# -ge 2 ] || fail 'usage: flamegraph.sh DATA OUT.html [TEMPLATE]'
-    [ "$1" = --ready ] || [ -r "$1" ] || fail "$1: no such profile, or it may not be read"
+    case $1 in
+    --*) ;;
+    *) [ -r "$1" ] || fail "$1: no such profile, or it may not be read" ;;
+    esac
     [ ! -d "$2" ] || fail "$2 is a directory: a flame graph is one file, name it"
     find_template "${3-}"
-    find_script
+    [ "$1" = --template ] || find_script
     folder=$(readlink -f -- "$(dirname -- "$2")") || fail "$(dirname -- "$2"): no such directory"
     out=$folder/$(basename -- "$2")
     dir=$(mktemp -d "$folder/.flamegraph.XXXXXX" 2>/dev/null) ||
         fail "cannot write to $folder: name another place for the flame graph"
     trap 'rm -rf "$dir"' EXIT
     trap 'exit 1' HUP INT TERM
-    [ "$1" != --ready ] || exit 0
+    [ "$1" != --template ] || readlink -f -- "$template"
+    case $1 in --*) exit 0 ;; esac
     data=$(readlink -f -- "$1")
     draw
     mv -f "$dir/flamegraph.html" "$out"

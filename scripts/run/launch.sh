@@ -1,15 +1,15 @@
 #!/bin/sh
-# launch.sh: the command of perf record. Starts the program as without pyperf-run, and keeps its
-# exit status.
+# launch.sh: the command of perf record, or of pyperf-run itself. Starts the program as without pyperf-run, and keeps
+# its exit status.
 #
-#     launch.sh DIR PRELOAD IMAGES IGNORED STDERR UNUSED program [arguments]
+#     launch.sh DIR PRELOAD IMAGES VARIABLES IGNORED STDERR UNUSED program [arguments]
 #
-# DIR is pyperf-run's private directory, IGNORED the signals that the program shall ignore, STDERR
-# and UNUSED numbers of descriptors (record.sh, spare_descriptors).
+# DIR is pyperf-run's private directory, VARIABLES what switches libpyperf on, IGNORED the signals that the program
+# shall ignore, STDERR and UNUSED numbers of descriptors (program.sh, spare_descriptors).
 set -u
 
-dir=$1 preload=$2 images=$3 ignored=$4 err=$5 unused=$6
-shift 6
+dir=$1 preload=$2 images=$3 variables=$4 ignored=$5 err=$6 unused=$7
+shift 7
 echo $$ >"$dir/launcher"
 # Caught, not ignored: ignored signals would stay ignored in the program.
 trap : HUP INT QUIT USR1 USR2 TERM
@@ -20,7 +20,8 @@ read -r began _ </proc/uptime
 (
     # shellcheck disable=SC2086  # a list of names
     [ -z "$ignored" ] || trap '' $ignored
-    export LD_PRELOAD="$preload" PYPERF_DIR="$images" PYPERF_MAP=needed PYTHONPERFSUPPORT=1
+    # shellcheck disable=SC2086,SC2163  # names and values
+    export LD_PRELOAD="$preload" PYPERF_DIR="$images" $variables
     # $$ is the launcher's number even here.
     read -r program _ </proc/self/stat
     echo "$program" >"$dir/program"

@@ -2,7 +2,7 @@
 
 import re
 
-import perf_script
+import model
 import stacks
 
 LIBRARY = re.compile(r"(^|/)libpyperf\.so[^/]*$")
@@ -31,7 +31,7 @@ def state(path, pids):
 
 
 def state_of_file(name):
-    if perf_script.IMAGE.search(name):
+    if model.IMAGE.search(name):
         return ON
     return LOADED if LIBRARY.search(name) else NOTHING
 

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# shellcheck disable=SC2154  # variables of pyperf-run
+# shellcheck disable=SC2034,SC2154  # variables of pyperf-run
 # ready.sh: what can be told before the program runs: perf does not start, or there is no room for the
 # profile. Read by record.sh.
 
@@ -7,10 +7,14 @@
 space_needed=$((8 * 1024)) # KiB
 space_wanted=$((256 * 1024))
 
+# Sets why_not: why perf cannot be used, and what to do; nothing if it can.
 check_perf() {
-    path=$(command -v perf) || fail 1 "perf is not installed: $(sh "$parts/how_to_install.sh" perf)"
-    said=$(perf version 2>&1 </dev/null) && return
-    fail 1 "$path does not start, on Linux $(uname -r): $(printf '%s\n' "$said" | head -n 1)$(other_perfs)"
+    why_not=
+    if ! path=$(command -v perf); then
+        why_not="perf is not installed: $(sh "$parts/how_to_install.sh" perf)"
+    elif ! said=$(perf version 2>&1 </dev/null); then
+        why_not="$path does not start, on Linux $(uname -r): $(printf '%s\n' "$said" | head -n 1)$(other_perfs)"
+    fi
 }
 
 # Debian and Ubuntu have had a perf for each version of the kernel, and a script that starts the one that

@@ -12,6 +12,7 @@ import python2
 # perf record's own limit: the size travels in 16 bits, and is a multiple of 8 (perf_event_open(2)).
 LARGEST_COPY = 65528
 NO_STACKS = "none"
+INSIDE = "inside"  # of the sampler: samples.py
 
 
 class Failed(Exception):
@@ -20,6 +21,9 @@ class Failed(Exception):
 
 class Recording:
     """How a profile was recorded, by its header."""
+
+    # What profiles of the sampler have: the program's CPU time and how long it ran; a part of the summary.
+    used = lasted = how = None
 
     def __init__(self, path, text):
         self.path = path

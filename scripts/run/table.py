@@ -14,7 +14,12 @@ sys.dont_write_bytecode = True
 
 import python2  # first
 
+import advice
 import columns
+import flames
+import model
+import sample_file
+import samples
 import stacks
 import totals
 
@@ -58,6 +63,9 @@ def parse_arguments():
     parser.add_argument("--top", type=natural, default=20, metavar="N", help="rows; 0 for all")
     parser.add_argument("--json", metavar="FILE", help="also all functions as JSON; - for them alone")
     parser.add_argument("--collapsed", metavar="FILE", help="also folded stacks")
+    parser.add_argument("--flamegraph", metavar="FILE", help="also a flame graph")
+    parser.add_argument("--template", metavar="FILE", help="of flame graphs")
+    parser.add_argument("--lines", action="store_true", help="a row for each line, not function")
     parser.add_argument("--stack-size", type=stack_size, metavar="N", help="that were copied")
     parser.add_argument("--used", type=cpu_time, metavar="TIMES", help="of the program: 1m0.5s 0m0.2s")
     parser.add_argument("--lasted", type=span, metavar="TIMES", help="when it began and ended: 10.25 16.5")
@@ -97,12 +105,12 @@ def stack_size(text):
 
 def run(arguments):
     stacks.check_readable(arguments.data)
-    recording = stacks.recording(arguments.data)
-    if arguments.stack_size:
-        recording.mode, recording.stack_size = "dwarf", arguments.stack_size
-    found = totals.Totals(recording, arguments.used, arguments.lasted, bool(arguments.collapsed))
+    recording, records = open_profile(arguments)
+    used, lasted = arguments.used or recording.used, arguments.lasted or recording.lasted
+    found = totals.Totals(recording, used, lasted, bool(arguments.collapsed))
     bar = Bar(recording, os.path.getsize(arguments.data)) if arguments.progress else None
-    failure = add_records(found, arguments.data, bar)
+    graph = flames.Graph() if arguments.flamegraph else None
+    failure = add_records(found, records, bar, graph)
     if not found.events:
         raise failure or stacks.Failed(
             "%s has no samples: the program used too little CPU time, or the event did not"
@@ -110,6 +118,8 @@ def run(arguments):
         )
     if arguments.collapsed:
         write(arguments.collapsed, folded_lines(found, arguments.collapsed))
+    if graph:
+        write(arguments.flamegraph, [graph.page(arguments.template, "\n".join(columns.heading(found)))])
     if arguments.json:
         shown = as_object(found, arguments.name or arguments.data)
         write(arguments.json, [json.dumps(shown, indent=2, separators=(",", ": "))])
@@ -120,11 +130,30 @@ def run(arguments):
     return 0
 
 
-def add_records(found, path, bar):
+def open_profile(arguments):
+    """How it was recorded, and its samples: of perf, or of the sampler."""
+    path = arguments.data
+    if sample_file.recognises(path):
+        recording = samples.Recording(path, arguments.lines)
+        return recording, recording.records()
+    if arguments.lines:
+        raise stacks.Failed(
+            "%s was recorded by perf, which knows no lines of Python functions: record with pyperf-run"
+            " --sampler=inside" % path
+        )
+    recording = stacks.recording(path)
+    if arguments.stack_size:
+        recording.mode, recording.stack_size = "dwarf", arguments.stack_size
+    return recording, stacks.records(path)
+
+
+def add_records(found, records, bar, graph):
     """Returns why perf did not read to the end: samples before that are still shown."""
     try:
-        for record in stacks.records(path):
+        for record in records:
             found.add(record)
+            if graph and isinstance(record, model.Sample):
+                graph.add(record)
             if bar:
                 bar.at(record.time)
     except stacks.Failed as why:
@@ -185,7 +214,7 @@ def as_object(found, path):
         "elapsed_seconds": found.times.elapsed,
         "cpu_seconds": found.cpu_seconds(),
         "events": [event_object(found, event) for event in found.events],
-        "advice": found.advice(),
+        "advice": advice.advice(found),
     }
 
 
@@ -207,7 +236,7 @@ def event_object(found, event):
 
 
 def function_object(event, one):
-    return {
+    shown = {
         "name": one.name,
         "file": one.file,
         "own": one.own,
@@ -216,6 +245,9 @@ def function_object(event, one):
         "total_share": event.share(one.total),
         "samples": one.samples,
     }
+    if one.line is not None:
+        shown["line"] = one.line
+    return shown
 
 
 def folded_lines(found, path):

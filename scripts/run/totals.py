@@ -5,24 +5,19 @@ from __future__ import division
 import collections
 import os
 
-import mapped
-import perf_script
+import model
 import stacks
 
-WHOLE_ENOUGH = 0.99
-COPIES = (16384, 32768, stacks.LARGEST_COPY)
-# A frame takes some 100 to 200 bytes. Stacks that have far fewer frames than fit into the largest
-# copy did not end for want of bytes.
-BYTES_A_FRAME = 1000
-DEFAULT_MAX_STACK = 127
 TIMES = ("cpu-clock", "task-clock")
 
 
 class Function:
-    __slots__ = ("name", "file", "own", "total", "samples")
+    """Or one line of a function."""
 
-    def __init__(self, name, file):
-        self.name, self.file = name, file
+    __slots__ = ("name", "file", "line", "own", "total", "samples")
+
+    def __init__(self, name, file, line=None):
+        self.name, self.file, self.line = name, file, line
         self.own = self.total = self.samples = 0
 
 
@@ -39,19 +34,19 @@ class Process:
 
     def add(self, sample):
         frames = sample.frames
-        self.samples += 1
+        self.samples += sample.count
         if len(self.threads) < 2:
             self.threads.add(sample.tid)
-        if is_whole(frames):
-            self.whole += 1
+        if is_whole(frames) if sample.whole is None else sample.whole:
+            self.whole += sample.count
             return
         length = len(frames)
-        self.broken_frames += length
+        self.broken_frames += length * sample.count
         if length > self.longest:
             self.longest, self.longest_count = length, 0
-        self.longest_count += length == self.longest
-        known = (frame.object for frame in reversed(frames) if frame.object != perf_script.UNKNOWN)
-        self.ends[next(known, perf_script.UNKNOWN)] += 1
+        self.longest_count += sample.count * (length == self.longest)
+        known = (frame.object for frame in reversed(frames) if frame.object != model.UNKNOWN)
+        self.ends[next(known, model.UNKNOWN)] += sample.count
 
 
 def is_whole(frames):
@@ -68,7 +63,7 @@ def is_whole(frames):
 def begins_thread(frames):
     """Whether the stack is whole where neither libc nor the interpreter has a name for its part: a
     thread's first Python function, and at the end start_thread and clone."""
-    if not all(perf_script.LIBC.search(one.object) and one.symbol == perf_script.UNKNOWN for one in frames[-2:]):
+    if not all(model.LIBC.search(one.object) and one.symbol == model.UNKNOWN for one in frames[-2:]):
         return False
     outermost = next((one.function for one in reversed(frames) if one.function), ("", ""))
     return outermost[0] == "Thread._bootstrap" and outermost[1].endswith("/threading.py")
@@ -85,7 +80,7 @@ class Event:
         self.folded = collections.Counter() if fold else None
 
     def add(self, sample):
-        self.samples += 1
+        self.samples += sample.count
         self.weight += sample.period
         if sample.pid > 0:
             self.pids.add(sample.pid)
@@ -98,11 +93,11 @@ class Event:
                 self.of(function).total += sample.period
         owner = self.functions[own] if own else self.without
         owner.own += sample.period
-        owner.samples += 1
+        owner.samples += sample.count
         if sample.frames:
             self.processes[sample.pid, sample.comm].add(sample)
         if self.folded is not None:
-            self.folded[folded(sample)] += 1
+            self.folded[folded(sample)] += sample.count
 
     def of(self, key):
         function = self.functions.get(key)
@@ -132,7 +127,7 @@ class Event:
 
     def by_own_time(self):
         return sorted(
-            self.functions.values(), key=lambda one: (-one.own, -one.total, one.name, one.file)
+            self.functions.values(), key=lambda one: (-one.own, -one.total, one.name, one.file, one.line)
         )
 
 
@@ -184,7 +179,7 @@ class Totals:
 
     def add(self, record):
         self.times.add(record.time)
-        if isinstance(record, perf_script.Task):
+        if isinstance(record, model.Task):
             self.tasks.add(record)
         else:
             self.tasks.young.discard(record.tid)
@@ -233,185 +228,6 @@ class Totals:
             return None
         return sum(one.whole for one in counted) / samples
 
-    def advice(self):
-        """What is wrong with the table, and what to do; or None."""
-        return " ".join(filter(None, [self.advice_on_table(), self.advice_on_time()])) or None
-
-    def advice_on_time(self):
-        """When the program has used more CPU time than the samples come to."""
-        timed = [one for one in self.events if one.seconds(0) is not None]
-        if not self.used or not timed:
-            return None
-        event = timed[0]
-        used = self.used[0] if event.user_alone else sum(self.used)
-        sampled, period = event.seconds(event.weight), event.seconds(event.weight) / event.samples
-        missing = used - sampled
-        if missing < max(0.1 * used, 0.1, 5 * period):
-            return None
-        what = "The samples are of %.1f s of %.1f s of CPU time (%.0f %%): " % (
-            sampled,
-            used,
-            100 * sampled / used,
-        )
-        copies = bool(self.recording.stack_size)
-        if self.tasks.started * period < missing / 2:
-            return what + "perf has lost the others, record less often (-F)%s." % (
-                " or copy less (--stack-size)" * copies
-            )
-        return what + (
-            "%s of %s threads and processes ended before their first sample, %.1f ms after their start at"
-            " the soonest; record more often: %s."
-            % (
-                "{:,}".format(self.tasks.unseen),
-                "{:,}".format(self.tasks.started),
-                1000 * period,
-                "-F 1999" + " --stack-size 16384" * copies,
-            )
-        )
-
-    def advice_on_table(self):
-        if self.recording.mode == stacks.NO_STACKS:
-            return (
-                "The profile was recorded without stacks, which hold the Python functions: record"
-                " again with pyperf-run, or with perf record --call-graph dwarf,65528."
-            )
-        if self.nameless:
-            return advice_on_names(self.nameless)
-        named = any(event.functions for event in self.events)
-        if not named and self.python:
-            state = mapped.state(self.recording.path, {pid for pid, _ in self.python})
-            if state != mapped.ON:
-                return advice_on_library(state)
-        for event in self.events:
-            whole = self.whole(event)
-            if whole is not None and whole < WHOLE_ENOUGH:
-                broken = Broken(self.interpreters(event))
-                return advice_on_stacks(self.recording, broken, 100 * (1 - whole))
-        if named:
-            return None
-        if not self.python:
-            return "No Python interpreter was seen: is the program one in Python?"
-        return (
-            "No sample is within a Python function, though libpyperf was switched on: a function that was"
-            " running then gets its name when it is called again; record for longer, or more often (-F)."
-        )
-
-
-class Broken:
-    """The advice for stacks of interpreters that end too soon."""
-
-    def __init__(self, processes):
-        self.count = sum(one.samples - one.whole for one in processes)
-        self.mean_length = sum(one.broken_frames for one in processes) / self.count
-        self.longest = max(one.longest for one in processes)
-        at_longest = (one.longest_count for one in processes if one.longest == self.longest)
-        self.at_longest = sum(at_longest)
-        ends = sum((one.ends for one in processes), collections.Counter())
-        self.end = min(ends, key=lambda name: (-ends[name], name))
-
-    @property
-    def end_name(self):
-        return os.path.basename(self.end)
-
-
-def advice_on_library(state):
-    what = "An interpreter was seen, but no Python function: libpyperf was "
-    if state == mapped.NOTHING:
-        return (
-            what + "not in it. Either it was started with another environment, which lacks LD_PRELOAD (sudo,"
-            " env -i, a container), or it is linked statically or setuid; see also pyperf-run --doctor."
-        )
-    return (
-        what + "in it, but did not profile. A line of libpyperf on stderr says why; where there is none, it waits"
-        " for its signal (PYPERF_TOGGLE_SIGNAL), or the interpreter ignores the environment (python -I or -E, an"
-        " isolated PyConfig): use -X perf, or"
-        ' sys.activate_stack_trampoline("perf") where there is no command line; see also pyperf-run --doctor.'
-    )
-
-
-def advice_on_names(image):
-    where = "Names of Python functions are missing, they were in %s: " % image
-    if os.path.exists(image):
-        return (
-            where + "it is there, but perf did not read it, perhaps since the interpreter is not"
-            " (a container that has been removed?): pyperf-run --archive keeps all that is needed."
-        )
-    return where + "images must stay where they were when the program ran."
-
-
-def advice_on_stacks(recording, broken, percent):
-    what = "%.1f %% of stacks end too soon" % percent
-    if broken.end == "[vdso]":
-        # perf record -N: for an object with a build id perf looks in its cache alone.
-        return (
-            "%s: most end in [vdso], where clock_gettime is, and of which perf has no copy; record"
-            " with both -N and -B, or neither." % what
-        )
-    if recording.stack_size and recording.has_lost(broken.end):
-        if not os.path.exists(broken.end):
-            return (
-                "%s: most end in %s, which is not here. A program that unpacks itself (PyInstaller --onefile)"
-                " removes it at its end, and no copy could be made in time: record one that keeps its files"
-                " (--onedir). Of a program in a container, pyperf-run --archive keeps all that is needed."
-                % (what, broken.end)
-            )
-        return (
-            "%s: most end in %s, and what has this name here is not what the program had (its build"
-            " id is another; an upgrade, a container?): pyperf-run --archive keeps all that is needed."
-            % (what, broken.end)
-        )
-    if recording.stack_size:
-        return "%s: %s." % (what, advice_on_copies(recording.stack_size, broken))
-    if recording.mode == "lbr":
-        return "%s: --call-graph lbr holds the last 16 to 32 calls only; record without it." % what
-    if recording.mode is None:  # the header is missing
-        return "%s: record again with --stack-size %d." % (what, stacks.LARGEST_COPY)
-    limit = recording.max_stack or max_stack_here()
-    if broken.longest in (limit, DEFAULT_MAX_STACK) and 2 * broken.at_longest >= broken.count:
-        return (
-            "%s, cut after %d frames, the most that the kernel takes here: as root, run sysctl"
-            " kernel.perf_event_max_stack=%d, and record again."
-            % (what, broken.longest, 8 * (broken.longest + 1))
-        )
-    return (
-        "%s: frame pointers lead no further, most often from %s, which was built without; record"
-        " again with --call-graph dwarf." % (what, broken.end_name)
-    )
-
-
-def advice_on_copies(size, broken):
-    harm = "totals of outer functions are too low"
-    if size < stacks.LARGEST_COPY:
-        larger = next(copy for copy in COPIES if copy > size)
-        return (
-            "of each, %d bytes were copied, which was too short, and %s; record again with"
-            " --stack-size %d" % (size, harm, larger)
-        )
-    if size > broken.mean_length * BYTES_A_FRAME and perf_script.LIBC.search(broken.end):
-        return (
-            "though %d bytes of each were copied; most end in %s, for which perf finds no unwind data;"
-            " it takes those of the debug symbols, too: install libc's (Debian's package: libc6-dbg)"
-            % (size, broken.end_name)
-        )
-    if size > broken.mean_length * BYTES_A_FRAME:
-        return (
-            "though %d bytes of each were copied; most end in %s, in code that perf cannot unwind;"
-            " --call-graph fp does, where it has frame pointers" % (size, broken.end_name)
-        )
-    return (
-        "of each, %d bytes were copied, the most that perf can; deeper stacks do not fit, and %s;"
-        " --call-graph fp takes them whole where the interpreter and its libraries have frame"
-        " pointers" % (size, harm)
-    )
-
-
-def max_stack_here():
-    try:
-        with open("/proc/sys/kernel/perf_event_max_stack") as limit:
-            return int(limit.read())
-    except (IOError, ValueError):
-        return DEFAULT_MAX_STACK
-
 
 # folded stacks, as flame graph tools read them
 
@@ -423,6 +239,6 @@ def folded(sample):
 
 def label(frame):
     name = frame.symbol
-    if name == perf_script.UNKNOWN and not frame.object.startswith("["):
+    if name == model.UNKNOWN and not frame.object.startswith("["):
         name = "[%s]" % os.path.basename(frame.object)
     return name + "_[k]" if frame.kernel else name

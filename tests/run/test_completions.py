@@ -81,6 +81,8 @@ QUESTIONS = (
     ("pyperf-run -e cpu-c", {"cpu-clock", "cpu-cycles"}),
     ("pyperf-run --event fau", {"faults"}),
     ("pyperf-run --call-graph ", {"fp", "dwarf", "lbr"}),
+    ("pyperf-run --sampler ", {"perf", "inside"}),
+    ("pyperf-run --sampler inside --lines pyperf-probe al", {"alpha"}),
     ("pyperf-run --doctor python-pro", {"python-probe"}),
     ("pyperf-run pyperf-pro", {"pyperf-probe"}),
     ("pyperf-run --top 5 -- pyperf-pro", {"pyperf-probe"}),

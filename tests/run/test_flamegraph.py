@@ -22,6 +22,7 @@ sys.dont_write_bytecode = True
 import recorded  # finds tests/integration, too
 
 import browser
+import sampled
 from harness import SUPPORTED, case
 
 CASES = []
@@ -155,6 +156,61 @@ def is_colour_of(kind, fill):
         return bool(re.match(COLOURS[kind], fill))
     red, green, blue = (int(part) for part in re.findall(r"\d+", fill)[:3])
     return blue > green > red if kind == "kernel" else green > max(red, blue)
+
+
+def draw_samples(bench, made, *options):
+    """The page of a profile of the sampler, by the script of the table; no perf is there."""
+    with open(os.path.join(bench.folder, "x.samples"), "wb") as out:
+        out.write(made.bytes())
+    page = os.path.join(bench.folder, "samples.html")
+    template = os.path.join(bench.build, "flamegraph.html")
+    script = os.path.join(recorded.PARTS, "table.py")
+    words = [sys.executable, "-B", script, "--data", out.name, "--flamegraph", page, "--template", template]
+    return page, bench.run(words + list(options), bench.environment(preload=False, PATH="/nonexistent"))
+
+
+def deep_samples(depth):
+    made = sampled.Profile()
+    made.mapping(0x1000, 0x2000, "/opt/bin/python3.9")
+    frame = made.python(0, made.code("main", line=3))
+    for _ in range(depth):
+        frame = made.native(made.python(frame, made.code("deep", line=5)), 0x1500)
+    made.sample(made.python(frame, made.code("odd", "</script><b>", line=7)), weight=30)
+    made.sample(made.python(made.python(0, made.code("main", line=3)), made.code("work", line=9)), weight=70)
+    return made
+
+
+@case(CASES, SUPPORTED)
+def flamegraph_of_samples(bench):
+    """Deeper than Python's own limit of recursion."""
+    page, done = draw_samples(bench, deep_samples(1500), "--lines")
+    bench.equal("status, stderr", (0, ""), (done.status, done.err))
+    with open(page, encoding="utf-8") as text:
+        whole = text.read()
+    bench.equal("ends of scripts", whole.count("<script"), whole.count("</script>"))
+    names = re.findall(r'"n":"([^"]*)","l":"([^"]*)","v":(\d+)', whole)
+    bench.equal("frames", 1500, sum(name.startswith("py::deep:") and name.endswith(":5") for name, _, _ in names))
+    valued = sorted((name, int(value)) for name, _, value in names if value != "0")
+    expected = [("py::odd:\\u003c/script><b>:7", 30), ("py::work:/srv/app.py:9", 70)]
+    bench.equal("samples", expected, valued)
+    junk = bench.write("junk.html", "<html></html>")
+    _, done = draw_samples(bench, deep_samples(1), "--template", junk)
+    bench.that("no template", "a line", done.status == 1 and "is no template" in done.err, repr(done.err))
+
+
+@case(CASES, SUPPORTED, needs=("browser",))
+def samples_in_browser(bench):
+    page, _ = draw_samples(bench, deep_samples(30))
+    with browser.Browser(bench) as chromium:
+        chromium.open(page)
+        time.sleep(SETTLE)
+        look_at_zoom(bench, chromium)
+        context = chromium.evaluate(FRAMES + CONTEXT)
+        bench.that("Context", "the summary", "taken inside the program at 200 Hz" in context, repr(context))
+        colours = {kind for kind, _ in chromium.evaluate(FRAMES + COLOURS_SEEN)}
+        bench.equal("kinds", {"py", "user", "root"}, colours)
+        bench.equal("errors in the page", [], chromium.errors)
+        bench.equal("what the page fetches", [], chromium.fetched)
 
 
 @case(CASES, SUPPORTED, needs=("browser",))

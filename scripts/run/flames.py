@@ -1,0 +1,68 @@
+"""An interactive flame graph of samples, one HTML file: d3-flame-graph's template (scripts/dev/fetch-template) filled in
+as perf's own flamegraph.py does it."""
+
+import io
+import json
+
+import stacks
+import totals
+
+PLACES = {u"stacks": u"/** @flamegraph_json **/", u"options": u"/** @options_json **/"}
+
+
+class Node:
+    """A function with those that it has called: value is its own time alone, in samples."""
+
+    __slots__ = ("name", "kind", "value", "called")
+
+    def __init__(self, name, kind):
+        self.name, self.kind, self.value, self.called = name, kind, 0, {}
+
+    def of(self, name, kind):
+        node = self.called.get(name)
+        if node is None:
+            node = self.called[name] = Node(name, kind)
+        return node
+
+    @property
+    def head(self):
+        return u'{"n":%s,"l":"%s","v":%d,"c":[' % (json.dumps(self.name), self.kind, self.value)
+
+
+class Graph:
+    def __init__(self):
+        self.root = Node(u"all", u"root")
+
+    def add(self, sample):
+        node = self.root.of(u"%s (%d)" % (sample.comm, sample.pid), u"")
+        for frame in reversed(sample.frames):
+            node = node.of(totals.label(frame), u"kernel" if frame.kernel else u"")
+        node.value += sample.count
+
+    def page(self, template, context):
+        """The file's text. context: what the button of that name shows."""
+        with io.open(template, encoding="utf-8") as file:
+            page = file.read()
+        filled = {"stacks": u"".join(pieces(self.root)), "options": json.dumps({"colorscheme": "blue-green", "context": context})}
+        for name, place in PLACES.items():
+            if place not in page:
+                raise stacks.Failed("%s is no template of d3-flame-graph for perf: it has no %s" % (template, place))
+            # "</script>" in a name would end the script.
+            page = page.replace(place, filled[name].replace(u"</", u"\\u003c/"))
+        return page
+
+
+def pieces(root):
+    """JSON of a tree that may be deeper than Python's own recursion, which json needs."""
+    left = [root]
+    while left:
+        node = left.pop()
+        if not isinstance(node, Node):
+            yield node
+            continue
+        yield node.head
+        left.append(u"]}")
+        for number, one in enumerate(reversed(list(node.called.values()))):
+            if number:
+                left.append(u",")
+            left.append(one)

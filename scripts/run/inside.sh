@@ -1,0 +1,157 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154  # variables of pyperf-run
+# inside.sh: the sampler of libpyperf.so around the program, in the place of perf. Read by pyperf-run, which has parsed
+# the options, and by record.sh where perf is not to be had.
+#
+#     pyperf-run      passes signals on, waits, makes one profile of the processes' files
+#      |- canary      see program.sh
+#      `- launch.sh   keeps the exit status
+#          `- the program          libpyperf.so in it samples, and writes a file for each process
+
+# shellcheck source=scripts/run/program.sh
+. "$parts/program.sh"
+# shellcheck source=scripts/run/preload.sh
+. "$parts/preload.sh"
+
+BLOCK=4096 # of a profile: sample_format.h
+
+# $@: the program.
+sample() {
+    check_options
+    [ "$frequency" != auto ] || frequency=199
+    output=${output:-pyperf.samples}
+    check_program 0 "$@"
+    check_output
+    [ -z "$flamegraph" ] || template=$(sh "$parts/flamegraph.sh" --template "$flamegraph") || exit 1
+    find_python "$interpreter"
+    spare_descriptors
+    sort_signals
+    make_directory
+    reset_by_python
+    images=$dir/samples
+    mkdir "$images"
+    # A service that is started as root and then changes its user still makes files.
+    [ "$(id -u)" != 0 ] || chmod 1733 "$images"
+    choose_preload
+    start_canary
+    catch_signals
+    start_program "$@"
+    [ -z "$caught" ] || deliver "$caught"
+    wait_for_end
+    finish_sampling
+}
+
+# What is perf's alone.
+check_options() {
+    has_sampler || fail 1 "$library has no sampler: --sampler=inside needs a later one"
+    what=
+    [ -z "$stack_size" ] || what="--stack-size $stack_size: the sampler copies no stacks, it unwinds them"
+    [ -z "$call_graph" ] || what="--call-graph $call_graph: the sampler unwinds all stacks by their unwind data"
+    [ -z "$event" ] || what="--event $event: the sampler knows CPU time alone"
+    [ "$frequency" != max ] || what='--freq max: name a number'
+    [ "$perf_words" = 0 ] || what='options of perf record: perf does not run'
+    [ -z "$archive" ] || what="--archive $archive: the profile is one file that has the Python functions; --flamegraph and \
+--collapsed keep the names of others"
+    [ -z "$what" ] || fail 2 "$what; --sampler=perf is for perf"
+}
+
+# The profile is written when the program has ended: its folder is looked at before.
+check_output() {
+    [ ! -d "$output" ] || fail 1 "$output: is a directory, name a file in it"
+    check_writable "$output"
+}
+
+# Where env cannot do it, a background command's program would not see Ctrl-C.
+reset_by_python() {
+    case $reset:$python in
+    ?*:* | *: | *[!A-Za-z0-9/._+@%,=~:-]*) return ;;
+    esac
+    # Python ignores these two.
+    for pair in 13:PIPE 25:XFSZ; do
+        [ $((mask >> (${pair%:*} - 1) & 1)) = 1 ] || default=$default,${pair#*:}
+    done
+    ln -s "$parts/default_signals.py" "$dir/default_signals.py"
+    reset="$python -B -E -s $dir/default_signals.py ${default#,}"
+}
+
+start_program() {
+    (
+        eval "exec <&$in $in<&-"
+        # shellcheck disable=SC2086  # $reset is a command with its arguments
+        exec $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" "PYPERF_SAMPLER=$frequency" "$ignored" \
+            "$err" "$unused" "$@"
+    ) &
+    runner=$!
+}
+
+finish_sampling() {
+    {
+        kill -s KILL "$canary"
+        wait "$canary"
+    } 2>/dev/null
+    if [ ! -s "$dir/program" ]; then
+        rm -rf "$dir"
+        [ -z "$caught" ] || die_of "$caught"
+        fail 1 'the program could not be started'
+    fi
+    status=1
+    [ ! -s "$dir/status" ] || read -r status <"$dir/status"
+    # The program has ended: what comes now may be cut short, and its exit status is still the answer.
+    trap : INT QUIT
+    trap 'rm -rf "$dir"; exit 143' TERM HUP
+    tell_running
+    if collect; then
+        used=$(sed -n 2p "$dir/times")
+        lasted=$(sed -n 3p "$dir/times")
+        answer "$output" stderr
+        [ ! -t 2 ] || hint "the profile is $output: pyperf-run --report $output"
+    fi
+    rm -rf "$dir"
+    leave "$status"
+}
+
+# A daemon goes on when the program has ended.
+tell_running() {
+    for file in "$images"/*.samples; do
+        pid=${file##*/pyperf-}
+        pid=${pid%%-*}
+        ! grep -q "$file" "/proc/$pid/maps" || say "the program has ended, and process $pid goes on, which it has" \
+            'started: what that does from now on is not in the profile'
+    done
+} 2>/dev/null
+
+# Makes one profile of all files; false if there is none, and says so.
+collect() {
+    case $output in */*) new=${output%/*}/.pyperf-run-$$ ;; *) new=.pyperf-run-$$ ;; esac
+    if [ -e "$output" ] && [ ! -f "$output" ]; then
+        new=$dir/whole # a device
+    fi
+    if ! join_files >"$new"; then
+        say "$output: the profile cannot be written; its parts are in $images: pyperf-run --report $images"
+        rm -f "$new"
+        leave "$status"
+    fi
+    if [ ! -s "$new" ]; then
+        rm -f "$new"
+        say 'no samples were taken: the program is not one in Python, took too little CPU time, or says on stderr why;' \
+            'pyperf-run --doctor looks further'
+        return 1
+    fi
+    if [ "$new" = "$dir/whole" ]; then
+        cat "$new" >"$output"
+    else
+        [ ! -s "$output" ] || mv -f "$output" "$output.old"
+        mv -f "$new" "$output"
+    fi
+}
+
+# Each cut to the bytes that it uses, up to a whole block. The copy's header was read before what it counts, which
+# matters for a process that goes on.
+join_files() {
+    for file in "$images"/*.samples; do
+        [ -s "$file" ] || continue
+        cp -- "$file" "$dir/part" || return
+        length=$(od -A n -t u8 -j 8 -N 8 "$dir/part" | tr -d ' \n')
+        dd if="$dir/part" bs=$BLOCK count=$(((length + BLOCK - 1) / BLOCK)) conv=sync 2>"$dir/log" || return
+    done
+}

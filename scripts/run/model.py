@@ -1,0 +1,60 @@
+"""Samples and the frames of their stacks, whatever recorded them: perf (perf_script.py) or the sampler in
+the process (samples.py)."""
+
+import re
+
+PYTHON = "py::"
+UNKNOWN = "[unknown]"
+
+# Where processes and threads begin: in the C library, in the kernel, and, because a stripped libc
+# has no names for its own part, in CPython (Modules/main.c, thread_pthread.h, _threadmodule.c).
+BEGINNING = re.compile(
+    r"(_start|_dlstart\w*|__libc_start_\w+|(__GI_)?_*clone3?|start_thread|_dl_start\w*|ret_from_fork\w*"
+    r"|Py_BytesMain|Py_RunMain|Py_Main|_Py_UnixMain|pymain_\w+|pythread_wrapper|t_bootstrap)(@.*)?$"
+)
+INTERPRETER = re.compile(r"python[^/]*$")
+LOADER = re.compile(r"(^|/)ld(-[^/]*)?\.so[^/]*$")
+LIBC = re.compile(r"(^|/)libc[.-][^/]*$")
+IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
+
+
+class Frame:
+    """function: what the table has a row for: (qualified name, file) of Python, with a third, the line, where rows
+    are lines; None for machine code."""
+
+    __slots__ = ("function", "symbol", "object", "kernel", "beginning", "interpreter", "loader", "nameless")
+
+    def __init__(self, function, symbol, holder, kernel=False):
+        self.function, self.symbol, self.object, self.kernel = function, symbol, holder, kernel
+        self.beginning = bool(BEGINNING.match(symbol))
+        self.interpreter = function is not None or bool(INTERPRETER.search(holder))
+        self.loader = bool(LOADER.search(holder))
+        # A trampoline without the image that has its name.
+        self.nameless = symbol == UNKNOWN and bool(IMAGE.search(holder))
+
+
+class Sample:
+    """count: how many samples of this stack it stands for, period: their weight together; whole: None if only the
+    frames can tell whether the stack is."""
+
+    __slots__ = ("comm", "pid", "tid", "time", "period", "event", "frames", "count", "whole")
+
+    def __init__(self, comm, pid, tid, time, period, event):
+        self.comm, self.pid, self.tid, self.time = comm, pid, tid, time
+        self.period, self.event = period, event
+        self.frames = []  # from the innermost outwards
+        self.count, self.whole = 1, None
+
+    @property
+    def python(self):
+        """Names of the Python functions with their files, from the innermost outwards."""
+        return [frame.symbol[len(PYTHON) :] for frame in self.frames if frame.function is not None]
+
+
+class Task:
+    """A process or thread that begins or ends; time is 0 if perf has synthesized the event."""
+
+    __slots__ = ("kind", "pid", "tid", "time")
+
+    def __init__(self, time, kind, pid, tid):
+        self.kind, self.pid, self.tid, self.time = kind, int(pid), int(tid), float(time)

@@ -1,0 +1,119 @@
+"""The file of the sampler in a process, as preload/sampler/sample_format.h describes it: its parts, each of one
+process, and their records. What was not finished or is damaged is left out and counted."""
+
+import collections
+import glob
+import os
+import struct
+
+import stacks
+
+FAMILY, VERSION = b"PYPERFS", b"1"
+HEADER_SIZE = 4096
+SEGMENT = 1 << 20
+UNFINISHED, PADDING, NATIVE, PYTHON, CODE, MAPPING, SAMPLE, THREAD = range(1, 9)
+CUT, CALLS_CUT = 1, 2  # flags of a sample: of machine code, of Python functions
+WHOLE = 1  # of a process
+
+Header = collections.namedtuple(
+    "Header", "magic length pid parent python flags period began began_utc ended used lost limit name"
+)
+HEADER = struct.Struct("<8sQIIIIQQQQQQQ16s")
+WORD = struct.Struct("<I")
+NODE = struct.Struct("<IIII")  # of machine code the last two are the address, lower half first
+CODE_HEAD = struct.Struct("<8I")
+MAPPING_HEAD = struct.Struct("<IIQQQ24s")
+SAMPLE_BODY = struct.Struct("<IIIHHQ")
+THREAD_BODY = struct.Struct("<II16s")
+LEAST = {
+    UNFINISHED: 8,
+    PADDING: 8,
+    NATIVE: NODE.size,
+    PYTHON: NODE.size,
+    CODE: CODE_HEAD.size,
+    MAPPING: MAPPING_HEAD.size,
+    SAMPLE: SAMPLE_BODY.size,
+    THREAD: THREAD_BODY.size,
+}
+
+
+def recognises(path):
+    """Whether it is such a file, or a folder of them; of any version."""
+    if os.path.isdir(path):
+        return bool(files_of(path))
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(FAMILY)) == FAMILY
+    except (IOError, OSError):
+        return False
+
+
+def files_of(path):
+    """The files of a folder, as PYPERF_DIR is one."""
+    return sorted(glob.glob(os.path.join(path, "*.samples"))) if os.path.isdir(path) else [path]
+
+
+def parts(path):
+    """Each process's part of a profile. Raises stacks.Failed for one of a later version."""
+    for name in files_of(path):
+        with open(name, "rb") as file:
+            at = 0
+            while True:
+                part = read_part(file, at, name)
+                if part is None:
+                    break
+                yield part
+                at += (max(part.header.length, HEADER_SIZE) + HEADER_SIZE - 1) // HEADER_SIZE * HEADER_SIZE
+
+
+def read_part(file, at, name):
+    file.seek(at)
+    head = file.read(HEADER_SIZE)
+    magic = head[: len(FAMILY) + 1]
+    if magic[:-1] != FAMILY or (len(head) < HEADER_SIZE and not at):
+        if magic.strip(b"\0") and at:
+            raise stacks.Failed("%s is damaged %d bytes after its beginning" % (name, at))
+        if not at:
+            raise stacks.Failed("%s is not a complete profile of the sampler: record again" % name)
+        return None  # space that was reserved
+    if magic[-1:] != VERSION:
+        raise stacks.Failed(
+            "%s was recorded by a later version of libpyperf (format %s, known here is %s): read it with the pyperf-run"
+            " of that version" % (name, magic[-1:].decode("latin-1"), VERSION.decode("latin-1"))
+        )
+    header = Header._make(HEADER.unpack_from(head))
+    left = os.fstat(file.fileno()).st_size - at
+    if header.length > left or header.length < HEADER_SIZE:
+        return Part(header._replace(length=left), head + file.read(), cut=header.length > left)
+    return Part(header, head + file.read(header.length - HEADER_SIZE), cut=False)
+
+
+class Part:
+    """One process: its header, and its records, whose places count from the header's beginning."""
+
+    def __init__(self, header, data, cut):
+        self.header, self.data, self.cut = header, data, cut
+        self.damaged = 0  # places at which records cannot be read
+
+    @property
+    def version(self):
+        return self.header.python >> 8, self.header.python & 255
+
+    def records(self):
+        """(place, type, size) of each that is complete."""
+        data, end, at = self.data, len(self.data), HEADER_SIZE
+        unpack, least = WORD.unpack_from, LEAST.get
+        while at + 8 <= end:
+            head = unpack(data, at)[0]
+            if not head:
+                at += 8
+                continue
+            kind, size = head & 255, head >> 8 << 3
+            border = (at | (SEGMENT - 1)) + 1
+            if size < least(kind, 8) or at + size > min(border, end):
+                self.damaged += 1
+                at = border  # where a record begins again
+                continue
+            if kind > PADDING:
+                yield at, kind, size
+            at += size

@@ -1,0 +1,265 @@
+"""A profile of the sampler: its samples and frames as those of perf (stacks.py), with lines if they are wanted.
+
+A stack is a path in a tree. Each frame is made once, and each stack once for each thread, with the number of its
+samples.
+"""
+
+from __future__ import division
+
+import array
+import bisect
+import sys
+
+import elf
+import enclosing
+import lines
+import model
+import sample_file
+import stacks
+
+EVENT = "cpu-clock"
+ENCODINGS = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}
+# A file's name may have lone surrogates, which 2.7 knows no handler for.
+LENIENT = "surrogatepass" if sys.version_info[0] > 2 else "replace"
+
+
+class Recording:
+    """How a profile was recorded; records() are its samples."""
+
+    mode = stacks.INSIDE
+    events = (EVENT,)
+    stack_size = max_stack = first = last = None  # of perf
+
+    def __init__(self, path, by_line=False):
+        self.path, self.notes, names = path, [], Names(by_line)
+        self.processes = [Process(part, names) for part in sample_file.parts(path)]
+        headers = [one.part.header for one in self.processes]
+        self.period = headers[0].period if headers else 0
+        spans = [(one.part.header.began, one.last) for one in self.processes]
+        self.lasted = (max(last for _, last in spans) - min(first for first, _ in spans)) / 1e9 if spans else None
+        self.used = [sum(one.used for one in self.processes) / 1e9]
+        for one in self.processes:
+            self.notes += one.notes()
+
+    @property
+    def calls_cut(self):
+        """Samples that lack Python functions."""
+        seen = [pair for one in self.processes for pair in one.seen.items()]
+        return sum(count for (_, _, flags), count in seen if flags & sample_file.CALLS_CUT)
+
+    @property
+    def how(self):
+        rate = 1e9 / self.period if self.period else 0
+        return "taken inside the program at %d Hz" % round(rate)
+
+    def records(self):
+        for process in self.processes:
+            for sample in process.samples():
+                yield sample
+
+
+class Names:
+    """What frames of all processes have in common: sources, and files with symbols."""
+
+    def __init__(self, by_line):
+        self.by_line = by_line
+        self.sources, self.symbols = enclosing.Sources(), elf.Cache()
+
+    def python(self, code, instruction):
+        function = (code.qualified(self.sources), code.file)
+        if self.by_line:
+            function += (code.lines.line(instruction),)
+        return model.Frame(function, model.PYTHON + u":".join(u"%s" % part for part in function), u"")
+
+    def native(self, mapping, address):
+        if mapping is None:
+            return model.Frame(None, model.UNKNOWN, model.UNKNOWN)
+        start, _, offset, path, build_id = mapping
+        symbol = self.symbols.name(path, build_id, address - start + offset)
+        return model.Frame(None, symbol or model.UNKNOWN, path)
+
+
+class Code:
+    """A code object as it was copied from the process."""
+
+    __slots__ = ("name", "file", "qualname", "first", "version", "table", "decoded")
+
+    def __init__(self, data, at, size, version):
+        _, self.first, name, file, qualname, table, width, _ = sample_file.CODE_HEAD.unpack_from(data, at)
+        start, end = at + sample_file.CODE_HEAD.size, at + size
+        texts = []
+        for number, length in enumerate((name, file, qualname)):
+            texts.append(text(data[start : min(start + length, end)], width >> 4 * number & 15))
+            start += length
+        self.name, self.file, self.qualname = texts
+        self.version, self.table, self.decoded = version, data[start : min(start + table, end)], None
+
+    @property
+    def lines(self):
+        if self.decoded is None:
+            self.decoded = lines.Table(self.version, self.first, self.table)
+        return self.decoded
+
+    def qualified(self, sources):
+        return self.qualname or sources.qualified(self.name, self.file, self.first)
+
+
+def text(data, width):
+    if width in ENCODINGS:
+        try:
+            return data.decode(ENCODINGS[width], LENIENT)
+        except UnicodeDecodeError:
+            return data.decode(ENCODINGS[width], "replace")
+    return data.decode("utf-8", "pyperf-escaped")
+
+
+class Mappings:
+    """Which file is where in a process. A later one takes the place of what it overlaps."""
+
+    def __init__(self):
+        self.starts, self.rows = [], []  # (start, end, offset, path, build id)
+
+    def add(self, row):
+        """Whether it has changed what was known."""
+        start, end = row[:2]
+        kept = [one for one in self.rows if one[1] <= start or one[0] >= end]
+        changed = len(kept) < len(self.rows)
+        for one in self.rows if changed else ():
+            if one[0] < start < one[1]:
+                kept.append((one[0], start) + one[2:])
+            if one[0] < end < one[1]:
+                kept.append((end, one[1], one[2] + end - one[0]) + one[3:])
+        self.rows = sorted(kept + [row])
+        self.starts = [one[0] for one in self.rows]
+        return changed
+
+    def find(self, address):
+        at = bisect.bisect_right(self.starts, address) - 1
+        return self.rows[at] if at >= 0 and address < self.rows[at][1] else None
+
+
+class Process:
+    """The tree of one process, and how often each of its stacks was seen in each thread."""
+
+    def __init__(self, part, names):
+        self.part, self.names = part, names
+        self.last = max(part.header.ended, part.header.began)
+        count = len(part.data) // 8 + 1
+        self.parents = array.array("I", [0]) * count
+        self.numbers = array.array("I", [0]) * count  # of the frames of nodes; 0: it is no node
+        self.frames, self.known = [None], {}
+        self.codes, self.threads, self.mappings = {}, {}, Mappings()
+        self.unmapped = {}  # addresses of frames whose mapping may come later
+        self.seen, self.orphans = {}, 0  # (node, thread, flags): how often
+        self.read()
+        for number, address in self.unmapped.items():
+            self.frames[number] = names.native(self.mappings.find(address), address)
+
+    def read(self):
+        data, node = self.part.data, sample_file.NODE.unpack_from
+        for at, kind, size in self.part.records():
+            if kind == sample_file.NATIVE:
+                _, parent, lower, upper = node(data, at)
+                self.add_node(at >> 3, parent, self.native_number(upper << 32 | lower))
+            elif kind == sample_file.PYTHON:
+                _, parent, code, instruction = node(data, at)
+                self.add_node(at >> 3, parent, self.python_number(code, instruction))
+            elif kind == sample_file.SAMPLE:
+                self.add_sample(*sample_file.SAMPLE_BODY.unpack_from(data, at)[1:])
+            elif kind == sample_file.CODE:
+                self.codes[at >> 3] = Code(data, at, size, self.part.version)
+            elif kind == sample_file.MAPPING:
+                self.add_mapping(data, at, size)
+            elif kind == sample_file.THREAD:
+                _, thread, name = sample_file.THREAD_BODY.unpack_from(data, at)
+                self.threads[thread] = command(name)
+
+    def add_node(self, node, parent, number):
+        # Records refer to earlier ones alone, so there are no circles.
+        if parent and (parent >= node or not self.numbers[parent]):
+            self.orphans += 1
+        else:
+            self.parents[node], self.numbers[node] = parent, number
+
+    def native_number(self, address):
+        number = self.known.get(address)
+        if number is None:
+            mapping = self.mappings.find(address)
+            number = self.known[address] = len(self.frames)
+            if mapping is None:
+                self.unmapped[number] = address
+            self.frames.append(mapping and self.names.native(mapping, address))
+        return number
+
+    def python_number(self, code, instruction):
+        key = (code, instruction if self.names.by_line else 0)
+        number = self.known.get(key)
+        if number is None:
+            number = self.known[key] = len(self.frames)
+            if code in self.codes:
+                self.frames.append(self.names.python(self.codes[code], instruction))
+            else:
+                self.orphans += 1
+                self.frames.append(model.Frame((model.UNKNOWN, u""), model.PYTHON + model.UNKNOWN, u""))
+        return number
+
+    def add_mapping(self, data, at, size):
+        _, id_size, start, end, offset, build_id = sample_file.MAPPING_HEAD.unpack_from(data, at)
+        path = data[at + sample_file.MAPPING_HEAD.size : at + size].split(b"\0")[0]
+        row = (start, end, offset, path.decode("utf-8", "pyperf-escaped"), build_id[:id_size])
+        if start < end and self.mappings.add(row):
+            # An address may be that of another function from now on.
+            self.known = {key: number for key, number in self.known.items() if isinstance(key, tuple)}
+
+    def add_sample(self, node, thread, weight, flags, time):
+        if node >= len(self.numbers) or (node and not self.numbers[node]):
+            self.orphans += 1
+            return
+        self.last = max(self.last, time)
+        key = (node, thread, flags & (sample_file.CUT | sample_file.CALLS_CUT))
+        self.seen[key] = self.seen.get(key, 0) + (weight or 1)
+
+    def samples(self):
+        header, stacks_of = self.part.header, {}
+        name = command(header.name)
+        for (node, thread, flags), count in self.seen.items():
+            if node not in stacks_of:
+                stacks_of[node] = self.stack(node)
+            comm = self.threads.get(thread, name)
+            one = model.Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, EVENT)
+            one.frames, one.count = stacks_of[node], count
+            # The dynamic loader runs before _start, as totals.is_whole has it.
+            one.whole = not flags or (flags == sample_file.CUT and one.frames and one.frames[-1].loader)
+            yield one
+
+    def stack(self, node):
+        found, frames, numbers, parents = [], self.frames, self.numbers, self.parents
+        while node:
+            found.append(frames[numbers[node]])
+            node = parents[node]
+        return found
+
+    @property
+    def used(self):
+        """CPU time in nanoseconds; of a process that was killed as far as there are samples."""
+        header = self.part.header
+        return header.used if header.flags & sample_file.WHOLE else sum(self.seen.values()) * header.period
+
+    def notes(self):
+        """Sentences on what is missing."""
+        header, who = self.part.header, "process %d (%s)" % (self.part.header.pid, command(self.part.header.name))
+        if header.lost:
+            yield "Of %s %s did not fit into its file of %.0f MB: record less often (-F)." % (
+                who,
+                "{:,} samples".format(header.lost),
+                header.limit / 1e6,
+            )
+        if self.part.cut:
+            yield "The profile ends within the part of %s: samples at its end are missing." % who
+        if self.part.damaged or self.orphans:
+            places = self.part.damaged + self.orphans
+            yield "Of %s %d records are damaged, and samples that need them are missing." % (who, places)
+
+
+def command(name):
+    return name.split(b"\0")[0].decode("utf-8", "pyperf-escaped")
