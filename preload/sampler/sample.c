@@ -138,7 +138,7 @@ static void read_calls(struct place *place)
 {
     const struct unwind_stack *stack = &place->stack;
     const struct unwind_registers *registers = &stack->frames[stack->count - 1].registers;
-    struct python_place where = {.stack_pointer = registers->sp};
+    struct python_place where = {.stack_pointer = registers->sp, .stack_top = stack->top};
     where.entering = evaluator_code_begins(registers->pc);
     uint32_t innermost = evaluator_from(stack, stack->count);
     if (where.entering) {
@@ -173,7 +173,8 @@ static void add_call(struct merge *merge)
     const struct python_calls *calls = &merge->place->calls;
     const struct python_call *call = &calls->at[--merge->calls];
     struct kept_call *kept = &merge->place->kept[calls->count - 1 - merge->calls];
-    uint64_t mark = sample_tree_mark(&merge->memory, call->code);
+    bool test = calls->doubtful || merge->calls == 0;
+    uint64_t mark = sample_tree_mark(test ? &merge->memory : NULL, call->code);
     if (mark == 0)
         return; /* not a code object: the frame was being made */
     if (kept->code != call->code || kept->mark != mark || kept->parent != merge->frame ||
@@ -269,6 +270,8 @@ bool sample_take(const void *context, uint32_t thread, uint32_t weight, uint64_t
     if (place == NULL)
         return false;
     uint32_t present = __atomic_load_n(&epoch, __ATOMIC_RELAXED);
+    if (place->last != thread)
+        place->stack.low = place->stack.top = 0;
     if (place->last != thread || place->epoch != present)
         place->stack.count = 0;
     place->last = thread;

@@ -128,6 +128,14 @@ struct text {
     unsigned width; /* of a character; 0: UTF-8 */
 };
 
+/* Whether there can be an object, of which `size` bytes behind the head are read: not more than any
+ * object of its type has, because it may be the last one in its memory. */
+static bool is_there(struct readable *known, const void *object, size_t size)
+{
+    return object != NULL && ((uintptr_t)object & 7) == 0 &&
+           readable(known, (uintptr_t)object, python.layout->head + size);
+}
+
 /* PyASCIIObject.state (Include/cpython/unicodeobject.h): kind in bits 2 to 4, then compact, ascii;
  * a compact string that is not ASCII has its characters behind two more words, in 3.12 one. */
 static struct text text_of(struct readable *known, const char *string)
@@ -136,7 +144,7 @@ static struct text text_of(struct readable *known, const char *string)
     const char *body = string + layout->head;
     struct text text = {NULL, 0, 0};
     size_t length;
-    if (string == NULL || ((uintptr_t)string & 7) != 0 || !readable(known, (uintptr_t)string, 80))
+    if (!is_there(known, string, UNICODE_STATE + sizeof(uint32_t)))
         return text;
     if (layout->python_2) {
         text.bytes = python_bytes((const python_object *)string, &text.size);
@@ -163,7 +171,7 @@ static struct text table_of(struct readable *known, const char *bytes)
 {
     enum { SIZE = 16, DATA = 32 };
     struct text text = {NULL, 0, 0};
-    if (bytes == NULL || ((uintptr_t)bytes & 7) != 0 || !readable(known, (uintptr_t)bytes, 64))
+    if (!is_there(known, bytes, SIZE + sizeof text.size))
         return text;
     if (python.layout->python_2) {
         text.bytes = python_bytes((const python_object *)bytes, &text.size);
@@ -212,11 +220,23 @@ static uint32_t copy(const python_object *code)
     return id;
 }
 
+/* Whether all that is read of a code object can be read. */
+static bool may_read(struct readable *known, const python_object *code)
+{
+    const struct layout *layout = python.layout;
+    const size_t fields[] = {layout->head + OBJECT_TYPE, layout->code_firstlineno,
+                             layout->code_name,          layout->code_filename,
+                             layout->code_qualname,      layout->code_lines};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (!readable(known, (uintptr_t)code + fields[i], sizeof(void *)))
+            return false;
+    return true;
+}
+
 uint64_t sample_tree_mark(struct readable *known, const python_object *code)
 {
-    enum { CODE = 224 }; /* bytes of it that are read */
     const struct layout *layout = python.layout;
-    if (code == NULL || ((uintptr_t)code & 7) != 0 || !readable(known, (uintptr_t)code, CODE) ||
+    if (code == NULL || ((uintptr_t)code & 7) != 0 || (known != NULL && !may_read(known, code)) ||
         python_type(code) != python.PyCode_Type)
         return 0;
     return 1 | hash((uintptr_t)python_field(code, layout->code_lines) ^

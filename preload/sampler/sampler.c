@@ -23,8 +23,9 @@
 enum {
     SIGNAL = SIGURG,
     FASTEST = 10000, /* Hz */
-    /* Of the program's time the handler may take a part: of so many samples on average. */
-    AVERAGED = 64,
+    /* Of the program's time the handler may take a part: of so many timed samples on average. */
+    EVERY = 8, /* sample is timed */
+    AVERAGED = 16,
     TIMES = 32,
     PART = 10,
 };
@@ -39,11 +40,14 @@ static struct sampler {
     uint32_t python;         /* version */
     struct sigaction before; /* what the signal did */
     uint32_t missed;         /* weight of signals that found their thread busy */
-    uint32_t taken;          /* samples since the time was last looked at */
-    uint64_t spent;          /* nanoseconds that these took */
+    uint32_t taken, timed;   /* samples, and those that were timed */
+    uint64_t spent; /* nanoseconds that the timed ones took since they were last looked at */
     uint32_t times
         [TIMES]; /* samples that took less than 2^n nanoseconds, and not less than half of it */
 } sampler = {.lock = LOCK_INITIALIZER};
+
+static _Thread_local uint32_t own_number
+    __attribute__((tls_model("initial-exec"))); /* 0: not known */
 
 static bool read_word(const char **text, const char *word)
 {
@@ -114,7 +118,7 @@ static void limit_time(uint64_t spent)
     __atomic_fetch_add(&sampler.spent, spent, __ATOMIC_RELAXED);
     int bits = spent == 0 ? 0 : 64 - __builtin_clzll(spent);
     __atomic_fetch_add(&sampler.times[bits < TIMES ? bits : TIMES - 1], 1, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % AVERAGED == 0 &&
+    if (__atomic_add_fetch(&sampler.timed, 1, __ATOMIC_RELAXED) % AVERAGED == 0 &&
         __atomic_exchange_n(&sampler.spent, 0, __ATOMIC_RELAXED) > sampler.period * AVERAGED / PART)
         clock_timer_slow_down();
 }
@@ -127,18 +131,29 @@ static uint64_t used(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+/* gettid(2), once for each thread. */
+static uint32_t thread_number(void)
+{
+    if (own_number == 0)
+        own_number = (uint32_t)syscall(SYS_gettid);
+    return own_number;
+}
+
 static void sample(const siginfo_t *info, const void *context)
 {
     uint32_t weight = clock_timer_weight(info);
     if (!sample_file_open(sampler.python, sampler.period))
         return;
-    uint64_t now = clock_now(), began = used();
+    bool timed = __atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % EVERY == 0;
+    uint64_t now = clock_now(), began = timed ? used() : 0;
     clock_timer_look(now);
     weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
-    if (sample_take(context, (uint32_t)syscall(SYS_gettid), weight, now))
-        limit_time(used() - began);
-    else
+    if (sample_take(context, thread_number(), weight, now)) {
+        if (timed)
+            limit_time(used() - began);
+    } else {
         __atomic_fetch_add(&sampler.missed, weight, __ATOMIC_RELAXED);
+    }
 }
 
 static void handle(int number, siginfo_t *info, void *context)
@@ -279,6 +294,7 @@ void sampler_forked(void)
     int saved = errno;
     lock_reset(&sampler.lock);
     sampler.active = 0;
+    own_number = 0;
     if (sampler.on) {
         sample_forget();
         sample_file_forget();

@@ -22,7 +22,8 @@ static bool evaluate(const uint8_t *operations, size_t size, bool has_cfa, uintp
     uint8_t block[300];
     ck_assert_uint_lt(size, 128);
     block[0] = (uint8_t)size;
-    memcpy(block + 1, operations, size);
+    for (size_t i = 0; i < size; i++)
+        block[i + 1] = operations[i];
     set_registers();
     from_memory = false;
     return unwind_expression(guarded_copy(block, size + 1), &registers, has_cfa, CFA, result,

@@ -45,4 +45,12 @@ static inline bool readable(struct readable *known, uintptr_t address, size_t si
     return true;
 }
 
+/* A word that has been found readable. It may be in any object of the process, and in
+ * AddressSanitizer's own memory, which has no shadow. */
+__attribute__((no_sanitize_address)) static inline uint64_t readable_word(uintptr_t address)
+{
+    typedef uint64_t __attribute__((aligned(1), may_alias)) word;
+    return *(const word *)address;
+}
+
 #endif

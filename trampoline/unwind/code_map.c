@@ -87,7 +87,8 @@ static void find_unwind_data(struct code_mapping *mapping)
         memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 || elf->e_phentsize != sizeof(ElfW(Phdr)))
         return;
     const ElfW(Phdr) *segments = (const ElfW(Phdr) *)(mapping->elf + elf->e_phoff);
-    if (!is_mapped(&known, mapping, (uintptr_t)segments, elf->e_phnum * sizeof *segments))
+    if (elf->e_phoff % _Alignof(ElfW(Phdr)) != 0 ||
+        !is_mapped(&known, mapping, (uintptr_t)segments, elf->e_phnum * sizeof *segments))
         return;
     uintptr_t bias = mapping->elf, unwind = 0;
     bool whole = true; /* what is read later: its notes */

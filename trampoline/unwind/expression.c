@@ -49,7 +49,7 @@ static void push_memory(struct machine *machine)
     uint64_t address = pop(machine), word = 0;
     *machine->from_memory = true;
     if (!machine->code.failed && readable(&machine->memory, address, sizeof word))
-        memcpy(&word, (const void *)address, sizeof word);
+        word = readable_word(address);
     else
         machine->code.failed = true;
     push(machine, word);

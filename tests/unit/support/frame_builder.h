@@ -31,7 +31,8 @@ struct frame_image {
 static inline void frame_put(struct frame_image *image, const void *bytes, size_t size)
 {
     ck_assert_uint_lt(image->size + size, sizeof image->bytes);
-    memcpy(image->bytes + image->size, bytes, size);
+    if (size > 0)
+        memcpy(image->bytes + image->size, bytes, size);
     image->size += size;
 }
 
