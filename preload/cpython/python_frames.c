@@ -52,11 +52,12 @@ static bool may_read_at(struct reader *reader, const char *address, size_t size)
 
 static bool may_read(struct reader *reader, const char *frame)
 {
-    enum { FRAME = 136 }; /* bytes of it that are read, in any version */
+    /* Bytes of it that are read: up to .owner, and up to .f_lasti, with Py_TRACE_REFS. */
+    size_t size = python.layout->frame_owner != 0 ? 80 : 144;
     if (reader->chunk == NULL && !reader->doubtful)
         return true;
     return (reader->chunk != NULL && ((uintptr_t)frame & 7) == 0 && is_in_chunks(reader, frame)) ||
-           may_read_at(reader, frame, FRAME);
+           may_read_at(reader, frame, size);
 }
 
 static bool may_read_cframe(struct reader *reader)

@@ -81,7 +81,7 @@ static bool is_mapped(struct readable *known, const struct code_mapping *mapping
 /* Finds .eh_frame_hdr by the program headers in memory. */
 static void find_unwind_data(struct code_mapping *mapping)
 {
-    struct readable known = {0};
+    struct readable known = {{0}};
     const ElfW(Ehdr) *elf = (const ElfW(Ehdr) *)mapping->elf;
     if (mapping->elf == 0 || !readable(&known, mapping->elf, sizeof *elf) ||
         memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 || elf->e_phentsize != sizeof(ElfW(Phdr)))
