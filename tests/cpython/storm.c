@@ -114,7 +114,8 @@ static void send_all(void)
             info.si_signo = SIGURG;
             info.si_code = SI_TIMER;
             info.si_value.sival_ptr = processes[i].value;
-            syscall(SYS_rt_tgsigqueueinfo, processes[i].pid, processes[i].threads[k], SIGURG, &info);
+            syscall(SYS_rt_tgsigqueueinfo, processes[i].pid, processes[i].threads[k], SIGURG,
+                    &info);
         }
 }
 
