@@ -53,6 +53,7 @@ typedef void *(*python_evaluator)(void);
     X(int, PySys_SetObject, (const char *name, python_object *value))                              \
     X(int, PyObject_IsTrue, (python_object * object))                                              \
     X(void *, PyGILState_GetThisThreadState, (void))                                               \
+    X(int, Py_IsInitialized, (void))                                                               \
     X(int, Py_AtExit, (void (*function)(void)))                                                    \
     X(void, Py_GetArgcArgv, (int *argc, wchar_t ***argv))                                          \
     X(void, Py_DecRef, (python_object * object))

@@ -13,6 +13,7 @@ static uintptr_t cframe_depth;
 struct reader {
     const struct python_place *place;
     struct readable memory;
+    bool doubtful;
     char *chunk;    /* the thread's innermost */
     char *cframe;   /* 3.11 */
     uint32_t first; /* of the calls of the present evaluator */
@@ -39,20 +40,29 @@ static bool is_in_chunks(const struct reader *reader, const char *frame)
     return false;
 }
 
+/* Whether so many bytes can be read: of the thread's own stack at once. */
+static bool may_read_at(struct reader *reader, const char *address, size_t size)
+{
+    const struct python_place *place = reader->place;
+    uintptr_t begin = (uintptr_t)address;
+    return (begin & 7) == 0 && ((begin >= place->stack_pointer && begin < place->stack_top &&
+                                 size < place->stack_top - begin) ||
+                                readable(&reader->memory, begin, size));
+}
+
 static bool may_read(struct reader *reader, const char *frame)
 {
-    enum { FRAME = 80 }; /* bytes of it that are read */
-    if (python.layout->thread_chunk == 0)
+    enum { FRAME = 136 }; /* bytes of it that are read, in any version */
+    if (reader->chunk == NULL && !reader->doubtful)
         return true;
-    return ((uintptr_t)frame & 7) == 0 &&
-           (is_in_chunks(reader, frame) || readable(&reader->memory, (uintptr_t)frame, FRAME));
+    return (reader->chunk != NULL && ((uintptr_t)frame & 7) == 0 && is_in_chunks(reader, frame)) ||
+           may_read_at(reader, frame, FRAME);
 }
 
 static bool may_read_cframe(struct reader *reader)
 {
-    enum { CFRAME = 24 };
-    uintptr_t cframe = (uintptr_t)reader->cframe;
-    return cframe != 0 && (cframe & 7) == 0 && readable(&reader->memory, cframe, CFRAME);
+    enum { CFRAME = 24 }; /* sizeof(_PyCFrame) */
+    return reader->cframe != NULL && may_read_at(reader, reader->cframe, CFRAME);
 }
 
 static uint32_t instruction_of(const char *frame, const char *code)
@@ -111,11 +121,13 @@ static char *begin(struct reader *reader, char *thread, bool *cut)
 
 void python_frames_read(struct python_calls *calls, const struct python_place *place)
 {
+    enum { THREAD = 320 }; /* bytes of PyThreadState that are read */
     struct reader reader = {.place = place};
     calls->count = 0;
     calls->cut = false;
+    calls->doubtful = reader.doubtful = !python.Py_IsInitialized();
     char *thread = python.PyGILState_GetThisThreadState();
-    if (thread == NULL)
+    if (thread == NULL || (reader.doubtful && !readable(&reader.memory, (uintptr_t)thread, THREAD)))
         return;
     if (python.layout->thread_chunk != 0)
         reader.chunk = pointer_at(thread, python.layout->thread_chunk);

@@ -18,7 +18,7 @@ enum {
 /* A code object may be freed, and another one take its place: the pointers in it are compared,
  * too. */
 struct known_code {
-    uint64_t pointer, contents;
+    uint64_t pointer, mark;
     uint32_t id; /* stored last */
 };
 
@@ -219,36 +219,39 @@ static uint32_t copy(const python_object *code)
     return id;
 }
 
-static bool is_code(const python_object *code)
+/* Whether all that is read of a code object can be read. */
+static bool may_read(struct readable *known, const python_object *code)
 {
     const struct layout *layout = python.layout;
-    const size_t fields[] = {layout->code_firstlineno, layout->code_name, layout->code_filename,
-                             layout->code_qualname, layout->code_lines};
-    struct readable known = {0};
-    if (!is_there(&known, code, OBJECT_TYPE + sizeof(void *)) ||
-        python_type(code) != python.PyCode_Type)
-        return false;
-    for (int i = 0; i < 5; i++)
-        if (!readable(&known, (uintptr_t)code + fields[i], sizeof(void *)))
+    const size_t fields[] = {layout->head + OBJECT_TYPE, layout->code_firstlineno,
+                             layout->code_name,          layout->code_filename,
+                             layout->code_qualname,      layout->code_lines};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (!readable(known, (uintptr_t)code + fields[i], sizeof(void *)))
             return false;
     return true;
 }
 
-uint32_t sample_tree_code(const python_object *code)
+uint64_t sample_tree_mark(struct readable *known, const python_object *code)
 {
     const struct layout *layout = python.layout;
-    if (!is_code(code))
+    if (code == NULL || ((uintptr_t)code & 7) != 0 || (known != NULL && !may_read(known, code)) ||
+        python_type(code) != python.PyCode_Type)
         return 0;
-    uint64_t contents = hash((uintptr_t)python_field(code, layout->code_lines) ^
-                                 (uint64_t)python_int(code, layout->code_firstlineno) << 48,
-                             (uintptr_t)python_field(code, layout->code_name) * 3 +
-                                 (uintptr_t)python_field(code, layout->code_filename));
-    uint32_t place = (uint32_t)(hash((uintptr_t)code, contents) >> (64 - CODES_BITS));
+    return 1 | hash((uintptr_t)python_field(code, layout->code_lines) ^
+                        (uint64_t)python_int(code, layout->code_firstlineno) << 48,
+                    (uintptr_t)python_field(code, layout->code_name) * 3 +
+                        (uintptr_t)python_field(code, layout->code_filename));
+}
+
+uint32_t sample_tree_code(const python_object *code, uint64_t mark)
+{
+    uint32_t place = (uint32_t)(hash((uintptr_t)code, mark) >> (64 - CODES_BITS));
     for (int i = 0; i < CODES; i++, place = (place + 1) % CODES) {
         struct known_code *known = &tables->codes[place];
         uint64_t pointer = 0;
         if (__atomic_load_n(&known->id, __ATOMIC_ACQUIRE) != 0) {
-            if (known->pointer == (uintptr_t)code && known->contents == contents)
+            if (known->pointer == (uintptr_t)code && known->mark == mark)
                 return known->id;
             continue;
         }
@@ -256,7 +259,7 @@ uint32_t sample_tree_code(const python_object *code)
         if (!__atomic_compare_exchange_n(&known->pointer, &pointer, (uintptr_t)code, false,
                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             continue;
-        known->contents = contents;
+        known->mark = mark;
         uint32_t id = copy(code);
         if (id == 0)
             __atomic_store_n(&known->pointer, 0, __ATOMIC_RELEASE);

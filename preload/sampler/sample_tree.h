@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "preload/cpython/python.h"
+#include "trampoline/base/readable.h"
 
 /* Memory for the tables; false without. */
 bool sample_tree_start(void);
@@ -27,9 +28,12 @@ void sample_tree_forget_all(void);
 uint32_t sample_tree_native(uint32_t parent, uintptr_t address);
 uint32_t sample_tree_python(uint32_t parent, uint32_t code, uint32_t instruction);
 
-/* The id of a code object, whose names and line table are copied when it is first seen. 0: it is
- * none, or there is no room. The object is tested before it is read. For signal handlers; changes
- * errno. */
-uint32_t sample_tree_code(const python_object *code);
+/* A number that changes when another code object takes the place of a freed one; 0: it is no code object. `known`: where
+ * the object is to be tested before it is read, else NULL. For signal handlers; changes errno. */
+uint64_t sample_tree_mark(struct readable *known, const python_object *code);
+
+/* The id of a code object with that mark, whose names and line table are copied when it is first seen. 0: there is no room.
+ * For signal handlers; changes errno. */
+uint32_t sample_tree_code(const python_object *code, uint64_t mark);
 
 #endif

@@ -23,8 +23,10 @@
 enum {
     SIGNAL = SIGURG,
     FASTEST = 10000, /* Hz */
-    /* Of the program's time the handler may take a part: of so many samples on average. */
-    AVERAGED = 64,
+    /* Of the program's time the handler may take a part: of so many timed samples on average. */
+    EVERY = 8, /* sample is timed */
+    AVERAGED = 16,
+    TIMES = 32,
     PART = 10,
 };
 
@@ -38,9 +40,14 @@ static struct sampler {
     uint32_t python;         /* version */
     struct sigaction before; /* what the signal did */
     uint32_t missed;         /* weight of signals that found their thread busy */
-    uint32_t taken;          /* samples since the time was last looked at */
-    uint64_t spent;          /* nanoseconds that these took */
+    uint32_t taken, timed;   /* samples, and those that were timed */
+    uint64_t spent; /* nanoseconds that the timed ones took since they were last looked at */
+    uint32_t times
+        [TIMES]; /* samples that took less than 2^n nanoseconds, and not less than half of it */
 } sampler = {.lock = LOCK_INITIALIZER};
+
+static _Thread_local uint32_t own_number
+    __attribute__((tls_model("initial-exec"))); /* 0: not known */
 
 static bool read_word(const char **text, const char *word)
 {
@@ -109,9 +116,27 @@ static void pass_on(int number, siginfo_t *info, void *context)
 static void limit_time(uint64_t spent)
 {
     __atomic_fetch_add(&sampler.spent, spent, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % AVERAGED == 0 &&
+    int bits = spent == 0 ? 0 : 64 - __builtin_clzll(spent);
+    __atomic_fetch_add(&sampler.times[bits < TIMES ? bits : TIMES - 1], 1, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&sampler.timed, 1, __ATOMIC_RELAXED) % AVERAGED == 0 &&
         __atomic_exchange_n(&sampler.spent, 0, __ATOMIC_RELAXED) > sampler.period * AVERAGED / PART)
         clock_timer_slow_down();
+}
+
+/* Nanoseconds of CPU time that this thread has used: a handler may have to wait for a CPU. */
+static uint64_t used(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* gettid(2), once for each thread. */
+static uint32_t thread_number(void)
+{
+    if (own_number == 0)
+        own_number = (uint32_t)syscall(SYS_gettid);
+    return own_number;
 }
 
 static void sample(const siginfo_t *info, const void *context)
@@ -119,13 +144,16 @@ static void sample(const siginfo_t *info, const void *context)
     uint32_t weight = clock_timer_weight(info);
     if (!sample_file_open(sampler.python, sampler.period))
         return;
-    uint64_t now = clock_now();
+    bool timed = __atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % EVERY == 0;
+    uint64_t now = clock_now(), began = timed ? used() : 0;
     clock_timer_look(now);
     weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
-    if (sample_take(context, (uint32_t)syscall(SYS_gettid), weight, now))
-        limit_time(clock_now() - now);
-    else
+    if (sample_take(context, thread_number(), weight, now)) {
+        if (timed)
+            limit_time(used() - began);
+    } else {
         __atomic_fetch_add(&sampler.missed, weight, __ATOMIC_RELAXED);
+    }
 }
 
 static void handle(int number, siginfo_t *info, void *context)
@@ -169,6 +197,7 @@ static bool start(struct failure *why)
 {
     unsigned hz = sampler.wish.hz != 0 ? sampler.wish.hz : SAMPLER_HZ;
     sampler.period = 1000000000u / hz;
+    memset(sampler.times, 0, sizeof sampler.times);
     sampler.python = (uint32_t)python.layout->major << 8 | python.layout->minor;
     if (!sample_file_start(sampler.directory, why))
         return false;
@@ -212,11 +241,31 @@ static bool is_idle(void)
     return true;
 }
 
+/* How long samples took: the median and the 99th percentile, as powers of two. */
+static void log_times(void)
+{
+    uint64_t all = 0, sum = 0;
+    int median = -1, most = -1;
+    for (int i = 0; i < TIMES; i++)
+        all += sampler.times[i];
+    for (int i = 0; i < TIMES; i++) {
+        sum += sampler.times[i];
+        if (median < 0 && sum * 2 >= all)
+            median = i;
+        if (most < 0 && sum * 100 >= all * 99)
+            most = i;
+    }
+    debug_log(sampler, 1,
+              "%llu samples, half of them in less than %llu ns, 99 %% in less than %llu",
+              (unsigned long long)all, 1ull << median, 1ull << most);
+}
+
 static void stop(void)
 {
     clock_timer_stop();
     __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
     bool idle = is_idle();
+    log_times();
     debug_log(sampler, 1, "off%s",
               idle ? "" : "; a thread is still being sampled: its memory stays");
     if (!idle)
@@ -245,6 +294,7 @@ void sampler_forked(void)
     int saved = errno;
     lock_reset(&sampler.lock);
     sampler.active = 0;
+    own_number = 0;
     if (sampler.on) {
         sample_forget();
         sample_file_forget();

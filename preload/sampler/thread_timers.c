@@ -29,6 +29,7 @@ static struct thread_timers {
         uint32_t round;
         int timer; /* -1: none any more */
     } threads[THREADS];
+    _Alignas(8) char entries[2048]; /* of a folder */
 } timers;
 
 /* linux/time.h: the CPU clock of a thread, by its number; and include/linux/posix-timers.h, CPUCLOCK_PERTHREAD_MASK,
@@ -133,15 +134,14 @@ static uint32_t number(const char *name)
 /* pre: taken. */
 static void look(void)
 {
-    _Alignas(8) char bytes[2048];
     long size, fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/task",
                             O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0)
         return;
     timers.round++;
-    while ((size = syscall(SYS_getdents64, fd, bytes, sizeof bytes)) > 0)
-        for (long at = 0; at < size; at += ((const struct entry *)(bytes + at))->size) {
-            uint32_t thread = number(((const struct entry *)(bytes + at))->name);
+    while ((size = syscall(SYS_getdents64, fd, timers.entries, sizeof timers.entries)) > 0)
+        for (long at = 0; at < size; at += ((const struct entry *)(timers.entries + at))->size) {
+            uint32_t thread = number(((const struct entry *)(timers.entries + at))->name);
             if (thread != 0)
                 arm(thread);
         }

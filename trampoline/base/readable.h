@@ -15,21 +15,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The page that was found readable last; zeroed: none. Pages may be larger, never smaller. */
+/* Pages that were found readable, each in the place of its number; zeroed: none. Pages may be larger, never smaller. */
+enum { READABLE_PAGE = 4096, READABLE_KNOWN = 16 };
 struct readable {
-    uintptr_t page;
+    uintptr_t pages[READABLE_KNOWN];
 };
-
-enum { READABLE_PAGE = 4096 };
 
 /* Changes errno. */
 static inline bool readable_page(struct readable *known, uintptr_t page)
 {
-    if (page == known->page && page != 0)
-        return true;
-    if (page == 0 || (syscall(SYS_rt_sigprocmask, -1, page, NULL, 8) != 0 && errno == EFAULT))
+    uintptr_t *place = &known->pages[page / READABLE_PAGE % READABLE_KNOWN];
+    if (page == 0)
         return false;
-    known->page = page;
+    if (page != *place && syscall(SYS_rt_sigprocmask, -1, page, NULL, 8) != 0 && errno == EFAULT)
+        return false;
+    *place = page;
     return true;
 }
 

@@ -23,6 +23,7 @@ static struct code_map {
     struct code_mapping mappings[MAPPINGS];
     struct code_mapping before[MAPPINGS];
     char line[LINE];
+    char bytes[1024]; /* of the file; not on the stack, which may be a small one for signals */
 } map;
 
 /* One mapping of any kind. */
@@ -156,16 +157,15 @@ static void take_line(struct file *file, const struct mapping_line *line)
  * read. */
 static bool read_maps(void (*visit)(const struct mapping_line *line, void *data), void *data)
 {
-    char bytes[1024];
     size_t length = 0;
     long size, fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return false;
-    while ((size = syscall(SYS_read, fd, bytes, sizeof bytes)) > 0) {
+    while ((size = syscall(SYS_read, fd, map.bytes, sizeof map.bytes)) > 0) {
         for (long i = 0; i < size; i++) {
-            if (bytes[i] != '\n') {
+            if (map.bytes[i] != '\n') {
                 if (length < LINE - 1)
-                    map.line[length++] = bytes[i];
+                    map.line[length++] = map.bytes[i];
                 continue;
             }
             map.line[length] = '\0';

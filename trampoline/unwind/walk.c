@@ -45,6 +45,7 @@ struct walk {
     struct readable memory;
     uint64_t now;
     code_map_seen *seen;
+    uintptr_t from, to;  /* addresses of the stack that need not be tested */
     const void *context; /* all registers of the frame, if it was interrupted */
     bool changed;        /* code was unmapped */
     uint32_t last;       /* of the last stack: the frames that the walk has not passed */
@@ -86,7 +87,8 @@ static struct unwind_rule rule_of(struct walk *walk, uintptr_t address)
 
 static bool load(struct walk *walk, uintptr_t address, uintptr_t *word)
 {
-    if ((address & 7) != 0 || !readable(&walk->memory, address, sizeof *word))
+    bool known = address >= walk->from && address < walk->to;
+    if ((address & 7) != 0 || (!known && !readable(&walk->memory, address, sizeof *word)))
         return false;
     *word = readable_word(address);
     return true;
@@ -237,6 +239,33 @@ static void put_together(struct unwind_stack *stack, uint32_t kept, uint32_t fre
     innermost->span = 0;
 }
 
+/* Finds out how much of the stack need not be tested, word by word. */
+static void know_stack(struct walk *walk, uintptr_t sp)
+{
+    enum { GROWN = 256 << 10 };
+    struct unwind_stack *stack = walk->stack;
+    if (sp < stack->low && stack->low - sp < GROWN && readable(&walk->memory, sp, stack->low - sp))
+        stack->low = sp & ~(uintptr_t)(READABLE_PAGE - 1);
+    if (sp < stack->low || sp >= stack->top)
+        stack->low = stack->top = 0; /* another stack: of a fiber, or for signals */
+    walk->from = sp;
+    walk->to = stack->top;
+}
+
+/* After a whole walk: its frames are on the stack of the thread, if no signal's stack is between. */
+static void learn_stack(struct unwind_stack *stack, uintptr_t sp)
+{
+    enum { LARGEST = 1 << 20 }; /* each page is tested, once */
+    uintptr_t top = stack->frames[0].registers.sp;
+    if (stack->cut || stack->top != 0 || top < sp || top - sp > LARGEST)
+        return;
+    struct readable memory = {{0}};
+    if (readable(&memory, sp, top - sp + sizeof top)) {
+        stack->low = sp & ~(uintptr_t)(READABLE_PAGE - 1);
+        stack->top = top;
+    }
+}
+
 static void walk_once(struct walk *walk, const void *context)
 {
     struct unwind_registers registers = arch_interrupted(context);
@@ -244,6 +273,8 @@ static void walk_once(struct walk *walk, const void *context)
     bool cut = true;
     uint32_t fresh = 0, kept = 0;
     enum step done = STEP_INTERRUPTED;
+    uintptr_t sp = registers.sp;
+    know_stack(walk, sp);
     walk->context = context;
     walk->last = stack->cut ? 0 : stack->count; /* what has cut it may be over */
     walk->differs = UINT32_MAX;
@@ -261,6 +292,7 @@ static void walk_once(struct walk *walk, const void *context)
     }
     stack->cut = cut;
     put_together(stack, kept, fresh);
+    learn_stack(stack, sp);
 }
 
 static void forget_all(struct unwind_stack *stack)
