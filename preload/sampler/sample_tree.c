@@ -141,7 +141,6 @@ static bool is_there(struct readable *known, const void *object, size_t size)
 static struct text text_of(struct readable *known, const char *string)
 {
     const struct layout *layout = python.layout;
-    const char *body = string + layout->head;
     struct text text = {NULL, 0, 0};
     size_t length;
     if (!is_there(known, string, UNICODE_STATE + sizeof(uint32_t)))
@@ -150,8 +149,8 @@ static struct text text_of(struct readable *known, const char *string)
         text.bytes = python_bytes((const python_object *)string, &text.size);
     } else {
         uint32_t state;
-        memcpy(&state, body + UNICODE_STATE, sizeof state);
-        memcpy(&length, body + UNICODE_LENGTH, sizeof length);
+        memcpy(&state, string + layout->head + UNICODE_STATE, sizeof state);
+        memcpy(&length, string + layout->head + UNICODE_LENGTH, sizeof length);
         bool ascii = (state & layout->unicode_ascii_state) == layout->unicode_ascii_state;
         text.width = state >> 2 & 7;
         /* PyCompactUnicodeObject: utf8_length, utf8, and to 3.11 wstr_length */

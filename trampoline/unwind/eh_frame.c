@@ -192,6 +192,12 @@ bool eh_frame_find(uintptr_t header, uintptr_t end, uintptr_t pc,
     return pc - function->begin < size;
 }
 
+/* Of damaged data the product may be too large: it then has any value. */
+static int64_t scaled(uint64_t number, int64_t unit)
+{
+    return (int64_t)(number * (uint64_t)unit);
+}
+
 static void set_frame(struct program *program, uint64_t number, enum rule_kind kind, int64_t value)
 {
     if (number == ARCH_DWARF_FRAME_POINTER)
@@ -248,10 +254,10 @@ static void change_register(struct program *program, uint8_t instruction)
     uint64_t number = dwarf_uleb(code);
     switch (instruction) {
     case DW_CFA_offset_extended:
-        set_frame(program, number, RULE_AT_CFA, (int64_t)dwarf_uleb(code) * unit);
+        set_frame(program, number, RULE_AT_CFA, scaled(dwarf_uleb(code), unit));
         break;
     case DW_CFA_offset_extended_sf:
-        set_frame(program, number, RULE_AT_CFA, dwarf_sleb(code) * unit);
+        set_frame(program, number, RULE_AT_CFA, scaled((uint64_t)dwarf_sleb(code), unit));
         break;
     case DW_CFA_restore_extended:
         restore(program, number);
@@ -287,7 +293,7 @@ static bool change_cfa(struct program *program, uint8_t instruction)
         return true;
     case DW_CFA_def_cfa_sf:
         number = dwarf_uleb(code);
-        set_cfa(program, number, dwarf_sleb(code) * unit);
+        set_cfa(program, number, scaled((uint64_t)dwarf_sleb(code), unit));
         return true;
     case DW_CFA_def_cfa_register:
         set_cfa(program, dwarf_uleb(code), program->row.cfa_offset);
@@ -296,7 +302,7 @@ static bool change_cfa(struct program *program, uint8_t instruction)
         set_cfa(program, number, (int64_t)dwarf_uleb(code));
         return true;
     case DW_CFA_def_cfa_offset_sf:
-        set_cfa(program, number, dwarf_sleb(code) * unit);
+        set_cfa(program, number, scaled((uint64_t)dwarf_sleb(code), unit));
         return true;
     case DW_CFA_def_cfa_expression:
         program->row.rule.cfa = rule_word(RULE_EXPRESSION, (int64_t)block(program));
@@ -337,7 +343,7 @@ static void execute(struct program *program, uint8_t instruction)
     uint8_t low = instruction & 0x3f;
     if ((instruction & 0xc0) == DW_CFA_offset)
         set_frame(program, low, RULE_AT_CFA,
-                  (int64_t)dwarf_uleb(code) * program->cie->data_alignment);
+                  scaled(dwarf_uleb(code), program->cie->data_alignment));
     else if ((instruction & 0xc0) == DW_CFA_restore)
         restore(program, low);
     else if (instruction == DW_CFA_GNU_args_size)

@@ -49,7 +49,7 @@ static inline int64_t rule_value(uint64_t word)
 /* The value of RULE_REGISTER: DWARF's number of the register, and the offset. */
 static inline int64_t rule_based(uint64_t number, int64_t offset)
 {
-    return offset * 32 + (int64_t)(number % 32);
+    return (int64_t)((uint64_t)offset * 32 + number % 32);
 }
 
 #endif
