@@ -20,12 +20,12 @@ IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
 
 class Frame:
     """function: what the table has a row for: (qualified name, file) of Python, with a third, the line, where rows
-    are lines; None for machine code."""
+    are lines; None for machine code. line: None where it is not known."""
 
-    __slots__ = ("function", "symbol", "object", "kernel", "beginning", "interpreter", "loader", "nameless")
+    __slots__ = ("function", "line", "symbol", "object", "kernel", "beginning", "interpreter", "loader", "nameless")
 
-    def __init__(self, function, symbol, holder, kernel=False):
-        self.function, self.symbol, self.object, self.kernel = function, symbol, holder, kernel
+    def __init__(self, function, symbol, holder, kernel=False, line=None):
+        self.function, self.line, self.symbol, self.object, self.kernel = function, line, symbol, holder, kernel
         self.beginning = bool(BEGINNING.match(symbol))
         self.interpreter = function is not None or bool(INTERPRETER.search(holder))
         self.loader = bool(LOADER.search(holder))

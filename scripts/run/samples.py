@@ -66,10 +66,11 @@ class Names:
         self.sources, self.symbols = enclosing.Sources(), elf.Cache()
 
     def python(self, code, instruction):
-        function = (code.qualified(self.sources), code.file)
+        function, line = (code.qualified(self.sources), code.file), code.lines.line(instruction)
         if self.by_line:
-            function += (code.lines.line(instruction),)
-        return model.Frame(function, model.PYTHON + u":".join(u"%s" % part for part in function), u"")
+            function += (line,)
+        symbol = model.PYTHON + u":".join(u"%s" % part for part in function)
+        return model.Frame(function, symbol, u"", line=line)
 
     def native(self, mapping, address):
         if mapping is None:
@@ -192,7 +193,7 @@ class Process:
         return number
 
     def python_number(self, code, instruction):
-        key = (code, instruction if self.names.by_line else 0)
+        key = (code, instruction)
         number = self.known.get(key)
         if number is None:
             number = self.known[key] = len(self.frames)
