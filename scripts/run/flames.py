@@ -34,11 +34,15 @@ class Node:
 class Graph:
     def __init__(self, template):
         self.template, self.root = template, Node(u"all", u"root")
+        self.known = {}  # names and kinds of frames
 
     def add(self, sample):
         node = self.root.of(u"%s (%d)" % (sample.comm, sample.pid), u"")
         for frame in reversed(sample.frames):
-            node = node.of(totals.label(frame), u"kernel" if frame.kernel else u"")
+            shown = self.known.get(frame)
+            if shown is None:
+                shown = self.known[frame] = (totals.label(frame), u"kernel" if frame.kernel else u"")
+            node = node.called.get(shown[0]) or node.of(*shown)
         node.value += sample.count
 
     def content(self, found):

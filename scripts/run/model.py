@@ -34,16 +34,25 @@ class Frame:
 
 
 class Sample:
-    """count: how many samples of this stack it stands for, period: their weight together; whole: None if only the
-    frames can tell whether the stack is."""
+    """frames: from the innermost outwards; count: how many samples of this stack it stands for, period: their weight
+    together; whole: None if only the frames can tell whether the stack is."""
 
     __slots__ = ("comm", "pid", "tid", "time", "period", "event", "frames", "count", "whole")
 
     def __init__(self, comm, pid, tid, time, period, event):
         self.comm, self.pid, self.tid, self.time = comm, pid, tid, time
         self.period, self.event = period, event
-        self.frames = []  # from the innermost outwards
         self.count, self.whole = 1, None
+
+    @property
+    def own(self):
+        """The Python function that ran, or None."""
+        return next((frame.function for frame in self.frames if frame.function is not None), None)
+
+    @property
+    def functions(self):
+        """Each Python function of the stack once."""
+        return {frame.function for frame in self.frames if frame.function is not None}
 
     @property
     def python(self):
