@@ -23,6 +23,14 @@ static void finish(void)
     sample_file_finish();
 }
 
+/* 0: it is no code object, or there is no room. */
+static uint32_t id_of(const python_object *code)
+{
+    struct readable known = {{0}};
+    uint64_t mark = sample_tree_mark(&known, code);
+    return mark == 0 ? 0 : sample_tree_code(code, mark);
+}
+
 /* Paths */
 
 static const struct sample_native *native_at(uint32_t id)
@@ -138,7 +146,7 @@ TEST_IN_CHILD(a_full_file)
     child_check(count > 60000, "%u", count);
     child_check(sample_tree_native(0, count - 1) != 0, "%u", count);
     interpreter_start(3, 11);
-    child_check(sample_tree_code(new_code("a", "b", "c", 1)) == 0, "%s", "there is room");
+    child_check(id_of(new_code("a", "b", "c", 1)) == 0, "%s", "there is room");
 }
 
 /* Code objects */
@@ -161,9 +169,9 @@ TEST_BY(for_each_version, code_objects)
     interpreter_start(version.major, version.minor);
     start();
     python_object *code = new_code("/srv/app.py", "work", "Class.work", 70000);
-    uint32_t id = sample_tree_code(code), width = version.major == 2 ? 0 : 1;
+    uint32_t id = id_of(code), width = version.major == 2 ? 0 : 1;
     const struct sample_code *record = sample_file_record(id);
-    child_check(id != 0 && sample_tree_code(code) == id, "%u", id);
+    child_check(id != 0 && id_of(code) == id, "%u", id);
     child_check((record->head & 255) == SAMPLE_CODE, "%#x", record->head);
     child_check(record->line == 70000, "%u", record->line);
     child_check(IS(NAME, "work"), "%u bytes", record->name);
@@ -174,18 +182,19 @@ TEST_BY(for_each_version, code_objects)
                 record->qualname);
     child_check(record->width == (width | width << 4 | (has_qualname ? width << 8 : 0)), "%#x",
                 record->width);
-    child_check(sample_tree_code(new_code("/srv/app.py", "work", "Class.work", 70000)) != id, "%u",
-                id);
+    child_check(id_of(new_code("/srv/app.py", "work", "Class.work", 70000)) != id, "%u", id);
     /* Another one at the same address, as after free. */
     put_word(code, interpreter.row.code_firstlineno, 70001, 4);
-    uint32_t other = sample_tree_code(code);
+    uint32_t other = id_of(code);
+    child_check(sample_tree_mark(NULL, code) == sample_tree_mark(&(struct readable){{0}}, code),
+                "%s", "another mark");
     child_check(other != id && other != 0, "%u", other);
     record = sample_file_record(other);
     child_check(record->line == 70001, "%u", record->line);
     sample_tree_forget(); /* frames alone */
-    child_check(sample_tree_code(code) == other, "%u", other);
+    child_check(id_of(code) == other, "%u", other);
     sample_tree_forget_all();
-    child_check(sample_tree_code(code) != other, "%u", other);
+    child_check(id_of(code) != other, "%u", other);
     finish();
 }
 
@@ -203,7 +212,7 @@ TEST_BY(for_each_version, characters_of_all_widths)
     put_field(code, interpreter.row.code_filename, new_characters(two, 2));
     if (interpreter.row.code_qualname != 0)
         put_field(code, interpreter.row.code_qualname, new_characters(four, 2));
-    const struct sample_code *record = sample_file_record(sample_tree_code(code));
+    const struct sample_code *record = sample_file_record(id_of(code));
     child_check(is_part(record, NAME, latin_bytes, sizeof latin_bytes), "%u", record->name);
     child_check(is_part(record, FILE_NAME, two_bytes, sizeof two_bytes), "%u", record->file);
     if (interpreter.row.code_qualname != 0)
@@ -234,19 +243,19 @@ TEST_BY(for_each_version, objects_where_memory_ends)
     python_object *code = new_code("/srv/app.py", "work", "Class.work", 7);
     size_t used = most(most(row->code_name, row->code_filename),
                        most(most(row->code_qualname, row->code_lines), row->code_firstlineno));
-    uint32_t id = sample_tree_code(at_the_end(code, used + 8));
+    uint32_t id = id_of(at_the_end(code, used + 8));
     const struct sample_code *record = sample_file_record(id);
     child_check(id != 0, "%s", "it is no code object");
     child_check(IS(NAME, "work") && IS(LINES, "table"), "%u bytes", record->name);
     size_t head = version.major == 2 ? STRING_BYTES : row->unicode_ascii_data;
     put_field(code, row->code_name, at_the_end(new_string("n"), head + 2));
     put_word(code, row->code_firstlineno, 8, 4);
-    record = sample_file_record(sample_tree_code(code));
+    record = sample_file_record(id_of(code));
     child_check(IS(NAME, "n"), "%u bytes", record->name);
     size_t table = version.major == 2 ? STRING_BYTES : 32;
     put_field(code, row->code_name, new_string("name"));
     put_field(code, row->code_lines, at_the_end(new_table("t"), table + 2));
-    record = sample_file_record(sample_tree_code(code));
+    record = sample_file_record(id_of(code));
     child_check(IS(LINES, "t"), "%u bytes", record->lines);
     finish();
 }
@@ -258,13 +267,13 @@ TEST_BY(for_each_version, what_is_no_code_object)
     start();
     python_object *code = new_code("a", "b", "c", 1);
     const char *const end = (const char *)guarded_end();
-    child_check(sample_tree_code(NULL) == 0, "%s", "null");
-    child_check(sample_tree_code((python_object *)8) == 0, "%s", "8");
-    child_check(sample_tree_code((python_object *)((char *)code + 4)) == 0, "%s", "not aligned");
-    child_check(sample_tree_code((python_object *)(uintptr_t)end) == 0, "%s", "not mapped");
+    child_check(id_of(NULL) == 0, "%s", "null");
+    child_check(id_of((python_object *)8) == 0, "%s", "8");
+    child_check(id_of((python_object *)((char *)code + 4)) == 0, "%s", "not aligned");
+    child_check(id_of((python_object *)(uintptr_t)end) == 0, "%s", "not mapped");
     for (size_t size = 8; size <= 96; size += 8)
-        child_check(sample_tree_code(at_the_end(code, size)) == 0, "%zu bytes", size);
-    child_check(sample_tree_code(new_string("text")) == 0, "%s", "a string");
+        child_check(id_of(at_the_end(code, size)) == 0, "%zu bytes", size);
+    child_check(id_of(new_string("text")) == 0, "%s", "a string");
     finish();
 }
 
@@ -294,7 +303,7 @@ TEST_BY(for_each_version, code_objects_of_garbage)
                 continue;
             python_object *code = new_code("a", "b", "c", 1);
             put_word(code, fields[i], wrong[j], 8);
-            const struct sample_code *record = sample_file_record(sample_tree_code(code));
+            const struct sample_code *record = sample_file_record(id_of(code));
             child_check((i == 0   ? record->name
                          : i == 1 ? record->file
                          : i == 2 ? record->lines
@@ -308,7 +317,7 @@ TEST_BY(for_each_version, code_objects_of_garbage)
         put_word(long_table, row->head + 16, i == 0 ? 1 << 20 : i == 4 ? 5 : lengths[i], 8);
         put_field(code, row->code_name, at_the_end(long_name, 64));
         put_field(code, row->code_lines, long_table);
-        const struct sample_code *record = sample_file_record(sample_tree_code(code));
+        const struct sample_code *record = sample_file_record(id_of(code));
         child_check(record->name == 0 && record->lines == (i == 4 ? 5 : 0), "%zu: %u, %u", i,
                     record->name, record->lines);
     }
@@ -318,7 +327,7 @@ TEST_BY(for_each_version, code_objects_of_garbage)
         put_word(name, row->head + UNICODE_LENGTH, 4, 8); /* of 40, so that all widths have room */
         put_field(code, row->code_name, name);
         put_field(code, row->code_lines, table);
-        child_check(sample_tree_code(code) != 0, "%u", state);
+        child_check(id_of(code) != 0, "%u", state);
     }
     finish();
 }
@@ -329,7 +338,7 @@ static void *make_codes(void *codes)
     pthread_barrier_wait(&barrier);
     for (int round = 0; round < 100; round++)
         for (int i = 0; i < 100; i++) {
-            uint32_t id = sample_tree_code(((python_object **)codes)[i]);
+            uint32_t id = id_of(((python_object **)codes)[i]);
             if (id != 0)
                 made[i] = id;
         }
