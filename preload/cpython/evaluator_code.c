@@ -70,8 +70,8 @@ void evaluator_code_find(void)
         other_size = most->function.end - most->function.begin;
     }
     debug_log(python, 1, "the evaluator's other part: %#lx, %zu bytes, %d branches",
-              (unsigned long)most->function.begin, (size_t)(most->function.end - most->function.begin),
-              most->count);
+              (unsigned long)most->function.begin,
+              (size_t)(most->function.end - most->function.begin), most->count);
     errno = saved;
 }
 

@@ -53,12 +53,13 @@ struct layout {
      * (Include/internal/pycore_frame.h) in 3.11 and 3.12, .f_executable from 3.13 on. */
     uint8_t frame_code;
     /* Where a thread's frames are, from the innermost: PyThreadState.frame to 3.10
-     * (Include/cpython/pystate.h), .cframe in 3.11 and 3.12, .current_frame from 3.13 on. A _PyCFrame is in the C
-     * frame of an evaluator. */
+     * (Include/cpython/pystate.h), .cframe in 3.11 and 3.12, .current_frame from 3.13 on. A
+     * _PyCFrame is in the C frame of an evaluator. */
     uint8_t thread_frame;
     uint8_t cframe_frame,
         cframe_previous; /* _PyCFrame.current_frame, .previous; both 0: there is none */
-    /* PyThreadState.datastack_chunk: memory for the frames of 3.11 and later; 0: frames are objects. */
+    /* PyThreadState.datastack_chunk: memory for the frames of 3.11 and later; 0: frames are
+     * objects. */
     uint16_t thread_chunk;
     uint8_t frame_back; /* PyFrameObject.f_back, _PyInterpreterFrame.previous */
     uint8_t

@@ -53,6 +53,7 @@ typedef void *(*python_evaluator)(void);
     X(int, PySys_SetObject, (const char *name, python_object *value))                              \
     X(int, PyObject_IsTrue, (python_object * object))                                              \
     X(void *, PyGILState_GetThisThreadState, (void))                                               \
+    X(int, Py_IsInitialized, (void))                                                               \
     X(int, Py_AtExit, (void (*function)(void)))                                                    \
     X(void, Py_GetArgcArgv, (int *argc, wchar_t ***argv))                                          \
     X(void, Py_DecRef, (python_object * object))
@@ -188,9 +189,9 @@ bool python_is_here(void);
  * jump would be missing. */
 bool python_arrives(const void *caller);
 
-/* The symbols by which an interpreter is known, to be looked up in an object: Py_GetVersion; a function
- * that is only in builds that link all objects into a list (Objects/object.c, Py_TRACE_REFS), and one
- * that is only in debug builds (Py_REF_DEBUG, from Py_DEBUG). */
+/* The symbols by which an interpreter is known, to be looked up in an object: Py_GetVersion; a
+ * function that is only in builds that link all objects into a list (Objects/object.c,
+ * Py_TRACE_REFS), and one that is only in debug builds (Py_REF_DEBUG, from Py_DEBUG). */
 enum { PYTHON_VERSION, PYTHON_TRACES, PYTHON_COUNTS, PYTHON_MARKS };
 #define PYTHON_MARK_NAMES                                                                          \
     {                                                                                              \

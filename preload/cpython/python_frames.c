@@ -6,12 +6,14 @@
  * FRAME_OWNED_BY_INTERPRETER and more from 3.14 on. */
 enum { OWNED_BY_EVALUATOR = 3 };
 
-/* How far an evaluator's _PyCFrame is below its CFA: the same in all, as they are one function. 0: not known. */
+/* How far an evaluator's _PyCFrame is below its CFA: the same in all, as they are one function. 0:
+ * not known. */
 static uintptr_t cframe_depth;
 
 struct reader {
     const struct python_place *place;
     struct readable memory;
+    bool doubtful;
     char *chunk;    /* the thread's innermost */
     char *cframe;   /* 3.11 */
     uint32_t first; /* of the calls of the present evaluator */
@@ -38,13 +40,30 @@ static bool is_in_chunks(const struct reader *reader, const char *frame)
     return false;
 }
 
+/* Whether so many bytes can be read: of the thread's own stack at once. */
+static bool may_read_at(struct reader *reader, const char *address, size_t size)
+{
+    const struct python_place *place = reader->place;
+    uintptr_t begin = (uintptr_t)address;
+    return (begin & 7) == 0 && ((begin >= place->stack_pointer && begin < place->stack_top &&
+                                 size < place->stack_top - begin) ||
+                                readable(&reader->memory, begin, size));
+}
+
 static bool may_read(struct reader *reader, const char *frame)
 {
-    enum { FRAME = 80 }; /* bytes of it that are read */
-    if (python.layout->thread_chunk == 0)
+    /* Bytes of it that are read: up to .owner, and up to .f_lasti, with Py_TRACE_REFS. */
+    size_t size = python.layout->frame_owner != 0 ? 80 : 144;
+    if (reader->chunk == NULL && !reader->doubtful)
         return true;
-    return ((uintptr_t)frame & 7) == 0 &&
-           (is_in_chunks(reader, frame) || readable(&reader->memory, (uintptr_t)frame, FRAME));
+    return (reader->chunk != NULL && ((uintptr_t)frame & 7) == 0 && is_in_chunks(reader, frame)) ||
+           may_read_at(reader, frame, size);
+}
+
+static bool may_read_cframe(struct reader *reader)
+{
+    enum { CFRAME = 24 }; /* sizeof(_PyCFrame) */
+    return reader->cframe != NULL && may_read_at(reader, reader->cframe, CFRAME);
 }
 
 static uint32_t instruction_of(const char *frame, const char *code)
@@ -76,14 +95,13 @@ static void add(struct reader *reader, struct python_calls *calls, const char *f
         (struct python_call){(python_object *)code, instruction_of(frame, code), 0};
     if (layout->frame_is_entry != 0 && frame[layout->frame_is_entry] && reader->cframe != NULL) {
         belong(reader, calls, reader->cframe);
-        reader->cframe = readable(&reader->memory, (uintptr_t)reader->cframe, 24)
-                             ? pointer_at(reader->cframe, layout->cframe_previous)
-                             : NULL;
+        reader->cframe =
+            may_read_cframe(reader) ? pointer_at(reader->cframe, layout->cframe_previous) : NULL;
     }
 }
 
-/* The innermost frame; NULL if there is none. */
-static char *begin(struct reader *reader, char *thread)
+/* The innermost frame; NULL if there is none, or, with `cut`, if it cannot be found. */
+static char *begin(struct reader *reader, char *thread, bool *cut)
 {
     const struct layout *layout = python.layout;
     char *frame = pointer_at(thread, layout->thread_frame);
@@ -92,26 +110,29 @@ static char *begin(struct reader *reader, char *thread)
     reader->cframe = frame;
     if (reader->place->entering) {
         uintptr_t depth = __atomic_load_n(&cframe_depth, __ATOMIC_RELAXED);
-        if (depth == 0 || reader->place->outer == 0)
+        if (reader->place->outer == 0)
             return NULL;
-        reader->cframe = (char *)(reader->place->outer - depth);
-    }
-    if (reader->cframe == NULL || !readable(&reader->memory, (uintptr_t)reader->cframe, 24))
+        reader->cframe = depth == 0 ? NULL : (char *)(reader->place->outer - depth);
+    } else if (frame == NULL) {
         return NULL;
-    return pointer_at(reader->cframe, layout->cframe_frame);
+    }
+    *cut = !may_read_cframe(reader);
+    return *cut ? NULL : pointer_at(reader->cframe, layout->cframe_frame);
 }
 
 void python_frames_read(struct python_calls *calls, const struct python_place *place)
 {
+    enum { THREAD = 320 }; /* bytes of PyThreadState that are read */
     struct reader reader = {.place = place};
     calls->count = 0;
     calls->cut = false;
+    calls->doubtful = reader.doubtful = !python.Py_IsInitialized();
     char *thread = python.PyGILState_GetThisThreadState();
-    if (thread == NULL)
+    if (thread == NULL || (reader.doubtful && !readable(&reader.memory, (uintptr_t)thread, THREAD)))
         return;
     if (python.layout->thread_chunk != 0)
         reader.chunk = pointer_at(thread, python.layout->thread_chunk);
-    char *frame = begin(&reader, thread);
+    char *frame = begin(&reader, thread, &calls->cut);
     for (int i = 0; frame != NULL; i++) {
         if (i == 2 * PYTHON_CALLS || calls->count == PYTHON_CALLS || !may_read(&reader, frame)) {
             calls->cut = true;

@@ -1,17 +1,18 @@
 /* python_frames.h - the Python functions that a thread is in, read by its own signal handler.
  *
- *     2.7, 3.6-3.10   tstate -> frame object -> frame object ...          an evaluator each, not linked to it
+ *     2.7, 3.6-3.10   tstate -> frame object -> frame object ...       an evaluator each, not linked to it
  *     3.11            tstate -> _PyCFrame -> frame -> frame -> frame      is_entry: the next one is
  *                                   `-> _PyCFrame                         another evaluator's
  *     3.12            the same; between the frames of two evaluators is a frame of the C stack
  *     3.13-3.15       tstate -> frame -> frame -> frame of the C stack -> frame ...
  *
- * _PyCFrame and frames of the C stack are local variables of an evaluator: their address says which one. The
- * others lie in the thread's own chunks of memory, or in a generator.
+ * _PyCFrame and frames of the C stack are local variables of an evaluator: their address says which
+ * one. The others lie in the thread's own chunks of memory, or in a generator.
  *
  * The signal may come while the evaluator links or unlinks a frame, in whatever order its compiler has put the
- * stores. So a frame that is not in the thread's chunks or on its stack is tested before it is read
- * (readable.h), and all loops are bounded. Frame objects, to 3.10, are linked when they are complete. */
+ * stores. So from 3.11 on a frame that is neither in the thread's chunks nor on its stack is tested before it is read
+ * (readable.h), and so is the innermost code object; frame objects, to 3.10, are complete when they are linked. While
+ * Py_FinalizeEx frees the states of threads that still run, everything is tested. All loops are bounded. */
 #ifndef PYPERF_PYTHON_FRAMES_H
 #define PYPERF_PYTHON_FRAMES_H
 
@@ -31,15 +32,17 @@ enum { PYTHON_CALLS = 8192 };
 
 struct python_calls {
     uint32_t count;
-    bool cut;                            /* there are more, further outwards */
+    bool
+        doubtful; /* all code objects are to be tested before they are read, not only the innermost */
+    bool cut;     /* there are more, further outwards */
     struct python_call at[PYTHON_CALLS]; /* innermost first */
 };
 
 /* Where the signal has interrupted the thread. */
 struct python_place {
-    uintptr_t stack_pointer;
-    /* The evaluator is about to begin: what is linked is not complete. And the CFA of the next evaluator
-     * outwards; 0: there is none. */
+    uintptr_t stack_pointer, stack_top; /* what is between is mapped; both 0: not known */
+    /* The evaluator is about to begin: what is linked is not complete. And the CFA of the next
+     * evaluator outwards; 0: there is none. */
     bool entering;
     uintptr_t outer;
 };
@@ -47,8 +50,8 @@ struct python_place {
 /* Reads the calls of this thread. For signal handlers; changes errno. */
 void python_frames_read(struct python_calls *calls, const struct python_place *place);
 
-/* 3.11 and 3.12: the C frame, from its stack pointer to its CFA, of the innermost evaluator when it is not about to begin.
- * From it the place of a _PyCFrame in an evaluator's C frame is learned. */
+/* 3.11 and 3.12: the C frame, from its stack pointer to its CFA, of the innermost evaluator when it
+ * is not about to begin. From it the place of a _PyCFrame in an evaluator's C frame is learned. */
 void python_frames_learn(uintptr_t stack_pointer, uintptr_t cfa);
 
 #endif

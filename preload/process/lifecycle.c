@@ -56,7 +56,7 @@ static void report_refusal(const struct failure *why)
     if (toggle_is_wanted())
         report_failure(NOT_PROFILING ", and the signal of PYPERF_TOGGLE_SIGNAL ends the program",
                        why);
-    else if (switches_in_environment())
+    else if (switches_in_environment() || getenv("PYPERF_SAMPLER") != NULL)
         report_failure(left ? "left to the interpreter's own perf support" : NOT_PROFILING, why);
 }
 
@@ -105,15 +105,10 @@ static const char *image_directory(void)
     return realpath(named, session.directory) != NULL ? session.directory : named;
 }
 
-/* PYPERF_SAMPLER */
 static void start_sampler(void)
 {
     struct failure why;
-    bool wrong;
-    unsigned hz = sampler_wanted(getenv("PYPERF_SAMPLER"), &wrong);
-    if (wrong)
-        report("PYPERF_SAMPLER is not used: it must be a number of samples a second, 1 to 10000");
-    if (hz != 0 && !sampler_start(hz, image_directory(), &why))
+    if (sampler_begins() && !sampler_switch(true, &why))
         report_failure("not sampling", &why);
 }
 
@@ -213,6 +208,15 @@ static uintptr_t plan(void *library, struct failure *why)
     return plan_jump(prepare, hook, why) ? hook : 0;
 }
 
+/* PYPERF_SAMPLER */
+static void prepare_sampler(void)
+{
+    struct sampler_wish wish;
+    if (!sampler_read_wish(getenv("PYPERF_SAMPLER"), &wish))
+        report("PYPERF_SAMPLER is not used: it must be a number of samples a second, 1 to 10000");
+    sampler_prepare(&wish, image_directory());
+}
+
 /* PYPERF_MAP=needed */
 static bool spares_lines(void)
 {
@@ -237,6 +241,7 @@ static bool install(struct failure *why)
         return false;
     if (spares_lines())
         outputs_spare_lines();
+    prepare_sampler();
     if (!profile_start(&session.detour, image_directory(), why) || !native_api_replace(why))
         return false;
     if (!profile_arm(why)) {
@@ -276,6 +281,6 @@ void lifecycle_start(void)
 void lifecycle_finish(void)
 {
     debug_log(process, 2, "exit");
-    sampler_stop();
+    sampler_switch(false, NULL);
     outputs_finish();
 }

@@ -6,6 +6,7 @@
 #include "preload/cpython/native_support.h"
 #include "preload/cpython/qualnames.h"
 #include "preload/profile/profile.h"
+#include "preload/sampler/sampler.h"
 
 static python_object *none(void)
 {
@@ -25,14 +26,18 @@ static python_object *activate_named(const char *text, size_t length)
     if (native_support_is_excluded())
         return python.PyErr_Format(*python.PyExc_ValueError,
                                    "Cannot activate the perf trampoline if the JIT is active");
-    bool jitdump = strcmp(text, "perf_jit") == 0;
-    if (!jitdump && strcmp(text, "perf") != 0)
+    bool jitdump = strcmp(text, "perf_jit") == 0, sample = strcmp(text, "perf_sample") == 0;
+    if (!jitdump && !sample && strcmp(text, "perf") != 0)
         return python.PyErr_Format(*python.PyExc_ValueError, "invalid backend: %s", text);
-    if (!qualnames_prepare())
+    if (!sample && !qualnames_prepare())
         return NULL;
     struct failure why = {.code = FAILURE_NONE};
-    if (!profile_switch(jitdump ? PROFILE_JITDUMP : PROFILE_MAP, &why))
+    enum profile_mode mode = sample ? PROFILE_OFF : jitdump ? PROFILE_JITDUMP : PROFILE_MAP;
+    /* What can fail first; the other backend is replaced. */
+    if ((sample && !sampler_switch(true, &why)) || !profile_switch(mode, &why))
         return raise_failure(&why);
+    if (!sample)
+        sampler_switch(false, NULL);
     return none();
 }
 
@@ -75,6 +80,7 @@ static python_object *deactivate(python_object *self, python_object *nothing)
 {
     (void)self, (void)nothing;
     struct failure why;
+    sampler_switch(false, NULL);
     if (!profile_switch(PROFILE_OFF, &why))
         return raise_failure(&why);
     return none();
@@ -83,7 +89,7 @@ static python_object *deactivate(python_object *self, python_object *nothing)
 static python_object *is_active(python_object *self, python_object *nothing)
 {
     (void)self, (void)nothing;
-    return python.PyBool_FromLong(profile_mode() != PROFILE_OFF);
+    return python.PyBool_FromLong(profile_mode() != PROFILE_OFF || sampler_is_on());
 }
 
 /* Names, signatures and docstrings are the interface that 3.12 documents. */

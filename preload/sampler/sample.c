@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "preload/cpython/evaluator_code.h"
@@ -38,6 +37,11 @@ struct place {
     uint32_t epoch;
     struct unwind_stack stack;
     struct python_calls calls;
+    struct kept_call {
+        const python_object *code;
+        uint64_t mark;
+        uint32_t instruction, parent, id, epoch;
+    } kept[PYTHON_CALLS]; /* the calls of the last sample here, outermost first */
 };
 
 static struct place *places[PLACES];
@@ -134,7 +138,7 @@ static void read_calls(struct place *place)
 {
     const struct unwind_stack *stack = &place->stack;
     const struct unwind_registers *registers = &stack->frames[stack->count - 1].registers;
-    struct python_place where = {.stack_pointer = registers->sp};
+    struct python_place where = {.stack_pointer = registers->sp, .stack_top = stack->top};
     where.entering = evaluator_code_begins(registers->pc);
     uint32_t innermost = evaluator_from(stack, stack->count);
     if (where.entering) {
@@ -156,21 +160,32 @@ static uint32_t count_evaluators(const struct unwind_stack *stack)
 }
 
 struct merge {
-    const struct place *place;
+    struct place *place;
+    struct readable memory;
     uint32_t calls; /* those that are still to come: the outermost of them is at calls - 1 */
     uint32_t frame; /* id of the record; 0: the root */
     bool full;
 };
 
+/* As in the last sample, at the same place and below the same frames? Then so is its record. */
 static void add_call(struct merge *merge)
 {
-    const struct python_call *call = &merge->place->calls.at[--merge->calls];
-    uint32_t code = sample_tree_code(call->code);
-    if (code == 0)
+    const struct python_calls *calls = &merge->place->calls;
+    const struct python_call *call = &calls->at[--merge->calls];
+    struct kept_call *kept = &merge->place->kept[calls->count - 1 - merge->calls];
+    bool test = calls->doubtful || merge->calls == 0;
+    uint64_t mark = sample_tree_mark(test ? &merge->memory : NULL, call->code);
+    if (mark == 0)
         return; /* not a code object: the frame was being made */
-    uint32_t id = sample_tree_python(merge->frame, code, call->instruction);
-    merge->full |= id == 0;
-    merge->frame = id;
+    if (kept->code != call->code || kept->mark != mark || kept->parent != merge->frame ||
+        kept->instruction != call->instruction || kept->epoch != merge->place->epoch) {
+        uint32_t code = sample_tree_code(call->code, mark);
+        uint32_t id = code == 0 ? 0 : sample_tree_python(merge->frame, code, call->instruction);
+        *kept = (struct kept_call){call->code,   mark, call->instruction,
+                                   merge->frame, id,   id == 0 ? 0 : merge->place->epoch};
+        merge->full |= id == 0;
+    }
+    merge->frame = kept->id;
 }
 
 /* The calls of the evaluator whose C frame is at `index`. */
@@ -255,6 +270,8 @@ bool sample_take(const void *context, uint32_t thread, uint32_t weight, uint64_t
     if (place == NULL)
         return false;
     uint32_t present = __atomic_load_n(&epoch, __ATOMIC_RELAXED);
+    if (place->last != thread)
+        place->stack.low = place->stack.top = 0;
     if (place->last != thread || place->epoch != present)
         place->stack.count = 0;
     place->last = thread;
@@ -285,28 +302,12 @@ void sample_forget(void)
     epoch++;
 }
 
-static bool is_busy(void)
+void sample_finish(void)
 {
-    for (int i = 0; i < PLACES; i++)
-        if (places[i] != NULL && __atomic_load_n(&places[i]->thread, __ATOMIC_ACQUIRE) != 0)
-            return true;
-    return false;
-}
-
-bool sample_finish(void)
-{
-    enum { TRIES = 1000, MILLISECOND = 1000000 };
-    for (int i = 0; is_busy(); i++) {
-        struct timespec wait = {0, MILLISECOND};
-        if (i == TRIES)
-            return false;
-        syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &wait, NULL);
-    }
     sample_forget();
     for (int i = 0; i < PLACES; i++) {
         if (places[i] != NULL)
             munmap(places[i], sizeof *places[i]);
         places[i] = NULL;
     }
-    return true;
 }

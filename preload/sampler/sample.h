@@ -12,7 +12,7 @@ bool sample_take(const void *context, uint32_t thread, uint32_t weight, uint64_t
 /* In a process that has one thread: no thread is being sampled, no stack is kept. */
 void sample_forget(void);
 
-/* Waits until no thread is being sampled, a second at most; false if that was not enough. Then frees the stacks. */
-bool sample_finish(void);
+/* The same, and frees the memory. pre: nobody samples. */
+void sample_finish(void);
 
 #endif

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -12,7 +11,8 @@
 #include "trampoline/base/clock.h"
 #include "trampoline/base/own_file.h"
 
-/* System calls are made directly: a libc's open and read are points at which a thread may be cancelled. */
+/* System calls are made directly: a libc's open and read are points at which a thread may be
+ * cancelled. */
 
 enum {
     LIMIT = 64 << 20, /* bytes of a file: some 10 minutes at 999 Hz */
@@ -85,15 +85,34 @@ static uint8_t *map_segment(int fd, uint32_t index)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Six characters that make a name of this pid unique: those of the time. */
-static void make_name(uint64_t number)
+static char *put_text(char *out, const char *text)
+{
+    while (*text != '\0' && out < file.path + sizeof file.path - 64)
+        *out++ = *text++;
+    return out;
+}
+
+static char *put_number(char *out, uint32_t number)
+{
+    char digits[10];
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    while (count > 0)
+        *out++ = digits[--count];
+    return out;
+}
+
+/* pyperf-PID-XXXXXX.samples, with six characters of the time, without a libc's printf. */
+static void make_name(uint64_t time)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    char random[7] = "";
-    for (int i = 0; i < 6; i++, number /= 36)
-        random[i] = letters[number % 36];
-    snprintf(file.path, sizeof file.path, "%s/pyperf-%d-%s.samples", file.directory,
-             (int)syscall(SYS_getpid), random);
+    char *out = put_text(put_text(file.path, file.directory), "/pyperf-");
+    out = put_text(put_number(out, (uint32_t)syscall(SYS_getpid)), "-");
+    for (int i = 0; i < 6; i++, time /= 36)
+        *out++ = letters[time % 36];
+    *put_text(out, ".samples") = '\0';
 }
 
 static long create(void)
@@ -188,7 +207,8 @@ static void *record_at(uint64_t offset)
     return segment == NULL ? NULL : segment + offset % SAMPLE_SEGMENT;
 }
 
-/* Fills up the rest of a segment, for a record that does not fit; whoever moves `length` does so. */
+/* Fills up the rest of a segment, for a record that does not fit; whoever moves `length` does
+ * so. */
 static void pad(uint64_t offset, uint64_t size)
 {
     uint32_t *record = size == 0 ? NULL : record_at(offset);

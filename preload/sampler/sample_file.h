@@ -1,10 +1,10 @@
-/* sample_file.h - appends records to this process's sample file (sample_format.h), from any thread's signal
- * handler, without a lock.
+/* sample_file.h - appends records to this process's sample file (sample_format.h), from any
+ * thread's signal handler, without a lock.
  *
- * The file is mapped a segment at a time, and blocks are reserved before it is mapped, because a store into a
- * mapping can only fail by a signal. No descriptor is kept: the next segment opens the file again by its
- * path (own_file.h), when half of the present one is used, so that other threads do not wait. What is in the file
- * stays there after SIGKILL. */
+ * The file is mapped a segment at a time, and blocks are reserved before it is mapped, because a
+ * store into a mapping can only fail by a signal. No descriptor is kept: the next segment opens the
+ * file again by its path (own_file.h), when half of the present one is used, so that other threads
+ * do not wait. What is in the file stays there after SIGKILL. */
 #ifndef PYPERF_SAMPLE_FILE_H
 #define PYPERF_SAMPLE_FILE_H
 
@@ -15,16 +15,17 @@
 #include "preload/sampler/sample_format.h"
 #include "trampoline/base/failure.h"
 
-/* Whether files in this directory can be stored into safely: false with `why`. Makes no file. `directory` must stay
- * valid. */
+/* Whether files in this directory can be stored into safely: false with `why`. Makes no file.
+ * `directory` must stay valid. */
 bool sample_file_start(const char *directory, struct failure *why);
 
-/* Makes this process's file, if it has none. False: there is none, and the next call tries again. For signal
- * handlers; one thread makes it, others get false meanwhile. */
+/* Makes this process's file, if it has none. False: there is none, and the next call tries again.
+ * For signal handlers; one thread makes it, others get false meanwhile. */
 bool sample_file_open(uint32_t python, uint64_t period);
 
-/* Room for a record of `size` bytes, which becomes a multiple of 8; NULL: the file is full, or the next segment cannot
- * be had now. The record is zeroed but for its head, which says SAMPLE_UNFINISHED. */
+/* Room for a record of `size` bytes, which becomes a multiple of 8; NULL: the file is full, or the
+ * next segment cannot be had now. The record is zeroed but for its head, which says
+ * SAMPLE_UNFINISHED. */
 void *sample_file_room(size_t size, uint32_t *id);
 
 /* The record is complete. */
@@ -36,7 +37,8 @@ const void *sample_file_record(uint32_t id);
 /* Samples that were lost. */
 void sample_file_lost(uint32_t weight);
 
-/* Ends the file: its header is completed, it is cut to its length, and unmapped. pre: no thread samples any more. */
+/* Ends the file: its header is completed, it is cut to its length, and unmapped. pre: no thread
+ * samples any more. */
 void sample_file_finish(void);
 
 /* In a forked child, whose file is another one. */

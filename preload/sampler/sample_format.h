@@ -4,11 +4,11 @@
  *     4096     records, each a multiple of 8 bytes long; none crosses a multiple of SAMPLE_SEGMENT
  *     length   what follows is reserved space, of zeros
  *
- * All numbers have the byte order of the CPU that recorded. A record's id is its offset in the file,
- * divided by 8; 0 is no record. Records refer to earlier records alone. Samples share the frames that
- * they have in common: a stack is a path in a tree.
+ * All numbers have the byte order of the CPU that recorded. A record's id is its offset in the
+ * file, divided by 8; 0 is no record. Records refer to earlier records alone. Samples share the
+ * frames that they have in common: a stack is a path in a tree.
  *
- *     CODE    1  "work", "app.py", line table            MAPPING  2  7f12c000-7f15e000 libpython3.9.so
+ *     CODE    1  "work", "app.py", line table        MAPPING  2  7f12c000-7f15e000 libpython3.9.so
  *     NATIVE  3  outermost: parent 0, 7f12c123
  *     PYTHON  4  parent 3, code 1, instruction 24
  *     NATIVE  5  parent 4, 7f12c777
@@ -17,12 +17,12 @@
  *
  * A process appends records from any thread, in signal handlers, and without a lock: it adds to
  * `length`, writes the record's head with its size, then its contents, then the type. So after
- * SIGKILL, at any moment, a reader finds three kinds of records: complete ones; SAMPLE_UNFINISHED, to be
- * skipped by its size; and a head of 0, where a reader continues 8 bytes further on.
+ * SIGKILL, at any moment, a reader finds three kinds of records: complete ones; SAMPLE_UNFINISHED,
+ * to be skipped by its size; and a head of 0, where a reader continues 8 bytes further on.
  *
  * A file that consists of several such files, one behind the other, is a profile of several
- * processes. Each begins at a multiple of 4096 bytes behind the one before, cut to its `length` and filled up
- * with zeros; ids and `length` count from its own header. */
+ * processes. Each begins at a multiple of 4096 bytes behind the one before, cut to its `length` and
+ * filled up with zeros; ids and `length` count from its own header. */
 #ifndef PYPERF_SAMPLE_FORMAT_H
 #define PYPERF_SAMPLE_FORMAT_H
 
@@ -65,30 +65,32 @@ enum sample_type {
     SAMPLE_THREAD,
 };
 
-/* Each record's first four bytes: its type in the lowest 8 bits, its size in units of 8 bytes above. */
+/* Each record's first four bytes: its type in the lowest 8 bits, its size in units of 8 bytes
+ * above. */
 #define SAMPLE_HEAD(type, size) ((uint32_t)(type) | (uint32_t)(size) / 8 << 8)
 
-/* A frame of machine code. The innermost of a stack has the address of the instruction that runs; all
- * others have their return address less 1, which is within the call. */
+/* A frame of machine code. The innermost of a stack has the address of the instruction that runs;
+ * all others have their return address less 1, which is within the call. */
 struct sample_native {
     uint32_t head, parent;
     uint64_t address;
 };
 
-/* A frame of Python. It comes before the frame of the evaluator that runs it. From 3.11 on one evaluator
- * runs several. */
+/* A frame of Python. It comes before the frame of the evaluator that runs it. From 3.11 on one
+ * evaluator runs several. */
 struct sample_python {
     uint32_t head, parent;
     uint32_t code; /* id of a SAMPLE_CODE */
-    /* As the interpreter keeps it: f_lasti to 3.10, in bytes of bytecode, in 3.10 in units of 2 bytes;
-     * from 3.11 on bytes of bytecode from co_code_adaptive to the instruction. 2^32-1: none yet. */
+    /* As the interpreter keeps it: f_lasti to 3.10, in bytes of bytecode, in 3.10 in units of 2
+     * bytes; from 3.11 on bytes of bytecode from co_code_adaptive to the instruction. 2^32-1: none
+     * yet. */
     uint32_t instruction;
 };
 
-/* A code object. Behind it come the characters of its name, file, qualified name (none to 3.10) and its
- * line table: co_lnotab to 3.9, co_linetable from 3.10 on. `width` has 4 bits for each of the three
- * strings, the name's lowest: bytes for each character, 1 (Latin-1), 2 or 4; 0: UTF-8, as in 2.7. A file's name
- * from the file system may have lone surrogates. */
+/* A code object. Behind it come the characters of its name, file, qualified name (none to 3.10) and
+ * its line table: co_lnotab to 3.9, co_linetable from 3.10 on. `width` has 4 bits for each of the
+ * three strings, the name's lowest: bytes for each character, 1 (Latin-1), 2 or 4; 0: UTF-8, as in
+ * 2.7. A file's name from the file system may have lone surrogates. */
 struct sample_code {
     uint32_t head, line;                  /* co_firstlineno */
     uint32_t name, file, qualname, lines; /* lengths in bytes */
@@ -96,7 +98,8 @@ struct sample_code {
 };
 
 /* A file mapped as executable, since this point of the file: what follows replaces any earlier
- * mapping that it overlaps. Behind it comes its path with a zero byte, as in /proc/PID/maps, and "[vdso]". */
+ * mapping that it overlaps. Behind it comes its path with a zero byte, as in /proc/PID/maps, and
+ * "[vdso]". */
 struct sample_mapping {
     uint32_t head, build_id_size;
     uint64_t start, end;

@@ -15,9 +15,10 @@ enum {
     LONGEST_TABLE = SAMPLE_SEGMENT / 2,
 };
 
-/* A code object may be freed, and another one take its place: the pointers in it are compared, too. */
+/* A code object may be freed, and another one take its place: the pointers in it are compared,
+ * too. */
 struct known_code {
-    uint64_t pointer, contents;
+    uint64_t pointer, mark;
     uint32_t id; /* stored last */
 };
 
@@ -52,10 +53,10 @@ void sample_tree_forget(void)
     __atomic_store_n(&tables->used, 0, __ATOMIC_RELAXED);
 }
 
+/* Gives the memory back, which costs less than to write zeros. */
 void sample_tree_forget_all(void)
 {
-    sample_tree_forget();
-    memset(tables->codes, 0, sizeof tables->codes);
+    madvise(tables, sizeof *tables, MADV_DONTNEED);
 }
 
 static uint64_t hash(uint64_t one, uint64_t other)
@@ -127,22 +128,29 @@ struct text {
     unsigned width; /* of a character; 0: UTF-8 */
 };
 
-/* PyASCIIObject.state (Include/cpython/unicodeobject.h): kind in bits 2 to 4, then compact, ascii; a compact string
- * that is not ASCII has its characters behind two more words, in 3.12 one. */
+/* Whether there can be an object, of which `size` bytes behind the head are read: not more than any
+ * object of its type has, because it may be the last one in its memory. */
+static bool is_there(struct readable *known, const void *object, size_t size)
+{
+    return object != NULL && ((uintptr_t)object & 7) == 0 &&
+           readable(known, (uintptr_t)object, python.layout->head + size);
+}
+
+/* PyASCIIObject.state (Include/cpython/unicodeobject.h): kind in bits 2 to 4, then compact, ascii;
+ * a compact string that is not ASCII has its characters behind two more words, in 3.12 one. */
 static struct text text_of(struct readable *known, const char *string)
 {
     const struct layout *layout = python.layout;
-    const char *body = string + layout->head;
     struct text text = {NULL, 0, 0};
     size_t length;
-    if (string == NULL || ((uintptr_t)string & 7) != 0 || !readable(known, (uintptr_t)string, 80))
+    if (!is_there(known, string, UNICODE_STATE + sizeof(uint32_t)))
         return text;
     if (layout->python_2) {
         text.bytes = python_bytes((const python_object *)string, &text.size);
     } else {
         uint32_t state;
-        memcpy(&state, body + UNICODE_STATE, sizeof state);
-        memcpy(&length, body + UNICODE_LENGTH, sizeof length);
+        memcpy(&state, string + layout->head + UNICODE_STATE, sizeof state);
+        memcpy(&length, string + layout->head + UNICODE_LENGTH, sizeof length);
         bool ascii = (state & layout->unicode_ascii_state) == layout->unicode_ascii_state;
         text.width = state >> 2 & 7;
         /* PyCompactUnicodeObject: utf8_length, utf8, and to 3.11 wstr_length */
@@ -162,7 +170,7 @@ static struct text table_of(struct readable *known, const char *bytes)
 {
     enum { SIZE = 16, DATA = 32 };
     struct text text = {NULL, 0, 0};
-    if (bytes == NULL || ((uintptr_t)bytes & 7) != 0 || !readable(known, (uintptr_t)bytes, 64))
+    if (!is_there(known, bytes, SIZE + sizeof text.size))
         return text;
     if (python.layout->python_2) {
         text.bytes = python_bytes((const python_object *)bytes, &text.size);
@@ -178,7 +186,7 @@ static struct text table_of(struct readable *known, const char *bytes)
 static uint32_t copy(const python_object *code)
 {
     const struct layout *layout = python.layout;
-    struct readable known = {0};
+    struct readable known = {{0}};
     struct text texts[] = {
         text_of(&known, (const char *)python_field(code, layout->code_name)),
         text_of(&known, (const char *)python_field(code, layout->code_filename)),
@@ -211,29 +219,39 @@ static uint32_t copy(const python_object *code)
     return id;
 }
 
-static bool is_code(const python_object *code)
-{
-    enum { CODE = 224 }; /* bytes of it that are read */
-    struct readable known = {0};
-    return code != NULL && ((uintptr_t)code & 7) == 0 && readable(&known, (uintptr_t)code, CODE) &&
-           python_type(code) == python.PyCode_Type;
-}
-
-uint32_t sample_tree_code(const python_object *code)
+/* Whether all that is read of a code object can be read. */
+static bool may_read(struct readable *known, const python_object *code)
 {
     const struct layout *layout = python.layout;
-    if (!is_code(code))
+    const size_t fields[] = {layout->head + OBJECT_TYPE, layout->code_firstlineno,
+                             layout->code_name,          layout->code_filename,
+                             layout->code_qualname,      layout->code_lines};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (!readable(known, (uintptr_t)code + fields[i], sizeof(void *)))
+            return false;
+    return true;
+}
+
+uint64_t sample_tree_mark(struct readable *known, const python_object *code)
+{
+    const struct layout *layout = python.layout;
+    if (code == NULL || ((uintptr_t)code & 7) != 0 || (known != NULL && !may_read(known, code)) ||
+        python_type(code) != python.PyCode_Type)
         return 0;
-    uint64_t contents = hash((uintptr_t)python_field(code, layout->code_lines) ^
-                                 (uint64_t)python_int(code, layout->code_firstlineno) << 48,
-                             (uintptr_t)python_field(code, layout->code_name) * 3 +
-                                 (uintptr_t)python_field(code, layout->code_filename));
-    uint32_t place = (uint32_t)(hash((uintptr_t)code, contents) >> (64 - CODES_BITS));
+    return 1 | hash((uintptr_t)python_field(code, layout->code_lines) ^
+                        (uint64_t)python_int(code, layout->code_firstlineno) << 48,
+                    (uintptr_t)python_field(code, layout->code_name) * 3 +
+                        (uintptr_t)python_field(code, layout->code_filename));
+}
+
+uint32_t sample_tree_code(const python_object *code, uint64_t mark)
+{
+    uint32_t place = (uint32_t)(hash((uintptr_t)code, mark) >> (64 - CODES_BITS));
     for (int i = 0; i < CODES; i++, place = (place + 1) % CODES) {
         struct known_code *known = &tables->codes[place];
         uint64_t pointer = 0;
         if (__atomic_load_n(&known->id, __ATOMIC_ACQUIRE) != 0) {
-            if (known->pointer == (uintptr_t)code && known->contents == contents)
+            if (known->pointer == (uintptr_t)code && known->mark == mark)
                 return known->id;
             continue;
         }
@@ -241,7 +259,7 @@ uint32_t sample_tree_code(const python_object *code)
         if (!__atomic_compare_exchange_n(&known->pointer, &pointer, (uintptr_t)code, false,
                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             continue;
-        known->contents = contents;
+        known->mark = mark;
         uint32_t id = copy(code);
         if (id == 0)
             __atomic_store_n(&known->pointer, 0, __ATOMIC_RELEASE);

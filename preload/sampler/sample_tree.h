@@ -1,7 +1,9 @@
-/* sample_tree.h - stacks as paths in a tree, and code objects: each is written to the sample file once.
+/* sample_tree.h - stacks as paths in a tree, and code objects: each is written to the sample file
+ * once.
  *
- * A frame is found by its parent and its value in a hash table of ids of records; the record itself is compared, in
- * the mapped file. Threads enter ids without a lock: the first to store into an empty place has it. */
+ * A frame is found by its parent and its value in a hash table of ids of records; the record itself
+ * is compared, in the mapped file. Threads enter ids without a lock: the first to store into an
+ * empty place has it. */
 #ifndef PYPERF_SAMPLE_TREE_H
 #define PYPERF_SAMPLE_TREE_H
 
@@ -9,6 +11,7 @@
 #include <stdint.h>
 
 #include "preload/cpython/python.h"
+#include "trampoline/base/readable.h"
 
 /* Memory for the tables; false without. */
 bool sample_tree_start(void);
@@ -20,12 +23,17 @@ void sample_tree_forget(void);
 /* Ids have another meaning: in a forked child, whose file is another one. */
 void sample_tree_forget_all(void);
 
-/* The id of a frame of machine code, or of Python, below `parent`; 0: there is no room. For signal handlers. */
+/* The id of a frame of machine code, or of Python, below `parent`; 0: there is no room. For signal
+ * handlers. */
 uint32_t sample_tree_native(uint32_t parent, uintptr_t address);
 uint32_t sample_tree_python(uint32_t parent, uint32_t code, uint32_t instruction);
 
-/* The id of a code object, whose names and line table are copied when it is first seen. 0: it is none, or there is
- * no room. The object is tested before it is read. For signal handlers; changes errno. */
-uint32_t sample_tree_code(const python_object *code);
+/* A number that changes when another code object takes the place of a freed one; 0: it is no code object. `known`: where
+ * the object is to be tested before it is read, else NULL. For signal handlers; changes errno. */
+uint64_t sample_tree_mark(struct readable *known, const python_object *code);
+
+/* The id of a code object with that mark, whose names and line table are copied when it is first seen. 0: there is no room.
+ * For signal handlers; changes errno. */
+uint32_t sample_tree_code(const python_object *code, uint64_t mark);
 
 #endif

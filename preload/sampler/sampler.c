@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "preload/cpython/evaluator_code.h"
@@ -16,36 +17,91 @@
 #include "preload/sampler/sample_tree.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
+#include "trampoline/base/lock.h"
 #include "trampoline/unwind/walk.h"
 
 enum {
     SIGNAL = SIGURG,
     FASTEST = 10000, /* Hz */
-    /* Of the program's time the handler may take a part: of so many samples on average. */
-    AVERAGED = 64,
+    /* Of the program's time the handler may take a part: of so many timed samples on average. */
+    EVERY = 8, /* sample is timed */
+    AVERAGED = 16,
+    TIMES = 32,
     PART = 10,
 };
 
 static struct sampler {
+    struct lock lock; /* switching */
+    struct sampler_wish wish;
+    const char *directory;
     bool on;
+    uint32_t active; /* handlers that run; when off, those that may still use what `on` had made */
     uint64_t period;
     uint32_t python;         /* version */
     struct sigaction before; /* what the signal did */
     uint32_t missed;         /* weight of signals that found their thread busy */
-    uint32_t taken;          /* samples since the time was last looked at */
-    uint64_t spent;          /* nanoseconds that these took */
-} sampler;
+    uint32_t taken, timed;   /* samples, and those that were timed */
+    uint64_t spent; /* nanoseconds that the timed ones took since they were last looked at */
+    uint32_t times
+        [TIMES]; /* samples that took less than 2^n nanoseconds, and not less than half of it */
+} sampler = {.lock = LOCK_INITIALIZER};
 
-unsigned sampler_wanted(const char *value, bool *wrong)
+static _Thread_local uint32_t own_number
+    __attribute__((tls_model("initial-exec"))); /* 0: not known */
+
+static bool read_word(const char **text, const char *word)
+{
+    size_t length = strlen(word);
+    if (strncmp(*text, word, length) != 0)
+        return false;
+    *text += length;
+    return true;
+}
+
+bool sampler_read_wish(const char *value, struct sampler_wish *wish)
 {
     char *end;
-    *wrong = false;
+    *wish = (struct sampler_wish){0};
     if (value == NULL || *value == '\0')
-        return 0;
+        return true;
+    struct sampler_wish read = {0};
     errno = 0;
     long hz = strtol(value, &end, 10);
-    *wrong = *end != '\0' || errno != 0 || hz < 0 || hz > FASTEST;
-    return *wrong ? 0 : (unsigned)hz;
+    const char *words = end;
+    while (*words != '\0') {
+        if (read_word(&words, ":later"))
+            read.later = true;
+        else if (read_word(&words, ":threads"))
+            read.by_thread = true;
+        else
+            return false;
+    }
+    if (errno != 0 || end == value || hz < 0 || hz > FASTEST)
+        return false;
+    read.hz = (unsigned)hz;
+    *wish = read;
+    return true;
+}
+
+void sampler_prepare(const struct sampler_wish *wish, const char *directory)
+{
+    sampler.wish = *wish;
+    sampler.directory = directory;
+}
+
+bool sampler_is_on(void)
+{
+    return __atomic_load_n(&sampler.on, __ATOMIC_RELAXED);
+}
+
+bool sampler_is_wanted(void)
+{
+    return sampler.wish.hz != 0;
+}
+
+bool sampler_begins(void)
+{
+    return sampler.wish.hz != 0 && !sampler.wish.later;
 }
 
 static void pass_on(int number, siginfo_t *info, void *context)
@@ -60,9 +116,44 @@ static void pass_on(int number, siginfo_t *info, void *context)
 static void limit_time(uint64_t spent)
 {
     __atomic_fetch_add(&sampler.spent, spent, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % AVERAGED == 0 &&
+    int bits = spent == 0 ? 0 : 64 - __builtin_clzll(spent);
+    __atomic_fetch_add(&sampler.times[bits < TIMES ? bits : TIMES - 1], 1, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&sampler.timed, 1, __ATOMIC_RELAXED) % AVERAGED == 0 &&
         __atomic_exchange_n(&sampler.spent, 0, __ATOMIC_RELAXED) > sampler.period * AVERAGED / PART)
         clock_timer_slow_down();
+}
+
+/* Nanoseconds of CPU time that this thread has used: a handler may have to wait for a CPU. */
+static uint64_t used(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* gettid(2), once for each thread. */
+static uint32_t thread_number(void)
+{
+    if (own_number == 0)
+        own_number = (uint32_t)syscall(SYS_gettid);
+    return own_number;
+}
+
+static void sample(const siginfo_t *info, const void *context)
+{
+    uint32_t weight = clock_timer_weight(info);
+    if (!sample_file_open(sampler.python, sampler.period))
+        return;
+    bool timed = __atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % EVERY == 0;
+    uint64_t now = clock_now(), began = timed ? used() : 0;
+    clock_timer_look(now);
+    weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
+    if (sample_take(context, thread_number(), weight, now)) {
+        if (timed)
+            limit_time(used() - began);
+    } else {
+        __atomic_fetch_add(&sampler.missed, weight, __ATOMIC_RELAXED);
+    }
 }
 
 static void handle(int number, siginfo_t *info, void *context)
@@ -72,18 +163,10 @@ static void handle(int number, siginfo_t *info, void *context)
         pass_on(number, info, context);
         return;
     }
-    uint32_t weight = clock_timer_weight(info);
-    if (!__atomic_load_n(&sampler.on, __ATOMIC_ACQUIRE) ||
-        !sample_file_open(sampler.python, sampler.period)) {
-        errno = saved;
-        return;
-    }
-    uint64_t now = clock_now();
-    weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
-    if (sample_take(context, (uint32_t)syscall(SYS_gettid), weight, now))
-        limit_time(clock_now() - now);
-    else
-        __atomic_fetch_add(&sampler.missed, weight, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&sampler.active, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST))
+        sample(info, context);
+    __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
     errno = saved;
 }
 
@@ -95,7 +178,7 @@ static bool set_handler(struct failure *why)
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER | SA_ONSTACK;
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGNAL, NULL, &sampler.before) != 0 || sampler.before.sa_handler != SIG_DFL)
-        return failure_set(why, FAILURE_SIGNAL, 0, "not sampling");
+        return failure_set(why, FAILURE_SIGNAL, 0, "%s", "");
     return sigaction(SIGNAL, &action, NULL) == 0 ||
            failure_set(why, FAILURE_SIGNAL, errno, "sigaction");
 }
@@ -110,13 +193,13 @@ static bool refuse(bool rules, bool tree)
     return false;
 }
 
-bool sampler_start(unsigned hz, const char *directory, struct failure *why)
+static bool start(struct failure *why)
 {
-    if (sampler.on)
-        return true;
+    unsigned hz = sampler.wish.hz != 0 ? sampler.wish.hz : SAMPLER_HZ;
     sampler.period = 1000000000u / hz;
+    memset(sampler.times, 0, sizeof sampler.times);
     sampler.python = (uint32_t)python.layout->major << 8 | python.layout->minor;
-    if (!sample_file_start(directory, why))
+    if (!sample_file_start(sampler.directory, why))
         return false;
     if (!unwind_start())
         return failure_set(why, FAILURE_MEMORY, errno, "rules of unwinding");
@@ -127,13 +210,13 @@ bool sampler_start(unsigned hz, const char *directory, struct failure *why)
     evaluator_code_find();
     if (!set_handler(why))
         return refuse(true, true);
-    __atomic_store_n(&sampler.on, true, __ATOMIC_RELEASE);
-    if (!clock_timer_start(SIGNAL, sampler.period, why)) {
-        sampler.on = false;
+    __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);
+    if (!clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why)) {
+        __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
         sigaction(SIGNAL, &sampler.before, NULL);
         return refuse(true, true);
     }
-    debug_log(sampler, 1, "on, %u Hz, into %s", hz, directory);
+    debug_log(sampler, 1, "on, %u Hz, into %s", hz, sampler.directory);
     return true;
 }
 
@@ -145,35 +228,79 @@ static void remove_handler(void)
         sigaction(SIGNAL, &sampler.before, NULL);
 }
 
-void sampler_stop(void)
+/* Whether no handler runs any more, after a second at most: a thread may be stopped in one. */
+static bool is_idle(void)
 {
-    if (!sampler.on)
-        return;
+    enum { TRIES = 1000, MILLISECOND = 1000000 };
+    struct timespec wait = {0, MILLISECOND};
+    for (int i = 0; __atomic_load_n(&sampler.active, __ATOMIC_SEQ_CST) != 0; i++) {
+        if (i == TRIES)
+            return false;
+        syscall(SYS_nanosleep, &wait, NULL);
+    }
+    return true;
+}
+
+/* How long samples took: the median and the 99th percentile, as powers of two. */
+static void log_times(void)
+{
+    uint64_t all = 0, sum = 0;
+    int median = -1, most = -1;
+    for (int i = 0; i < TIMES; i++)
+        all += sampler.times[i];
+    for (int i = 0; i < TIMES; i++) {
+        sum += sampler.times[i];
+        if (median < 0 && sum * 2 >= all)
+            median = i;
+        if (most < 0 && sum * 100 >= all * 99)
+            most = i;
+    }
+    debug_log(sampler, 1,
+              "%llu samples, half of them in less than %llu ns, 99 %% in less than %llu",
+              (unsigned long long)all, 1ull << median, 1ull << most);
+}
+
+static void stop(void)
+{
     clock_timer_stop();
-    __atomic_store_n(&sampler.on, false, __ATOMIC_RELEASE);
-    bool idle = sample_finish();
+    __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
+    bool idle = is_idle();
+    log_times();
     debug_log(sampler, 1, "off%s",
               idle ? "" : "; a thread is still being sampled: its memory stays");
     if (!idle)
         return;
     remove_handler();
     sample_file_finish();
+    sample_finish();
     sample_tree_finish();
     unwind_finish();
+}
+
+bool sampler_switch(bool on, struct failure *why)
+{
+    bool done = true;
+    lock_take(&sampler.lock);
+    if (on && !sampler.on)
+        done = start(why);
+    else if (!on && sampler.on)
+        stop();
+    lock_release(&sampler.lock);
+    return done;
 }
 
 void sampler_forked(void)
 {
     int saved = errno;
-    struct failure why;
+    lock_reset(&sampler.lock);
+    sampler.active = 0;
+    own_number = 0;
     if (sampler.on) {
-        clock_timer_forget();
         sample_forget();
         sample_file_forget();
         sample_tree_forget_all();
         sampler.missed = 0;
-        if (!clock_timer_start(SIGNAL, sampler.period, &why))
-            debug_log(sampler, 1, "no timer after fork");
+        clock_timer_forked();
     }
     errno = saved;
 }

@@ -25,16 +25,31 @@
 
 #include "trampoline/base/failure.h"
 
-/* Samples a second that PYPERF_SAMPLER asks for, 1 to 10,000; 0: none, and *wrong says whether it was a value that cannot be
- * used. */
-unsigned sampler_wanted(const char *value, bool *wrong);
+/* The value of PYPERF_SAMPLER: samples a second, 1 to 10000, and behind them words, each after a colon:
+ * "later", sampling is off until the program or the toggle signal switches it on; "threads", each thread has a timer of its
+ * own, as on kernels before 6.4. */
+struct sampler_wish {
+    unsigned hz; /* 0: none */
+    bool later, by_thread;
+};
 
-/* Starts sampling, into files in `directory`, which must stay valid. The interpreter's layout has been
- * confirmed. False with `why`: nothing has changed. Under the interpreter's lock, once. */
-bool sampler_start(unsigned hz, const char *directory, struct failure *why);
+/* False for a value that cannot be used. */
+bool sampler_read_wish(const char *value, struct sampler_wish *wish);
 
-/* Stops, and completes the file. */
-void sampler_stop(void);
+/* Once, before it is switched on: how to sample, where hz is 0 at SAMPLER_HZ, and the directory of files, which must stay
+ * valid. */
+enum { SAMPLER_HZ = 199 };
+void sampler_prepare(const struct sampler_wish *wish, const char *directory);
+
+/* Switches on or off; off completes the file, and on makes another one. False with `why`: nothing has changed. Off cannot
+ * fail. The interpreter's layout has been confirmed. Any thread; on under the interpreter's lock. */
+bool sampler_switch(bool on, struct failure *why);
+
+bool sampler_is_on(void);
+
+/* Whether PYPERF_SAMPLER asks for it, and whether from the start. */
+bool sampler_is_wanted(void);
+bool sampler_begins(void);
 
 /* In a forked child, which has one thread and no timers: it samples into a file of its own, made at its first
  * sample. Keeps errno. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """CPython's own regression tests under the preload, with profiling on.
 
-    run.py [--build DIR] [--quick] [--jitdump] [--jobs N] [--python PATH]... [MODULE]...
+    run.py [--build DIR] [--quick] [--jitdump | --sampler] [--jobs N] [--python PATH]... [MODULE]...
 
 A test that passes without the preload must pass with it. Each module of each interpreter that has a
 `test` package runs in a process of its own (`python -m test MODULE`). A module that fails is run
@@ -14,13 +14,14 @@ module that did not pass at once, and then for each interpreter
 
 and their sum, as the other tests do. The exit status is 1 when any module fails only under the preload, and when there is nothing to run.
 Without MODULE, all are run that need neither network nor display; --quick takes those of
-modules.QUICK, and two interpreters. Tests in modules.LEFT_OUT are left out. What failing runs
+modules.QUICK, and two interpreters. --sampler samples instead, and storm.c adds signals at 5,000 Hz. Tests in modules.LEFT_OUT are left out. What failing runs
 printed is in DIR/cpython.
 """
 
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import os
 import re
 import shutil
@@ -56,11 +57,11 @@ OWN_TMP += ["mount -t tmpfs -o mode=1777 tmpfs /tmp && exec \"$@\"", "sh"]
 
 
 class Suite:
-    def __init__(self, interpreter, build, jitdump):
+    def __init__(self, interpreter, build, arguments):
         self.interpreter = interpreter
         self.library = os.path.join(build, "libpyperf.so")
         self.logs = os.path.join(build, "cpython", interpreter.label.replace(" ", "-"))
-        self.jitdump = jitdump
+        self.jitdump, self.sampler = arguments.jitdump, arguments.sampler
         permitted = subprocess.call(OWN_TMP + ["true"], stderr=subprocess.DEVNULL) == 0
         if build.startswith("/tmp/"):
             permitted = False  # the library would not be there
@@ -81,7 +82,8 @@ class Suite:
         }
         if preload:
             environment["LD_PRELOAD"] = self.library
-            environment["PYTHONPERFSUPPORT"] = "1"
+            environment["PYPERF_SAMPLER" if self.sampler else "PYTHONPERFSUPPORT"] = "199" if self.sampler else "1"
+            environment["PYPERF_STORM"] = "1"  # storm.c
             if self.jitdump:
                 environment["PYTHON_PERF_JIT_SUPPORT"] = "1"
         return environment
@@ -219,10 +221,28 @@ def parse_arguments():
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build directory")
     parser.add_argument("--quick", action="store_true", help="some 50 modules, two interpreters")
     parser.add_argument("--jitdump", action="store_true", help="write jitdumps, not maps")
+    parser.add_argument("--sampler", action="store_true", help="sample, at 5,000 Hz")
     parser.add_argument("--python", action="append", metavar="PATH", help="may be repeated")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("modules", nargs="*", metavar="MODULE")
     return parser.parse_args()
+
+
+@contextlib.contextmanager
+def storm(arguments):
+    """Signals of the sampler, more than the kernel's timers give."""
+    if not arguments.sampler:
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        program = os.path.join(folder, "storm")
+        subprocess.check_call(["cc", "-O1", "-o", program, os.path.join(HERE, "storm.c")])
+        process = subprocess.Popen([program, "5000"])
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
 
 def main():
@@ -233,7 +253,7 @@ def main():
     suites, tally = [], harness.Tally("cpython")
     for interpreter in interpreters.find()[0]:
         if interpreter.supported and (not wanted or interpreter.path in wanted):
-            suite = Suite(interpreter, os.path.realpath(arguments.build), arguments.jitdump)
+            suite = Suite(interpreter, os.path.realpath(arguments.build), arguments)
             suite.modules = suite.list_modules()
             if suite.modules:
                 suites.append(suite)
@@ -246,9 +266,10 @@ def main():
         suites = own
     if arguments.quick and len(suites) > 2:
         suites = [suites[0], suites[-1]]
-    for suite in suites:
-        chosen = arguments.modules or (QUICK if arguments.quick else suite.modules)
-        run_suite(suite, [one for one in chosen if one in suite.modules], arguments.jobs, tally)
+    with storm(arguments):
+        for suite in suites:
+            chosen = arguments.modules or (QUICK if arguments.quick else suite.modules)
+            run_suite(suite, [one for one in chosen if one in suite.modules], arguments.jobs, tally)
     if not suites:
         print("no interpreter with a test package: Debian's is libpython3.11-testsuite, say")
     print(tally.closing())

@@ -1,7 +1,7 @@
 # make fuzz               each fuzzer for FUZZ_SECONDS (60), two at a time; needs clang
 
 FUZZ_SECONDS ?= 60
-fuzzers      := elf_lookup detour_prepare names
+fuzzers      := elf_lookup detour_prepare names eh_frame
 fuzz_flags   := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
                 -D_GNU_SOURCE -DPYPERF_WHOLE_LIBC -DPYPERF_VERSION='""' -I. -Itrampoline/arch/$(ARCH) -Itrampoline/arch/$(ARCH)/plan
 names_sources := $(base_sources) jitdump/perf_map.c preload/profile/trampolines.c \
@@ -28,6 +28,7 @@ $(O)/fuzz/seeds-elf_lookup/made: | $(unit_fixtures)
 
 $(O)/fuzz/elf_lookup $(O)/fuzz/detour_prepare: $(plan_sources)
 $(O)/fuzz/names: $(names_sources)
+$(O)/fuzz/eh_frame: trampoline/unwind/eh_frame.c trampoline/unwind/expression.c
 
 $(O)/fuzz/%: tests/fuzz/fuzz_%.c
 	$(call say,FUZZER,$@)

@@ -8,18 +8,18 @@
 
 /* _Py_DebugOffsets, compiled from the headers of 3.13.0, 3.14.10 and 3.15.2: where it has each
  * offset, and the offsets, of which one differs. */
-enum { OFFSETS = 10, CODE_ADAPTIVE = 5 };
+enum { OFFSETS = 15, CODE_ADAPTIVE = 5, FRAME_OWNER = 13 };
 static const struct described {
     unsigned minor;
     uint16_t places[OFFSETS];
     uint16_t code_adaptive;
-    uint8_t code_extra;
+    uint8_t code_extra, frame_owner;
 } described[] = {
-    {13, {240, 280, 288, 296, 312, 344, 360, 544, 552, 560}, 200, 192},
-    {14, {264, 320, 328, 336, 352, 384, 408, 624, 632, 640}, 208, 200},
-    {15, {328, 384, 392, 400, 416, 448, 472, 720, 728, 736}, 208, 200},
+    {13, {240, 280, 288, 296, 312, 344, 360, 544, 552, 560, 184, 232, 248, 264, 304}, 200, 192, 70},
+    {14, {264, 320, 328, 336, 352, 384, 408, 624, 632, 640, 208, 256, 272, 288, 344}, 208, 200, 74},
+    {15, {328, 384, 392, 400, 416, 448, 472, 720, 728, 736, 208, 320, 336, 352, 408}, 208, 200, 74},
 };
-static const uint16_t values[OFFSETS] = {0, 112, 120, 128, 68, 0, 8, 32, 16, 40};
+static const uint16_t values[OFFSETS] = {0, 112, 120, 128, 68, 0, 8, 32, 16, 40, 72, 8, 56, 0, 136};
 
 static uint64_t offsets[128];
 
@@ -30,7 +30,9 @@ static void describe(const struct described *one)
     offsets[1] = (uint64_t)3 << 24 | one->minor << 16 | 0x07f0; /* PY_VERSION_HEX of 3.x.7 */
     offsets[2] = 0;
     for (size_t i = 0; i < OFFSETS; i++)
-        offsets[one->places[i] / 8] = i == CODE_ADAPTIVE ? one->code_adaptive : values[i];
+        offsets[one->places[i] / 8] = i == CODE_ADAPTIVE ? one->code_adaptive
+                                      : i == FRAME_OWNER ? one->frame_owner
+                                                         : values[i];
 }
 
 TEST(takes_what_the_interpreter_says)
@@ -48,6 +50,12 @@ TEST(takes_what_the_interpreter_says)
         ck_assert_uint_eq(layout->code_firstlineno, 68);
         ck_assert_uint_eq(layout->unicode_ascii_data, 40);
         ck_assert_uint_eq(layout->code_extra, described[i].code_extra);
+        ck_assert_uint_eq(layout->code_adaptive, described[i].code_adaptive);
+        ck_assert_uint_eq(layout->code_lines, 136);
+        ck_assert_uint_eq(layout->thread_frame, 72);
+        ck_assert_uint_eq(layout->frame_back, 8);
+        ck_assert_uint_eq(layout->frame_instruction, 56);
+        ck_assert_uint_eq(layout->frame_owner, described[i].frame_owner);
         ck_assert(layout->has_native_support && layout->minor == described[i].minor);
         ck_assert_ptr_nonnull(hook_find(layout->frame_argument, layout->frame_code,
                                         layout->code_extra, layout->extras_indirect,
@@ -109,7 +117,11 @@ TEST(objects_in_a_list)
     layout_trace_references(traced);
     ck_assert(row->head == 0 && traced->head == 16 && traced->python_2);
     ck_assert_uint_eq(traced->frame_code, 48);
+    ck_assert_uint_eq(traced->frame_back, 40);
+    ck_assert_uint_eq(traced->frame_instruction, 136);
+    ck_assert_uint_eq(traced->thread_frame, 16);
     ck_assert_uint_eq(traced->code_flags, 44);
+    ck_assert_uint_eq(traced->code_lines, 120);
     ck_assert_uint_eq(traced->code_firstlineno, 112);
     ck_assert_uint_eq(traced->code_consts, 56);
     ck_assert_uint_eq(traced->code_names, 64);

@@ -20,7 +20,10 @@ $(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/shims/hook
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ -lcheck -lsubunit -lm -lrt -lpthread
 
 unwind_objects := $(call object,tests/unit/shims/unwind.S tests/unit/shims/unwind.c)
-$(O)/tests/test_image_unwind $(O)/tests/test_image_exceptions: $(unwind_objects)
+$(O)/tests/test_image_unwind $(O)/tests/test_image_exceptions $(O)/tests/test_walk: $(unwind_objects)
+# ld.so's code for lazy binding has a CFA that only rbx tells.
+$(O)/tests/test_walk: $(call object,tests/unit/shims/realigned.S)
+$(O)/tests/test_walk: LDFLAGS += -Wl,-z,now
 -include $(patsubst %.o,%.d,$(unwind_objects))
 
 # Without libunwind, which would replace libgcc's unwinder.
@@ -60,7 +63,7 @@ check-unit-other-layout:
 # On a small interpreter (interpreter/interpreter.h).
 interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
 interpreted := code_values qualnames profile profile_shared frame_evaluator native_support \
-    native_api probe sys_functions python lifecycle trampolines
+    native_api probe sys_functions python lifecycle trampolines sample_tree python_frames
 interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
 
 $(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)

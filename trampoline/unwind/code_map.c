@@ -23,6 +23,7 @@ static struct code_map {
     struct code_mapping mappings[MAPPINGS];
     struct code_mapping before[MAPPINGS];
     char line[LINE];
+    char bytes[1024]; /* of the file; not on the stack, which may be a small one for signals */
 } map;
 
 /* One mapping of any kind. */
@@ -69,19 +70,28 @@ static void parse(const char *text, struct mapping_line *line)
     line->path = text;
 }
 
+/* A file may be mapped by other means than the loader's, and in part. */
+static bool is_mapped(struct readable *known, const struct code_mapping *mapping, uintptr_t address,
+                      size_t size)
+{
+    return address >= mapping->elf && address < mapping->limit &&
+           size <= mapping->limit - address && (size == 0 || readable(known, address, size));
+}
+
 /* Finds .eh_frame_hdr by the program headers in memory. */
 static void find_unwind_data(struct code_mapping *mapping)
 {
-    struct readable known = {0};
+    struct readable known = {{0}};
     const ElfW(Ehdr) *elf = (const ElfW(Ehdr) *)mapping->elf;
     if (mapping->elf == 0 || !readable(&known, mapping->elf, sizeof *elf) ||
         memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 || elf->e_phentsize != sizeof(ElfW(Phdr)))
         return;
     const ElfW(Phdr) *segments = (const ElfW(Phdr) *)(mapping->elf + elf->e_phoff);
-    if (elf->e_phoff >= mapping->limit - mapping->elf ||
-        !readable(&known, (uintptr_t)segments, elf->e_phnum * sizeof *segments))
+    if (elf->e_phoff % _Alignof(ElfW(Phdr)) != 0 ||
+        !is_mapped(&known, mapping, (uintptr_t)segments, elf->e_phnum * sizeof *segments))
         return;
     uintptr_t bias = mapping->elf, unwind = 0;
+    bool whole = true; /* what is read later: its notes */
     for (int i = 0, first = 1; i < elf->e_phnum; i++) {
         if (segments[i].p_type == PT_LOAD && first) {
             bias -= segments[i].p_vaddr - segments[i].p_offset;
@@ -89,8 +99,12 @@ static void find_unwind_data(struct code_mapping *mapping)
         }
         if (segments[i].p_type == PT_GNU_EH_FRAME)
             unwind = segments[i].p_vaddr;
+        if (segments[i].p_type == PT_NOTE)
+            whole = whole &&
+                    is_mapped(&known, mapping, bias + segments[i].p_vaddr, segments[i].p_memsz);
     }
-    mapping->object = (struct elf_object){bias, segments, elf->e_phnum};
+    if (whole)
+        mapping->object = (struct elf_object){bias, segments, elf->e_phnum};
     if (unwind != 0 && bias + unwind > mapping->elf && bias + unwind < mapping->limit)
         mapping->unwind = bias + unwind;
 }
@@ -139,19 +153,19 @@ static void take_line(struct file *file, const struct mapping_line *line)
     }
 }
 
-/* Calls take_line for each line; `visit` in its place, if there is one. False if it cannot be read. */
+/* Calls take_line for each line; `visit` in its place, if there is one. False if it cannot be
+ * read. */
 static bool read_maps(void (*visit)(const struct mapping_line *line, void *data), void *data)
 {
-    char bytes[1024];
     size_t length = 0;
     long size, fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return false;
-    while ((size = syscall(SYS_read, fd, bytes, sizeof bytes)) > 0) {
+    while ((size = syscall(SYS_read, fd, map.bytes, sizeof map.bytes)) > 0) {
         for (long i = 0; i < size; i++) {
-            if (bytes[i] != '\n') {
+            if (map.bytes[i] != '\n') {
                 if (length < LINE - 1)
-                    map.line[length++] = bytes[i];
+                    map.line[length++] = map.bytes[i];
                 continue;
             }
             map.line[length] = '\0';
@@ -176,9 +190,17 @@ struct second {
     code_map_seen *seen;
 };
 
+/* Mappings of the first reading below `start` that the second one has not found. */
+static void skip_gone(struct second *second, uintptr_t start)
+{
+    for (; second->at < map.count && map.mappings[second->at].start < start; second->at++)
+        map.mappings[second->at].end = map.mappings[second->at].start;
+}
+
 static void visit_second(const struct mapping_line *line, void *data)
 {
     struct second *second = data;
+    skip_gone(second, line->mapping.start);
     if (second->at == map.count || !is_same(&line->mapping, &map.mappings[second->at]) ||
         !line->executable)
         return;
@@ -207,6 +229,8 @@ static bool look(code_map_seen *seen)
         memcpy(map.mappings, map.before, before * sizeof map.before[0]);
         map.count = before;
         kept = before;
+    } else {
+        skip_gone(&second, UINTPTR_MAX);
     }
     for (uint32_t i = 0; i < map.count && kept < before; i++)
         kept += earlier(&map.mappings[i], before) != NULL;

@@ -1,5 +1,5 @@
-/* code_map.h - which file's code is at an address, and where its unwind data is: as of the last look at
- * /proc/self/maps, so without the loader, whose lock a signal handler must not wait for.
+/* code_map.h - which file's code is at an address, and where its unwind data is: as of the last
+ * look at /proc/self/maps, so without the loader, whose lock a signal handler must not wait for.
  *
  * An object's ELF header is mapped at offset 0 of its file, below its code:
  *
@@ -27,8 +27,8 @@ struct code_mapping {
     struct elf_object object; /* no segments: not known */
 };
 
-/* What is called for a mapping that was not there at the last look; `path` as in /proc/self/maps, with
- * " (deleted)" if so. */
+/* What is called for a mapping that was not there at the last look; `path` as in /proc/self/maps,
+ * with " (deleted)" if so. */
 typedef void code_map_seen(const struct code_mapping *mapping, const char *path);
 
 enum code_map_answer {
@@ -37,9 +37,9 @@ enum code_map_answer {
     CODE_MAP_BUSY,
 };
 
-/* Looks at /proc/self/maps unless that was done shortly before `now` (CLOCK_MONOTONIC, nanoseconds). Returns
- * whether a mapping has gone or was replaced: then what was derived from addresses is not valid any more. For
- * signal handlers; changes errno. */
+/* Looks at /proc/self/maps unless that was done shortly before `now` (CLOCK_MONOTONIC,
+ * nanoseconds). Returns whether a mapping has gone or was replaced: then what was derived from
+ * addresses is not valid any more. For signal handlers; changes errno. */
 bool code_map_look(uint64_t now, code_map_seen *seen);
 
 /* The mapping around `pc`. If there is none, and the last look is not recent, looks again, and

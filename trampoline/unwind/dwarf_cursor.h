@@ -1,5 +1,5 @@
-/* dwarf_cursor.h - reads .eh_frame and DWARF expressions in memory that may be unmapped meanwhile: each page is
- * tested before it is read (readable.h). After a failure all reads give 0. */
+/* dwarf_cursor.h - reads .eh_frame and DWARF expressions in memory that may be unmapped meanwhile:
+ * each page is tested before it is read (readable.h). After a failure all reads give 0. */
 #ifndef PYPERF_DWARF_CURSOR_H
 #define PYPERF_DWARF_CURSOR_H
 

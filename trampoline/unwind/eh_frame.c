@@ -98,6 +98,15 @@ static bool open_entry(struct dwarf_cursor *cursor)
     return true;
 }
 
+/* Skips data behind their size. */
+static void skip(struct dwarf_cursor *cursor, uint64_t size)
+{
+    if (cursor->failed || size > cursor->end - cursor->at)
+        cursor->failed = true;
+    else
+        cursor->at += size;
+}
+
 static bool read_cie(struct dwarf_cursor cursor, struct cie *cie)
 {
     char letters[8];
@@ -119,13 +128,13 @@ static bool read_cie(struct dwarf_cursor cursor, struct cie *cie)
         uint64_t size = dwarf_uleb(&cursor);
         struct dwarf_cursor inside = cursor;
         read_augmentation(&inside, letters + 1, cie);
-        cursor.at += size;
+        skip(&cursor, size);
     } else if (letters[0] != '\0') {
         return false;
     }
     cie->instructions = cursor.at;
     cie->end = cursor.end;
-    return !cursor.failed && cursor.at <= cursor.end && address == ARCH_DWARF_RETURN_ADDRESS;
+    return !cursor.failed && address == ARCH_DWARF_RETURN_ADDRESS;
 }
 
 /* Opens an FDE: its CIE, its function; the cursor is at its instructions. */
@@ -142,7 +151,7 @@ static bool open_function(struct dwarf_cursor *cursor, struct cie *cie, uintptr_
     *begin = read_pointer(cursor, cie->encoding, 0);
     *size = read_pointer(cursor, cie->encoding & 15, 0);
     if (cie->has_sizes)
-        cursor->at += dwarf_uleb(cursor);
+        skip(cursor, dwarf_uleb(cursor));
     return !cursor->failed;
 }
 
@@ -183,6 +192,12 @@ bool eh_frame_find(uintptr_t header, uintptr_t end, uintptr_t pc,
     return pc - function->begin < size;
 }
 
+/* Of damaged data the product may be too large: it then has any value. */
+static int64_t scaled(uint64_t number, int64_t unit)
+{
+    return (int64_t)(number * (uint64_t)unit);
+}
+
 static void set_frame(struct program *program, uint64_t number, enum rule_kind kind, int64_t value)
 {
     if (number == ARCH_DWARF_FRAME_POINTER)
@@ -201,8 +216,10 @@ static void set_cfa(struct program *program, uint64_t number, int64_t offset)
         row->rule.cfa = rule_word(RULE_STACK, offset);
     else if (number == ARCH_DWARF_FRAME_POINTER)
         row->rule.cfa = rule_word(RULE_FRAME, offset);
-    else
+    else if (number < 32) /* what rule_based can hold */
         row->rule.cfa = rule_word(RULE_REGISTER, rule_based(number, offset));
+    else
+        row->rule.cfa = rule_word(RULE_NONE, 0);
 }
 
 static void restore(struct program *program, uint64_t number)
@@ -225,11 +242,7 @@ static void undefine(struct program *program, uint64_t number)
 static uintptr_t block(struct program *program)
 {
     uintptr_t here = program->code.at;
-    uint64_t size = dwarf_uleb(&program->code);
-    if (size > program->code.end - program->code.at)
-        program->code.failed = true;
-    else
-        program->code.at += size;
+    skip(&program->code, dwarf_uleb(&program->code));
     return here;
 }
 
@@ -241,10 +254,10 @@ static void change_register(struct program *program, uint8_t instruction)
     uint64_t number = dwarf_uleb(code);
     switch (instruction) {
     case DW_CFA_offset_extended:
-        set_frame(program, number, RULE_AT_CFA, (int64_t)dwarf_uleb(code) * unit);
+        set_frame(program, number, RULE_AT_CFA, scaled(dwarf_uleb(code), unit));
         break;
     case DW_CFA_offset_extended_sf:
-        set_frame(program, number, RULE_AT_CFA, dwarf_sleb(code) * unit);
+        set_frame(program, number, RULE_AT_CFA, scaled((uint64_t)dwarf_sleb(code), unit));
         break;
     case DW_CFA_restore_extended:
         restore(program, number);
@@ -280,7 +293,7 @@ static bool change_cfa(struct program *program, uint8_t instruction)
         return true;
     case DW_CFA_def_cfa_sf:
         number = dwarf_uleb(code);
-        set_cfa(program, number, dwarf_sleb(code) * unit);
+        set_cfa(program, number, scaled((uint64_t)dwarf_sleb(code), unit));
         return true;
     case DW_CFA_def_cfa_register:
         set_cfa(program, dwarf_uleb(code), program->row.cfa_offset);
@@ -289,7 +302,7 @@ static bool change_cfa(struct program *program, uint8_t instruction)
         set_cfa(program, number, (int64_t)dwarf_uleb(code));
         return true;
     case DW_CFA_def_cfa_offset_sf:
-        set_cfa(program, number, dwarf_sleb(code) * unit);
+        set_cfa(program, number, scaled((uint64_t)dwarf_sleb(code), unit));
         return true;
     case DW_CFA_def_cfa_expression:
         program->row.rule.cfa = rule_word(RULE_EXPRESSION, (int64_t)block(program));
@@ -330,7 +343,7 @@ static void execute(struct program *program, uint8_t instruction)
     uint8_t low = instruction & 0x3f;
     if ((instruction & 0xc0) == DW_CFA_offset)
         set_frame(program, low, RULE_AT_CFA,
-                  (int64_t)dwarf_uleb(code) * program->cie->data_alignment);
+                  scaled(dwarf_uleb(code), program->cie->data_alignment));
     else if ((instruction & 0xc0) == DW_CFA_restore)
         restore(program, low);
     else if (instruction == DW_CFA_GNU_args_size)

@@ -11,6 +11,7 @@ struct machine {
     const struct unwind_registers *registers;
     uint64_t stack[DEPTH];
     unsigned height;
+    bool *from_memory;
 };
 
 static void push(struct machine *machine, uint64_t value)
@@ -46,8 +47,9 @@ static void push_register(struct machine *machine, unsigned number)
 static void push_memory(struct machine *machine)
 {
     uint64_t address = pop(machine), word = 0;
+    *machine->from_memory = true;
     if (!machine->code.failed && readable(&machine->memory, address, sizeof word))
-        memcpy(&word, (const void *)address, sizeof word);
+        word = readable_word(address);
     else
         machine->code.failed = true;
     push(machine, word);
@@ -106,10 +108,10 @@ static void execute(struct machine *machine, uint8_t operation)
 }
 
 bool unwind_expression(uintptr_t block, const struct unwind_registers *registers, bool has_cfa,
-                       uintptr_t cfa, uintptr_t *result)
+                       uintptr_t cfa, uintptr_t *result, bool *from_memory)
 {
     enum { LONGEST = 4096 };
-    struct machine machine = {.registers = registers};
+    struct machine machine = {.registers = registers, .from_memory = from_memory};
     machine.code = (struct dwarf_cursor){.at = block, .end = block + LONGEST};
     uint64_t length = dwarf_uleb(&machine.code);
     if (length > LONGEST / 2)

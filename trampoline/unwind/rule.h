@@ -4,8 +4,8 @@
  *     word   63                         4 3     0
  *           | offset or address, signed  | kind  |
  *
- * The return address is where the CPU's calls put it (ARCH_CFA_AT_ENTRY); code for which that is not
- * so has no rule. Of all other registers only the frame pointer is needed to find a CFA. */
+ * The return address is where the CPU's calls put it (ARCH_CFA_AT_ENTRY); code for which that is
+ * not so has no rule. Of all other registers only the frame pointer is needed to find a CFA. */
 #ifndef PYPERF_UNWIND_RULE_H
 #define PYPERF_UNWIND_RULE_H
 
@@ -22,8 +22,10 @@ enum rule_kind {
     RULE_SIGNAL, /* a signal's frame: the kernel has put all registers on the stack */
     RULE_STACK,  /* stack pointer + offset */
     RULE_FRAME,  /* frame pointer + offset */
-    RULE_REGISTER, /* another register + offset: of the innermost frame, whose registers are all known */
-    RULE_EXPRESSION, /* a DWARF expression (its block, with its length) gives the CFA, or where the frame pointer is */
+    /* another register + offset: of the innermost frame, whose registers are all known */
+    RULE_REGISTER,
+    /* a DWARF expression (its block, with its length) gives the CFA, or where the frame pointer is */
+    RULE_EXPRESSION,
     RULE_SAME,   /* as in this frame */
     RULE_AT_CFA, /* at CFA + offset */
     RULE_VALUE,  /* a DWARF expression gives the frame pointer itself */
@@ -47,7 +49,7 @@ static inline int64_t rule_value(uint64_t word)
 /* The value of RULE_REGISTER: DWARF's number of the register, and the offset. */
 static inline int64_t rule_based(uint64_t number, int64_t offset)
 {
-    return offset * 32 + (int64_t)(number % 32);
+    return (int64_t)((uint64_t)offset * 32 + number % 32);
 }
 
 #endif

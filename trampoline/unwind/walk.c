@@ -8,7 +8,8 @@
 #include "trampoline/base/readable.h"
 #include "trampoline/unwind/eh_frame.h"
 
-/* Rules by address. Threads store without a lock: an entry is valid if `check` agrees with the rest. */
+/* Rules by address. Threads store without a lock: an entry is valid if `check` agrees with the
+ * rest. */
 enum { RULES_BITS = 14, RULES = 1 << RULES_BITS };
 
 struct kept_rule {
@@ -44,11 +45,12 @@ struct walk {
     struct readable memory;
     uint64_t now;
     code_map_seen *seen;
+    uintptr_t from, to;  /* addresses of the stack that need not be tested */
     const void *context; /* all registers of the frame, if it was interrupted */
     bool changed;        /* code was unmapped */
     uint32_t last;       /* of the last stack: the frames that the walk has not passed */
-    uint32_t
-        differs; /* a frame of the last stack that is not what it was, or further outwards; UINT32_MAX: none */
+    /* a frame of the last stack that is not what it was, or further outwards; UINT32_MAX: none */
+    uint32_t differs;
 };
 
 static struct unwind_rule look_up(struct walk *walk, uintptr_t address, bool *keep)
@@ -85,14 +87,15 @@ static struct unwind_rule rule_of(struct walk *walk, uintptr_t address)
 
 static bool load(struct walk *walk, uintptr_t address, uintptr_t *word)
 {
-    if ((address & 7) != 0 || !readable(&walk->memory, address, sizeof *word))
+    bool known = address >= walk->from && address < walk->to;
+    if ((address & 7) != 0 || (!known && !readable(&walk->memory, address, sizeof *word)))
         return false;
-    *word = *(const uintptr_t *)address;
+    *word = readable_word(address);
     return true;
 }
 
 static bool find_cfa(const struct walk *walk, const struct unwind_rule *rule,
-                     const struct unwind_frame *frame, uintptr_t *cfa)
+                     struct unwind_frame *frame, uintptr_t *cfa)
 {
     const struct unwind_registers *registers = &frame->registers;
     uintptr_t offset = (uintptr_t)rule_value(rule->cfa);
@@ -109,7 +112,7 @@ static bool find_cfa(const struct walk *walk, const struct unwind_rule *rule,
         *cfa += (uintptr_t)(rule_value(rule->cfa) >> 5);
         break;
     case RULE_EXPRESSION:
-        if (!unwind_expression(offset, registers, false, 0, cfa))
+        if (!unwind_expression(offset, registers, false, 0, cfa, &frame->varies))
             return false;
         break;
     default:
@@ -124,22 +127,23 @@ static bool find_frame_pointer(struct walk *walk, const struct unwind_rule *rule
 {
     const struct unwind_registers *registers = &frame->registers;
     uintptr_t value = (uintptr_t)rule_value(rule->frame), at = cfa + value;
+    bool unused;
     *fp = registers->fp;
     switch (rule_kind(rule->frame)) {
     case RULE_SAME:
         return true;
     case RULE_EXPRESSION:
-        if (!unwind_expression(value, registers, true, cfa, &at))
+        if (!unwind_expression(value, registers, true, cfa, &at, &frame->varies))
             return false;
         break;
     case RULE_AT_CFA:
         break;
     default: /* RULE_VALUE: of trampolines, which read it where the stack pointer is */
-        if (!unwind_expression(value, registers, true, cfa, fp))
+        if (!unwind_expression(value, registers, true, cfa, fp, &unused))
             return false;
         at = registers->sp;
         if (!load(walk, at, &value) || value != *fp)
-            frame->span = 0;
+            frame->varies = true;
         else
             frame->saved = (int32_t)(at - cfa);
         return true;
@@ -173,8 +177,8 @@ static enum step step(struct walk *walk, struct unwind_frame *frame, uintptr_t a
         return leave_signal(walk, frame, caller);
     if (!find_cfa(walk, &rule, frame, &cfa))
         return STEP_CUT;
-    frame->span =
-        cfa - frame->registers.sp <= UINT32_MAX ? (uint32_t)(cfa - frame->registers.sp) : 0;
+    if (cfa - frame->registers.sp <= UINT32_MAX)
+        frame->span = (uint32_t)(cfa - frame->registers.sp);
     if (!find_frame_pointer(walk, &rule, frame, cfa, &caller->fp) ||
         !load(walk, cfa + ARCH_RETURN_ADDRESS, &caller->pc))
         return STEP_CUT;
@@ -182,15 +186,15 @@ static enum step step(struct walk *walk, struct unwind_frame *frame, uintptr_t a
     return caller->pc == 0 ? STEP_END : STEP_CALLER;
 }
 
-/* Whether the last stack, from `index` outwards, is still what it was. Returns the index of the first frame whose step
- * reads something else; 0: none. */
+/* Whether the last stack, from `index` outwards, is still what it was. Returns the index of the
+ * first frame whose step reads something else; 0: none. */
 static uint32_t compared(struct walk *walk, uint32_t index)
 {
     const struct unwind_frame *frames = walk->stack->frames;
     for (; index > 0; index--) {
         const struct unwind_frame *frame = &frames[index], *caller = frame - 1;
         uintptr_t cfa = frame->registers.sp + frame->span, word;
-        if (frame->span == 0 || !load(walk, cfa + ARCH_RETURN_ADDRESS, &word) ||
+        if (frame->span == 0 || frame->varies || !load(walk, cfa + ARCH_RETURN_ADDRESS, &word) ||
             word != caller->registers.pc)
             break;
         if (frame->saved != 0 && (!load(walk, cfa + (uintptr_t)(intptr_t)frame->saved, &word) ||
@@ -200,8 +204,8 @@ static uint32_t compared(struct walk *walk, uint32_t index)
     return index;
 }
 
-/* Finds the frame of the last stack that the walk has come to. Returns how many frames of that stack are still the
- * same; 0: not known yet. */
+/* Finds the frame of the last stack that the walk has come to. Returns how many frames of that
+ * stack are still the same; 0: not known yet. */
 static uint32_t met(struct walk *walk, const struct unwind_registers *registers)
 {
     const struct unwind_frame *frames = walk->stack->frames;
@@ -217,12 +221,15 @@ static uint32_t met(struct walk *walk, const struct unwind_registers *registers)
     return walk->differs == 0 ? walk->last : 0;
 }
 
-/* Puts the fresh frames on top of the `kept` outermost ones. */
+/* Puts the fresh frames on top of the `kept` outermost ones, of which the innermost stay if there
+ * is no room for all. */
 static void put_together(struct unwind_stack *stack, uint32_t kept, uint32_t fresh)
 {
     if (kept + fresh > UNWIND_FRAMES) {
+        uint32_t dropped = kept + fresh - UNWIND_FRAMES;
+        kept -= dropped;
+        memmove(stack->frames, stack->frames + dropped, kept * sizeof *stack->frames);
         stack->cut = true;
-        kept = 0;
     }
     for (uint32_t i = 0; i < fresh; i++)
         stack->frames[kept + i] = stack->fresh[fresh - 1 - i];
@@ -232,6 +239,33 @@ static void put_together(struct unwind_stack *stack, uint32_t kept, uint32_t fre
     innermost->span = 0;
 }
 
+/* Finds out how much of the stack need not be tested, word by word. */
+static void know_stack(struct walk *walk, uintptr_t sp)
+{
+    enum { GROWN = 256 << 10 };
+    struct unwind_stack *stack = walk->stack;
+    if (sp < stack->low && stack->low - sp < GROWN && readable(&walk->memory, sp, stack->low - sp))
+        stack->low = sp & ~(uintptr_t)(READABLE_PAGE - 1);
+    if (sp < stack->low || sp >= stack->top)
+        stack->low = stack->top = 0; /* another stack: of a fiber, or for signals */
+    walk->from = sp;
+    walk->to = stack->top;
+}
+
+/* After a whole walk: its frames are on the stack of the thread, if no signal's stack is between. */
+static void learn_stack(struct unwind_stack *stack, uintptr_t sp)
+{
+    enum { LARGEST = 1 << 20 }; /* each page is tested, once */
+    uintptr_t top = stack->frames[0].registers.sp;
+    if (stack->cut || stack->top != 0 || top < sp || top - sp > LARGEST)
+        return;
+    struct readable memory = {{0}};
+    if (readable(&memory, sp, top - sp + sizeof top)) {
+        stack->low = sp & ~(uintptr_t)(READABLE_PAGE - 1);
+        stack->top = top;
+    }
+}
+
 static void walk_once(struct walk *walk, const void *context)
 {
     struct unwind_registers registers = arch_interrupted(context);
@@ -239,8 +273,10 @@ static void walk_once(struct walk *walk, const void *context)
     bool cut = true;
     uint32_t fresh = 0, kept = 0;
     enum step done = STEP_INTERRUPTED;
+    uintptr_t sp = registers.sp;
+    know_stack(walk, sp);
     walk->context = context;
-    walk->last = stack->count;
+    walk->last = stack->cut ? 0 : stack->count; /* what has cut it may be over */
     walk->differs = UINT32_MAX;
     while (fresh < UNWIND_FRAMES && (done == STEP_CALLER || done == STEP_INTERRUPTED)) {
         bool exact = done == STEP_INTERRUPTED;
@@ -256,6 +292,7 @@ static void walk_once(struct walk *walk, const void *context)
     }
     stack->cut = cut;
     put_together(stack, kept, fresh);
+    learn_stack(stack, sp);
 }
 
 static void forget_all(struct unwind_stack *stack)

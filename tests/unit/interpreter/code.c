@@ -11,7 +11,7 @@ python_object *new_code(const char *file, const char *name, const char *qualname
     python_object *code = new_object(CODE, PyCode_Type, CODE_BYTES);
     struct object *header = object_of(code, CODE, __func__);
     python_object *const items[] = {new_string(file), new_string(name), new_string(qualname),
-                                    new_tuple(0), new_tuple(0)};
+                                    new_tuple(0),     new_tuple(0),     new_table("table")};
     header->count = LENGTH_OF(items);
     header->items = calloc(header->count, sizeof *header->items);
     memcpy(header->items, items, sizeof items);
@@ -23,6 +23,7 @@ python_object *new_code(const char *file, const char *name, const char *qualname
         put_field(code, row->code_consts, items[3]);
     if (row->code_names != 0)
         put_field(code, row->code_names, items[4]);
+    put_field(code, row->code_lines, items[5]);
     put_word(code, row->code_firstlineno, (uint32_t)line, 4);
     if (row->code_flags != 0)
         set_flags(code, FLAGS_OF_FUNCTION);

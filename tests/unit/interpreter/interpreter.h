@@ -95,10 +95,15 @@ void define_sys(bool with_copy);
 extern char sys_definition[128];
 extern struct method_definition sys_methods[3];
 
+/* This thread's PyThreadState, in any interpreter: only a test uses its fields. */
+extern _Thread_local uint64_t thread_state[64];
+extern bool is_finalizing; /* Py_IsInitialized is false */
+
 /* Objects: new references. Names are UTF-8. */
 python_object *new_string(const char *text);
 python_object *new_characters(const uint32_t *characters, size_t count);
 python_object *new_tuple(size_t count, ...); /* takes the references */
+python_object *new_table(const char *bytes); /* of lines */
 python_object *new_code(const char *file, const char *name, const char *qualname, int line);
 python_object *new_class(const char *name, const char *function,
                          ...); /* (name, value) pairs, NULL */

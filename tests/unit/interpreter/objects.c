@@ -26,6 +26,7 @@ TYPE(PyStaticMethod_Type);
 TYPE(PyClassMethod_Type);
 TYPE(PyProperty_Type);
 TYPE(PyTuple_Type);
+static TYPE(bytes_type);
 static TYPE(list_type);
 static TYPE(none_type);
 
@@ -76,6 +77,7 @@ void begin_types(void)
     set_type(PyClassMethod_Type, "classmethod", NULL);
     set_type(PyProperty_Type, "property", NULL);
     set_type(PyTuple_Type, "tuple", NULL);
+    set_type(bytes_type, "bytes", NULL);
     set_type(list_type, "list", NULL);
     set_type(none_type, "NoneType", NULL);
 }
@@ -193,6 +195,28 @@ static python_object *new_bytes(const char *text)
     return string;
 }
 
+/* PyBytesObject: ob_size, ob_shash, ob_sval. */
+python_object *new_table(const char *bytes)
+{
+    enum { SIZE = 16, BYTES = 32 };
+    size_t length = strlen(bytes), head = interpreter.row.head;
+    if (interpreter.row.python_2)
+        return new_bytes(bytes);
+    python_object *table = new_object(STRING, bytes_type, BYTES + length + 1);
+    put_word(table, head + SIZE, length, 8);
+    memcpy((char *)table + head + BYTES, bytes, length + 1);
+    return table;
+}
+
+/* Include/cpython/unicodeobject.h, PyUnicode_KIND: bytes for each character. */
+static unsigned width_of(const uint32_t *characters, size_t count)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < count; i++)
+        bits |= characters[i];
+    return bits < 0x100 ? 1 : bits < 0x10000 ? 2 : 4;
+}
+
 static bool is_ascii(const uint32_t *characters, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -201,23 +225,24 @@ static bool is_ascii(const uint32_t *characters, size_t count)
     return true;
 }
 
+/* A compact string: its characters are behind PyASCIIObject, or PyCompactUnicodeObject. */
 python_object *new_characters(const uint32_t *characters, size_t count)
 {
+    enum { KIND = 2, ASCII = 0x40 }; /* of state */
     const struct layout *row = &interpreter.row;
-    python_object *string = new_object(STRING, PyUnicode_Type, 64 + count + 1);
+    bool ascii = is_ascii(characters, count);
+    unsigned width = width_of(characters, count);
+    size_t data = row->unicode_ascii_data + (ascii ? 0u : row->minor < 12 ? 24u : 16u);
+    python_object *string = new_object(STRING, PyUnicode_Type, data + (count + 1) * width);
     struct object *header = header_of(string);
     put_word(string, row->head + UNICODE_LENGTH, count, 8);
     header->characters = calloc(count + 1, sizeof *characters);
     header->count = count;
     memcpy(header->characters, characters, count * sizeof *characters);
-    if (!is_ascii(characters, count)) { /* compact and ready, but not ASCII */
-        put_word(string, row->head + UNICODE_STATE, row->unicode_ascii_state & ~0x40u, 1);
-        return string;
-    }
-    put_word(string, row->head + UNICODE_STATE, row->unicode_ascii_state, 1);
-    for (size_t i = 0; i < count; i++)
-        ((char *)string)[row->unicode_ascii_data + i] = (char)characters[i];
-    ((char *)string)[row->unicode_ascii_data + count] = '\0';
+    unsigned state = row->unicode_ascii_state | width << KIND;
+    put_word(string, row->head + UNICODE_STATE, ascii ? state : state & ~(unsigned)ASCII, 4);
+    for (size_t i = 0; i <= count; i++)
+        put_word(string, data + i * width, header->characters[i], width);
     return string;
 }
 

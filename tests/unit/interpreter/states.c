@@ -94,6 +94,20 @@ void _PyInterpreterState_SetEvalFrameFunc(void *state, python_evaluator evaluato
     ((struct state *)state)->evaluator = is_own ? NULL : evaluator;
 }
 
+_Thread_local uint64_t thread_state[64];
+
+bool is_finalizing;
+
+int Py_IsInitialized(void)
+{
+    return !is_finalizing;
+}
+
+void *PyGILState_GetThisThreadState(void)
+{
+    return current == NULL ? NULL : thread_state;
+}
+
 void *_Py_GetConfig(void)
 {
     enter_api(__func__, false);
@@ -132,10 +146,15 @@ static void describe_itself(void)
         uint16_t place;
         uint64_t value;
     } numbers[] = {
+        {places->thread_frame, 72},
+        {places->frame_previous, 8},
         {places->frame_executable, 0},
+        {places->frame_instruction, 56},
+        {places->frame_owner, row->minor == 13 ? 70 : 74},
         {places->code_filename, 112},
         {places->code_name, 120},
         {places->code_qualname, 128},
+        {places->code_lines, 136},
         {places->code_firstlineno, 68},
         {places->code_adaptive, row->minor == 13 ? 200 : 208},
         {places->object_type, 8},

@@ -64,6 +64,10 @@
 
 #define ARCH_ELF_MACHINE EM_X86_64
 
+/* Relocations of entries of the global offset table (psABI, table 4.9). */
+#define ARCH_RELOCATION_JUMP_SLOT R_X86_64_JUMP_SLOT
+#define ARCH_RELOCATION_GLOB_DAT  R_X86_64_GLOB_DAT
+
 /* The property of a file whose code is made for guarded jumps (IBT) and shadow stacks: psABI
  * x86-64, 4.1.4; then the part of it for shadow stacks. Our code qualifies: each trampoline, hook
  * and relocated prologue begins with an endbr64, and calls and returns are in pairs. */

@@ -1,4 +1,5 @@
-/* arch_unwind.h - the registers of a signal's frame, and the return address, for trampoline/unwind. */
+/* arch_unwind.h - the registers of a signal's frame, and the return address, for
+ * trampoline/unwind. */
 #ifndef PYPERF_ARCH_UNWIND_H
 #define PYPERF_ARCH_UNWIND_H
 
@@ -45,8 +46,8 @@ static inline bool arch_register(const void *context, unsigned number, uintptr_t
     return true;
 }
 
-/* The context that the kernel has put on the stack, as seen from the code that the handler returns to
- * (arch/x86/kernel/signal_64.c, struct rt_sigframe: the return address has been popped). */
+/* The context that the kernel has put on the stack, as seen from the code that the handler returns
+ * to (arch/x86/kernel/signal_64.c, struct rt_sigframe: the return address has been popped). */
 static inline uintptr_t arch_signal_context(const struct unwind_registers *registers)
 {
     return registers->sp;

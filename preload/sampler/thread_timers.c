@@ -1,0 +1,231 @@
+#include "preload/sampler/thread_timers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "preload/sampler/thread_start.h"
+
+enum {
+    THREADS = 4096,    /* more are not sampled */
+    EVERY = 100000000, /* nanoseconds between two looks */
+};
+
+/* Threads that have a timer, or had one: open addressing by the thread's number. A timer is made under `busy`, which a
+ * signal handler does not wait for. */
+static struct thread_timers {
+    bool on;
+    int signal_number;
+    uint64_t interval;
+    uint64_t looked;
+    uint32_t busy;
+    uint32_t round; /* of looking */
+    struct timed {
+        uint32_t thread; /* 0: free; from here on none was entered */
+        uint32_t round;
+        int timer; /* -1: none any more */
+    } threads[THREADS];
+    _Alignas(8) char entries[2048]; /* of a folder */
+} timers;
+
+/* linux/time.h: the CPU clock of a thread, by its number; and include/linux/posix-timers.h, CPUCLOCK_PERTHREAD_MASK,
+ * CPUCLOCK_SCHED. */
+static clockid_t clock_of(uint32_t thread)
+{
+    enum { PER_THREAD = 4, SCHED = 2 };
+    return (clockid_t)(~thread << 3 | PER_THREAD | SCHED);
+}
+
+/* A number below `limit`; xorshift of the time. */
+static uint64_t any_below(uint64_t limit)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    uint64_t bits = (uint64_t)time.tv_nsec * 0x9e3779b97f4a7c15u ^ (uint64_t)time.tv_sec;
+    bits ^= bits >> 31;
+    return bits * 0xbf58476d1ce4e5b9u % limit;
+}
+
+static struct timespec time_of(uint64_t nanoseconds)
+{
+    return (struct timespec){(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+}
+
+static int make(uint32_t thread)
+{
+    struct sigevent event;
+    int timer;
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = timers.signal_number;
+    event.sigev_value.sival_ptr = &timers;
+    event._sigev_un._tid = (int)thread;
+    if (syscall(SYS_timer_create, clock_of(thread), &event, &timer) != 0)
+        return -1;
+    struct itimerspec spec = {time_of(timers.interval), time_of(1 + any_below(timers.interval))};
+    syscall(SYS_timer_settime, timer, 0, &spec, NULL);
+    return timer;
+}
+
+static bool take(void)
+{
+    return __atomic_exchange_n(&timers.busy, 1, __ATOMIC_ACQUIRE) == 0;
+}
+
+static void release(void)
+{
+    __atomic_store_n(&timers.busy, 0, __ATOMIC_RELEASE);
+}
+
+/* pre: taken. The thread's place, or a free one; NULL: there is none. */
+static struct timed *place_of(uint32_t thread)
+{
+    struct timed *reusable = NULL;
+    for (uint32_t i = 0; i < THREADS; i++) {
+        struct timed *place = &timers.threads[(thread + i) % THREADS];
+        if (place->thread == thread)
+            return place;
+        if (place->timer == -1 && place->thread != 0 && reusable == NULL)
+            reusable = place;
+        if (place->thread == 0)
+            return reusable != NULL ? reusable : place;
+    }
+    return reusable;
+}
+
+static void arm(uint32_t thread)
+{
+    struct timed *place = place_of(thread);
+    if (place == NULL)
+        return;
+    if (place->thread != thread || place->timer == -1)
+        *place = (struct timed){thread, 0, make(thread)};
+    place->round = timers.round;
+}
+
+static void disarm(struct timed *place)
+{
+    if (place->thread != 0 && place->timer != -1)
+        syscall(SYS_timer_delete, place->timer);
+    place->timer = -1;
+}
+
+/* linux/dirent.h: struct linux_dirent64 */
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+static uint32_t number(const char *name)
+{
+    uint32_t value = 0;
+    for (; *name >= '0' && *name <= '9'; name++)
+        value = value * 10 + (uint32_t)(*name - '0');
+    return value;
+}
+
+/* pre: taken. */
+static void look(void)
+{
+    long size, fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/task",
+                            O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    timers.round++;
+    while ((size = syscall(SYS_getdents64, fd, timers.entries, sizeof timers.entries)) > 0)
+        for (long at = 0; at < size; at += ((const struct entry *)(timers.entries + at))->size) {
+            uint32_t thread = number(((const struct entry *)(timers.entries + at))->name);
+            if (thread != 0)
+                arm(thread);
+        }
+    syscall(SYS_close, fd);
+    for (uint32_t i = 0; i < THREADS && size == 0; i++)
+        if (timers.threads[i].thread != 0 && timers.threads[i].round != timers.round)
+            disarm(&timers.threads[i]);
+}
+
+void thread_timers_look(uint64_t now)
+{
+    if (now - timers.looked < EVERY || !take())
+        return;
+    timers.looked = now;
+    look();
+    release();
+}
+
+/* Called in a thread that begins, or ends. Does not wait: the next look finds it. */
+static void changed(bool begins)
+{
+    int saved = errno;
+    if (timers.on && take()) {
+        uint32_t thread = (uint32_t)syscall(SYS_gettid);
+        struct timed *place = place_of(thread);
+        if (begins)
+            arm(thread);
+        else if (place != NULL && place->thread == thread)
+            disarm(place);
+        release();
+    }
+    errno = saved;
+}
+
+bool thread_timers_start(int signal_number, uint64_t period, struct failure *why)
+{
+    timers.signal_number = signal_number;
+    timers.interval = period;
+    if (!thread_start_watch(changed, why))
+        return false;
+    while (!take())
+        continue; /* a thread that begins or ends */
+    timers.on = true;
+    look();
+    release();
+    return true;
+}
+
+void thread_timers_stop(void)
+{
+    if (!timers.on)
+        return;
+    thread_start_leave();
+    while (!take())
+        continue;
+    timers.on = false;
+    for (uint32_t i = 0; i < THREADS; i++)
+        disarm(&timers.threads[i]);
+    memset(timers.threads, 0, sizeof timers.threads);
+    release();
+}
+
+void thread_timers_forked(void)
+{
+    if (!timers.on)
+        return;
+    memset(timers.threads, 0, sizeof timers.threads);
+    release();
+    changed(true);
+}
+
+bool thread_timers_is(const siginfo_t *info)
+{
+    return info->si_value.sival_ptr == &timers;
+}
+
+void thread_timers_set(uint64_t interval)
+{
+    if (!take())
+        return;
+    timers.interval = interval;
+    struct itimerspec spec = {time_of(interval), time_of(interval)};
+    for (uint32_t i = 0; i < THREADS; i++)
+        if (timers.threads[i].thread != 0 && timers.threads[i].timer != -1)
+            syscall(SYS_timer_settime, timers.threads[i].timer, 0, &spec, NULL);
+    release();
+}

@@ -1,0 +1,330 @@
+/* test_python_frames.c - chains of frames of each version, made by hand: their order, instructions and
+ * evaluators; chains that are being changed, without end, or garbage. */
+#include "preload/cpython/python_frames.h"
+
+#include "interpreter/interpreter.h"
+#include "support/guarded.h"
+
+enum { FRAME = 128, FRAMES = 12000, OWNED_BY_THREAD = 0, OWNED_BY_GENERATOR = 1, OWNED_BY_C = 3 };
+
+static struct {
+    void *previous;
+    size_t size, top; /* _PyStackChunk */
+    char frames[FRAMES][FRAME];
+} chunk, *last_chunk;
+static char evaluators[4][FRAME]; /* the C frames of evaluators: _PyCFrame, or a frame */
+static char generator[FRAME];
+static struct python_calls calls;
+static python_object *codes[4];
+
+static const struct layout *row(void)
+{
+    return &interpreter.row;
+}
+
+static bool has_chunks(void)
+{
+    return row()->thread_chunk != 0;
+}
+
+static bool has_cframes(void)
+{
+    return row()->cframe_previous != 0;
+}
+
+static void put(void *object, size_t offset, const void *pointer)
+{
+    memcpy((char *)object + offset, &pointer, sizeof pointer);
+}
+
+static void start(void)
+{
+    interpreter_start(version.major, version.minor);
+    chunk.size = sizeof chunk;
+    last_chunk = &chunk;
+    if (has_chunks())
+        put(thread_state, row()->thread_chunk, last_chunk);
+    for (int i = 0; i < 4; i++)
+        codes[i] = new_code("file", "name", "name", i);
+}
+
+/* A frame of code `n`, with an instruction of its own. */
+static void set_frame(void *frame, int n, const void *back)
+{
+    uint32_t instruction = 10 * (uint32_t)n + 2;
+    memset(frame, 0x5a, FRAME);
+    put(frame, row()->frame_code, (char *)codes[n] + (row()->tagged_frames ? 1 : 0));
+    put(frame, row()->frame_back, back);
+    if (row()->code_adaptive != 0)
+        put(frame, row()->frame_instruction, (char *)codes[n] + row()->code_adaptive + instruction);
+    else
+        memcpy((char *)frame + row()->frame_instruction, &instruction, sizeof instruction);
+    if (row()->frame_owner != 0)
+        ((char *)frame)[row()->frame_owner] = OWNED_BY_THREAD;
+    if (row()->frame_is_entry != 0)
+        ((char *)frame)[row()->frame_is_entry] = 0;
+}
+
+/* A frame of the C stack, from 3.12 on. */
+static void set_c_frame(void *frame, const void *back)
+{
+    memset(frame, 0x5a, FRAME);
+    put(frame, row()->frame_back, back);
+    ((char *)frame)[row()->frame_owner] = OWNED_BY_C;
+}
+
+static void set_cframe(char *cframe, const void *frame, const void *previous)
+{
+    put(cframe, row()->cframe_frame, frame);
+    put(cframe, row()->cframe_previous, previous);
+}
+
+static void set_first(const void *frame)
+{
+    if (has_cframes()) {
+        set_cframe(evaluators[0], frame, evaluators[1]);
+        set_cframe(evaluators[1], NULL, NULL);
+        put(thread_state, row()->thread_frame, evaluators[0]);
+    } else {
+        put(thread_state, row()->thread_frame, frame);
+    }
+}
+
+/* Innermost first: 0 and 1, a generator, in one evaluator; 2 in another. */
+static void link_calls(void)
+{
+    bool marks = row()->frame_owner != 0 && row()->frame_is_entry == 0;
+    set_frame(chunk.frames[2], 2, NULL);
+    if (marks) {
+        set_c_frame(evaluators[2], NULL);
+        set_c_frame(evaluators[3], chunk.frames[2]);
+        put(chunk.frames[2], row()->frame_back, evaluators[2]);
+    }
+    set_frame(generator, 1, marks ? evaluators[3] : chunk.frames[2]);
+    if (row()->frame_owner != 0)
+        generator[row()->frame_owner] = OWNED_BY_GENERATOR;
+    set_frame(chunk.frames[0], 0, generator);
+    if (row()->frame_is_entry != 0)
+        generator[row()->frame_is_entry] = chunk.frames[2][row()->frame_is_entry] = 1;
+    set_first(chunk.frames[0]);
+}
+
+static void read_calls(void)
+{
+    struct python_place place = {.stack_pointer = 0};
+    python_frames_read(&calls, &place);
+}
+
+static const char *evaluator_of(int n)
+{
+    if (row()->frame_owner == 0)
+        return NULL;
+    return row()->frame_is_entry != 0 ? evaluators[n == 2] : evaluators[n == 2 ? 2 : 3];
+}
+
+static void check_calls(uint32_t from)
+{
+    child_check(calls.count == 3 - from && !calls.cut, "%u, cut %d", calls.count, calls.cut);
+    for (uint32_t i = from; i < 3; i++) {
+        const struct python_call *call = &calls.at[i - from];
+        child_check(call->code == codes[i], "call %u", i);
+        child_check(call->instruction == 10 * i + 2, "call %u: %u", i, call->instruction);
+        child_check(call->evaluator == (uintptr_t)evaluator_of((int)i), "call %u: %#lx", i,
+                    call->evaluator);
+    }
+}
+
+TEST_BY(for_each_version, calls_in_order)
+{
+    start();
+    link_calls();
+    read_calls();
+    check_calls(0);
+    read_calls();
+    check_calls(0);
+}
+
+TEST_BY(for_each_version, no_calls)
+{
+    start();
+    set_first(NULL);
+    read_calls();
+    child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
+    put(thread_state, row()->thread_frame, NULL);
+    read_calls();
+    child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
+    link_calls();
+    interpreter_leave(); /* a thread that Python does not know */
+    calls.count = 4711;
+    read_calls();
+    child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
+}
+
+/* f_lasti is -1 before the first instruction; prev_instr and instr_ptr are a code unit before it. */
+TEST_BY(for_each_version, no_instruction_yet)
+{
+    start();
+    link_calls();
+    if (row()->code_adaptive != 0)
+        put(chunk.frames[0], row()->frame_instruction, (char *)codes[0] + row()->code_adaptive - 2);
+    else
+        memset(chunk.frames[0] + row()->frame_instruction, 0xff, 4);
+    read_calls();
+    child_check(calls.at[0].instruction ==
+                    (row()->code_adaptive != 0 ? UINT32_MAX - 1 : UINT32_MAX),
+                "%u", calls.at[0].instruction);
+}
+
+TEST_BY(for_each_version, more_than_are_kept)
+{
+    start();
+    for (int i = 0; i < FRAMES; i++)
+        set_frame(chunk.frames[i], i % 4, i + 1 < FRAMES ? chunk.frames[i + 1] : NULL);
+    set_first(chunk.frames[0]);
+    read_calls();
+    child_check(calls.cut && calls.count == PYTHON_CALLS, "%u", calls.count);
+    for (int i = 0; i < PYTHON_CALLS; i++)
+        child_check(calls.at[i].code == codes[i % 4], "%d", i);
+    put(chunk.frames[PYTHON_CALLS - 1], row()->frame_back, NULL);
+    read_calls();
+    child_check(!calls.cut && calls.count == PYTHON_CALLS, "%u", calls.count);
+}
+
+TEST_BY(for_each_version, chains_without_end)
+{
+    start();
+    link_calls();
+    put(chunk.frames[2], row()->frame_back, chunk.frames[0]);
+    read_calls();
+    child_check(calls.cut && calls.count == PYTHON_CALLS, "%u", calls.count);
+    if (row()->frame_owner == 0 || row()->frame_is_entry != 0)
+        return;
+    set_c_frame(evaluators[2], evaluators[3]);
+    set_c_frame(evaluators[3], evaluators[2]);
+    set_first(evaluators[2]);
+    read_calls();
+    child_check(calls.cut && calls.count == 0, "%u", calls.count);
+    if (!has_cframes())
+        return;
+    set_cframe(evaluators[0], chunk.frames[0], evaluators[0]);
+    read_calls();
+    child_check(calls.cut, "%u", calls.count);
+}
+
+/* Chunks of memory that are linked, and a list of them without end. */
+TEST_BY(for_each_version, several_chunks)
+{
+    static struct {
+        void *previous;
+        size_t size, top;
+        char frame[FRAME];
+    } small;
+    start();
+    if (!has_chunks())
+        return;
+    link_calls();
+    small.previous = &chunk;
+    small.size = sizeof small;
+    memcpy(small.frame, chunk.frames[0], FRAME);
+    put(thread_state, row()->thread_chunk, &small);
+    set_first(small.frame);
+    read_calls();
+    check_calls(0);
+    chunk.previous = &small; /* not ended: a frame elsewhere is tested, and found */
+    read_calls();
+    check_calls(0);
+}
+
+/* Pointers that lead nowhere, while a frame is linked or unlinked. To 3.10 there are none: frame
+ * objects are complete before they are linked. */
+TEST_BY(for_each_version, garbage)
+{
+    start();
+    if (!has_chunks())
+        return;
+    char *const end = (char *)guarded_end();
+    void *const wrong[] = {(void *)8,
+                           (void *)1,
+                           end,
+                           end - 8,
+                           end - 72,
+                           (void *)(UINTPTR_MAX - 7),
+                           (void *)((uintptr_t)1 << 63),
+                           chunk.frames[3] + 4,
+                           (void *)(uintptr_t)0x5a5a5a5a5a5a5a5a};
+    for (size_t i = 0; i < LENGTH_OF(wrong); i++) {
+        link_calls();
+        put(generator, row()->frame_back, wrong[i]);
+        read_calls();
+        child_check(calls.cut && calls.count == 2, "%zu: %u", i, calls.count);
+        set_first(wrong[i]);
+        read_calls();
+        child_check(calls.cut && calls.count == 0, "%zu: %u", i, calls.count);
+        link_calls();
+        put(chunk.frames[0], row()->frame_code,
+            wrong[i]); /* whoever reads the code object tests it */
+        read_calls();
+        child_check(!calls.cut && calls.count == 3, "%zu: %u", i, calls.count);
+        if (!has_cframes())
+            continue;
+        put(thread_state, row()->thread_frame, wrong[i]);
+        read_calls(); /* end - 72 is no frame, but zeros that say that there is none */
+        child_check(calls.count == 0 && calls.cut == (wrong[i] != end - 72), "%zu: %u", i,
+                    calls.count);
+        link_calls();
+        put(evaluators[0], row()->cframe_previous, wrong[i]);
+        read_calls();
+        child_check(calls.count == 3, "%zu: %u", i, calls.count);
+    }
+    /* At the end of memory, whole. */
+    link_calls();
+    memcpy(end - 80, chunk.frames[0], 80);
+    set_first(end - 80);
+    read_calls();
+    check_calls(0);
+}
+
+/* 3.11 and 3.12: the evaluator has linked its _PyCFrame, and not yet filled it. What is outside of it
+ * is found by where a _PyCFrame is in an evaluator's C frame. */
+TEST_BY(for_each_version, an_evaluator_begins)
+{
+    enum { DEPTH = 40 };
+    struct python_place place = {.entering = true};
+    start();
+    if (!has_cframes())
+        return;
+    link_calls();
+    place.outer = (uintptr_t)evaluators[0] + DEPTH;
+    python_frames_read(&calls, &place);
+    child_check(calls.count == 0 && calls.cut, "%u", calls.count); /* not learned yet */
+    python_frames_learn((uintptr_t)evaluators[0] + 8, (uintptr_t)evaluators[0] + DEPTH);
+    python_frames_read(&calls, &place);
+    child_check(calls.count == 0 && calls.cut, "%u", calls.count); /* it is not in that C frame */
+    python_frames_learn((uintptr_t)evaluators[0] - 64, (uintptr_t)evaluators[0] + DEPTH);
+    put(thread_state, row()->thread_frame, guarded_end());
+    python_frames_read(&calls, &place);
+    check_calls(0);
+    put(thread_state, row()->thread_frame, evaluators[0]);
+    python_frames_learn((uintptr_t)evaluators[0] - 64, (uintptr_t)evaluators[0] + 2 * DEPTH);
+    python_frames_read(&calls, &place); /* learned once */
+    check_calls(0);
+    place.outer = (uintptr_t)guarded_end() + DEPTH;
+    python_frames_read(&calls, &place);
+    child_check(calls.count == 0 && calls.cut, "%u", calls.count);
+    place.outer = 0; /* the first evaluator of the thread */
+    python_frames_read(&calls, &place);
+    child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
+}
+
+/* Versions without a _PyCFrame have nothing to learn. */
+TEST_BY(for_each_version, entering_changes_nothing_else)
+{
+    struct python_place place = {.entering = true, .outer = 4711};
+    start();
+    if (has_cframes())
+        return;
+    link_calls();
+    python_frames_learn(0, UINTPTR_MAX);
+    python_frames_read(&calls, &place);
+    check_calls(0);
+}
