@@ -186,7 +186,7 @@ static struct text table_of(struct readable *known, const char *bytes)
 static uint32_t copy(const python_object *code)
 {
     const struct layout *layout = python.layout;
-    struct readable known = {0};
+    struct readable known = {{0}};
     struct text texts[] = {
         text_of(&known, (const char *)python_field(code, layout->code_name)),
         text_of(&known, (const char *)python_field(code, layout->code_filename)),

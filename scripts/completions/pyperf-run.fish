@@ -12,7 +12,7 @@ function __pyperf_run_program
             case '--report*' --doctor
                 return 1
             case -o -F -e --output --freq --event --stack-size --call-graph --top --flamegraph \
-                    --collapsed --archive --json --sampler
+                    --collapsed --archive --json --sampler --pprof --speedscope --source
                 set -e words[1..2]
             case '-o*' '-F*' '-e*' '--*=*' -q --quiet --lines
                 set -e words[1]
@@ -57,6 +57,9 @@ complete -c pyperf-run $here -l lines -d 'A row for each line'
 complete -c pyperf-run $here -l json -r -F -d 'Also all functions as JSON'
 complete -c pyperf-run $here -l flamegraph -r -F -d 'Also an interactive flame graph, HTML'
 complete -c pyperf-run $here -l collapsed -r -F -d 'Also folded stacks'
+complete -c pyperf-run $here -l pprof -r -F -d 'Also a profile for pprof'
+complete -c pyperf-run $here -l speedscope -r -F -d 'Also a profile for speedscope'
+complete -c pyperf-run $here -l source -r -F -d 'A source file with the share of each line'
 complete -c pyperf-run $here -l archive -r -F -d 'Also all that another machine needs, .tar.bz2'
 complete -c pyperf-run $here -l report -r -F -d 'Table and so on of a profile that is there'
 complete -c pyperf-run $here -l doctor -x -a '(__fish_complete_command)' \

@@ -4,6 +4,8 @@ as perf's own flamegraph.py does it."""
 import io
 import json
 
+import columns
+import python2
 import stacks
 import totals
 
@@ -30,26 +32,31 @@ class Node:
 
 
 class Graph:
-    def __init__(self):
-        self.root = Node(u"all", u"root")
+    def __init__(self, template):
+        self.template, self.root = template, Node(u"all", u"root")
+        self.known = {}  # names and kinds of frames
 
     def add(self, sample):
         node = self.root.of(u"%s (%d)" % (sample.comm, sample.pid), u"")
         for frame in reversed(sample.frames):
-            node = node.of(totals.label(frame), u"kernel" if frame.kernel else u"")
+            shown = self.known.get(frame)
+            if shown is None:
+                shown = self.known[frame] = (totals.label(frame), u"kernel" if frame.kernel else u"")
+            node = node.called.get(shown[0]) or node.of(*shown)
         node.value += sample.count
 
-    def page(self, template, context):
-        """The file's text. context: what the button of that name shows."""
-        with io.open(template, encoding="utf-8") as file:
+    def content(self, found):
+        """The page. Its button "Context" shows what stands above the table."""
+        with io.open(self.template, encoding="utf-8") as file:
             page = file.read()
-        filled = {"stacks": u"".join(pieces(self.root)), "options": json.dumps({"colorscheme": "blue-green", "context": context})}
+        options = {"colorscheme": "blue-green", "context": u"\n".join(columns.heading(found))}
+        filled = {"stacks": u"".join(pieces(self.root)), "options": json.dumps(options)}
         for name, place in PLACES.items():
             if place not in page:
-                raise stacks.Failed("%s is no template of d3-flame-graph for perf: it has no %s" % (template, place))
+                raise stacks.Failed("%s is no template of d3-flame-graph for perf: it has no %s" % (self.template, place))
             # "</script>" in a name would end the script.
             page = page.replace(place, filled[name].replace(u"</", u"\\u003c/"))
-        return page
+        return python2.bytes_of(page)
 
 
 def pieces(root):

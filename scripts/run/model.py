@@ -20,12 +20,12 @@ IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
 
 class Frame:
     """function: what the table has a row for: (qualified name, file) of Python, with a third, the line, where rows
-    are lines; None for machine code."""
+    are lines; None for machine code. line: None where it is not known."""
 
-    __slots__ = ("function", "symbol", "object", "kernel", "beginning", "interpreter", "loader", "nameless")
+    __slots__ = ("function", "line", "symbol", "object", "kernel", "beginning", "interpreter", "loader", "nameless")
 
-    def __init__(self, function, symbol, holder, kernel=False):
-        self.function, self.symbol, self.object, self.kernel = function, symbol, holder, kernel
+    def __init__(self, function, symbol, holder, kernel=False, line=None):
+        self.function, self.line, self.symbol, self.object, self.kernel = function, line, symbol, holder, kernel
         self.beginning = bool(BEGINNING.match(symbol))
         self.interpreter = function is not None or bool(INTERPRETER.search(holder))
         self.loader = bool(LOADER.search(holder))
@@ -34,16 +34,25 @@ class Frame:
 
 
 class Sample:
-    """count: how many samples of this stack it stands for, period: their weight together; whole: None if only the
-    frames can tell whether the stack is."""
+    """frames: from the innermost outwards; count: how many samples of this stack it stands for, period: their weight
+    together; whole: None if only the frames can tell whether the stack is."""
 
     __slots__ = ("comm", "pid", "tid", "time", "period", "event", "frames", "count", "whole")
 
     def __init__(self, comm, pid, tid, time, period, event):
         self.comm, self.pid, self.tid, self.time = comm, pid, tid, time
         self.period, self.event = period, event
-        self.frames = []  # from the innermost outwards
         self.count, self.whole = 1, None
+
+    @property
+    def own(self):
+        """The Python function that ran, or None."""
+        return next((frame.function for frame in self.frames if frame.function is not None), None)
+
+    @property
+    def functions(self):
+        """Each Python function of the stack once."""
+        return {frame.function for frame in self.frames if frame.function is not None}
 
     @property
     def python(self):

@@ -53,7 +53,9 @@ def parse_frame(line):
 
 
 def parse_header(comm, pid, tid, time, period, event):
-    return model.Sample(comm.strip(), int(pid), int(tid), float(time), int(period), event)
+    sample = model.Sample(comm.strip(), int(pid), int(tid), float(time), int(period), event)
+    sample.frames = []
+    return sample
 
 
 def parse(lines):

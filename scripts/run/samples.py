@@ -66,10 +66,11 @@ class Names:
         self.sources, self.symbols = enclosing.Sources(), elf.Cache()
 
     def python(self, code, instruction):
-        function = (code.qualified(self.sources), code.file)
+        function, line = (code.qualified(self.sources), code.file), code.lines.line(instruction)
         if self.by_line:
-            function += (code.lines.line(instruction),)
-        return model.Frame(function, model.PYTHON + u":".join(u"%s" % part for part in function), u"")
+            function += (line,)
+        symbol = model.PYTHON + u":".join(u"%s" % part for part in function)
+        return model.Frame(function, symbol, u"", line=line)
 
     def native(self, mapping, address):
         if mapping is None:
@@ -138,6 +139,24 @@ class Mappings:
         return self.rows[at] if at >= 0 and address < self.rows[at][1] else None
 
 
+class Sample(model.Sample):
+    """A node of the tree. What its stack has is found when it is asked for."""
+
+    __slots__ = ("process", "node")
+
+    @property
+    def frames(self):
+        return self.process.stack(self.node)
+
+    @property
+    def own(self):
+        return self.process.own(self.node)
+
+    @property
+    def functions(self):
+        return self.process.functions(self.node)
+
+
 class Process:
     """The tree of one process, and how often each of its stacks was seen in each thread."""
 
@@ -151,6 +170,7 @@ class Process:
         self.codes, self.threads, self.mappings = {}, {}, Mappings()
         self.unmapped = {}  # addresses of frames whose mapping may come later
         self.seen, self.orphans = {}, 0  # (node, thread, flags): how often
+        self.functions_of = {0: frozenset()}  # nodes
         self.read()
         for number, address in self.unmapped.items():
             self.frames[number] = names.native(self.mappings.find(address), address)
@@ -192,7 +212,7 @@ class Process:
         return number
 
     def python_number(self, code, instruction):
-        key = (code, instruction if self.names.by_line else 0)
+        key = (code, instruction)
         number = self.known.get(key)
         if number is None:
             number = self.known[key] = len(self.frames)
@@ -220,16 +240,13 @@ class Process:
         self.seen[key] = self.seen.get(key, 0) + (weight or 1)
 
     def samples(self):
-        header, stacks_of = self.part.header, {}
-        name = command(header.name)
+        header, name = self.part.header, command(self.part.header.name)
         for (node, thread, flags), count in self.seen.items():
-            if node not in stacks_of:
-                stacks_of[node] = self.stack(node)
             comm = self.threads.get(thread, name)
-            one = model.Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, EVENT)
-            one.frames, one.count = stacks_of[node], count
+            one = Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, EVENT)
+            one.process, one.node, one.count = self, node, count
             # The dynamic loader runs before _start, as totals.is_whole has it.
-            one.whole = not flags or (flags == sample_file.CUT and one.frames and one.frames[-1].loader)
+            one.whole = not flags or (flags == sample_file.CUT and one.frames[-1].loader)
             yield one
 
     def stack(self, node):
@@ -237,6 +254,30 @@ class Process:
         while node:
             found.append(frames[numbers[node]])
             node = parents[node]
+        return found
+
+    def own(self, node):
+        """The innermost Python function, or None."""
+        while node:
+            function = self.frames[self.numbers[node]].function
+            if function is not None:
+                return function
+            node = self.parents[node]
+        return None
+
+    def functions(self, node):
+        """The Python functions from this node outwards: those of its parent, and perhaps one more. Most nodes share
+        theirs with others."""
+        known, path = self.functions_of, []
+        while node not in known:
+            path.append(node)
+            node = self.parents[node]
+        found = known[node]
+        for node in reversed(path):
+            function = self.frames[self.numbers[node]].function
+            if function is not None and function not in found:
+                found = found | {function}
+            known[node] = found
         return found
 
     @property

@@ -18,14 +18,23 @@ import advice
 import columns
 import flames
 import model
+import pprof
 import sample_file
 import samples
+import source
+import speedscope
 import stacks
 import totals
 
 WIDTH = 100
 STACK_UNIT = 8
 STATUS_INTERRUPTED = 130
+# What each sample is added to, and what is then a file's content.
+FILES = (
+    ("flamegraph", lambda arguments: flames.Graph(arguments.template)),
+    ("pprof", lambda _: pprof.Profile()),
+    ("speedscope", lambda _: speedscope.Profile()),
+)
 monotonic = getattr(time, "monotonic", time.time)  # not in 2.7
 # When a bar is worth showing: bytes of the profile, or seconds that reading has taken.
 LARGE = 8 << 20
@@ -64,6 +73,9 @@ def parse_arguments():
     parser.add_argument("--json", metavar="FILE", help="also all functions as JSON; - for them alone")
     parser.add_argument("--collapsed", metavar="FILE", help="also folded stacks")
     parser.add_argument("--flamegraph", metavar="FILE", help="also a flame graph")
+    parser.add_argument("--pprof", metavar="FILE", help="also a profile for pprof")
+    parser.add_argument("--speedscope", metavar="FILE", help="also a profile for speedscope")
+    parser.add_argument("--source", metavar="FILE", help="the lines of that file in place of the table")
     parser.add_argument("--template", metavar="FILE", help="of flame graphs")
     parser.add_argument("--lines", action="store_true", help="a row for each line, not function")
     parser.add_argument("--stack-size", type=stack_size, metavar="N", help="that were copied")
@@ -109,8 +121,9 @@ def run(arguments):
     used, lasted = arguments.used or recording.used, arguments.lasted or recording.lasted
     found = totals.Totals(recording, used, lasted, bool(arguments.collapsed))
     bar = Bar(recording, os.path.getsize(arguments.data)) if arguments.progress else None
-    graph = flames.Graph() if arguments.flamegraph else None
-    failure = add_records(found, records, bar, graph)
+    files = [(getattr(arguments, name), kind(arguments)) for name, kind in FILES if getattr(arguments, name)]
+    view = source.Source(arguments.source) if arguments.source else None
+    failure = add_records(found, records, bar, [made for _, made in files] + [view] * bool(view))
     if not found.events:
         raise failure or stacks.Failed(
             "%s has no samples: the program used too little CPU time, or the event did not"
@@ -118,13 +131,13 @@ def run(arguments):
         )
     if arguments.collapsed:
         write(arguments.collapsed, folded_lines(found, arguments.collapsed))
-    if graph:
-        write(arguments.flamegraph, [graph.page(arguments.template, "\n".join(columns.heading(found)))])
+    for path, made in files:
+        write_bytes(path, made.content(found))
     if arguments.json:
         shown = as_object(found, arguments.name or arguments.data)
         write(arguments.json, [json.dumps(shown, indent=2, separators=(",", ": "))])
     if arguments.json != "-":
-        write(arguments.out, table(found, arguments))
+        write(arguments.out, table(found, arguments, view))
     if failure:
         raise failure
     return 0
@@ -136,7 +149,7 @@ def open_profile(arguments):
     if sample_file.recognises(path):
         recording = samples.Recording(path, arguments.lines)
         return recording, recording.records()
-    if arguments.lines:
+    if arguments.lines or arguments.source:
         raise stacks.Failed(
             "%s was recorded by perf, which knows no lines of Python functions: record with pyperf-run"
             " --sampler=inside" % path
@@ -147,13 +160,13 @@ def open_profile(arguments):
     return recording, stacks.records(path)
 
 
-def add_records(found, records, bar, graph):
+def add_records(found, records, bar, files):
     """Returns why perf did not read to the end: samples before that are still shown."""
     try:
         for record in records:
             found.add(record)
-            if graph and isinstance(record, model.Sample):
-                graph.add(record)
+            for made in files if isinstance(record, model.Sample) else ():
+                made.add(record)
             if bar:
                 bar.at(record.time)
     except stacks.Failed as why:
@@ -197,9 +210,10 @@ class Bar:
 # what is written
 
 
-def table(found, arguments):
+def table(found, arguments, view):
     width = arguments.width or terminal_width(arguments.out)
-    return columns.report(found, columns.Style(width, arguments.top, arguments.colour))
+    style = columns.Style(width, arguments.top, arguments.colour)
+    return view.view(found, style) if view else columns.report(found, style)
 
 
 def terminal_width(out):
@@ -260,7 +274,10 @@ def folded_lines(found, path):
 
 
 def write(path, lines):
-    text = python2.bytes_of("".join(line + "\n" for line in lines))
+    write_bytes(path, python2.bytes_of("".join(line + "\n" for line in lines)))
+
+
+def write_bytes(path, text):
     if path == "-":
         out = getattr(sys.stdout, "buffer", sys.stdout)
         out.write(text)

@@ -33,13 +33,13 @@ class Process:
         self.threads = set()  # two of them, where there are more
 
     def add(self, sample):
-        frames = sample.frames
         self.samples += sample.count
         if len(self.threads) < 2:
             self.threads.add(sample.tid)
-        if is_whole(frames) if sample.whole is None else sample.whole:
+        if is_whole(sample.frames) if sample.whole is None else sample.whole:
             self.whole += sample.count
             return
+        frames = sample.frames
         length = len(frames)
         self.broken_frames += length * sample.count
         if length > self.longest:
@@ -84,17 +84,13 @@ class Event:
         self.weight += sample.period
         if sample.pid > 0:
             self.pids.add(sample.pid)
-        own, seen = None, set()
-        for frame in sample.frames:
-            function = frame.function
-            if function is not None and function not in seen:
-                own = own or function
-                seen.add(function)
-                self.of(function).total += sample.period
+        own = sample.own
+        for function in sample.functions:
+            self.of(function).total += sample.period
         owner = self.functions[own] if own else self.without
         owner.own += sample.period
         owner.samples += sample.count
-        if sample.frames:
+        if sample.whole is not None or sample.frames:
             self.processes[sample.pid, sample.comm].add(sample)
         if self.folded is not None:
             self.folded[folded(sample)] += sample.count
@@ -193,7 +189,7 @@ class Totals:
         process = (sample.pid, sample.comm)
         if process not in self.python and any(frame.interpreter for frame in sample.frames):
             self.python.add(process)
-        if self.nameless is None:
+        if self.nameless is None and self.recording.mode != stacks.INSIDE:
             missing = (frame.object for frame in sample.frames if frame.nameless)
             self.nameless = next(missing, None)
 

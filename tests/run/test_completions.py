@@ -76,6 +76,8 @@ QUESTIONS = (
     ("pyperf-run --collapsed ta", {"table.html"}),
     ("pyperf-run --json ta", {"table.html"}),
     ("pyperf-run --archive ta", {"table.html"}),
+    ("pyperf-run --source ta", {"table.html"}),
+    ("pyperf-run --pprof x --speedscope ta", {"table.html"}),
     ("pyperf-run --report ta", {"table.html"}),
     ("pyperf-run --report table.html --to", {"--top"}),
     ("pyperf-run -e cpu-c", {"cpu-clock", "cpu-cycles"}),

@@ -242,6 +242,7 @@ def refused_options(look):
         (["--archive", "x.tar.bz2"], "one file"),
         (["--sampler=other"], "there are perf and inside"),
         (["--sampler=perf", "--lines"], "--lines: perf knows no lines"),
+        (["--sampler=perf", "--source", "x.py"], "--source: perf knows no lines"),
     ):
         status, out, err = run(look, "--sampler=inside", *words)
         got = (status, out, err.count("\n"), said in err)
@@ -302,6 +303,8 @@ def reports(look):
     for words, said in (
         (["--collapsed", "folded"], ""),
         (["--flamegraph", "x.html", "--lines"], ""),
+        (["--source", "program.py"], ""),
+        (["--pprof", "x.pb.gz", "--speedscope=x.json"], ""),
         (["--archive", "x.tar.bz2"], "one file already"),
     ):
         done = subprocess.run(

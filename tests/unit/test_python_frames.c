@@ -241,7 +241,7 @@ TEST_BY(for_each_version, several_chunks)
 TEST_BY(for_each_version, garbage)
 {
     start();
-    interpreter.finalizing = !has_chunks();
+    is_finalizing = !has_chunks();
     char *const end = (char *)guarded_end();
     void *const wrong[] = {(void *)8,
                            (void *)1,
@@ -305,7 +305,7 @@ TEST_BY(for_each_version, garbage_without_chunks)
 TEST_BY(for_each_version, while_the_interpreter_ends)
 {
     start();
-    interpreter.finalizing = true;
+    is_finalizing = true;
     link_calls();
     read_calls();
     check_calls(0);
@@ -318,7 +318,7 @@ TEST_BY(for_each_version, while_the_interpreter_ends)
             check_calls(0);
         }
     }
-    interpreter.finalizing = false;
+    is_finalizing = false;
     put(thread_state, has_chunks() ? row()->thread_chunk : 256, &chunk);
     read_calls();
     check_calls(0);

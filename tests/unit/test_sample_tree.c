@@ -9,6 +9,13 @@
 #include "support/guarded.h"
 #include "support/sample_reader.h"
 
+static uint32_t id_of(const python_object *code)
+{
+    struct readable known = {{0}};
+    uint64_t mark = sample_tree_mark(&known, code);
+    return mark == 0 ? 0 : sample_tree_code(code, mark);
+}
+
 static void start(void)
 {
     struct failure why = {.what = ""};
@@ -21,14 +28,6 @@ static void finish(void)
 {
     sample_tree_finish();
     sample_file_finish();
-}
-
-/* 0: it is no code object, or there is no room. */
-static uint32_t id_of(const python_object *code)
-{
-    struct readable known = {{0}};
-    uint64_t mark = sample_tree_mark(&known, code);
-    return mark == 0 ? 0 : sample_tree_code(code, mark);
 }
 
 /* Paths */

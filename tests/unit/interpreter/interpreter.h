@@ -59,7 +59,6 @@ extern struct interpreter {
     int argc;
     void (*at_exit[8])(void);
     int at_exit_count;
-    bool finalizing;
     bool jit; /* the JIT is on, in versions that have one */
     struct {
         int number; /* of the last signal.signal, and its handler */
@@ -98,6 +97,7 @@ extern struct method_definition sys_methods[3];
 
 /* This thread's PyThreadState, in any interpreter: only a test uses its fields. */
 extern _Thread_local uint64_t thread_state[64];
+extern bool is_finalizing; /* Py_IsInitialized is false */
 
 /* Objects: new references. Names are UTF-8. */
 python_object *new_string(const char *text);

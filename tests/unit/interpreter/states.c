@@ -96,6 +96,13 @@ void _PyInterpreterState_SetEvalFrameFunc(void *state, python_evaluator evaluato
 
 _Thread_local uint64_t thread_state[64];
 
+bool is_finalizing;
+
+int Py_IsInitialized(void)
+{
+    return !is_finalizing;
+}
+
 void *PyGILState_GetThisThreadState(void)
 {
     return current == NULL ? NULL : thread_state;
@@ -112,11 +119,6 @@ void *_Py_GetConfig(void)
 const char *Py_GetVersion(void)
 {
     return interpreter.version;
-}
-
-int Py_IsInitialized(void)
-{
-    return !interpreter.finalizing;
 }
 
 int Py_AtExit(void (*function)(void))
