@@ -246,7 +246,7 @@ class Process:
             one = Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, EVENT)
             one.process, one.node, one.count = self, node, count
             # The dynamic loader runs before _start, as totals.is_whole has it.
-            one.whole = not flags or (flags == sample_file.CUT and one.frames[-1].loader)
+            one.whole = bool(node) and (not flags or (flags == sample_file.CUT and one.frames[-1].loader))
             yield one
 
     def stack(self, node):

@@ -1,7 +1,7 @@
-/* fuzz_eh_frame.c - libFuzzer: the input is an .eh_frame_hdr with an .eh_frame behind it, at the end of
- * readable memory, and also a DWARF expression. Rules of the first functions of its table are looked
- * up, and their expressions evaluated, with registers that lead to the input as well. Nothing may
- * fault, and what is found must be possible. */
+/* fuzz_eh_frame.c - libFuzzer: the input is an .eh_frame_hdr with an .eh_frame behind it, at the
+ * end of readable memory, and also a DWARF expression. Rules of the first functions of its table
+ * are looked up, and their expressions evaluated, with registers that lead to the input as well.
+ * Nothing may fault, and what is found must be possible. */
 #include <stdlib.h>
 #include <sys/mman.h>
 

@@ -1,5 +1,5 @@
-/* test_eh_frame_damaged.c - .eh_frame that is cut off, damaged or hostile, where memory ends: no rule,
- * and no fault. */
+/* test_eh_frame_damaged.c - .eh_frame that is cut off, damaged or hostile, where memory ends: no
+ * rule, and no fault. */
 #include "support/frame_builder.h"
 
 static const uint8_t program[] = {DW_CFA_advance_loc | 1,
@@ -169,7 +169,8 @@ TEST(tables)
     }
 }
 
-/* A size of augmentation data that leads in front of itself, where bytes happen to be instructions. */
+/* A size of augmentation data that leads in front of itself, where bytes happen to be
+ * instructions. */
 TEST(sizes_of_augmentations)
 {
     static const uint8_t back[] = {0xf0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1};

@@ -1,5 +1,5 @@
-/* test_eh_frame_objects.c - the rules of all functions of libc, libcrypto and this program are those
- * that readelf prints. How many bytes of code have none is printed. */
+/* test_eh_frame_objects.c - the rules of all functions of libc, libcrypto and this program are
+ * those that readelf prints. How many bytes of code have none is printed. */
 #include <dlfcn.h>
 #include <link.h>
 #include <stdio.h>

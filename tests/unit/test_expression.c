@@ -134,7 +134,8 @@ TEST(memory_that_cannot_be_read)
     }
 }
 
-/* .plt, as GNU ld and lld describe it: CFA = rsp + 8, and 8 more behind the push (gold: the same). */
+/* .plt, as GNU ld and lld describe it: CFA = rsp + 8, and 8 more behind the push (gold: the
+ * same). */
 TEST(plt)
 {
     static const uint8_t plt[] = {BREG(RSP), 8,        BREG(RIP), 0,         LIT(15),   DW_OP_and,

@@ -1,5 +1,5 @@
-/* test_sample_tree.c - paths that are equal have one id, also when threads make them at the same time;
- * what is written of code objects of each version. */
+/* test_sample_tree.c - paths that are equal have one id, also when threads make them at the same
+ * time; what is written of code objects of each version. */
 #include "preload/sampler/sample_tree.h"
 
 #include <pthread.h>

@@ -264,7 +264,8 @@ static void know_stack(struct walk *walk, uintptr_t sp)
     walk->to = stack->top;
 }
 
-/* After a whole walk: its frames are on the stack of the thread, if no signal's stack is between. */
+/* After a whole walk: its frames are on the stack of the thread, if no signal's stack is
+ * between. */
 static void learn_stack(struct unwind_stack *stack, uintptr_t sp)
 {
     enum { LARGEST = 1 << 20 }; /* each page is tested, once */
