@@ -78,8 +78,8 @@ static uint32_t instruction_of(const char *frame, const char *code)
     const struct layout *layout = python.layout;
     if (layout->code_adaptive == 0)
         return (uint32_t)python_int(frame, layout->frame_instruction);
-    return (uint32_t)(pointer_at(frame, layout->frame_instruction) -
-                      (code + layout->code_adaptive));
+    return (uint32_t)((uintptr_t)pointer_at(frame, layout->frame_instruction) - (uintptr_t)code -
+                      layout->code_adaptive);
 }
 
 /* The calls since the last evaluator was met are those of this one. */

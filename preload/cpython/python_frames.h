@@ -1,6 +1,6 @@
 /* python_frames.h - the Python functions that a thread is in, read by its own signal handler.
  *
- *     2.7, 3.6-3.10   tstate -> frame object -> frame object ...       an evaluator each, not linked to it
+ *     2.7, 3.6-3.10   tstate -> frame object -> frame object ...          an evaluator each, not linked
  *     3.11            tstate -> _PyCFrame -> frame -> frame -> frame      is_entry: the next one is
  *                                   `-> _PyCFrame                         another evaluator's
  *     3.12            the same; between the frames of two evaluators is a frame of the C stack
@@ -9,10 +9,11 @@
  * _PyCFrame and frames of the C stack are local variables of an evaluator: their address says which
  * one. The others lie in the thread's own chunks of memory, or in a generator.
  *
- * The signal may come while the evaluator links or unlinks a frame, in whatever order its compiler has put the
- * stores. So from 3.11 on a frame that is neither in the thread's chunks nor on its stack is tested before it is read
- * (readable.h), and so is the innermost code object; frame objects, to 3.10, are complete when they are linked. While
- * Py_FinalizeEx frees the states of threads that still run, everything is tested. All loops are bounded. */
+ * The signal may come while the evaluator links or unlinks a frame, in whatever order its compiler
+ * has put the stores. So from 3.11 on a frame that is neither in the thread's chunks nor on its
+ * stack is tested before it is read (readable.h), and so is the innermost code object; frame
+ * objects, to 3.10, are complete when they are linked. While Py_FinalizeEx frees the states of
+ * threads that still run, everything is tested. All loops are bounded. */
 #ifndef PYPERF_PYTHON_FRAMES_H
 #define PYPERF_PYTHON_FRAMES_H
 
@@ -32,9 +33,8 @@ enum { PYTHON_CALLS = 8192 };
 
 struct python_calls {
     uint32_t count;
-    bool
-        doubtful; /* all code objects are to be tested before they are read, not only the innermost */
-    bool cut;     /* there are more, further outwards */
+    bool cut;      /* there are more, further outwards */
+    bool doubtful; /* all code objects are to be tested before they are read */
     struct python_call at[PYTHON_CALLS]; /* innermost first */
 };
 

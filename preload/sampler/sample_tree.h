@@ -28,12 +28,13 @@ void sample_tree_forget_all(void);
 uint32_t sample_tree_native(uint32_t parent, uintptr_t address);
 uint32_t sample_tree_python(uint32_t parent, uint32_t code, uint32_t instruction);
 
-/* A number that changes when another code object takes the place of a freed one; 0: it is no code object. `known`: where
- * the object is to be tested before it is read, else NULL. For signal handlers; changes errno. */
+/* A number that changes when another code object takes the place of a freed one; 0: it is no code
+ * object. `known`: where the object is to be tested before it is read, else NULL. For signal
+ * handlers; changes errno. */
 uint64_t sample_tree_mark(struct readable *known, const python_object *code);
 
-/* The id of a code object with that mark, whose names and line table are copied when it is first seen. 0: there is no room.
- * For signal handlers; changes errno. */
+/* The id of a code object with that mark, whose names and line table are copied when it is first
+ * seen. 0: there is no room. For signal handlers; changes errno. */
 uint32_t sample_tree_code(const python_object *code, uint64_t mark);
 
 #endif

@@ -1,7 +1,7 @@
-/* fuzz_eh_frame.c - libFuzzer: the input is an .eh_frame_hdr with an .eh_frame behind it, at the end of
- * readable memory, and also a DWARF expression. Rules of the first functions of its table are looked
- * up, and their expressions evaluated, with registers that lead to the input as well. Nothing may
- * fault, and what is found must be possible. */
+/* fuzz_eh_frame.c - libFuzzer: the input is an .eh_frame_hdr with an .eh_frame behind it, at the
+ * end of readable memory, and also a DWARF expression. Rules of the first functions of its table
+ * are looked up, and their expressions evaluated, with registers that lead to the input as well.
+ * Nothing may fault, and what is found must be possible. */
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -33,8 +33,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static void evaluate(uintptr_t block, uintptr_t pc)
 {
-    struct unwind_registers registers = {pc, block & ~(uintptr_t)7, (uintptr_t)memory + SIZE - 8,
-                                         0};
+    struct unwind_registers registers = {
+        .pc = pc, .sp = block & ~(uintptr_t)7, .fp = (uintptr_t)memory + SIZE - 8};
     for (int has_cfa = 0; has_cfa < 2; has_cfa++) {
         uintptr_t result;
         bool from_memory = false;

@@ -1,5 +1,5 @@
-/* test_eh_frame_damaged.c - .eh_frame that is cut off, damaged or hostile, where memory ends: no rule,
- * and no fault. */
+/* test_eh_frame_damaged.c - .eh_frame that is cut off, damaged or hostile, where memory ends: no
+ * rule, and no fault. */
 #include "support/frame_builder.h"
 
 static const uint8_t program[] = {DW_CFA_advance_loc | 1,
@@ -49,7 +49,8 @@ static int count_rules(void)
     for (size_t offset = 0; offset < 20; offset++) {
         uintptr_t result;
         bool from_memory;
-        struct unwind_registers registers = {image.code, 0x1000, (uintptr_t)guarded_end() - 8, 0};
+        struct unwind_registers registers = {
+            .pc = image.code, .sp = 0x1000, .fp = (uintptr_t)guarded_end() - 8};
         struct unwind_rule rule = frame_rule(&image, offset);
         count += rule_kind(rule.cfa) != RULE_NONE;
         if (rule_kind(rule.cfa) == RULE_EXPRESSION)
@@ -168,7 +169,8 @@ TEST(tables)
     }
 }
 
-/* A size of augmentation data that leads in front of itself, where bytes happen to be instructions. */
+/* A size of augmentation data that leads in front of itself, where bytes happen to be
+ * instructions. */
 TEST(sizes_of_augmentations)
 {
     static const uint8_t back[] = {0xf0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1};

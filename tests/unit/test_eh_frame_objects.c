@@ -1,5 +1,5 @@
-/* test_eh_frame_objects.c - the rules of all functions of libc, libcrypto and this program are those
- * that readelf prints. How many bytes of code have none is printed. */
+/* test_eh_frame_objects.c - the rules of all functions of libc, libcrypto and this program are
+ * those that readelf prints. How many bytes of code have none is printed. */
 #include <dlfcn.h>
 #include <link.h>
 #include <stdio.h>
@@ -43,8 +43,8 @@ struct table {
     const struct object *object;
     uintptr_t begin, end; /* of the function */
     bool is_signal;
-    int frame, address, columns; /* of rbp and ra; -1: there is none */
-    uintptr_t row;               /* 0: there was none yet */
+    int frame, base, address; /* columns of rbp, rbx and ra; -1: there is none */
+    uintptr_t row;            /* 0: there was none yet */
     char cells[24][24];
     uint64_t bytes, without; /* of code, and how many of them have no rule */
     uint64_t rows, wrong;
@@ -70,6 +70,16 @@ static bool agrees_frame(const char *cell, uint64_t frame)
     return strcmp(cell, "vexp") == 0 && rule_kind(frame) == RULE_VALUE;
 }
 
+static bool agrees_base(const char *cell, uint64_t base)
+{
+    int value;
+    if (cell == NULL || strcmp(cell, "u") == 0 || strcmp(cell, "s") == 0)
+        return rule_kind(base) == RULE_SAME;
+    if (sscanf(cell, "c%d", &value) == 1)
+        return base == rule_word(RULE_AT_CFA, value);
+    return rule_kind(base) == RULE_NONE;
+}
+
 static bool agrees_cfa(const char *cell, uint64_t cfa)
 {
     int value;
@@ -86,7 +96,7 @@ static void check_at(struct table *table, uintptr_t address)
 {
     struct eh_frame_function function;
     const struct object *object = table->object;
-    struct unwind_rule rule = {.cfa = rule_word(RULE_NONE, 0), .frame = rule_word(RULE_SAME, 0)};
+    struct unwind_rule rule = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0), 0};
     if (eh_frame_find(object->header, object->end, object->bias + address, &function))
         rule = eh_frame_rule(&function, object->end, object->bias + address);
     const char *address_cell = table->address < 0 ? "c-8" : table->cells[table->address];
@@ -99,7 +109,8 @@ static void check_at(struct table *table, uintptr_t address)
         agrees = rule_kind(rule.cfa) == RULE_NONE;
     else
         agrees = agrees_cfa(table->cells[0], rule.cfa) &&
-                 agrees_frame(table->frame < 0 ? NULL : table->cells[table->frame], rule.frame);
+                 agrees_frame(table->frame < 0 ? NULL : table->cells[table->frame], rule.frame) &&
+                 agrees_base(table->base < 0 ? NULL : table->cells[table->base], rule.base);
     if (!agrees && table->wrong++ == 0)
         snprintf(table->first, sizeof table->first, "%#lx: %s, ra %s; found %d %ld, %d %ld",
                  address, table->cells[0], address_cell, rule_kind(rule.cfa), rule_value(rule.cfa),
@@ -153,7 +164,7 @@ static void read_fde(struct table *table, const char *line)
     ck_assert_uint_lt(last_cie, cie_count);
     ck_assert_int_eq(sscanf(strstr(line, "pc="), "pc=%lx..%lx", &table->begin, &table->end), 2);
     table->is_signal = cies[last_cie].is_signal;
-    table->frame = -1;
+    table->frame = table->base = -1;
     table->row = table->begin; /* until a row comes: that of the CIE */
     table->address = 1;
     memcpy(table->cells[0], cies[last_cie].cfa, sizeof table->cells[0]);
@@ -164,10 +175,12 @@ static void read_columns(struct table *table, char *line)
 {
     char cells[24][24];
     int count = split(line, cells);
-    table->frame = table->address = -1;
+    table->frame = table->base = table->address = -1;
     for (int i = 1; i < count; i++) {
         if (strcmp(cells[i], "rbp") == 0)
             table->frame = i - 1;
+        if (strcmp(cells[i], "rbx") == 0)
+            table->base = i - 1;
         if (strcmp(cells[i], "ra") == 0)
             table->address = i - 1;
     }

@@ -13,7 +13,8 @@ static bool from_memory;
 
 static void set_registers(void)
 {
-    registers = (struct unwind_registers){0x401006, (uintptr_t)stack, (uintptr_t)(stack + 2), 0};
+    registers = (struct unwind_registers){
+        .pc = 0x401006, .sp = (uintptr_t)stack, .fp = (uintptr_t)(stack + 2)};
 }
 
 /* Evaluates the operations, with their length in front, at the end of memory. */
@@ -133,7 +134,8 @@ TEST(memory_that_cannot_be_read)
     }
 }
 
-/* .plt, as GNU ld and lld describe it: CFA = rsp + 8, and 8 more behind the push (gold: the same). */
+/* .plt, as GNU ld and lld describe it: CFA = rsp + 8, and 8 more behind the push (gold: the
+ * same). */
 TEST(plt)
 {
     static const uint8_t plt[] = {BREG(RSP), 8,        BREG(RIP), 0,         LIT(15),   DW_OP_and,
@@ -143,7 +145,7 @@ TEST(plt)
     uintptr_t at = guarded_copy(block, sizeof block);
     for (uintptr_t pc = 0x401020; pc < 0x401030; pc++) {
         uintptr_t cfa;
-        struct unwind_registers here = {pc, 0x7ff0, 0, 0};
+        struct unwind_registers here = {.pc = pc, .sp = 0x7ff0, .fp = 0};
         ck_assert(unwind_expression(at, &here, false, 0, &cfa, &from_memory));
         ck_assert_uint_eq(cfa, 0x7ff8 + (pc >= 0x40102b ? 8 : 0));
     }
@@ -165,7 +167,7 @@ TEST(our_trampolines)
     ck_assert_uint_eq(rbp_block[-2], DW_CFA_val_expression);
     for (uintptr_t pc = 0x401020; pc < 0x401030; pc++) {
         bool is_open = (pc + 2) % 16 >= 7;
-        struct unwind_registers here = {pc, (uintptr_t)stack, 0x5555, 0};
+        struct unwind_registers here = {.pc = pc, .sp = (uintptr_t)stack, .fp = 0x5555};
         uintptr_t cfa, rbp;
         ck_assert(unwind_expression((uintptr_t)cfa_block, &here, false, 0, &cfa, &from_memory));
         ck_assert_uint_eq(cfa, (uintptr_t)stack + 8 + (is_open ? 8 : 0));

@@ -1,5 +1,5 @@
-/* test_python_frames.c - chains of frames of each version, made by hand: their order, instructions and
- * evaluators; chains that are being changed, without end, or garbage. */
+/* test_python_frames.c - chains of frames of each version, made by hand: their order, instructions
+ * and evaluators; chains that are being changed, without end, or garbage. */
 #include "preload/cpython/python_frames.h"
 
 #include "interpreter/interpreter.h"
@@ -160,7 +160,8 @@ TEST_BY(for_each_version, no_calls)
     child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
 }
 
-/* f_lasti is -1 before the first instruction; prev_instr and instr_ptr are a code unit before it. */
+/* f_lasti is -1 before the first instruction; prev_instr and instr_ptr are a code unit before
+ * it. */
 TEST_BY(for_each_version, no_instruction_yet)
 {
     start();
@@ -235,13 +236,13 @@ TEST_BY(for_each_version, several_chunks)
     check_calls(0);
 }
 
-/* Pointers that lead nowhere, while a frame is linked or unlinked. To 3.10 there are none, because frame
- * objects are complete before they are linked, until the interpreter frees the states of threads
- * that still run. */
+/* Pointers that lead nowhere, while a frame is linked or unlinked. To 3.10 there are none, because
+ * frame objects are complete before they are linked, until the interpreter frees the states of
+ * threads that still run. */
 TEST_BY(for_each_version, garbage)
 {
     start();
-    interpreter.finalizing = !has_chunks();
+    is_finalizing = !has_chunks();
     char *const end = (char *)guarded_end();
     void *const wrong[] = {(void *)8,
                            (void *)1,
@@ -305,7 +306,7 @@ TEST_BY(for_each_version, garbage_without_chunks)
 TEST_BY(for_each_version, while_the_interpreter_ends)
 {
     start();
-    interpreter.finalizing = true;
+    is_finalizing = true;
     link_calls();
     read_calls();
     check_calls(0);
@@ -318,15 +319,15 @@ TEST_BY(for_each_version, while_the_interpreter_ends)
             check_calls(0);
         }
     }
-    interpreter.finalizing = false;
+    is_finalizing = false;
     put(thread_state, has_chunks() ? row()->thread_chunk : 256, &chunk);
     read_calls();
     check_calls(0);
     child_check(!calls.doubtful, "%s", "code objects need to be tested");
 }
 
-/* 3.11 and 3.12: the evaluator has linked its _PyCFrame, and not yet filled it. What is outside of it
- * is found by where a _PyCFrame is in an evaluator's C frame. */
+/* 3.11 and 3.12: the evaluator has linked its _PyCFrame, and not yet filled it. What is outside of
+ * it is found by where a _PyCFrame is in an evaluator's C frame. */
 TEST_BY(for_each_version, an_evaluator_begins)
 {
     enum { DEPTH = 40 };

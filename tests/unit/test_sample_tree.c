@@ -1,5 +1,5 @@
-/* test_sample_tree.c - paths that are equal have one id, also when threads make them at the same time;
- * what is written of code objects of each version. */
+/* test_sample_tree.c - paths that are equal have one id, also when threads make them at the same
+ * time; what is written of code objects of each version. */
 #include "preload/sampler/sample_tree.h"
 
 #include <pthread.h>
@@ -8,6 +8,13 @@
 #include "preload/sampler/sample_file.h"
 #include "support/guarded.h"
 #include "support/sample_reader.h"
+
+static uint32_t id_of(const python_object *code)
+{
+    struct readable known = {{0}};
+    uint64_t mark = sample_tree_mark(&known, code);
+    return mark == 0 ? 0 : sample_tree_code(code, mark);
+}
 
 static void start(void)
 {
@@ -21,14 +28,6 @@ static void finish(void)
 {
     sample_tree_finish();
     sample_file_finish();
-}
-
-/* 0: it is no code object, or there is no room. */
-static uint32_t id_of(const python_object *code)
-{
-    struct readable known = {{0}};
-    uint64_t mark = sample_tree_mark(&known, code);
-    return mark == 0 ? 0 : sample_tree_code(code, mark);
 }
 
 /* Paths */

@@ -1,5 +1,5 @@
-/* test_walk.c - real stacks: each frame is the one that libunwind finds, and a stack that is compared
- * with the last one is the same as one that is walked afresh. */
+/* test_walk.c - real stacks: each frame is the one that libunwind finds, and a stack that is
+ * compared with the last one is the same as one that is walked afresh. */
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
 #include <pthread.h>

@@ -21,9 +21,9 @@ $(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/shims/hook
 
 unwind_objects := $(call object,tests/unit/shims/unwind.S tests/unit/shims/unwind.c)
 $(O)/tests/test_image_unwind $(O)/tests/test_image_exceptions $(O)/tests/test_walk: $(unwind_objects)
-# ld.so's code for lazy binding has a CFA that only rbx tells.
+# With lazy binding, whose code in ld.so has a CFA that only rbx tells.
 $(O)/tests/test_walk: $(call object,tests/unit/shims/realigned.S)
-$(O)/tests/test_walk: LDFLAGS += -Wl,-z,now
+$(O)/tests/test_walk: LDFLAGS += -Wl,-z,lazy
 -include $(patsubst %.o,%.d,$(unwind_objects))
 
 # Without libunwind, which would replace libgcc's unwinder.

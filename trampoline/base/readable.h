@@ -15,7 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Pages that were found readable, each in the place of its number; zeroed: none. Pages may be larger, never smaller. */
+/* Pages that were found readable, each in the place of its number; zeroed: none. Pages may be
+ * larger, never smaller. */
 enum { READABLE_PAGE = 4096, READABLE_KNOWN = 16 };
 struct readable {
     uintptr_t pages[READABLE_KNOWN];

@@ -25,7 +25,8 @@ enum rule_kind {
     RULE_FRAME,  /* frame pointer + offset */
     /* another register + offset: of the innermost frame, whose registers are all known */
     RULE_REGISTER,
-    /* a DWARF expression (its block, with its length) gives the CFA, or where the frame pointer is */
+    /* a DWARF expression (its block, with its length) gives the CFA, or where the frame pointer
+     * is */
     RULE_EXPRESSION,
     RULE_SAME,   /* as in this frame */
     RULE_AT_CFA, /* at CFA + offset */

@@ -193,7 +193,7 @@ static enum step step(struct walk *walk, struct unwind_frame *frame, uintptr_t a
                                             : rule_kind(rule.base) == RULE_NONE)
         caller->base = 0;
     if (rule_kind(rule.cfa) == RULE_REGISTER)
-        frame->span = 0; /* depends on more than is compared */
+        frame->varies = true; /* depends on more than is compared */
     caller->sp = cfa;
     return caller->pc == 0 ? STEP_END : STEP_CALLER;
 }
@@ -264,7 +264,8 @@ static void know_stack(struct walk *walk, uintptr_t sp)
     walk->to = stack->top;
 }
 
-/* After a whole walk: its frames are on the stack of the thread, if no signal's stack is between. */
+/* After a whole walk: its frames are on the stack of the thread, if no signal's stack is
+ * between. */
 static void learn_stack(struct unwind_stack *stack, uintptr_t sp)
 {
     enum { LARGEST = 1 << 20 }; /* each page is tested, once */

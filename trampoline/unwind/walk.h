@@ -39,9 +39,9 @@ struct unwind_stack {
     uint32_t count;
     bool cut;       /* does not reach the thread's begin */
     uint32_t above; /* span of the innermost frame: it is never compared */
-    /* The thread's stack, as far as it is known to be mapped: from the stack pointer of any whole walk to its outermost
-     * frame. What is between the present stack pointer and `top` cannot be unmapped: the thread returns there. Both 0: not
-     * known. To be set to 0 for another thread. */
+    /* The thread's stack, as far as it is known to be mapped: from the stack pointer of any whole
+     * walk to its outermost frame. What is between the present stack pointer and `top` cannot be
+     * unmapped: the thread returns there. Both 0: not known. To be set to 0 for another thread. */
     uintptr_t low, top;
     struct unwind_frame frames[UNWIND_FRAMES]; /* outermost first */
     struct unwind_frame fresh[UNWIND_FRAMES];  /* while walking, innermost first */
