@@ -69,9 +69,8 @@ def answers(interpreter):
 
 @case(CASES)
 def each_instruction(look):
-    for interpreter in interpreters.find()[0]:
-        if interpreter.debug or not interpreter.supported:
-            continue
+    one_each = {one.series: one for one in interpreters.find()[0] if one.supported and not one.debug}
+    for interpreter in one_each.values():
         total, wrong = 0, []
         for first, table, places in answers(interpreter):
             decoded = lines.Table(interpreter.series, first, bytes.fromhex(table))
