@@ -29,6 +29,16 @@ static bool has_cframes(void)
     return python.layout->cframe_previous != 0;
 }
 
+/* Whether so many bytes can be read: of the thread's own stack at once. */
+static bool may_read_at(struct reader *reader, const char *address, size_t size)
+{
+    const struct python_place *place = reader->place;
+    uintptr_t begin = (uintptr_t)address;
+    return (begin & 7) == 0 && ((begin >= place->stack_pointer && begin < place->stack_top &&
+                                 size < place->stack_top - begin) ||
+                                readable(&reader->memory, begin, size));
+}
+
 /* Include/cpython/pystate.h, _PyStackChunk: previous, size, top, data */
 static bool is_in_chunks(const struct reader *reader, const char *frame)
 {
@@ -40,24 +50,21 @@ static bool is_in_chunks(const struct reader *reader, const char *frame)
     return false;
 }
 
-/* Whether so many bytes can be read: of the thread's own stack at once. */
-static bool may_read_at(struct reader *reader, const char *address, size_t size)
+/* Bytes of a frame that are read: its last member that is. */
+static size_t frame_size(void)
 {
-    const struct python_place *place = reader->place;
-    uintptr_t begin = (uintptr_t)address;
-    return (begin & 7) == 0 && ((begin >= place->stack_pointer && begin < place->stack_top &&
-                                 size < place->stack_top - begin) ||
-                                readable(&reader->memory, begin, size));
+    const struct layout *layout = python.layout;
+    return layout->frame_owner != 0 ? layout->frame_owner + sizeof(uint8_t)
+                                    : layout->frame_instruction + sizeof(int32_t);
 }
 
 static bool may_read(struct reader *reader, const char *frame)
 {
-    /* Bytes of it that are read: up to .owner, and up to .f_lasti, with Py_TRACE_REFS. */
-    size_t size = python.layout->frame_owner != 0 ? 80 : 144;
-    if (reader->chunk == NULL && !reader->doubtful)
+    bool are_objects = python.layout->thread_chunk == 0;
+    if (!reader->doubtful &&
+        (are_objects || (((uintptr_t)frame & 7) == 0 && is_in_chunks(reader, frame))))
         return true;
-    return (reader->chunk != NULL && ((uintptr_t)frame & 7) == 0 && is_in_chunks(reader, frame)) ||
-           may_read_at(reader, frame, size);
+    return may_read_at(reader, frame, frame_size());
 }
 
 static bool may_read_cframe(struct reader *reader)

@@ -140,7 +140,6 @@ static void read_name(char name[16])
 
 static void fill_header(struct sample_header *header, uint32_t python, uint64_t period)
 {
-    memcpy(header->magic, SAMPLE_MAGIC, sizeof header->magic);
     header->length = SAMPLE_HEADER;
     header->pid = (uint32_t)syscall(SYS_getpid);
     header->parent = (uint32_t)syscall(SYS_getppid);
@@ -152,6 +151,9 @@ static void fill_header(struct sample_header *header, uint32_t python, uint64_t 
     /* Until the end: the CPU time at the beginning. */
     header->used = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
     read_name(header->name);
+    /* Last: without it the file counts for nothing. */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    memcpy(header->magic, SAMPLE_MAGIC, sizeof header->magic);
 }
 
 static bool make(uint32_t python, uint64_t period)

@@ -55,6 +55,19 @@ static struct timespec time_of(uint64_t nanoseconds)
     return (struct timespec){(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
 }
 
+/* When a new thread's first signal is due, in its CPU time. The kernel looks at these timers at its ticks alone: a thread that
+ * lives for less than a tick meets one with a probability of its life / tick, and must then be sampled with one of tick /
+ * interval. */
+static uint64_t first(void)
+{
+    struct timespec coarse;
+    uint64_t tick = 1;
+    /* The resolution of this clock is a tick (kernel/time/posix-timers.c). */
+    if (syscall(SYS_clock_getres, CLOCK_MONOTONIC_COARSE, &coarse) == 0 && coarse.tv_nsec > 0)
+        tick = (uint64_t)coarse.tv_nsec;
+    return 1 + any_below(timers.interval) / tick * tick;
+}
+
 static int make(uint32_t thread)
 {
     struct sigevent event;
@@ -66,7 +79,7 @@ static int make(uint32_t thread)
     event._sigev_un._tid = (int)thread;
     if (syscall(SYS_timer_create, clock_of(thread), &event, &timer) != 0)
         return -1;
-    struct itimerspec spec = {time_of(timers.interval), time_of(1 + any_below(timers.interval))};
+    struct itimerspec spec = {time_of(timers.interval), time_of(first())};
     syscall(SYS_timer_settime, timer, 0, &spec, NULL);
     return timer;
 }

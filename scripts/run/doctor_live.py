@@ -72,7 +72,7 @@ def expected_names(program, innermost):
 class Live:
     def __init__(self, findings, place, perf, python, unwind):
         self.findings, self.place, self.perf, self.python = findings, place, perf, python
-        self.options = python.unwind_options(unwind)
+        self.unwind, self.options = unwind, []
         self.program = place.write("doctor_program.py", PROGRAM)
         self.mode = "fp" if python.frame_pointers else COPY
         # An interpreter's own support may not be enough, which is no fault of this machine.
@@ -81,6 +81,7 @@ class Live:
     # perf
 
     def profile(self):
+        self.options = self.python.unwind_options(self.unwind)
         if self.profile_as("profile", []):
             self.profile_as("profile of a child", AS_CHILD)
 

@@ -145,7 +145,7 @@ class Python:
         )
 
     def examine_code(self, inspect):
-        done = self.place.run(self.loader + [inspect] + self.about["files"])
+        done = self.run_tool([inspect] + self.about["files"])
         found = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
         if done.status != 0 or "evaluator" not in found:
             self.findings.fail("frame evaluator", done.complaint(), DEBUG_SYMBOLS)
@@ -162,15 +162,33 @@ class Python:
     def loader(self):
         return musl_loader(self.about["executable"] or self.path)
 
+    def run_tool(self, command):
+        """A program of ours: where glibc's loader is missing, musl's runs it (see choices.sh)."""
+        try:
+            return self.place.run(command)
+        except FileNotFoundError:
+            if not self.loader:
+                raise
+            return self.place.run(self.loader + command)
+
     def unwind_options(self, unwind):
         """perf's options for unwind data of musl's libc, which has none: see unwind.sh."""
-        if not self.loader or unwind is None:
+        if not self.loader:
             return []
         libc, copy, files = os.path.realpath(self.loader[0]), self.place.path("libc"), self.place.path("files")
-        made = self.place.run(self.loader + [unwind, libc, copy])
-        script = os.path.join(doctor_tools.HERE, "unwind.sh")
-        put = self.place.run(["sh", "-c", '. "$0" && put_in_place "$@"', script, copy, files, libc])
-        return ["--symfs", files, "--kallsyms", "/proc/kallsyms"] if made.status == put.status == 0 else []
+        text = "none for %s, so stacks end there: " % libc
+        if unwind is None:
+            self.findings.warn("unwind data", text + "pyperf-unwind is missing", doctor_tools.REPAIR)
+            return []
+        done = self.run_tool([unwind, libc, copy])
+        if done.status == 0:
+            script = os.path.join(doctor_tools.HERE, "unwind.sh")
+            done = self.place.run(["/bin/sh", "-c", '. "$0" && put_in_place "$@"', script, copy, files, libc])
+        if done.status != 0:
+            self.findings.warn("unwind data", text + done.complaint(), doctor_tools.REPAIR)
+            return []
+        self.findings.ok("unwind data", "made for %s, which has none" % libc)
+        return ["--symfs", files, "--kallsyms", "/proc/kallsyms"]
 
     def examine_hook(self):
         """Runs it with libpyperf on a tiny program."""

@@ -73,9 +73,9 @@ def read_part(file, at, name):
     if magic[:-1] != FAMILY or (len(head) < HEADER_SIZE and not at):
         if magic.strip(b"\0") and at:
             raise stacks.Failed("%s is damaged %d bytes after its beginning" % (name, at))
-        if not at:
+        if not at and magic.strip(b"\0"):
             raise stacks.Failed("%s is not a complete profile of the sampler: record again" % name)
-        return None  # space that was reserved
+        return None  # space that was reserved, or a process that was killed before it had a header
     if magic[-1:] != VERSION:
         raise stacks.Failed(
             "%s was recorded by a later version of libpyperf (format %s, known here is %s): read it with the pyperf-run"

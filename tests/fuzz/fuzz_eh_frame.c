@@ -33,7 +33,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static void evaluate(uintptr_t block, uintptr_t pc)
 {
-    struct unwind_registers registers = {pc, block & ~(uintptr_t)7, (uintptr_t)memory + SIZE - 8};
+    struct unwind_registers registers = {pc, block & ~(uintptr_t)7, (uintptr_t)memory + SIZE - 8,
+                                         0};
     for (int has_cfa = 0; has_cfa < 2; has_cfa++) {
         uintptr_t result;
         bool from_memory = false;

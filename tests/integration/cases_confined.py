@@ -234,6 +234,8 @@ def samples_of(bench, environment):
         recorded = bench.run(perf_words + ["-o", data, "-p", pid, "--", "sleep", "0.6"], plain)
         if recorded.status != 0:
             raise RuntimeError("perf record: %s" % recorded.err)
+        if bench.interpreter.musl:
+            perf.add_unwind_data(bench)
         # For inlined functions perf 6.1 asks an addr2line outside of the namespace, which cannot
         # answer, and perf crashes.
         return perf.script(bench, data, ["--no-inline"])

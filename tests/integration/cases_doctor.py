@@ -104,6 +104,8 @@ def doctor(bench):
     found(bench, findings, "interpreter", "ok", "known to libpyperf", kind)
     found(bench, findings, "frame evaluator", "ok", "dynsym")
     found(bench, findings, "hook", "ok", "in place")
+    if bench.interpreter.musl:
+        found(bench, findings, "unwind data", "ok", "which has none")
     look_at_walk(bench, findings)
 
 
@@ -323,7 +325,7 @@ def install(bench, home):
     parts = os.path.join(home, "lib", "libpyperf")
     os.makedirs(parts)
     os.mkdir(os.path.join(home, "tmp"))
-    for path in glob.glob(os.path.join(PARTS, "*.py")):
+    for path in glob.glob(os.path.join(PARTS, "*.py")) + glob.glob(os.path.join(PARTS, "*.sh")):
         shutil.copy(path, parts)
     for name in TOOLS:
         if os.path.exists(os.path.join(bench.build, name)):
@@ -333,6 +335,20 @@ def install(bench, home):
     for folder in (bench.folder, home, os.path.join(home, "lib"), parts):
         os.chmod(folder, 0o755)
     os.chown(os.path.join(home, "tmp"), NOBODY, NOBODY)
+
+
+@case(CASES, needs=("perf",))
+def doctor_without_unwind_data(bench):
+    """On musl, with a part missing by which perf gets its unwind data: the doctor says that."""
+    if not bench.interpreter.musl:
+        raise Skip("this libc has unwind data")
+    home = os.path.join(bench.folder, "user")
+    install(bench, home)
+    parts = os.path.join(home, "lib", "libpyperf")
+    for missing, why in (("unwind.sh", "unwind.sh"), ("pyperf-unwind", "pyperf-unwind is missing")):
+        os.unlink(os.path.join(parts, missing))
+        findings = examine(bench, [bench.python, os.path.join(parts, "doctor.py"), bench.python])
+        found(bench, findings, "unwind data", "warn", "stacks end there", why, "unpack")
 
 
 # Reports frame pointers for any interpreter.

@@ -6,6 +6,7 @@ is compared with a run without libpyperf."""
 import itertools
 import os
 import re
+import signal
 
 import jitdump_parser
 import perf
@@ -255,6 +256,7 @@ def lives_outlived(bench):
             bench.equal("%s, %s: status, output" % (kind, what), expected.seen, done.seen)
 
 
+RUNS_OF_DAEMONS = 20
 DAEMONS = """
 import sys, _thread, time
 def nap(n): time.sleep(0.0001); return n
@@ -271,6 +273,21 @@ for _ in range(6): _thread.start_new_thread(Work(), ())
 time.sleep(0.05)
 sys.stdout.write("daemons\\n")
 """
+
+
+def run_daemons(bench, program, steps, support):
+    """Up to 3.10 a thread reads its own state before it has the lock (Modules/_threadmodule.c, t_bootstrap),
+    and its interpreter's after it has released it (Python/ceval_gil.h, drop_gil); Py_FinalizeEx may have
+    freed both. musl's free() unmaps them, and so a third of the runs end with SIGSEGV, with or without
+    libpyperf. Such runs are repeated."""
+    for _ in range(RUNS_OF_DAEMONS):
+        done, expected = run_lives(bench, program, steps, support)
+        killed = [one for one in (done, expected) if one.status == -signal.SIGSEGV]
+        if not killed or not bench.interpreter.musl or bench.version >= (3, 11):
+            break
+        who = " and ".join(sorted("with libpyperf" if one is done else "alone" for one in killed))
+        bench.skip("threads of 3.9", "SIGSEGV %s: run once more" % who)
+    return done, expected
 
 
 @case(CASES)
@@ -290,7 +307,7 @@ def lives_with_daemons(bench):
         rows += [("off", None, ["init", "final"] * 2 + life[:3])]
         rows += [("switched off", "1", ["init", "final"] * 2 + life_off[:3])]
     for what, support, steps in rows:
-        done, expected = run_lives(bench, program, steps, support)
+        done, expected = run_daemons(bench, program, steps, support)
         bench.equal("%s: status, output" % what, expected.seen, done.seen)
 
 

@@ -113,7 +113,9 @@ def stacks_of_other_perfs(bench):
     for bench.perf in fetched:
         named = os.path.basename(bench.perf)
         expected, data = record_stacks(bench, images=False)
-        look_at_stacks(bench, expected, perf.script(bench, data), named + ": ")
+        # Otherwise an addr2line for each address takes minutes, where the interpreter has debug information.
+        samples = perf.script(bench, data, ["--no-inline"])
+        look_at_stacks(bench, expected, samples, named + ": ")
 
 
 STARTS = 8

@@ -7,7 +7,6 @@ LEFT_OUT = {
     "debug-log-with-a-typo": "what it expects are glibc's words for errors",
     "fibers": "musl has no makecontext() and swapcontext()",
     "dropped-functions": "musl has no backtrace(), by which the program looks",
-    "lives-with-daemons": "the program crashes now and then without us, too",
     "c-and-kernel-frames": "Debian has no sqlite and no OpenSSL for musl",
 }
 # strerror(EMFILE), in glibc and in musl.

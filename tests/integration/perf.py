@@ -69,6 +69,8 @@ def add_unwind_data(bench):
     shutil.rmtree(place, ignore_errors=True)
     command = '. "$0/unwind.sh" && put_in_place "$@"'
     subprocess.check_call(["sh", "-c", command, SCRIPTS, copy, place, libc])
+    # With --symfs perf's cache is there (tools/perf/util/symbol.c, symbol__config_symfs), and the vdso in it.
+    os.symlink(os.path.join(bench.home, ".debug"), os.path.join(place, ".debug"))
 
 
 def files_with_unwind_data(bench):

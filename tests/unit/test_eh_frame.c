@@ -21,7 +21,7 @@ static void check(const char *what, size_t offset, struct unwind_rule expected)
 #define RULE(cfa, frame)                                                                           \
     (struct unwind_rule)                                                                           \
     {                                                                                              \
-        cfa, frame                                                                                 \
+        cfa, frame, 0                                                                              \
     }
 #define NONE RULE(rule_word(RULE_NONE, 0), SAME)
 
@@ -251,7 +251,7 @@ TEST(trampolines)
     uintptr_t program = image.header + image.program;
     struct unwind_rule expected = {
         rule_word(RULE_EXPRESSION, (int64_t)(program + 1)),
-        rule_word(RULE_VALUE, (int64_t)(program + ARCH_TRAMPOLINE_CFA_SIZE + 2))};
+        rule_word(RULE_VALUE, (int64_t)(program + ARCH_TRAMPOLINE_CFA_SIZE + 2)), 0};
     check("linked", 5, expected);
     image = frame_build((struct frame_parts){.program = arch_trampoline_unwind,
                                              .program_size = ARCH_TRAMPOLINE_CFA_SIZE});

@@ -49,7 +49,7 @@ static int count_rules(void)
     for (size_t offset = 0; offset < 20; offset++) {
         uintptr_t result;
         bool from_memory;
-        struct unwind_registers registers = {image.code, 0x1000, (uintptr_t)guarded_end() - 8};
+        struct unwind_registers registers = {image.code, 0x1000, (uintptr_t)guarded_end() - 8, 0};
         struct unwind_rule rule = frame_rule(&image, offset);
         count += rule_kind(rule.cfa) != RULE_NONE;
         if (rule_kind(rule.cfa) == RULE_EXPRESSION)

@@ -86,7 +86,7 @@ static void check_at(struct table *table, uintptr_t address)
 {
     struct eh_frame_function function;
     const struct object *object = table->object;
-    struct unwind_rule rule = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0)};
+    struct unwind_rule rule = {.cfa = rule_word(RULE_NONE, 0), .frame = rule_word(RULE_SAME, 0)};
     if (eh_frame_find(object->header, object->end, object->bias + address, &function))
         rule = eh_frame_rule(&function, object->end, object->bias + address);
     const char *address_cell = table->address < 0 ? "c-8" : table->cells[table->address];

@@ -13,7 +13,7 @@ static bool from_memory;
 
 static void set_registers(void)
 {
-    registers = (struct unwind_registers){0x401006, (uintptr_t)stack, (uintptr_t)(stack + 2)};
+    registers = (struct unwind_registers){0x401006, (uintptr_t)stack, (uintptr_t)(stack + 2), 0};
 }
 
 /* Evaluates the operations, with their length in front, at the end of memory. */
@@ -143,7 +143,7 @@ TEST(plt)
     uintptr_t at = guarded_copy(block, sizeof block);
     for (uintptr_t pc = 0x401020; pc < 0x401030; pc++) {
         uintptr_t cfa;
-        struct unwind_registers here = {pc, 0x7ff0, 0};
+        struct unwind_registers here = {pc, 0x7ff0, 0, 0};
         ck_assert(unwind_expression(at, &here, false, 0, &cfa, &from_memory));
         ck_assert_uint_eq(cfa, 0x7ff8 + (pc >= 0x40102b ? 8 : 0));
     }
@@ -165,7 +165,7 @@ TEST(our_trampolines)
     ck_assert_uint_eq(rbp_block[-2], DW_CFA_val_expression);
     for (uintptr_t pc = 0x401020; pc < 0x401030; pc++) {
         bool is_open = (pc + 2) % 16 >= 7;
-        struct unwind_registers here = {pc, (uintptr_t)stack, 0x5555};
+        struct unwind_registers here = {pc, (uintptr_t)stack, 0x5555, 0};
         uintptr_t cfa, rbp;
         ck_assert(unwind_expression((uintptr_t)cfa_block, &here, false, 0, &cfa, &from_memory));
         ck_assert_uint_eq(cfa, (uintptr_t)stack + 8 + (is_open ? 8 : 0));

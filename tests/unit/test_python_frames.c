@@ -235,19 +235,19 @@ TEST_BY(for_each_version, several_chunks)
     check_calls(0);
 }
 
-/* Pointers that lead nowhere, while a frame is linked or unlinked. To 3.10 there are none: frame
- * objects are complete before they are linked. */
+/* Pointers that lead nowhere, while a frame is linked or unlinked. To 3.10 there are none, because frame
+ * objects are complete before they are linked, until the interpreter frees the states of threads
+ * that still run. */
 TEST_BY(for_each_version, garbage)
 {
     start();
-    if (!has_chunks())
-        return;
+    interpreter.finalizing = !has_chunks();
     char *const end = (char *)guarded_end();
     void *const wrong[] = {(void *)8,
                            (void *)1,
                            end,
                            end - 8,
-                           end - 72,
+                           end - 56,
                            (void *)(UINTPTR_MAX - 7),
                            (void *)((uintptr_t)1 << 63),
                            chunk.frames[3] + 4,
@@ -268,20 +268,61 @@ TEST_BY(for_each_version, garbage)
         if (!has_cframes())
             continue;
         put(thread_state, row()->thread_frame, wrong[i]);
-        read_calls(); /* end - 72 is no frame, but zeros that say that there is none */
-        child_check(calls.count == 0 && calls.cut == (wrong[i] != end - 72), "%zu: %u", i,
+        read_calls(); /* end - 56 is no frame, but zeros that say that there is none */
+        child_check(calls.count == 0 && calls.cut == (wrong[i] != end - 56), "%zu: %u", i,
                     calls.count);
         link_calls();
         put(evaluators[0], row()->cframe_previous, wrong[i]);
         read_calls();
         child_check(calls.count == 3, "%zu: %u", i, calls.count);
     }
-    /* At the end of memory, whole. */
+    /* At the end of memory, whole: what is behind its last member is not needed. */
+    size_t size = (size_t)(row()->frame_owner != 0 ? row()->frame_owner : row()->frame_instruction);
+    size = (size + 8) / 8 * 8;
     link_calls();
-    memcpy(end - 80, chunk.frames[0], 80);
-    set_first(end - 80);
+    memcpy(end - size, chunk.frames[0], size);
+    set_first(end - size);
     read_calls();
     check_calls(0);
+}
+
+/* A thread that has no chunk of memory yet, or not any more. */
+TEST_BY(for_each_version, garbage_without_chunks)
+{
+    start();
+    if (!has_chunks())
+        return;
+    put(thread_state, row()->thread_chunk, NULL);
+    link_calls();
+    read_calls();
+    check_calls(0);
+    put(generator, row()->frame_back, guarded_end());
+    read_calls();
+    child_check(calls.cut && calls.count == 2, "%u", calls.count);
+}
+
+/* The interpreter frees states, chunks and frames of threads that still run. */
+TEST_BY(for_each_version, while_the_interpreter_ends)
+{
+    start();
+    interpreter.finalizing = true;
+    link_calls();
+    read_calls();
+    check_calls(0);
+    child_check(calls.doubtful, "%s", "code objects need not be tested");
+    if (has_chunks()) {
+        void *const wrong[] = {(void *)8, (void *)12, guarded_end(), guarded_end() - 8};
+        for (size_t i = 0; i < LENGTH_OF(wrong); i++) {
+            put(thread_state, row()->thread_chunk, wrong[i]);
+            read_calls();
+            check_calls(0);
+        }
+    }
+    interpreter.finalizing = false;
+    put(thread_state, has_chunks() ? row()->thread_chunk : 256, &chunk);
+    read_calls();
+    check_calls(0);
+    child_check(!calls.doubtful, "%s", "code objects need to be tested");
 }
 
 /* 3.11 and 3.12: the evaluator has linked its _PyCFrame, and not yet filled it. What is outside of it

@@ -9,13 +9,6 @@
 #include "support/guarded.h"
 #include "support/sample_reader.h"
 
-static uint32_t id_of(const python_object *code)
-{
-    struct readable known = {{0}};
-    uint64_t mark = sample_tree_mark(&known, code);
-    return mark == 0 ? 0 : sample_tree_code(code, mark);
-}
-
 static void start(void)
 {
     struct failure why = {.what = ""};
@@ -28,6 +21,14 @@ static void finish(void)
 {
     sample_tree_finish();
     sample_file_finish();
+}
+
+/* 0: it is no code object, or there is no room. */
+static uint32_t id_of(const python_object *code)
+{
+    struct readable known = {{0}};
+    uint64_t mark = sample_tree_mark(&known, code);
+    return mark == 0 ? 0 : sample_tree_code(code, mark);
 }
 
 /* Paths */
@@ -185,6 +186,8 @@ TEST_BY(for_each_version, code_objects)
     /* Another one at the same address, as after free. */
     put_word(code, interpreter.row.code_firstlineno, 70001, 4);
     uint32_t other = id_of(code);
+    child_check(sample_tree_mark(NULL, code) == sample_tree_mark(&(struct readable){{0}}, code),
+                "%s", "another mark");
     child_check(other != id && other != 0, "%u", other);
     record = sample_file_record(other);
     child_check(record->line == 70001, "%u", record->line);

@@ -13,7 +13,6 @@ enum {
     LINE = PATH_MAX + 128,
     OFTEN = 1000000, /* nanoseconds between two looks for an address that is not there */
     SELDOM = 1000000000,
-    SHARE = 50, /* of the time at most is spent on looking */
 };
 
 static struct code_map {
@@ -239,19 +238,20 @@ static bool look(code_map_seen *seen)
     return kept < before;
 }
 
-static bool is_time(uint64_t now, uint64_t interval)
+/* Of the time 1 / `share` at most is spent on looking. */
+static bool is_time(uint64_t now, uint64_t interval, uint64_t share)
 {
-    if (interval < map.took * SHARE)
-        interval = map.took * SHARE;
+    if (interval < map.took * share)
+        interval = map.took * share;
     return map.looked == 0 || (now > map.looked && now - map.looked >= interval);
 }
 
 bool code_map_look(uint64_t now, code_map_seen *seen)
 {
     bool changed = false;
-    if (!is_time(now, SELDOM) || !take())
+    if (!is_time(now, SELDOM, 200) || !take())
         return false;
-    if (is_time(now, SELDOM))
+    if (is_time(now, SELDOM, 200))
         changed = look(seen);
     release();
     return changed;
@@ -280,7 +280,7 @@ enum code_map_answer code_map_find(uintptr_t pc, uint64_t now, code_map_seen *se
     if (!take())
         return CODE_MAP_BUSY;
     bool found = find(pc, mapping);
-    if (!found && is_time(now, OFTEN)) {
+    if (!found && is_time(now, OFTEN, 5)) {
         *changed = look(seen);
         found = find(pc, mapping);
     }

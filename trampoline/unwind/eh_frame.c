@@ -202,6 +202,9 @@ static void set_frame(struct program *program, uint64_t number, enum rule_kind k
 {
     if (number == ARCH_DWARF_FRAME_POINTER)
         program->row.rule.frame = rule_word(kind, value);
+    if (number == ARCH_DWARF_BASE_POINTER)
+        program->row.rule.base =
+            rule_word(kind == RULE_SAME || kind == RULE_AT_CFA ? kind : RULE_NONE, value);
     if (number == ARCH_DWARF_RETURN_ADDRESS)
         program->row.address =
             kind == RULE_AT_CFA && value == -ARCH_CFA_AT_ENTRY ? RETURN_AT_ENTRY : RETURN_ELSEWHERE;
@@ -226,6 +229,8 @@ static void restore(struct program *program, uint64_t number)
 {
     if (number == ARCH_DWARF_FRAME_POINTER)
         program->row.rule.frame = program->initial->rule.frame;
+    if (number == ARCH_DWARF_BASE_POINTER)
+        program->row.rule.base = program->initial->rule.base;
     if (number == ARCH_DWARF_RETURN_ADDRESS)
         program->row.address = program->initial->address;
 }
@@ -387,14 +392,15 @@ static bool run(struct program *program)
 struct unwind_rule eh_frame_rule(const struct eh_frame_function *function, uintptr_t end,
                                  uintptr_t pc)
 {
-    const struct unwind_rule none = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0)};
+    const struct unwind_rule none = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0),
+                                     rule_word(RULE_SAME, 0)};
     struct dwarf_cursor cursor = {.at = function->fde, .end = end};
     struct cie cie;
     uintptr_t begin, size;
     if (!open_function(&cursor, &cie, &begin, &size))
         return none;
     if (cie.is_signal)
-        return (struct unwind_rule){rule_word(RULE_SIGNAL, 0), none.frame};
+        return (struct unwind_rule){rule_word(RULE_SIGNAL, 0), none.frame, none.base};
     struct row initial = {.rule = none};
     struct program program = {
         .cie = &cie, .initial = &initial, .row = initial, .target = UINTPTR_MAX};
@@ -409,7 +415,7 @@ struct unwind_rule eh_frame_rule(const struct eh_frame_function *function, uintp
         return none;
     struct row *row = &program.row;
     if (row->address == RETURN_UNDEFINED)
-        return (struct unwind_rule){rule_word(RULE_END, 0), none.frame};
+        return (struct unwind_rule){rule_word(RULE_END, 0), none.frame, none.base};
     if (row->address == RETURN_ELSEWHERE || rule_kind(row->rule.frame) == RULE_NONE)
         return none;
     return row->rule;

@@ -8,7 +8,7 @@
 
 /* The registers of a frame. In all frames but the innermost `pc` is a return address. */
 struct unwind_registers {
-    uintptr_t pc, sp, fp;
+    uintptr_t pc, sp, fp, base;
 };
 
 /* Evaluates the expression in the block at `block` (its length first); with `cfa` on the stack, if

@@ -14,6 +14,7 @@
 struct unwind_rule {
     uint64_t cfa;   /* NONE, END, SIGNAL, STACK, FRAME, REGISTER or EXPRESSION */
     uint64_t frame; /* the caller's frame pointer: SAME, AT_CFA, EXPRESSION or VALUE */
+    uint64_t base;  /* its base pointer: SAME, AT_CFA or NONE */
 };
 
 enum rule_kind {

@@ -37,7 +37,8 @@ void unwind_finish(void)
 
 static uint64_t check_of(uintptr_t address, const struct unwind_rule *rule)
 {
-    return address ^ rule->cfa ^ (rule->frame << 1 | rule->frame >> 63);
+    return address ^ rule->cfa ^ (rule->frame << 1 | rule->frame >> 63) ^
+           (rule->base << 2 | rule->base >> 62);
 }
 
 struct walk {
@@ -55,7 +56,8 @@ struct walk {
 
 static struct unwind_rule look_up(struct walk *walk, uintptr_t address, bool *keep)
 {
-    const struct unwind_rule none = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0)};
+    const struct unwind_rule none = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0),
+                                     rule_word(RULE_SAME, 0)};
     struct code_mapping mapping;
     struct eh_frame_function function;
     bool changed;
@@ -72,7 +74,8 @@ static struct unwind_rule rule_of(struct walk *walk, uintptr_t address)
 {
     struct kept_rule *kept = &rules[(address * 0x9e3779b97f4a7c15u) >> (64 - RULES_BITS)];
     struct unwind_rule rule = {__atomic_load_n(&kept->rule.cfa, __ATOMIC_RELAXED),
-                               __atomic_load_n(&kept->rule.frame, __ATOMIC_RELAXED)};
+                               __atomic_load_n(&kept->rule.frame, __ATOMIC_RELAXED),
+                               __atomic_load_n(&kept->rule.base, __ATOMIC_RELAXED)};
     bool keep;
     if (__atomic_load_n(&kept->check, __ATOMIC_RELAXED) == check_of(address, &rule))
         return rule;
@@ -80,6 +83,7 @@ static struct unwind_rule rule_of(struct walk *walk, uintptr_t address)
     if (keep) {
         __atomic_store_n(&kept->rule.cfa, rule.cfa, __ATOMIC_RELAXED);
         __atomic_store_n(&kept->rule.frame, rule.frame, __ATOMIC_RELAXED);
+        __atomic_store_n(&kept->rule.base, rule.base, __ATOMIC_RELAXED);
         __atomic_store_n(&kept->check, check_of(address, &rule), __ATOMIC_RELAXED);
     }
     return rule;
@@ -107,7 +111,9 @@ static bool find_cfa(const struct walk *walk, const struct unwind_rule *rule,
         *cfa = registers->fp + offset;
         break;
     case RULE_REGISTER:
-        if (!frame->exact || !arch_register(walk->context, offset % 32, cfa))
+        if (offset % 32 == ARCH_DWARF_BASE_POINTER)
+            *cfa = registers->base;
+        else if (!frame->exact || !arch_register(walk->context, offset % 32, cfa))
             return false;
         *cfa += (uintptr_t)(rule_value(rule->cfa) >> 5);
         break;
@@ -182,6 +188,12 @@ static enum step step(struct walk *walk, struct unwind_frame *frame, uintptr_t a
     if (!find_frame_pointer(walk, &rule, frame, cfa, &caller->fp) ||
         !load(walk, cfa + ARCH_RETURN_ADDRESS, &caller->pc))
         return STEP_CUT;
+    uintptr_t base = cfa + (uintptr_t)rule_value(rule.base);
+    if (rule_kind(rule.base) == RULE_AT_CFA ? !load(walk, base, &caller->base)
+                                            : rule_kind(rule.base) == RULE_NONE)
+        caller->base = 0;
+    if (rule_kind(rule.cfa) == RULE_REGISTER)
+        frame->span = 0; /* depends on more than is compared */
     caller->sp = cfa;
     return caller->pc == 0 ? STEP_END : STEP_CALLER;
 }

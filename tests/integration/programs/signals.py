@@ -21,6 +21,7 @@ def new_%d(n):
     return Class().method()[0]
 result = new_%d(%d)
 """
+DEEPEST = 3
 
 
 def part(function):
@@ -38,19 +39,24 @@ def new_function(number):
 
 
 class Handler:
-    """Counts, and computes something with old functions and new ones."""
+    """Counts, and computes something with old functions and new ones; not within itself more than DEEPEST
+    times: where that takes longer than from one signal to the next, it would end in a RecursionError."""
 
     def __init__(self, number, busy=True):
-        self.count = self.wrong = 0
+        self.count = self.wrong = self.depth = 0
         self.busy = busy
         signal.signal(number, self)
 
     def __call__(self, number, frame):
         self.count += 1
-        if self.busy and fibonacci(6) != 8:
+        if not self.busy or self.depth >= DEEPEST:
+            return
+        self.depth += 1
+        if fibonacci(6) != 8:
             self.wrong += 1
-        if self.busy and not new_function(self.count % 2000):
+        if not new_function(self.count % 2000):
             self.wrong += 1
+        self.depth -= 1
 
 
 def storm(which, number, seconds, work, handler):

@@ -59,6 +59,7 @@ extern struct interpreter {
     int argc;
     void (*at_exit[8])(void);
     int at_exit_count;
+    bool finalizing;
     bool jit; /* the JIT is on, in versions that have one */
     struct {
         int number; /* of the last signal.signal, and its handler */

@@ -121,6 +121,11 @@ const char *Py_GetVersion(void)
     return interpreter.version;
 }
 
+int Py_IsInitialized(void)
+{
+    return !interpreter.finalizing;
+}
+
 int Py_AtExit(void (*function)(void))
 {
     interpreter.at_exit[interpreter.at_exit_count++] = function;

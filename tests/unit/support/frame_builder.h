@@ -148,7 +148,8 @@ static inline struct unwind_rule frame_rule(const struct frame_image *image, siz
 {
     struct eh_frame_function function;
     if (!eh_frame_find(image->header, image->end, image->code + offset, &function))
-        return (struct unwind_rule){rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0)};
+        return (struct unwind_rule){.cfa = rule_word(RULE_NONE, 0),
+                                    .frame = rule_word(RULE_SAME, 0)};
     return eh_frame_rule(&function, image->end, image->code + offset);
 }
 

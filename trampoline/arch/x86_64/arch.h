@@ -35,6 +35,7 @@
 #define ARCH_ADDRESS_BITS 47
 
 /* DWARF (System V psABI x86-64, figure 3.36): numbers of registers; the unit of locations. */
+#define ARCH_DWARF_BASE_POINTER   3
 #define ARCH_DWARF_FRAME_POINTER  6
 #define ARCH_DWARF_STACK_POINTER  7
 #define ARCH_DWARF_RETURN_ADDRESS 16

@@ -19,7 +19,7 @@ static inline struct unwind_registers arch_interrupted(const void *context)
 {
     const greg_t *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
     return (struct unwind_registers){(uintptr_t)registers[REG_RIP], (uintptr_t)registers[REG_RSP],
-                                     (uintptr_t)registers[REG_RBP]};
+                                     (uintptr_t)registers[REG_RBP], (uintptr_t)registers[REG_RBX]};
 }
 
 /* The target of a conditional branch with a distance of four bytes (SDM vol. 2A, Jcc: 0F 80 to 0F 8F) that may be at `code`;
