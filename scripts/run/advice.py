@@ -20,7 +20,7 @@ DEFAULT_MAX_STACK = 127
 def advice(found):
     """What is wrong with the table, and what to do; or None."""
     if found.recording.mode == stacks.INSIDE:
-        parts = [advice_inside(found)] + found.recording.notes
+        parts = [advice_inside(found), advice_on_others(found)] + found.recording.notes
     else:
         parts = [advice_on_table(found), advice_on_time(found)]
     return " ".join(filter(None, parts)) or None
@@ -43,22 +43,34 @@ def advice_inside(found):
     )
 
 
-def advice_on_time(found):
-    """When the program has used more CPU time than the samples come to."""
+def without_samples(found):
+    """Seconds of CPU time that the program has used beyond what its samples come to, and a sentence's begin; (0, None)
+    if they are few."""
     timed = [one for one in found.events if one.seconds(0) is not None]
     if not found.used or not timed:
-        return None
+        return 0, None
     event = timed[0]
     used = found.used[0] if event.user_alone else sum(found.used)
     sampled, period = event.seconds(event.weight), event.seconds(event.weight) / event.samples
-    missing = used - sampled
-    if missing < max(0.1 * used, 0.1, 5 * period):
+    if used - sampled < max(0.1 * used, 0.1, 5 * period):
+        return 0, None
+    shares = (sampled, used, 100 * sampled / used)
+    return used - sampled, "The samples are of %.1f s of %.1f s of CPU time (%.0f %%): " % shares
+
+
+def advice_on_others(found):
+    """Of a profile of the sampler, which is in interpreters alone."""
+    _, what = without_samples(found)
+    return what and what + "programs without Python in them, and the start of an interpreter, are not sampled."
+
+
+def advice_on_time(found):
+    """When the program has used more CPU time than the samples come to."""
+    missing, what = without_samples(found)
+    if not what:
         return None
-    what = "The samples are of %.1f s of %.1f s of CPU time (%.0f %%): " % (
-        sampled,
-        used,
-        100 * sampled / used,
-    )
+    event = next(one for one in found.events if one.seconds(0) is not None)
+    period = event.seconds(event.weight) / event.samples
     copies = bool(found.recording.stack_size)
     if found.tasks.started * period < missing / 2:
         return what + "perf has lost the others, record less often (-F)%s." % (

@@ -1,5 +1,5 @@
-"""default_signals.py NAMES program [arguments]: runs the program with these signals (INT,QUIT) set to their defaults, as
-env --default-signal does from coreutils 8.31 on; RHEL 8 and BusyBox have no such env."""
+"""default_signals.py NAMES program [arguments]: runs the program with these signals (INT,QUIT) set to their
+defaults, as env --default-signal does from coreutils 8.31 on; RHEL 8 and BusyBox have no such env."""
 
 import os
 import signal

@@ -38,6 +38,9 @@ def ways_to_other_perfs():
     return ["or put a link of the name perf into PATH before it, to %s" % path for path in others[:1]]
 
 
+WITHOUT_PERF = "or without perf: pyperf-run --sampler=inside"
+
+
 class Perf:
     def __init__(self, findings, place):
         self.findings, self.place = findings, place
@@ -47,13 +50,13 @@ class Perf:
 
     def examine(self):
         if self.path is None:
-            self.findings.fail("perf", "not found in PATH", install_perf())
+            self.findings.fail("perf", "not found in PATH", install_perf(), WITHOUT_PERF)
             return
         done = self.place.run([self.path, "version"])
         version = re.search(r"perf version (\S+)", done.out)
         if done.status != 0 or not version:
             text = "%s does not run: %s" % (self.path, done.complaint())
-            self.findings.fail("perf", text, install_perf(), *ways_to_other_perfs())
+            self.findings.fail("perf", text, install_perf(), WITHOUT_PERF, *ways_to_other_perfs())
             return
         self.findings.ok("perf", "%s, version %s" % (self.path, version.group(1)))
         self.examine_permission()
@@ -71,7 +74,7 @@ class Perf:
             text = "no: kernel.perf_event_paranoid is %s%s; perf says: %s"
             confined = ", a seccomp filter is on" if is_confined() else ""
             text %= (paranoid, confined, done.complaint())
-            self.findings.fail("perf permitted", text, *ways_to_permission(paranoid))
+            self.findings.fail("perf permitted", text, *(ways_to_permission(paranoid) + [WITHOUT_PERF]))
 
     def examine_unwinding(self):
         """perf before 4.19 does not know the option."""

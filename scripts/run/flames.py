@@ -1,5 +1,5 @@
-"""An interactive flame graph of samples, one HTML file: d3-flame-graph's template (scripts/dev/fetch-template) filled in
-as perf's own flamegraph.py does it."""
+"""An interactive flame graph of samples, one HTML file: d3-flame-graph's template (scripts/dev/fetch-template)
+filled in as perf's own flamegraph.py does it."""
 
 import io
 import json
@@ -53,7 +53,8 @@ class Graph:
         filled = {"stacks": u"".join(pieces(self.root)), "options": json.dumps(options)}
         for name, place in PLACES.items():
             if place not in page:
-                raise stacks.Failed("%s is no template of d3-flame-graph for perf: it has no %s" % (self.template, place))
+                why = "%s is no template of d3-flame-graph for perf: it has no %s"
+                raise stacks.Failed(why % (self.template, place))
             # "</script>" in a name would end the script.
             page = page.replace(place, filled[name].replace(u"</", u"\\u003c/"))
         return python2.bytes_of(page)

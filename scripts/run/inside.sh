@@ -50,8 +50,8 @@ check_options() {
     [ -z "$event" ] || what="--event $event: the sampler knows CPU time alone"
     [ "$frequency" != max ] || what='--freq max: name a number'
     [ "$perf_words" = 0 ] || what='options of perf record: perf does not run'
-    [ -z "$archive" ] || what="--archive $archive: the profile is one file that has the Python functions; --flamegraph and \
---collapsed keep the names of others"
+    [ -z "$archive" ] || what="--archive $archive: the profile is one file, with all Python functions in it; \
+--flamegraph and --collapsed keep the names of others"
     [ -z "$what" ] || fail 2 "$what; --sampler=perf is for perf"
 }
 
@@ -133,8 +133,8 @@ collect() {
     fi
     if [ ! -s "$new" ]; then
         rm -f "$new"
-        say 'no samples were taken: the program is not one in Python, took too little CPU time, or says on stderr why;' \
-            'pyperf-run --doctor looks further'
+        say 'no samples were taken: the program is not one in Python, took too little CPU time, or says on stderr' \
+            'why; pyperf-run --doctor looks further'
         return 1
     fi
     if [ "$new" = "$dir/whole" ]; then

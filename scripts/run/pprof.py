@@ -1,4 +1,5 @@
-"""Samples as a profile for pprof: profile.proto of github.com/google/pprof, compressed, with lines where they are known."""
+"""Samples as a profile for pprof: profile.proto of github.com/google/pprof, compressed, with lines where they
+are known."""
 
 import gzip
 import io

@@ -67,7 +67,8 @@ record() {
 
 # Whether the sampler can do what is asked for, where perf cannot.
 can_be_replaced() {
-    [ "$perf_words" = 0 ] && [ -z "$sampler$event$stack_size$call_graph$archive" ] && [ "$frequency" != max ] && has_sampler
+    [ "$perf_words" = 0 ] && [ -z "$sampler$event$stack_size$call_graph$archive" ] && [ "$frequency" != max ] &&
+        has_sampler
 }
 
 # $@: as for record. why_not: why perf cannot, and what would change that.

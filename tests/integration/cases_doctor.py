@@ -180,7 +180,7 @@ def doctor_without_perf(bench):
     os.symlink("/bin/true", os.path.join(empty, "apt-get"))
     findings = examine(bench, command(bench, sys.executable), PATH=empty)
     bench.equal("status", 1, findings.status)
-    found(bench, findings, "perf", "FAIL", "not found in PATH", "as root: apt-get install linux-perf")
+    found(bench, findings, "perf", "FAIL", "not found in PATH", "as root: apt-get install linux-perf", "--sampler=inside")
     found(bench, findings, "profile", "FAIL", "not tried", "see perf, above")
 
 
@@ -212,7 +212,7 @@ def doctor_of_bad_perfs(bench):
     other = bench.write("bin/perf_5.10", REFUSED)
     os.chmod(other, 0o755)
     for what, text, subject, verdict, words in (
-        ("refused", REFUSED, "perf permitted", "FAIL", ("is limited", "PERFMON")),
+        ("refused", REFUSED, "perf permitted", "FAIL", ("is limited", "PERFMON", "--sampler=inside")),
         ("wrapper", WRAPPER, "perf", "FAIL", ("does not run", "not found for kernel", "install", other)),
         ("no unwinders", WITHOUT_UNWINDERS, "perf call graphs", "warn", ("without libunwind",)),
     ):

@@ -75,7 +75,9 @@ def refuses(bench):
     broken = dict(bench.environment, PYPERF_LIBRARY="/no/such/library.so")
     done = bench.run(bench.command("-c", "print('ran')"), env=broken)
     bench.check("library not found", (1, ""), (done.returncode, done.stdout))
-    done = bench.run(bench.command("-c", "print('ran')"), env=not_permitted(bench))
+    # Without the option the sampler would take perf's place.
+    words = [RUN, "--sampler=perf", "--", bench.interpreter, "-c", "print('ran')"]
+    done = bench.run(words, env=not_permitted(bench))
     bench.check("perf not permitted: status, program not run", (1, ""), (done.returncode, done.stdout))
     bench.check("perf not permitted: one line", 1, len(done.stderr.splitlines()))
     bench.check("perf not permitted: the value", True, "kernel.perf_event_paranoid is" in done.stderr)

@@ -13,8 +13,8 @@ class Profile:
     """Of one process. Each method that adds a frame or a code object returns its id."""
 
     def __init__(self, pid=7, python=(3, 9), name="python3", version=b"1", **more):
-        self.fields = dict(period=5 * MILLISECOND, began=10 ** 10, ended=12 * 10 ** 9, used=10 ** 9, lost=0, flags=WHOLE)
-        self.fields.update(more)
+        self.fields = dict(period=5 * MILLISECOND, began=10 ** 10, ended=12 * 10 ** 9, used=10 ** 9)
+        self.fields.update(dict(dict(lost=0, flags=WHOLE), **more))
         self.pid, self.python_version, self.name, self.version = pid, python, name.encode(), version
         self.data = bytearray(HEADER)
 
@@ -54,7 +54,8 @@ class Profile:
     def bytes(self, reserved=0):
         """The file; with bytes of zeros that are reserved behind it, or cut to be one of several."""
         fields = self.fields
-        header = struct.pack("<8sQ4I", b"PYPERFS" + self.version, len(self.data), self.pid, 1, self.number, fields["flags"])
+        header = struct.pack("<8sQ", b"PYPERFS" + self.version, len(self.data))
+        header += struct.pack("<4I", self.pid, 1, self.number, fields["flags"])
         order = ("period", "began", "began", "ended", "used", "lost")
         header += struct.pack("<7Q16s", *([fields[one] for one in order] + [64 << 20, self.name]))
         whole = header + bytes(self.data[len(header) :])

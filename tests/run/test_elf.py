@@ -40,14 +40,13 @@ def mapped(address):
 @case(CASES)
 def functions_of_this_process(look):
     cache = elf.Cache()
-    for library, names in ((ctypes.pythonapi, ("PyObject_Repr", "PyList_Append")), (ctypes.CDLL(None), ("qsort_r", "fputs"))):
-        for name in names:
-            address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
-            path, offset = mapped(address)
-            got = (cache.name(path, b"", offset) or "").replace("_IO_", "")
-            look.equal("%s in %s" % (name, os.path.basename(path)), (name, name), (got, cache.name(path, b"", offset + 3).replace("_IO_", "")))
-    before = cache.name(path, b"", 0)
-    look.equal("the file's header, [vdso], no file", (None,) * 3, (before, cache.name("[vdso]", b"", 64), cache.name("/none", b"", 64)))
+    python, libc = ctypes.pythonapi, ctypes.CDLL(None)
+    for library, name in ((python, "PyObject_Repr"), (python, "PyList_Append"), (libc, "qsort_r"), (libc, "fputs")):
+        path, offset = mapped(ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+        got = [(cache.name(path, b"", offset + more) or "").replace("_IO_", "") for more in (0, 3)]
+        look.equal("%s in %s" % (name, os.path.basename(path)), [name, name], got)
+    got = [cache.name(path, b"", 0), cache.name("[vdso]", b"", 64), cache.name("/none", b"", 64)]
+    look.equal("the file's header, [vdso], no file", [None] * 3, got)
 
 
 def build(look):
@@ -60,8 +59,13 @@ def build(look):
     subprocess.run(["strip", "-o", bare, whole], check=True)
     symbols = elf.Symbols(whole, b"")
     at = {symbols.names[one[3] :].split(b"\0")[0]: one[0] for one in symbols.found}[b"hidden"]
-    offset = next(start + at - address for start, size, address in symbols.file.segments if address <= at < address + size)
-    return whole, bare, offset, symbols.file.build_id
+    return whole, bare, in_file(symbols, at), symbols.file.build_id
+
+
+def in_file(symbols, at):
+    """The offset of an address."""
+    segments = symbols.file.segments
+    return next(start + at - address for start, size, address in segments if address <= at < address + size)
 
 
 @case(CASES)
@@ -90,8 +94,7 @@ def build_ids_and_debug_files(look):
     names = {shown.names[one[3] :].split(b"\0")[0] for one in shown.found}
     look.that("of .dynsym", "shown, other", {b"shown", b"other"} <= names, repr(names))
     at = next(one[0] for one in shown.found if shown.names[one[3] :].startswith(b"shown\0"))
-    offset = next(start + at - address for start, size, address in shown.file.segments if address <= at < address + size)
-    look.equal("the weak one is second", "shown", shown.name(offset))
+    look.equal("the weak one is second", "shown", shown.name(in_file(shown, at)))
 
 
 @case(CASES)
