@@ -46,8 +46,10 @@ static struct sampler {
         [TIMES]; /* samples that took less than 2^n nanoseconds, and not less than half of it */
 } sampler = {.lock = LOCK_INITIALIZER};
 
-static _Thread_local uint32_t own_number
-    __attribute__((tls_model("initial-exec"))); /* 0: not known */
+static _Thread_local struct {
+    uint32_t number; /* of this thread; 0: not known */
+    bool inside;     /* the handler */
+} own __attribute__((tls_model("initial-exec")));
 
 static bool read_word(const char **text, const char *word)
 {
@@ -134,9 +136,9 @@ static uint64_t used(void)
 /* gettid(2), once for each thread. */
 static uint32_t thread_number(void)
 {
-    if (own_number == 0)
-        own_number = (uint32_t)syscall(SYS_gettid);
-    return own_number;
+    if (own.number == 0)
+        own.number = (uint32_t)syscall(SYS_gettid);
+    return own.number;
 }
 
 static void sample(const siginfo_t *info, const void *context)
@@ -163,10 +165,16 @@ static void handle(int number, siginfo_t *info, void *context)
         pass_on(number, info, context);
         return;
     }
+    if (own.inside) { /* a handler of ours was interrupted: no stack is used for another one */
+        __atomic_fetch_add(&sampler.missed, clock_timer_weight(info), __ATOMIC_RELAXED);
+        return;
+    }
+    own.inside = true;
     __atomic_fetch_add(&sampler.active, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST))
         sample(info, context);
     __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
+    own.inside = false;
     errno = saved;
 }
 
@@ -175,7 +183,7 @@ static bool set_handler(struct failure *why)
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_sigaction = handle;
-    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER | SA_ONSTACK;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER;
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGNAL, NULL, &sampler.before) != 0 || sampler.before.sa_handler != SIG_DFL)
         return failure_set(why, FAILURE_SIGNAL, 0, "%s", "");
@@ -294,7 +302,7 @@ void sampler_forked(void)
     int saved = errno;
     lock_reset(&sampler.lock);
     sampler.active = 0;
-    own_number = 0;
+    own.number = 0;
     if (sampler.on) {
         sample_forget();
         sample_file_forget();

@@ -16,7 +16,9 @@
  * SIGURG, because the default is to ignore it: one that arrives late, after a stop or an exec, does nothing. The handler
  * takes no lock, allocates nothing, and tests what it reads. The signal is not blocked while it runs (SA_NODEFER): the
  * kernel would give a blocked one to another thread and interrupt that one's system call (kernel/signal.c,
- * retarget_shared_pending). A second signal meanwhile finds the thread busy and is counted with the next sample. */
+ * retarget_shared_pending). A second signal meanwhile is counted with the next sample. It runs
+ * on the stack that it interrupts, of which it needs some 3 KiB beside the kernel's own: alternate stacks are small (8 KiB is
+ * usual, faulthandler's for example), and an overflow of one is not noticed. */
 #ifndef PYPERF_SAMPLER_H
 #define PYPERF_SAMPLER_H
 
