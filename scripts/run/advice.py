@@ -31,15 +31,15 @@ def advice_inside(found):
     if not any(event.functions for event in found.events):
         return "No sample is within a Python function: is the program one in Python?"
     event = found.events[0]
-    whole = found.whole(event)
-    if whole is None or whole >= WHOLE_ENOUGH:
+    whole, cut = found.whole(event), found.recording.machine_code_cut / event.samples
+    if whole is not None and whole < WHOLE_ENOUGH:
+        end = Broken(found.interpreters(event)).end_name
+        return "%.1f %% of stacks lack Python functions, most of them in %s." % (100 * (1 - whole), end or "code without a file")
+    if cut <= 1 - WHOLE_ENOUGH:
         return None
-    end = Broken(found.interpreters(event)).end_name
-    if found.recording.calls_cut >= (1 - whole) * event.samples / 2:
-        return "%.1f %% of stacks lack Python functions, most of them in %s." % (100 * (1 - whole), end)
     return (
-        "%.1f %% of stacks end too soon, most in %s, in code without usable unwind data: functions of C are missing"
-        " there, those of Python are all there." % (100 * (1 - whole), end)
+        "In %.1f %% of stacks functions of C are missing, in code without usable unwind data (such as musl's libc);"
+        " those of Python are all there." % (100 * cut)
     )
 
 

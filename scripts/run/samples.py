@@ -48,6 +48,16 @@ class Recording:
         return sum(count for (_, _, flags), count in seen if flags & sample_file.CALLS_CUT)
 
     @property
+    def machine_code_cut(self):
+        """Samples that have all Python functions, and not all of machine code."""
+        return sum(
+            count
+            for one in self.processes
+            for (node, _, flags), count in one.seen.items()
+            if flags == sample_file.CUT and one.is_whole(node, flags)
+        )
+
+    @property
     def how(self):
         rate = 1e9 / self.period if self.period else 0
         return "taken inside the program at %d Hz" % round(rate)
@@ -245,9 +255,15 @@ class Process:
             comm = self.threads.get(thread, name)
             one = Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, EVENT)
             one.process, one.node, one.count = self, node, count
-            # The dynamic loader runs before _start, as totals.is_whole has it.
-            one.whole = bool(node) and (not flags or (flags == sample_file.CUT and one.frames[-1].loader))
+            one.whole = bool(node) and self.is_whole(node, flags)
             yield one
+
+    def is_whole(self, node, flags):
+        """Whether all of its Python functions are there, or, if there is none, all of its machine code. The dynamic
+        loader runs before _start, as totals.is_whole has it."""
+        if flags == sample_file.CUT:
+            return self.own(node) is not None or self.stack(node)[-1].loader
+        return not flags
 
     def stack(self, node):
         found, frames, numbers, parents = [], self.frames, self.numbers, self.parents
