@@ -19,7 +19,7 @@ import traceback
 
 import measure
 
-ROWS = ("calls", "instructions", "programs", "functions", "startup", "report", "stacks")
+ROWS = ("calls", "instructions", "programs", "functions", "startup", "report", "stacks", "sampler")
 
 
 def first_line(command):

@@ -31,6 +31,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 import interpreters  # noqa: E402  (the integration tests find interpreters)
 
 OFF, DORMANT, ON, NATIVE, FLOOR = "off", "dormant", "on", "-X perf", "floor"
+SAMPLER = "sampler, Hz: "  # and a number
 
 Figure = collections.namedtuple("Figure", "value low high")
 Row = collections.namedtuple("Row", "cells demand met")
@@ -119,8 +120,10 @@ class Bench:
     def setup(self, setup):
         """The variables added to the environment, and the interpreter's options."""
         variables = {}
-        if setup in (DORMANT, ON):
+        if setup in (DORMANT, ON) or setup.startswith(SAMPLER):
             variables["LD_PRELOAD"] = self.library
+        if setup.startswith(SAMPLER):
+            variables["PYPERF_SAMPLER"] = setup[len(SAMPLER) :]
         if setup == ON:
             variables["PYTHONPERFSUPPORT"] = "1"
         return variables, ["-X", "perf"] if setup == NATIVE else []
