@@ -29,7 +29,8 @@ static bool find_unwind_data(uintptr_t *header, uintptr_t *end)
     return *header != 0;
 }
 
-/* Of the functions that branches lead to the one with the most; few lead elsewhere, by bytes that only look like one. */
+/* Of the functions that branches lead to the one with the most; few lead elsewhere, by bytes that
+ * only look like one. */
 struct vote {
     struct eh_frame_function function;
     int count;

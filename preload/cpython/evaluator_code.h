@@ -1,9 +1,9 @@
 /* evaluator_code.h - whether a frame of machine code is the evaluator's.
  *
- * GCC with a profile (PGO) moves what hardly ever runs, such as the evaluator's handling of errors, to another place: a
- * part that has an FDE of its own, and a symbol, ".cold", only until it is stripped. Conditional branches lead there from
- * all over the evaluator, and compilers make no such branch to another function, so most of those that leave the
- * evaluator lead to this part. */
+ * GCC with a profile (PGO) moves what hardly ever runs, such as the evaluator's handling of errors,
+ * to another place: a part that has an FDE of its own, and a symbol, ".cold", only until it is
+ * stripped. Conditional branches lead there from all over the evaluator, and compilers make no such
+ * branch to another function, so most of those that leave the evaluator lead to this part. */
 #ifndef PYPERF_EVALUATOR_CODE_H
 #define PYPERF_EVALUATOR_CODE_H
 

@@ -8,9 +8,10 @@
  *     _PyEval_EvalFrameDefault  <-------  key                               key _PyEval_EvalFrameDefault
  *     long_add                                                              long_add
  *
- * Which evaluator runs a call is known from 3.11 on, by an address in its C frame. To 3.10 each has one, in order: from the
- * outermost on, because at the begin and end of a call there is an evaluator more. Where the stack of machine code is
- * cut, they are counted from the innermost, and what is left over comes first. */
+ * Which evaluator runs a call is known from 3.11 on, by an address in its C frame. To 3.10 each has
+ * one, in order: from the outermost on, because at the begin and end of a call there is an
+ * evaluator more. Where the stack of machine code is cut, they are counted from the innermost, and
+ * what is left over comes first. */
 #include "preload/sampler/sample.h"
 
 #include <fcntl.h>
@@ -27,8 +28,8 @@
 #include "trampoline/base/elf_mapped.h"
 #include "trampoline/unwind/walk.h"
 
-/* What is kept of a thread from sample to sample. There are few: a process has many threads, but they run on
- * few CPUs. A thread that finds its place taken by another takes the next. */
+/* What is kept of a thread from sample to sample. There are few: a process has many threads, but
+ * they run on few CPUs. A thread that finds its place taken by another takes the next. */
 enum { PLACES = 16, PROBES = 4, NAMED = 256 };
 
 struct place {
@@ -66,7 +67,8 @@ static void show_mapping(const struct code_mapping *mapping, const char *path)
     sample_file_done(record, SAMPLE_MAPPING, sizeof *record + length);
 }
 
-/* Writes a thread's name when it is met for the first time, or again after another one of the same place. */
+/* Writes a thread's name when it is met for the first time, or again after another one of the same
+ * place. */
 static void show_thread(uint32_t thread)
 {
     char path[64] = "/proc/self/task/", digits[10];

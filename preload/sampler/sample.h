@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Adds a sample to the file, with a weight in periods. `context` is the third argument of the signal's
- * handler. For signal handlers; changes errno. False: this thread is being sampled, or all places are taken. */
+/* Adds a sample to the file, with a weight in periods. `context` is the third argument of the
+ * signal's handler. For signal handlers; changes errno. False: this thread is being sampled, or all
+ * places are taken. */
 bool sample_take(const void *context, uint32_t thread, uint32_t weight, uint64_t now);
 
 /* In a process that has one thread: no thread is being sampled, no stack is kept. */

@@ -15,8 +15,8 @@ enum {
     EVERY = 100000000, /* nanoseconds between two looks */
 };
 
-/* Threads that have a timer, or had one: open addressing by the thread's number. A timer is made under `busy`, which a
- * signal handler does not wait for. */
+/* Threads that have a timer, or had one: open addressing by the thread's number. A timer is made
+ * under `busy`, which a signal handler does not wait for. */
 static struct thread_timers {
     bool on;
     int signal_number;
@@ -32,8 +32,8 @@ static struct thread_timers {
     _Alignas(8) char entries[2048]; /* of a folder */
 } timers;
 
-/* linux/time.h: the CPU clock of a thread, by its number; and include/linux/posix-timers.h, CPUCLOCK_PERTHREAD_MASK,
- * CPUCLOCK_SCHED. */
+/* linux/time.h: the CPU clock of a thread, by its number; and include/linux/posix-timers.h,
+ * CPUCLOCK_PERTHREAD_MASK, CPUCLOCK_SCHED. */
 static clockid_t clock_of(uint32_t thread)
 {
     enum { PER_THREAD = 4, SCHED = 2 };
@@ -55,9 +55,9 @@ static struct timespec time_of(uint64_t nanoseconds)
     return (struct timespec){(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
 }
 
-/* When a new thread's first signal is due, in its CPU time. The kernel looks at these timers at its ticks alone: a thread that
- * lives for less than a tick meets one with a probability of its life / tick, and must then be sampled with one of tick /
- * interval. */
+/* When a new thread's first signal is due, in its CPU time. The kernel looks at these timers at its
+ * ticks alone: a thread that lives for less than a tick meets one with a probability of its life /
+ * tick, and must then be sampled with one of tick / interval. */
 static uint64_t first(void)
 {
     struct timespec coarse;

@@ -6,11 +6,13 @@
 
 #include "trampoline/base/elf_object.h"
 
-/* The entry of the global offset table for a function: of a relocation of the kind JUMP_SLOT or GLOB_DAT. NULL if the
- * object does not call it. *protected becomes whether the loader has made it read-only (PT_GNU_RELRO). */
+/* The entry of the global offset table for a function: of a relocation of the kind JUMP_SLOT or
+ * GLOB_DAT. NULL if the object does not call it. *protected becomes whether the loader has made it
+ * read-only (PT_GNU_RELRO). */
 uintptr_t *elf_got_find(const struct elf_object *object, const char *function, bool *protected);
 
-/* Stores into such an entry. False, with errno, if it cannot be made writable; it is never executable. */
+/* Stores into such an entry. False, with errno, if it cannot be made writable; it is never
+ * executable. */
 bool elf_got_store(uintptr_t *entry, uintptr_t value, bool protected);
 
 #endif

@@ -22,8 +22,8 @@ static inline struct unwind_registers arch_interrupted(const void *context)
                                      (uintptr_t)registers[REG_RBP], (uintptr_t)registers[REG_RBX]};
 }
 
-/* The target of a conditional branch with a distance of four bytes (SDM vol. 2A, Jcc: 0F 80 to 0F 8F) that may be at `code`;
- * 0: there is none below `end`. */
+/* The target of a conditional branch with a distance of four bytes (SDM vol. 2A, Jcc: 0F 80 to 0F
+ * 8F) that may be at `code`; 0: there is none below `end`. */
 static inline uintptr_t arch_conditional_branch(uintptr_t code, uintptr_t end)
 {
     const uint8_t *bytes = (const uint8_t *)code;
