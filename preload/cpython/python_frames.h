@@ -38,6 +38,9 @@ struct python_calls {
     struct python_call at[PYTHON_CALLS]; /* innermost first */
 };
 
+/* Before the first sample, under the interpreter's lock. */
+void python_frames_start(void);
+
 /* Where the signal has interrupted the thread. */
 struct python_place {
     uintptr_t stack_pointer, stack_top; /* what is between is mapped; both 0: not known */

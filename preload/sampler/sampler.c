@@ -11,6 +11,7 @@
 
 #include "preload/cpython/evaluator_code.h"
 #include "preload/cpython/python.h"
+#include "preload/cpython/python_frames.h"
 #include "preload/sampler/clock_timer.h"
 #include "preload/sampler/sample.h"
 #include "preload/sampler/sample_file.h"
@@ -216,6 +217,7 @@ static bool start(struct failure *why)
         return refuse(true, false);
     }
     evaluator_code_find();
+    python_frames_start();
     if (!set_handler(why))
         return refuse(true, true);
     __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);

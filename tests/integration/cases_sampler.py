@@ -17,7 +17,9 @@ PROGRAM = "sampled.py"
 
 
 def share_at_least(bench, what, least, good, whole):
-    bench.that(what, "%.1f %% or more" % (100 * least), good >= least * whole > 0, perf.share(good, whole))
+    """Of few samples all but two: a sample may be of the moment in which something begins."""
+    enough = whole > 0 and good >= min(least * whole, max(whole - 2, 1))
+    bench.that(what, "%.1f %% or more, or all but 2" % (100 * least), enough, perf.share(good, whole))
 
 
 def check_whole(bench, recording, what=""):
@@ -74,10 +76,8 @@ def sampler_lines(bench):
                 where[name, frame.function[2]] += one.count
     bench.equal("functions seen", ["lines", "simple"], sorted(all_of))
     for name in all_of:
-        bench.that(
-            "%s: lines %s" % (name, answer[name]), "99 % or more", right[name] >= 0.99 * all_of[name],
-            "%s %s" % (perf.share(right[name], all_of[name]), dict(where)),
-        )
+        what = "%s: lines %s, got %s" % (name, answer[name], sorted(where))
+        share_at_least(bench, what, 0.99, right[name], all_of[name])
 
 
 @case(CASES)
@@ -150,12 +150,12 @@ def sampler_and_trampolines(bench):
     """With both on, the trampolines of a stack and its Python frames are the same functions in the same order."""
     done, recording = sampler.run(bench, [bench.python, bench.program("stacks.py"), "0.05"], support="1")
     bench.equal("status, stderr", (0, ""), (done.status, done.err))
-    same = whole = 0
+    same, whole, hot = 0, 0, json.loads(done.out)["hot"]
     for one in recording.records():
         by_code = [bare(frame.symbol[4:]) for frame in one.frames if not frame.function and frame.symbol.startswith("py::")]
         by_frames = [bare(frame.symbol[4:]) for frame in one.frames if frame.function]
-        if not by_code:
-            continue  # of the start
+        if hot not in one.python or not by_code:
+            continue  # from 3.11 on, functions that run when profiling begins go on without trampolines
         whole += one.count
         # What ran before the first trampoline was made has none.
         same += one.count * (by_code == by_frames[: len(by_code)])

@@ -170,6 +170,9 @@ def calls():
     except socket.timeout:
         interrupted["recv"] = 0
     lasting.join()
+    one.close()
+    other.close()
+    epoll.close()
     return interrupted
 
 
