@@ -137,8 +137,9 @@ static char *interpreter; /* in 2.7, that of the thread that has started samplin
 
 void python_frames_start(void)
 {
-    if (python.layout->python_2)
-        interpreter = pointer_at(python.PyGILState_GetThisThreadState(), THREAD_INTERPRETER);
+    const char *thread = python.layout->python_2 ? python.PyGILState_GetThisThreadState() : NULL;
+    if (thread != NULL)
+        interpreter = pointer_at(thread, THREAD_INTERPRETER);
 }
 
 /* In 2.7 PyGILState_GetThisThreadState waits for a lock that the thread may have (Python/thread.c,
