@@ -48,34 +48,33 @@ static inline int64_t dwarf_signed(struct dwarf_cursor *cursor, size_t size)
     return (int64_t)(dwarf_unsigned(cursor, size) << unused) >> unused;
 }
 
-/* DWARF 4, 7.6: LEB128. */
-static inline uint64_t dwarf_uleb(struct dwarf_cursor *cursor)
+/* DWARF 4, 7.6: LEB128. *bits becomes how many the number has; the highest one says its sign. */
+static inline uint64_t dwarf_leb(struct dwarf_cursor *cursor, unsigned *bits)
 {
     uint64_t number = 0;
-    unsigned shift = 0;
     uint8_t byte;
+    *bits = 0;
     do {
         byte = dwarf_byte(cursor);
-        if (shift < 64)
-            number |= (uint64_t)(byte & 127) << shift;
-        shift += 7;
+        if (*bits < 64)
+            number |= (uint64_t)(byte & 127) << *bits;
+        *bits += 7;
     } while ((byte & 128) != 0 && !cursor->failed);
     return number;
 }
 
+static inline uint64_t dwarf_uleb(struct dwarf_cursor *cursor)
+{
+    unsigned bits;
+    return dwarf_leb(cursor, &bits);
+}
+
 static inline int64_t dwarf_sleb(struct dwarf_cursor *cursor)
 {
-    uint64_t number = 0;
-    unsigned shift = 0;
-    uint8_t byte;
-    do {
-        byte = dwarf_byte(cursor);
-        if (shift < 64)
-            number |= (uint64_t)(byte & 127) << shift;
-        shift += 7;
-    } while ((byte & 128) != 0 && !cursor->failed);
-    if (shift < 64 && (byte & 64) != 0)
-        number |= ~(uint64_t)0 << shift;
+    unsigned bits;
+    uint64_t number = dwarf_leb(cursor, &bits);
+    if (bits < 64 && (number >> (bits - 1) & 1) != 0)
+        number |= ~(uint64_t)0 << bits;
     return (int64_t)number;
 }
 
