@@ -37,6 +37,8 @@ MODES = {
     "toggle": {"PYTHONPERFSUPPORT": "1", "SOAK_TOGGLE": "1"},
     "toggle-off": {"SOAK_TOGGLE": "1"},
     "dormant": {},
+    "sampler": {"PYPERF_SAMPLER": "250"},
+    "sampler-threads": {"PYPERF_SAMPLER": "999:threads", "PYTHONPERFSUPPORT": "1"},
 }
 
 
