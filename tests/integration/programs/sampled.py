@@ -152,7 +152,7 @@ def calls():
     """System calls in C that wait, while another thread uses the CPU. How many were interrupted."""
     libc, interrupted = ctypes.CDLL(None, use_errno=True), {}
     one, other = socket.socketpair()
-    lasting = threading.Thread(target=burn, args=(6 * SECONDS,))
+    lasting = threading.Thread(target=burn, args=(4 * SECONDS,))
     lasting.start()
     tenth = 100
     waits = {
@@ -163,7 +163,7 @@ def calls():
     }
     epoll = select.epoll()
     for name in sorted(waits):
-        interrupted[name] = sum(waits[name]() < 0 for _ in range(4))
+        interrupted[name] = sum(waits[name]() < 0 for _ in range(2))
     one.settimeout(0.1)
     try:
         one.recv(1)
