@@ -187,17 +187,28 @@ bool sample_file_open(uint32_t python, uint64_t period)
     return made;
 }
 
+/* own_file_open_again, with system calls alone. Returns the descriptor, or -1. */
+static long open_again(void)
+{
+    struct stat status;
+    long fd = syscall(SYS_openat, AT_FDCWD, file.path,
+                      O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0 || (fstat((int)fd, &status) == 0 && status.st_dev == file.own.device &&
+                   status.st_ino == file.own.inode))
+        return fd;
+    syscall(SYS_close, fd);
+    return -1;
+}
+
 /* Maps a segment, unless another thread does so. */
 static void add_segment(uint32_t index)
 {
-    struct stat status;
-    int fd;
     if (index >= SEGMENTS || __atomic_load_n(&file.segments[index], __ATOMIC_RELAXED) != NULL ||
         !take())
         return;
-    if (file.segments[index] == NULL &&
-        own_file_open_again(&file.own, file.path, &fd, &status) == 0) {
-        __atomic_store_n(&file.segments[index], map_segment(fd, index), __ATOMIC_RELEASE);
+    long fd = file.segments[index] == NULL ? open_again() : -1;
+    if (fd >= 0) {
+        __atomic_store_n(&file.segments[index], map_segment((int)fd, index), __ATOMIC_RELEASE);
         syscall(SYS_close, fd);
     }
     release();

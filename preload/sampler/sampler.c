@@ -42,9 +42,10 @@ static struct sampler {
     struct sigaction before; /* what the signal did */
     uint32_t missed;         /* weight of signals that found their thread busy */
     uint32_t taken, timed;   /* samples, and those that were timed */
-    uint64_t spent; /* nanoseconds that the timed ones took since they were last looked at */
-    uint32_t times
-        [TIMES]; /* samples that took less than 2^n nanoseconds, and not less than half of it */
+    /* Of the timed ones since they were last looked at: periods, and nanoseconds that they took. */
+    uint64_t weight, spent;
+    /* Samples that took less than 2^n nanoseconds, and not less than half of it. */
+    uint32_t times[TIMES];
 } sampler = {.lock = LOCK_INITIALIZER};
 
 static _Thread_local struct {
@@ -116,13 +117,17 @@ static void pass_on(int number, siginfo_t *info, void *context)
         before->sa_handler(number);
 }
 
-static void limit_time(uint64_t spent)
+/* `spent` nanoseconds on a sample that stands for `weight` periods. */
+static void limit_time(uint64_t spent, uint32_t weight)
 {
     __atomic_fetch_add(&sampler.spent, spent, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&sampler.weight, weight, __ATOMIC_RELAXED);
     int bits = spent == 0 ? 0 : 64 - __builtin_clzll(spent);
     __atomic_fetch_add(&sampler.times[bits < TIMES ? bits : TIMES - 1], 1, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&sampler.timed, 1, __ATOMIC_RELAXED) % AVERAGED == 0 &&
-        __atomic_exchange_n(&sampler.spent, 0, __ATOMIC_RELAXED) > sampler.period * AVERAGED / PART)
+    if (__atomic_add_fetch(&sampler.timed, 1, __ATOMIC_RELAXED) % AVERAGED != 0)
+        return;
+    uint64_t all = __atomic_exchange_n(&sampler.weight, 0, __ATOMIC_RELAXED) * sampler.period;
+    if (__atomic_exchange_n(&sampler.spent, 0, __ATOMIC_RELAXED) > all / PART)
         clock_timer_slow_down();
 }
 
@@ -153,7 +158,7 @@ static void sample(const siginfo_t *info, const void *context)
     weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
     if (sample_take(context, thread_number(), weight, now)) {
         if (timed)
-            limit_time(used() - began);
+            limit_time(used() - began, weight);
     } else {
         __atomic_fetch_add(&sampler.missed, weight, __ATOMIC_RELAXED);
     }

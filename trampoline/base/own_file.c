@@ -4,14 +4,12 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 int own_file_open(const char *path, int flags)
 {
-    return (int)syscall(SYS_openat, AT_FDCWD, path,
-                        O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags, 0600);
+    return open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags, 0600);
 }
 
 bool own_file_is_safe(const struct stat *status)
@@ -64,7 +62,7 @@ int own_file_open_again(const struct own_file *file, const char *path, int *fd, 
     else if (!is_same(file, status))
         error = ESTALE;
     if (error != 0) {
-        syscall(SYS_close, *fd);
+        close(*fd);
         *fd = -1;
     }
     return error;

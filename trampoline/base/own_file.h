@@ -20,8 +20,7 @@ struct own_file {
 
 /* Opens `path` for reading and writing, with more flags of open(2); does not follow a link, wait
  * for a FIFO, or acquire a controlling terminal. A new file has mode 0600. Returns the descriptor,
- * or -1 with errno. It and own_file_open_again can be called by signal handlers: a libc's open(2)
- * is a point at which a thread may be cancelled, so it is not called. */
+ * or -1 with errno. */
 int own_file_open(const char *path, int flags);
 
 static inline struct own_file own_file_of(const struct stat *status)
@@ -32,8 +31,8 @@ static inline struct own_file own_file_of(const struct stat *status)
 /* Whether it is a regular file of the effective user with one link. */
 bool own_file_is_safe(const struct stat *status);
 
-/* Opens or creates a file that is safe, with more flags of open(2). *fd is -1, or to be closed by
- * the caller, also after an error. EPERM: it is not safe. */
+/* Opens or creates a file that is safe, with more flags of open(2). *fd is -1, or to be closed by the
+ * caller, also after an error. EPERM: it is not safe. */
 int own_file_create(struct own_file *file, const char *path, int flags, int *fd,
                     struct stat *status);
 
