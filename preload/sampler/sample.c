@@ -28,8 +28,9 @@
 #include "trampoline/base/elf_mapped.h"
 #include "trampoline/unwind/walk.h"
 
-/* What is kept of a thread from sample to sample. There are few: a process has many threads, but
- * they run on few CPUs. A thread that finds its place taken by another takes the next. */
+/* A place holds the stack and the calls of one thread from one sample to the next. 16 places are
+ * enough, because few of a process's threads run at a time. A thread whose place is in use by
+ * another one takes the next place. */
 enum { PLACES = 16, PROBES = 4, NAMED = 256 };
 
 struct place {

@@ -15,7 +15,7 @@
  * cancelled. */
 
 enum {
-    LIMIT = 64 << 20, /* bytes of a file: some 10 minutes at 999 Hz */
+    LIMIT = 64 << 20, /* bytes of a file */
     SEGMENTS = LIMIT / SAMPLE_SEGMENT,
     NAME_TRIES = 64,
 };

@@ -30,7 +30,7 @@ class Damaged(Exception):
 
 
 class File:
-    """What a file says of itself: build_id, segments, and its symbols' table."""
+    """An ELF file: its build_id, its segments and its symbol table."""
 
     def __init__(self, path):
         self.file = open(path, "rb")

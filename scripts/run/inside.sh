@@ -41,7 +41,7 @@ sample() {
     finish_sampling
 }
 
-# What is perf's alone.
+# Refuses the options that only perf has.
 check_options() {
     has_sampler || fail 1 "$library has no sampler: --sampler=inside needs a later one"
     what=

@@ -69,7 +69,7 @@ class Recording:
 
 
 class Names:
-    """What frames of all processes have in common: sources, and files with symbols."""
+    """Sources and symbol tables, which the frames of all processes share."""
 
     def __init__(self, by_line):
         self.by_line = by_line

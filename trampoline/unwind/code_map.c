@@ -152,8 +152,7 @@ static void take_line(struct file *file, const struct mapping_line *line)
     }
 }
 
-/* Calls take_line for each line; `visit` in its place, if there is one. False if it cannot be
- * read. */
+/* Calls `visit` for each line. False if the file cannot be read. */
 static bool read_maps(void (*visit)(const struct mapping_line *line, void *data), void *data)
 {
     size_t length = 0;

@@ -27,8 +27,8 @@ struct code_mapping {
     struct elf_object object; /* no segments: not known */
 };
 
-/* What is called for a mapping that was not there at the last look; `path` as in /proc/self/maps,
- * with " (deleted)" if so. */
+/* Called for each mapping that the last look did not find. `path` is the path in /proc/self/maps,
+ * which ends with " (deleted)" if the file was removed. */
 typedef void code_map_seen(const struct code_mapping *mapping, const char *path);
 
 enum code_map_answer {

@@ -1,11 +1,12 @@
 /* rule.h - how to get from one frame of machine code to its caller: what an .eh_frame says of one
- * instruction, in two words.
+ * instruction, in three words.
  *
  *     word   63                         4 3     0
  *           | offset or address, signed  | kind  |
  *
  * The return address is where the CPU's calls put it (ARCH_CFA_AT_ENTRY); code for which that is
- * not so has no rule. Of all other registers only the frame pointer is needed to find a CFA. */
+ * not so has no rule. Two other registers are followed to find a CFA: the frame pointer, and the
+ * base pointer (rbx), in which glibc's _dl_runtime_resolve keeps its stack pointer. */
 #ifndef PYPERF_UNWIND_RULE_H
 #define PYPERF_UNWIND_RULE_H
 
