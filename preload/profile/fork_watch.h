@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-enum fork_watcher { FORK_WATCH_PROFILE, FORK_WATCH_OUTPUTS, FORK_WATCHERS };
+enum fork_watcher { FORK_WATCH_PROFILE, FORK_WATCH_OUTPUTS, FORK_WATCH_SAMPLER, FORK_WATCHERS };
 
 /* Whether this is a new process, of which the watcher has not been told. */
 bool fork_watch_is_child(enum fork_watcher watcher);

@@ -79,6 +79,12 @@ void clock_timer_forked(void)
         thread_timers_forked();
 }
 
+void clock_timer_forget(void)
+{
+    timer.kind = OFF;
+    thread_timers_forget();
+}
+
 bool clock_timer_is(const siginfo_t *info)
 {
     return info->si_code == SI_TIMER &&

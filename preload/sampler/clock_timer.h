@@ -26,6 +26,9 @@ void clock_timer_stop(void);
 /* In a forked child, which has none: starts its own. */
 void clock_timer_forked(void);
 
+/* In a child that is not sampled, and has none. */
+void clock_timer_forget(void);
+
 /* Whether a signal is one of ours, and how many periods it stands for. */
 bool clock_timer_is(const siginfo_t *info);
 uint32_t clock_timer_weight(const siginfo_t *info);

@@ -12,6 +12,7 @@
 #include "preload/cpython/evaluator_code.h"
 #include "preload/cpython/python.h"
 #include "preload/cpython/python_frames.h"
+#include "preload/profile/fork_watch.h"
 #include "preload/sampler/clock_timer.h"
 #include "preload/sampler/sample.h"
 #include "preload/sampler/sample_file.h"
@@ -231,6 +232,7 @@ static bool start(struct failure *why)
         sigaction(SIGNAL, &sampler.before, NULL);
         return refuse(true, true);
     }
+    fork_watch_seen(FORK_WATCH_SAMPLER);
     debug_log(sampler, 1, "on, %u Hz, into %s", hz, sampler.directory);
     return true;
 }
@@ -292,9 +294,32 @@ static void stop(void)
     unwind_finish();
 }
 
+/* A child that was made without fork handlers has neither timers nor a file: file and handler are
+ * its parent's. It is not sampled. */
+static void leave_parent(void)
+{
+    fork_watch_seen(FORK_WATCH_SAMPLER);
+    lock_reset(&sampler.lock);
+    sampler.active = 0;
+    own.number = 0;
+    if (!sampler.on)
+        return;
+    sampler.on = false;
+    clock_timer_forget();
+    remove_handler();
+    sample_file_forget();
+    sample_finish();
+    sample_tree_finish();
+    unwind_finish();
+}
+
 bool sampler_switch(bool on, struct failure *why)
 {
     bool done = true;
+    if (fork_watch_is_child(FORK_WATCH_SAMPLER))
+        leave_parent();
+    if (on == sampler_is_on())
+        return true;
     lock_take(&sampler.lock);
     if (on && !sampler.on)
         done = start(why);
@@ -315,6 +340,7 @@ void sampler_forked(void)
         sample_file_forget();
         sample_tree_forget_all();
         sampler.missed = 0;
+        fork_watch_seen(FORK_WATCH_SAMPLER);
         clock_timer_forked();
     }
     errno = saved;

@@ -226,6 +226,14 @@ void thread_timers_forked(void)
     changed(true);
 }
 
+void thread_timers_forget(void)
+{
+    thread_start_leave();
+    timers.on = false;
+    memset(timers.threads, 0, sizeof timers.threads);
+    release();
+}
+
 bool thread_timers_is(const siginfo_t *info)
 {
     return info->si_value.sival_ptr == &timers;

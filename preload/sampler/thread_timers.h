@@ -28,6 +28,9 @@ void thread_timers_stop(void);
 /* In a forked child: only its one thread is armed. */
 void thread_timers_forked(void);
 
+/* In a child that is not sampled. */
+void thread_timers_forget(void);
+
 /* Whether a signal is of one of these timers. */
 bool thread_timers_is(const siginfo_t *info);
 

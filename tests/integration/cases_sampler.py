@@ -111,6 +111,18 @@ def sampler_children(bench):
 
 
 @case(CASES)
+def sampler_raw_fork(bench):
+    """A child that was made without fork handlers leaves its parent's file as it is."""
+    for how in ("250", "250:threads"):
+        sampler.remove(bench)
+        answer, recording = sampler.part(bench, "forked_by_itself", how)
+        bench.equal(how + ": the child's status", 0, answer)
+        after = sampler.total(one for one in recording.records() if "after_the_fork" in sampler.names(one))
+        bench.that(how + ": samples of the parent after it", "20 or more", after >= 20, str(after))
+        bench.equal(how + ": what is missing", [], recording.notes)
+
+
+@case(CASES)
 def sampler_exec(bench):
     """What comes after an exec has neither a timer nor a handler."""
     command = [bench.python, bench.program(PROGRAM), "replaced"]

@@ -97,6 +97,23 @@ def child(kind):
     os._exit(0)
 
 
+def forked_by_itself():
+    """A child that is made without fork handlers ends by exit(3); its parent goes on."""
+    fork = 57  # arch/x86/entry/syscalls/syscall_64.tbl
+    libc = ctypes.CDLL(None)
+    burn(SECONDS)
+    pid = libc.syscall(fork)
+    if pid == 0:
+        libc.exit(0)
+    status = os.waitpid(pid, 0)[1]
+    after_the_fork()
+    return status
+
+
+def after_the_fork():
+    burn(SECONDS)
+
+
 def replaced():
     """A program that becomes another one; the first lets the second see what was left to it."""
     burn(SECONDS)
