@@ -96,15 +96,6 @@ static bool confirm(const void *frame)
     return true;
 }
 
-static const char *image_directory(void)
-{
-    const char *named = getenv("PYPERF_DIR");
-    if (named == NULL || *named == '\0')
-        return image_shared_directory;
-    /* The program may change its directory before a child needs an image of its own. */
-    return realpath(named, session.directory) != NULL ? session.directory : named;
-}
-
 static void start_sampler(void)
 {
     struct failure why;
@@ -208,13 +199,22 @@ static uintptr_t plan(void *library, struct failure *why)
     return plan_jump(prepare, hook, why) ? hook : 0;
 }
 
+static const char *image_directory(void)
+{
+    const char *named = getenv("PYPERF_DIR");
+    if (named == NULL || *named == '\0')
+        return image_shared_directory;
+    /* The program may change its directory before a child needs an image of its own. */
+    return realpath(named, session.directory) != NULL ? session.directory : named;
+}
+
 /* PYPERF_SAMPLER */
-static void prepare_sampler(void)
+static void prepare_sampler(const char *directory)
 {
     struct sampler_wish wish;
     if (!sampler_read_wish(getenv("PYPERF_SAMPLER"), &wish))
         report("PYPERF_SAMPLER is not used: it must be a number of samples a second, 1 to 10000");
-    sampler_prepare(&wish, image_directory());
+    sampler_prepare(&wish, directory);
 }
 
 /* PYPERF_MAP=needed */
@@ -241,8 +241,9 @@ static bool install(struct failure *why)
         return false;
     if (spares_lines())
         outputs_spare_lines();
-    prepare_sampler();
-    if (!profile_start(&session.detour, image_directory(), why) || !native_api_replace(why))
+    const char *directory = image_directory();
+    prepare_sampler(directory);
+    if (!profile_start(&session.detour, directory, why) || !native_api_replace(why))
         return false;
     if (!profile_arm(why)) {
         native_api_restore();

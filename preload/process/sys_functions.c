@@ -5,8 +5,7 @@
 
 #include "preload/cpython/native_support.h"
 #include "preload/cpython/qualnames.h"
-#include "preload/profile/profile.h"
-#include "preload/sampler/sampler.h"
+#include "preload/process/backend.h"
 
 static python_object *none(void)
 {
@@ -32,12 +31,9 @@ static python_object *activate_named(const char *text, size_t length)
     if (!sample && !qualnames_prepare())
         return NULL;
     struct failure why = {.code = FAILURE_NONE};
-    enum profile_mode mode = sample ? PROFILE_OFF : jitdump ? PROFILE_JITDUMP : PROFILE_MAP;
-    /* What can fail first; the other backend is replaced. */
-    if ((sample && !sampler_switch(true, &why)) || !profile_switch(mode, &why))
+    enum backend backend = sample ? BACKEND_SAMPLER : jitdump ? BACKEND_JITDUMP : BACKEND_MAP;
+    if (!backend_switch(backend, &why))
         return raise_failure(&why);
-    if (!sample)
-        sampler_switch(false, NULL);
     return none();
 }
 
@@ -80,8 +76,7 @@ static python_object *deactivate(python_object *self, python_object *nothing)
 {
     (void)self, (void)nothing;
     struct failure why;
-    sampler_switch(false, NULL);
-    if (!profile_switch(PROFILE_OFF, &why))
+    if (!backend_switch(BACKEND_OFF, &why))
         return raise_failure(&why);
     return none();
 }
@@ -89,7 +84,7 @@ static python_object *deactivate(python_object *self, python_object *nothing)
 static python_object *is_active(python_object *self, python_object *nothing)
 {
     (void)self, (void)nothing;
-    return python.PyBool_FromLong(profile_mode() != PROFILE_OFF || sampler_is_on());
+    return python.PyBool_FromLong(backend_is_active());
 }
 
 /* Names, signatures and docstrings are the interface that 3.12 documents. */

@@ -45,7 +45,7 @@
 #include <strings.h>
 
 #include "preload/cpython/qualnames.h"
-#include "preload/profile/profile.h"
+#include "preload/process/backend.h"
 #include "preload/sampler/sampler.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/report.h"
@@ -130,14 +130,10 @@ static python_object *toggle(python_object *self, python_object *number_and_fram
     (void)self, (void)number_and_frame;
     struct failure why = {.code = FAILURE_NONE};
     int saved = errno;
-    bool on = profile_mode() != PROFILE_OFF || sampler_is_on();
-    bool done = true;
+    bool on = backend_is_active();
+    enum backend wanted = sampler_is_wanted() ? BACKEND_SAMPLER : BACKEND_MAP;
     debug_log(toggle, 1, "signal %d: %s", signal_number, on ? "off" : "on");
-    if (on || sampler_is_wanted())
-        done = sampler_switch(!on, &why);
-    if (on || !sampler_is_wanted())
-        done = profile_switch(on ? PROFILE_OFF : PROFILE_MAP, &why);
-    if (!done)
+    if (!backend_switch(on ? BACKEND_OFF : wanted, &why))
         report_failure(on ? "still profiling" : "not profiling", &why);
     errno = saved;
     return python.Py_BuildValue("");
