@@ -40,7 +40,8 @@ bool sample_tree_start(void)
 
 void sample_tree_finish(void)
 {
-    munmap(tables, sizeof *tables);
+    if (tables != NULL)
+        munmap(tables, sizeof *tables);
     tables = NULL;
 }
 

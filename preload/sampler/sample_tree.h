@@ -15,7 +15,7 @@
 
 /* Memory for the tables; false without. */
 bool sample_tree_start(void);
-void sample_tree_finish(void);
+void sample_tree_finish(void); /* nothing, if there is none */
 
 /* Addresses of machine code have another meaning from now on. For signal handlers. */
 void sample_tree_forget(void);

@@ -39,10 +39,9 @@ static struct sampler {
     bool on;
     uint32_t active; /* handlers that run; when off, those that may still use what `on` had made */
     uint64_t period;
-    uint32_t python;         /* version */
-    struct sigaction before; /* what the signal did */
-    uint32_t missed;         /* weight of signals that found their thread busy */
-    uint32_t taken, timed;   /* samples, and those that were timed */
+    uint32_t python;       /* version */
+    uint32_t missed;       /* weight of signals that found their thread busy */
+    uint32_t taken, timed; /* samples, and those that were timed */
     /* Of the timed ones since they were last looked at: periods, and nanoseconds that they took. */
     uint64_t weight, spent;
     /* Samples that took less than 2^n nanoseconds, and not less than half of it. */
@@ -109,15 +108,6 @@ bool sampler_begins(void)
     return sampler.wish.hz != 0 && !sampler.wish.later;
 }
 
-static void pass_on(int number, siginfo_t *info, void *context)
-{
-    const struct sigaction *before = &sampler.before;
-    if ((before->sa_flags & SA_SIGINFO) != 0)
-        before->sa_sigaction(number, info, context);
-    else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN)
-        before->sa_handler(number);
-}
-
 /* `spent` nanoseconds on a sample that stands for `weight` periods. */
 static void limit_time(uint64_t spent, uint32_t weight)
 {
@@ -167,11 +157,10 @@ static void sample(const siginfo_t *info, const void *context)
 
 static void handle(int number, siginfo_t *info, void *context)
 {
+    (void)number;
     int saved = errno;
-    if (!clock_timer_is(info)) {
-        pass_on(number, info, context);
+    if (!clock_timer_is(info)) /* ignored, as by default */
         return;
-    }
     if (own.inside) { /* a handler of ours was interrupted: no stack is used for another one */
         __atomic_fetch_add(&sampler.missed, clock_timer_weight(info), __ATOMIC_RELAXED);
         return;
@@ -185,6 +174,14 @@ static void handle(int number, siginfo_t *info, void *context)
     errno = saved;
 }
 
+/* The program's own action stays, whenever it was set. */
+static bool is_free(void)
+{
+    struct sigaction present;
+    return sigaction(SIGNAL, NULL, &present) == 0 &&
+           (present.sa_handler == SIG_DFL || present.sa_sigaction == handle);
+}
+
 static bool set_handler(struct failure *why)
 {
     struct sigaction action;
@@ -192,57 +189,25 @@ static bool set_handler(struct failure *why)
     action.sa_sigaction = handle;
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER;
     sigemptyset(&action.sa_mask);
-    if (sigaction(SIGNAL, NULL, &sampler.before) != 0 || sampler.before.sa_handler != SIG_DFL)
-        return failure_set(why, FAILURE_SIGNAL, 0, "%s", "");
-    return sigaction(SIGNAL, &action, NULL) == 0 ||
-           failure_set(why, FAILURE_SIGNAL, errno, "sigaction");
+    return (is_free() && sigaction(SIGNAL, &action, NULL) == 0) ||
+           failure_set(why, FAILURE_SIGNAL, 0, "%s", "");
 }
 
-/* Undoes what has been done. */
-static bool refuse(bool rules, bool tree)
-{
-    if (tree)
-        sample_tree_finish();
-    if (rules)
-        unwind_finish();
-    return false;
-}
-
-static bool start(struct failure *why)
-{
-    unsigned hz = sampler.wish.hz != 0 ? sampler.wish.hz : SAMPLER_HZ;
-    sampler.period = 1000000000u / hz;
-    memset(sampler.times, 0, sizeof sampler.times);
-    sampler.python = (uint32_t)python.layout->major << 8 | python.layout->minor;
-    if (!sample_file_start(sampler.directory, why))
-        return false;
-    if (!unwind_start())
-        return failure_set(why, FAILURE_MEMORY, errno, "rules of unwinding");
-    if (!sample_tree_start()) {
-        failure_set(why, FAILURE_MEMORY, errno, "stacks");
-        return refuse(true, false);
-    }
-    evaluator_code_find();
-    python_frames_start();
-    if (!set_handler(why))
-        return refuse(true, true);
-    __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);
-    if (!clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why)) {
-        __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
-        sigaction(SIGNAL, &sampler.before, NULL);
-        return refuse(true, true);
-    }
-    fork_watch_seen(FORK_WATCH_SAMPLER);
-    debug_log(sampler, 1, "on, %u Hz, into %s", hz, sampler.directory);
-    return true;
-}
-
-/* A handler that the program has set meanwhile stays. */
 static void remove_handler(void)
 {
-    struct sigaction present;
-    if (sigaction(SIGNAL, NULL, &present) == 0 && present.sa_sigaction == handle)
-        sigaction(SIGNAL, &sampler.before, NULL);
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    if (is_free())
+        sigaction(SIGNAL, &action, NULL);
+}
+
+/* What is made when it is switched on. pre: no handler runs. */
+static void free_memory(void)
+{
+    sample_finish();
+    sample_tree_finish();
+    unwind_finish();
 }
 
 /* Whether no handler runs any more, after a second at most: a thread may be stopped in one. */
@@ -255,6 +220,54 @@ static bool is_idle(void)
             return false;
         syscall(SYS_nanosleep, &wait, NULL);
     }
+    return true;
+}
+
+/* Completes the file and frees the memory, unless a thread is still being sampled: then the next
+ * switch does so. */
+static bool clear(void)
+{
+    if (!is_idle())
+        return false;
+    sample_file_finish();
+    free_memory();
+    return true;
+}
+
+static bool make_memory(struct failure *why)
+{
+    return (unwind_start() && sample_tree_start()) ||
+           failure_set(why, FAILURE_MEMORY, errno, "rules of unwinding, and stacks");
+}
+
+static bool set_up(struct failure *why)
+{
+    if (!sample_file_start(sampler.directory, why) || !make_memory(why) || !set_handler(why))
+        return false;
+    evaluator_code_find();
+    python_frames_start();
+    __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);
+    if (clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why))
+        return true;
+    __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
+    remove_handler();
+    return false;
+}
+
+static bool start(struct failure *why)
+{
+    unsigned hz = sampler.wish.hz != 0 ? sampler.wish.hz : SAMPLER_HZ;
+    if (!clear()) /* what an earlier stop had to leave */
+        return failure_set(why, FAILURE_BUSY, 0, "a thread is stopped while it is sampled");
+    sampler.period = 1000000000u / hz;
+    sampler.python = (uint32_t)python.layout->major << 8 | python.layout->minor;
+    memset(sampler.times, 0, sizeof sampler.times);
+    if (!set_up(why)) {
+        free_memory();
+        return false;
+    }
+    fork_watch_seen(FORK_WATCH_SAMPLER);
+    debug_log(sampler, 1, "on, %u Hz, into %s", hz, sampler.directory);
     return true;
 }
 
@@ -281,17 +294,11 @@ static void stop(void)
 {
     clock_timer_stop();
     __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
-    bool idle = is_idle();
+    remove_handler();
+    bool cleared = clear();
     log_times();
     debug_log(sampler, 1, "off%s",
-              idle ? "" : "; a thread is still being sampled: its memory stays");
-    if (!idle)
-        return;
-    remove_handler();
-    sample_file_finish();
-    sample_finish();
-    sample_tree_finish();
-    unwind_finish();
+              cleared ? "" : "; a thread is still being sampled: its memory stays");
 }
 
 /* A child that was made without fork handlers has neither timers nor a file: file and handler are
@@ -308,9 +315,7 @@ static void leave_parent(void)
     clock_timer_forget();
     remove_handler();
     sample_file_forget();
-    sample_finish();
-    sample_tree_finish();
-    unwind_finish();
+    free_memory();
 }
 
 bool sampler_switch(bool on, struct failure *why)

@@ -31,7 +31,8 @@ bool unwind_start(void)
 
 void unwind_finish(void)
 {
-    munmap(rules, RULES * sizeof *rules);
+    if (rules != NULL)
+        munmap(rules, RULES * sizeof *rules);
     rules = NULL;
 }
 
