@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "preload/sampler/thread_timers.h"
+#include "trampoline/base/clock.h"
 
 enum { SLOWEST = 64 };
 
@@ -31,8 +32,7 @@ static bool finds_running_threads(void)
 
 static bool set(uint64_t interval)
 {
-    struct timespec time = {(time_t)(interval / 1000000000), (long)(interval % 1000000000)};
-    struct itimerspec spec = {time, time};
+    struct itimerspec spec = {clock_timespec(interval), clock_timespec(interval)};
     return syscall(SYS_timer_settime, timer.id, 0, &spec, NULL) == 0;
 }
 

@@ -14,7 +14,6 @@
  * what is left over comes first. */
 #include "preload/sampler/sample.h"
 
-#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +24,7 @@
 #include "preload/cpython/python_frames.h"
 #include "preload/sampler/sample_file.h"
 #include "preload/sampler/sample_tree.h"
+#include "preload/sampler/thread_name.h"
 #include "trampoline/base/elf_mapped.h"
 #include "trampoline/unwind/walk.h"
 
@@ -72,29 +72,16 @@ static void show_mapping(const struct code_mapping *mapping, const char *path)
  * place. */
 static void show_thread(uint32_t thread)
 {
-    char path[64] = "/proc/self/task/", digits[10];
-    size_t end = strlen(path), count = 0;
     struct sample_thread *record;
     uint32_t id;
     if (__atomic_exchange_n(&named[thread % NAMED], thread, __ATOMIC_RELAXED) == thread)
         return;
-    for (uint32_t rest = thread; rest > 0; rest /= 10)
-        digits[count++] = (char)('0' + rest % 10);
-    while (count > 0)
-        path[end++] = digits[--count];
-    memcpy(path + end, "/comm", 6);
-    long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return;
     record = sample_file_room(sizeof *record, &id);
-    if (record != NULL) {
-        record->thread = thread;
-        long size = syscall(SYS_read, fd, record->name, sizeof record->name);
-        if (size > 0)
-            record->name[size - 1] = '\0';
-        sample_file_done(record, SAMPLE_THREAD, sizeof *record);
-    }
-    syscall(SYS_close, fd);
+    if (record == NULL)
+        return;
+    record->thread = thread;
+    thread_name(thread, record->name);
+    sample_file_done(record, SAMPLE_THREAD, sizeof *record);
 }
 
 static struct place *make_place(struct place **where)

@@ -8,7 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"
+#include "trampoline/base/lock.h"
 #include "trampoline/base/own_file.h"
 
 /* System calls are made directly: a libc's open and read are points at which a thread may be
@@ -22,30 +24,13 @@ enum {
 
 static struct sample_file {
     const char *directory;
-    uint32_t making; /* a thread makes the file or a segment */
-    uint32_t ready;  /* the header is there */
+    struct lock lock; /* of the thread that makes the file or a segment */
+    uint32_t ready;   /* the header is there */
     struct own_file own;
     char path[PATH_MAX];
     uint8_t *segments[SEGMENTS];
     struct sample_header *header; /* the beginning of the first segment */
 } file;
-
-static uint64_t nanoseconds(clockid_t clock)
-{
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-static bool take(void)
-{
-    return __atomic_exchange_n(&file.making, 1, __ATOMIC_ACQUIRE) == 0;
-}
-
-static void release(void)
-{
-    __atomic_store_n(&file.making, 0, __ATOMIC_RELEASE);
-}
 
 bool sample_file_start(const char *directory, struct failure *why)
 {
@@ -68,7 +53,7 @@ bool sample_file_start(const char *directory, struct failure *why)
 static uint8_t *map_segment(int fd, uint32_t index)
 {
     off_t start = (off_t)index * SAMPLE_SEGMENT;
-    static const uint8_t zeros[16384];
+    static const uint8_t zeros[4096];
     if (own_file_may_reach(start + SAMPLE_SEGMENT) != 0)
         return NULL;
     if (syscall(SYS_fallocate, fd, 0, start, (off_t)SAMPLE_SEGMENT) != 0) {
@@ -92,24 +77,12 @@ static char *put_text(char *out, const char *text)
     return out;
 }
 
-static char *put_number(char *out, uint32_t number)
-{
-    char digits[10];
-    size_t count = 0;
-    do
-        digits[count++] = (char)('0' + number % 10);
-    while ((number /= 10) != 0);
-    while (count > 0)
-        *out++ = digits[--count];
-    return out;
-}
-
 /* pyperf-PID-XXXXXX.samples, with six characters of the time, without a libc's printf. */
 static void make_name(uint64_t time)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     char *out = put_text(put_text(file.path, file.directory), "/pyperf-");
-    out = put_text(put_number(out, (uint32_t)syscall(SYS_getpid)), "-");
+    out = put_text(put_decimal(out, (uint32_t)syscall(SYS_getpid)), "-");
     for (int i = 0; i < 6; i++, time /= 36)
         *out++ = letters[time % 36];
     *put_text(out, ".samples") = '\0';
@@ -127,17 +100,6 @@ static long create(void)
     return -1;
 }
 
-/* /proc/self/comm, without its end of line. */
-static void read_name(char name[16])
-{
-    long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/comm", O_RDONLY | O_CLOEXEC, 0);
-    long size = fd < 0 ? 0 : syscall(SYS_read, fd, name, 16);
-    if (fd >= 0)
-        syscall(SYS_close, fd);
-    if (size > 0)
-        name[size - 1] = '\0';
-}
-
 static void fill_header(struct sample_header *header, uint32_t python, uint64_t period)
 {
     header->length = SAMPLE_HEADER;
@@ -145,12 +107,12 @@ static void fill_header(struct sample_header *header, uint32_t python, uint64_t 
     header->parent = (uint32_t)syscall(SYS_getppid);
     header->python = python;
     header->period = period;
-    header->began = nanoseconds(CLOCK_MONOTONIC);
-    header->began_utc = nanoseconds(CLOCK_REALTIME);
+    header->began = clock_read(CLOCK_MONOTONIC);
+    header->began_utc = clock_read(CLOCK_REALTIME);
     header->limit = LIMIT;
     /* Until the end: the CPU time at the beginning. */
-    header->used = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
-    read_name(header->name);
+    header->used = clock_read(CLOCK_PROCESS_CPUTIME_ID);
+    thread_name(header->pid, header->name);
     /* Last: without it the file counts for nothing. */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     memcpy(header->magic, SAMPLE_MAGIC, sizeof header->magic);
@@ -180,10 +142,10 @@ bool sample_file_open(uint32_t python, uint64_t period)
 {
     if (__atomic_load_n(&file.ready, __ATOMIC_ACQUIRE))
         return true;
-    if (!take())
+    if (!lock_take_within(&file.lock, 0))
         return false;
     bool made = file.ready || make(python, period);
-    release();
+    lock_release(&file.lock);
     return made;
 }
 
@@ -204,14 +166,14 @@ static long open_again(void)
 static void add_segment(uint32_t index)
 {
     if (index >= SEGMENTS || __atomic_load_n(&file.segments[index], __ATOMIC_RELAXED) != NULL ||
-        !take())
+        !lock_take_within(&file.lock, 0))
         return;
     long fd = file.segments[index] == NULL ? open_again() : -1;
     if (fd >= 0) {
         __atomic_store_n(&file.segments[index], map_segment((int)fd, index), __ATOMIC_RELEASE);
         syscall(SYS_close, fd);
     }
-    release();
+    lock_release(&file.lock);
 }
 
 static void *record_at(uint64_t offset)
@@ -286,20 +248,20 @@ void sample_file_finish(void)
     if (!file.ready)
         return;
     struct sample_header *header = file.header;
-    header->ended = nanoseconds(CLOCK_MONOTONIC);
-    header->used = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - header->used;
+    header->ended = clock_read(CLOCK_MONOTONIC);
+    header->used = clock_read(CLOCK_PROCESS_CPUTIME_ID) - header->used;
     header->flags = SAMPLE_WHOLE;
     off_t length = (off_t)header->length;
     unmap();
     if (own_file_open_again(&file.own, file.path, &fd, &status) != 0)
         return;
-    if (ftruncate(fd, length) != 0) /* it stays as long as it was: `length` says what counts */
-        errno = 0;
+    /* If that fails, the file stays as long as it was: `length` says how much of it counts. */
+    (void)!ftruncate(fd, length);
     close(fd);
 }
 
 void sample_file_forget(void)
 {
     unmap();
-    release();
+    lock_reset(&file.lock);
 }

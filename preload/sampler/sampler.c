@@ -108,7 +108,8 @@ bool sampler_begins(void)
     return sampler.wish.hz != 0 && !sampler.wish.later;
 }
 
-/* `spent` nanoseconds on a sample that stands for `weight` periods. */
+/* `spent` nanoseconds of CPU time, because a handler may have to wait for a CPU, on a sample that
+ * stands for `weight` periods. */
 static void limit_time(uint64_t spent, uint32_t weight)
 {
     __atomic_fetch_add(&sampler.spent, spent, __ATOMIC_RELAXED);
@@ -120,14 +121,6 @@ static void limit_time(uint64_t spent, uint32_t weight)
     uint64_t all = __atomic_exchange_n(&sampler.weight, 0, __ATOMIC_RELAXED) * sampler.period;
     if (__atomic_exchange_n(&sampler.spent, 0, __ATOMIC_RELAXED) > all / PART)
         clock_timer_slow_down();
-}
-
-/* Nanoseconds of CPU time that this thread has used: a handler may have to wait for a CPU. */
-static uint64_t used(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 /* gettid(2), once for each thread. */
@@ -144,12 +137,12 @@ static void sample(const siginfo_t *info, const void *context)
     if (!sample_file_open(sampler.python, sampler.period))
         return;
     bool timed = __atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % EVERY == 0;
-    uint64_t now = clock_now(), began = timed ? used() : 0;
+    uint64_t now = clock_now(), began = timed ? clock_read(CLOCK_THREAD_CPUTIME_ID) : 0;
     clock_timer_look(now);
     weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
     if (sample_take(context, thread_number(), weight, now)) {
         if (timed)
-            limit_time(used() - began, weight);
+            limit_time(clock_read(CLOCK_THREAD_CPUTIME_ID) - began, weight);
     } else {
         __atomic_fetch_add(&sampler.missed, weight, __ATOMIC_RELAXED);
     }

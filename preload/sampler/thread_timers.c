@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "preload/sampler/thread_start.h"
+#include "trampoline/base/clock.h"
+#include "trampoline/base/lock.h"
 
 enum {
     THREADS = 4096,    /* more are not sampled */
@@ -16,13 +18,13 @@ enum {
 };
 
 /* Threads that have a timer, or had one: open addressing by the thread's number. A timer is made
- * under `busy`, which a signal handler does not wait for. */
+ * under the lock, which a signal handler does not wait for. */
 static struct thread_timers {
     bool on;
     int signal_number;
     uint64_t interval;
     uint64_t looked;
-    uint32_t busy;
+    struct lock lock;
     uint32_t round; /* of looking */
     struct timed {
         uint32_t thread; /* 0: free; from here on none was entered */
@@ -43,16 +45,9 @@ static clockid_t clock_of(uint32_t thread)
 /* A number below `limit`; xorshift of the time. */
 static uint64_t any_below(uint64_t limit)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    uint64_t bits = (uint64_t)time.tv_nsec * 0x9e3779b97f4a7c15u ^ (uint64_t)time.tv_sec;
+    uint64_t bits = clock_now() * 0x9e3779b97f4a7c15u;
     bits ^= bits >> 31;
     return bits * 0xbf58476d1ce4e5b9u % limit;
-}
-
-static struct timespec time_of(uint64_t nanoseconds)
-{
-    return (struct timespec){(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
 }
 
 /* When a new thread's first signal is due, in its CPU time. The kernel looks at these timers at its
@@ -79,19 +74,9 @@ static int make(uint32_t thread)
     event._sigev_un._tid = (int)thread;
     if (syscall(SYS_timer_create, clock_of(thread), &event, &timer) != 0)
         return -1;
-    struct itimerspec spec = {time_of(timers.interval), time_of(first())};
+    struct itimerspec spec = {clock_timespec(timers.interval), clock_timespec(first())};
     syscall(SYS_timer_settime, timer, 0, &spec, NULL);
     return timer;
-}
-
-static bool take(void)
-{
-    return __atomic_exchange_n(&timers.busy, 1, __ATOMIC_ACQUIRE) == 0;
-}
-
-static void release(void)
-{
-    __atomic_store_n(&timers.busy, 0, __ATOMIC_RELEASE);
 }
 
 /* pre: taken. The thread's place, or a free one; NULL: there is none. */
@@ -166,25 +151,25 @@ static void look(void)
 
 void thread_timers_look(uint64_t now)
 {
-    if (now - timers.looked < EVERY || !take())
+    if (now - timers.looked < EVERY || !lock_take_within(&timers.lock, 0))
         return;
     timers.looked = now;
     look();
-    release();
+    lock_release(&timers.lock);
 }
 
 /* Called in a thread that begins, or ends. Does not wait: the next look finds it. */
 static void changed(bool begins)
 {
     int saved = errno;
-    if (timers.on && take()) {
+    if (timers.on && lock_take_within(&timers.lock, 0)) {
         uint32_t thread = (uint32_t)syscall(SYS_gettid);
         struct timed *place = place_of(thread);
         if (begins)
             arm(thread);
         else if (place != NULL && place->thread == thread)
             disarm(place);
-        release();
+        lock_release(&timers.lock);
     }
     errno = saved;
 }
@@ -195,11 +180,10 @@ bool thread_timers_start(int signal_number, uint64_t period, struct failure *why
     timers.interval = period;
     if (!thread_start_watch(changed, why))
         return false;
-    while (!take())
-        continue; /* a thread that begins or ends */
+    lock_take(&timers.lock);
     timers.on = true;
     look();
-    release();
+    lock_release(&timers.lock);
     return true;
 }
 
@@ -208,13 +192,12 @@ void thread_timers_stop(void)
     if (!timers.on)
         return;
     thread_start_leave();
-    while (!take())
-        continue;
+    lock_take(&timers.lock);
     timers.on = false;
     for (uint32_t i = 0; i < THREADS; i++)
         disarm(&timers.threads[i]);
     memset(timers.threads, 0, sizeof timers.threads);
-    release();
+    lock_release(&timers.lock);
 }
 
 void thread_timers_forked(void)
@@ -222,7 +205,7 @@ void thread_timers_forked(void)
     if (!timers.on)
         return;
     memset(timers.threads, 0, sizeof timers.threads);
-    release();
+    lock_reset(&timers.lock);
     changed(true);
 }
 
@@ -231,7 +214,7 @@ void thread_timers_forget(void)
     thread_start_leave();
     timers.on = false;
     memset(timers.threads, 0, sizeof timers.threads);
-    release();
+    lock_reset(&timers.lock);
 }
 
 bool thread_timers_is(const siginfo_t *info)
@@ -241,12 +224,12 @@ bool thread_timers_is(const siginfo_t *info)
 
 void thread_timers_set(uint64_t interval)
 {
-    if (!take())
+    if (!lock_take_within(&timers.lock, 0))
         return;
     timers.interval = interval;
-    struct itimerspec spec = {time_of(interval), time_of(interval)};
+    struct itimerspec spec = {clock_timespec(interval), clock_timespec(interval)};
     for (uint32_t i = 0; i < THREADS; i++)
         if (timers.threads[i].thread != 0 && timers.threads[i].timer != -1)
             syscall(SYS_timer_settime, timers.threads[i].timer, 0, &spec, NULL);
-    release();
+    lock_release(&timers.lock);
 }

@@ -24,7 +24,7 @@ static void sleep_for(struct lock *lock, const uint64_t *left)
 {
     struct timespec limit = {0};
     if (left != NULL)
-        limit = (struct timespec){(time_t)(*left / 1000000000u), (long)(*left % 1000000000u)};
+        limit = clock_timespec(*left);
     syscall(SYS_futex, &lock->state, FUTEX_WAIT_PRIVATE, AWAITED, left != NULL ? &limit : NULL,
             NULL, 0);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "trampoline/base/clock.h"
+#include "trampoline/base/lock.h"
 #include "trampoline/base/readable.h"
 
 enum {
@@ -16,7 +17,7 @@ enum {
 };
 
 static struct code_map {
-    uint32_t busy;
+    struct lock lock;
     uint32_t count;
     uint64_t looked, took; /* when the last look ended, and how long it took */
     struct code_mapping mappings[MAPPINGS];
@@ -31,16 +32,6 @@ struct mapping_line {
     bool executable;
     const char *path;
 };
-
-static bool take(void)
-{
-    return __atomic_exchange_n(&map.busy, 1, __ATOMIC_ACQUIRE) == 0;
-}
-
-static void release(void)
-{
-    __atomic_store_n(&map.busy, 0, __ATOMIC_RELEASE);
-}
 
 static uint64_t number(const char **text, unsigned base, char end)
 {
@@ -129,8 +120,9 @@ struct file {
     uint32_t first; /* index of its first mapping of code */
 };
 
-static void take_line(struct file *file, const struct mapping_line *line)
+static void visit_first(const struct mapping_line *line, void *data)
 {
+    struct file *file = data;
     const struct code_mapping *mapping = &line->mapping;
     bool is_vdso = strcmp(line->path, "[vdso]") == 0;
     if (mapping->inode == 0 && !is_vdso) {
@@ -175,11 +167,6 @@ static bool read_maps(void (*visit)(const struct mapping_line *line, void *data)
     }
     syscall(SYS_close, fd);
     return size == 0;
-}
-
-static void visit_first(const struct mapping_line *line, void *file)
-{
-    take_line(file, line);
 }
 
 /* Now that all ends are known: the new ones are completed and shown. */
@@ -248,11 +235,11 @@ static bool is_time(uint64_t now, uint64_t interval, uint64_t share)
 bool code_map_look(uint64_t now, code_map_seen *seen)
 {
     bool changed = false;
-    if (!is_time(now, SELDOM, 200) || !take())
+    if (!is_time(now, SELDOM, 200) || !lock_take_within(&map.lock, 0))
         return false;
     if (is_time(now, SELDOM, 200))
         changed = look(seen);
-    release();
+    lock_release(&map.lock);
     return changed;
 }
 
@@ -276,14 +263,14 @@ enum code_map_answer code_map_find(uintptr_t pc, uint64_t now, code_map_seen *se
                                    struct code_mapping *mapping, bool *changed)
 {
     *changed = false;
-    if (!take())
+    if (!lock_take_within(&map.lock, 0))
         return CODE_MAP_BUSY;
     bool found = find(pc, mapping);
     if (!found && is_time(now, OFTEN, 5)) {
         *changed = look(seen);
         found = find(pc, mapping);
     }
-    release();
+    lock_release(&map.lock);
     return found ? CODE_MAP_FOUND : CODE_MAP_NOTHING;
 }
 
@@ -291,5 +278,5 @@ void code_map_forget(void)
 {
     map.count = 0;
     map.looked = 0;
-    release();
+    lock_reset(&map.lock);
 }

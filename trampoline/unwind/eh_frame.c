@@ -392,8 +392,7 @@ static bool run(struct program *program)
 struct unwind_rule eh_frame_rule(const struct eh_frame_function *function, uintptr_t end,
                                  uintptr_t pc)
 {
-    const struct unwind_rule none = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0),
-                                     rule_word(RULE_SAME, 0)};
+    const struct unwind_rule none = rule_none();
     struct dwarf_cursor cursor = {.at = function->fde, .end = end};
     struct cie cie;
     uintptr_t begin, size;

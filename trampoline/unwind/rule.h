@@ -39,6 +39,12 @@ static inline uint64_t rule_word(enum rule_kind kind, int64_t value)
     return (uint64_t)value << 4 | kind;
 }
 
+static inline struct unwind_rule rule_none(void)
+{
+    return (struct unwind_rule){rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0),
+                                rule_word(RULE_SAME, 0)};
+}
+
 static inline enum rule_kind rule_kind(uint64_t word)
 {
     return (enum rule_kind)(word & 15);

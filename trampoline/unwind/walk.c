@@ -57,8 +57,7 @@ struct walk {
 
 static struct unwind_rule look_up(struct walk *walk, uintptr_t address, bool *keep)
 {
-    const struct unwind_rule none = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0),
-                                     rule_word(RULE_SAME, 0)};
+    const struct unwind_rule none = rule_none();
     struct code_mapping mapping;
     struct eh_frame_function function;
     bool changed;

@@ -1,0 +1,17 @@
+/* thread_name.h - what /proc says of a process and its threads, for signal handlers: system calls
+ * alone, and no printf of a libc. */
+#ifndef PYPERF_THREAD_NAME_H
+#define PYPERF_THREAD_NAME_H
+
+#include <stdint.h>
+
+enum { THREAD_NAME = 16 }; /* TASK_COMM_LEN, include/linux/sched.h */
+
+/* Puts a number in decimal, without a zero byte. Returns where it ends: 10 characters at most. */
+char *put_decimal(char *out, uint32_t number);
+
+/* The name of a thread of this process: /proc/self/task/TID/comm. Zeros if there is none. Changes
+ * errno. */
+void thread_name(uint32_t thread, char name[THREAD_NAME]);
+
+#endif
