@@ -8,8 +8,8 @@
 #include "jitdump/jitdump.h"
 #include "jitdump/perf_map.h"
 #include "preload/cpython/names.h"
-#include "preload/profile/fork_watch.h"
 #include "preload/profile/registry.h"
+#include "trampoline/base/fork_watch.h"
 #include "trampoline/base/lock.h"
 #include "trampoline/base/report.h"
 

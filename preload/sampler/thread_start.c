@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "preload/cpython/python.h"
-#include "trampoline/base/elf_got.h"
 #include "trampoline/base/elf_object.h"
 #include "trampoline/base/next_symbol.h"
+#include "trampoline/elf_got.h"
 
 typedef int create_function(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 

@@ -4,8 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "preload/profile/fork_watch.h"
 #include "support/support.h"
+#include "trampoline/base/fork_watch.h"
 
 static bool is_child(void)
 {

@@ -5,8 +5,7 @@
  *                 DT_GNU_HASH  which symbols may have a given name, or
  *                 DT_HASH      the same in the older form
  *
- * glibc adds the load bias to these pointers in memory; musl does not, and the vdso's are never
- * adjusted. So a pointer into a segment is used as it is, any other with the bias added. */
+ * elf_object_pointer follows these pointers. */
 #include "trampoline/base/elf_mapped.h"
 
 #include <string.h>
@@ -41,19 +40,15 @@ static uint64_t words_in(const struct part *part)
 static struct part part_at(const struct elf_object *object, uintptr_t pointer)
 {
     struct part part = {NULL, 0};
-    part.bytes = elf_object_bytes(object, pointer, 1, &part.size);
-    if (part.bytes == NULL)
-        part.bytes = elf_object_bytes(object, object->bias + pointer, 1, &part.size);
+    part.bytes = elf_object_pointer(object, pointer, &part.size);
     return part;
 }
 
-static bool read_dynamic(struct tables *tables, const ElfW(Phdr) * segment)
+static bool find_tables(struct tables *tables)
 {
     const struct elf_object *object = tables->object;
-    const unsigned char *entries =
-        elf_object_bytes(object, object->bias + segment->p_vaddr, segment->p_memsz, NULL);
-    size_t count = entries == NULL ? 0 : segment->p_memsz / sizeof(ElfW(Dyn));
-    size_t strings_size = SIZE_MAX;
+    size_t count, strings_size = SIZE_MAX;
+    const unsigned char *entries = (const unsigned char *)elf_object_dynamic(object, &count);
     for (size_t i = 0; i < count; i++) {
         ElfW(Dyn) entry;
         memcpy(&entry, entries + i * sizeof entry, sizeof entry);
@@ -84,14 +79,6 @@ static bool read_dynamic(struct tables *tables, const ElfW(Phdr) * segment)
     if (strings_size < tables->strings.size)
         tables->strings.size = strings_size;
     return tables->symbols.bytes != NULL && tables->strings.bytes != NULL;
-}
-
-static bool find_tables(struct tables *tables)
-{
-    for (size_t i = 0; i < tables->object->segment_count; i++)
-        if (tables->object->segments[i].p_type == PT_DYNAMIC)
-            return read_dynamic(tables, &tables->object->segments[i]);
-    return false;
 }
 
 /* Takes the symbol of that number if it has the wanted name. Returns true when the search is over,

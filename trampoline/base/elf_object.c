@@ -55,6 +55,28 @@ const void *elf_object_bytes(const struct elf_object *object, uintptr_t address,
     return NULL;
 }
 
+const void *elf_object_pointer(const struct elf_object *object, uintptr_t pointer, size_t *left)
+{
+    const void *bytes = elf_object_bytes(object, pointer, 1, left);
+    return bytes != NULL ? bytes : elf_object_bytes(object, object->bias + pointer, 1, left);
+}
+
+const ElfW(Dyn) * elf_object_dynamic(const struct elf_object *object, size_t *count)
+{
+    *count = 0;
+    for (size_t i = 0; i < object->segment_count; i++) {
+        const ElfW(Phdr) *segment = &object->segments[i];
+        if (segment->p_type != PT_DYNAMIC)
+            continue;
+        const void *entries =
+            elf_object_bytes(object, object->bias + segment->p_vaddr, segment->p_memsz, NULL);
+        if (entries != NULL)
+            *count = segment->p_memsz / sizeof(ElfW(Dyn));
+        return entries;
+    }
+    return NULL;
+}
+
 bool elf_object_has(const struct elf_object *object, uint64_t address, uint64_t size)
 {
     for (size_t i = 0; i < object->segment_count; i++) {

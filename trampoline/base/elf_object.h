@@ -25,6 +25,14 @@ bool elf_object_at(const void *address, struct elf_object *object, char name[PAT
 const void *elf_object_bytes(const struct elf_object *object, uintptr_t address, size_t size,
                              size_t *left);
 
+/* The bytes at a pointer of the dynamic section; NULL if it leads into no readable segment. glibc has
+ * added the load bias to these pointers, musl has not, and nobody to the vdso's: one that leads into a
+ * segment is used as it is, any other with the bias added. `left` as above. */
+const void *elf_object_pointer(const struct elf_object *object, uintptr_t pointer, size_t *left);
+
+/* The entries of the dynamic section, which may be misaligned; *count is 0 if there are none. */
+const ElfW(Dyn) * elf_object_dynamic(const struct elf_object *object, size_t *count);
+
 /* Whether the `size` bytes at `address`, as linked, lie within one segment. */
 bool elf_object_has(const struct elf_object *object, uint64_t address, uint64_t size);
 

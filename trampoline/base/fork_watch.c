@@ -1,4 +1,4 @@
-#include "preload/profile/fork_watch.h"
+#include "trampoline/base/fork_watch.h"
 
 #include <stddef.h>
 #include <sys/mman.h>

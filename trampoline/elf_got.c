@@ -1,0 +1,82 @@
+#include "trampoline/elf_got.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "arch.h"
+#include "trampoline/base/page.h"
+
+/* The value of a tag of the dynamic section (gABI 5, Dynamic Section); 0: there is none. */
+static uintptr_t value_of(const struct elf_object *object, int64_t tag)
+{
+    size_t count;
+    const char *entries = (const char *)elf_object_dynamic(object, &count);
+    for (size_t i = 0; i < count; i++) {
+        ElfW(Dyn) entry;
+        memcpy(&entry, entries + i * sizeof entry, sizeof entry);
+        if (entry.d_tag == DT_NULL || entry.d_tag == tag)
+            return entry.d_tag == tag ? entry.d_un.d_val : 0;
+    }
+    return 0;
+}
+
+static const void *table_of(const struct elf_object *object, int64_t tag, size_t *left)
+{
+    uintptr_t pointer = value_of(object, tag);
+    return pointer == 0 ? NULL : elf_object_pointer(object, pointer, left);
+}
+
+static bool is_named(const struct elf_object *object, uint64_t number, const char *name)
+{
+    size_t symbols_left, strings_left, length = strlen(name) + 1;
+    const ElfW(Sym) *symbols = table_of(object, DT_SYMTAB, &symbols_left);
+    const char *strings = table_of(object, DT_STRTAB, &strings_left);
+    if (symbols == NULL || strings == NULL || number >= symbols_left / sizeof *symbols)
+        return false;
+    uint32_t place = symbols[number].st_name;
+    return place < strings_left && length <= strings_left - place &&
+           memcmp(strings + place, name, length) == 0;
+}
+
+static uintptr_t find(const struct elf_object *object, int64_t table, int64_t size,
+                      const char *name)
+{
+    size_t left, count = value_of(object, size) / sizeof(ElfW(Rela));
+    const ElfW(Rela) *relocations = table_of(object, table, &left);
+    if (relocations == NULL || count > left / sizeof *relocations)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t type = ELF64_R_TYPE(relocations[i].r_info);
+        if ((type == ARCH_RELOCATION_JUMP_SLOT || type == ARCH_RELOCATION_GLOB_DAT) &&
+            is_named(object, ELF64_R_SYM(relocations[i].r_info), name))
+            return object->bias + relocations[i].r_offset;
+    }
+    return 0;
+}
+
+uintptr_t *elf_got_find(const struct elf_object *object, const char *function, bool *protected)
+{
+    uintptr_t entry = find(object, DT_JMPREL, DT_PLTRELSZ, function);
+    if (entry == 0)
+        entry = find(object, DT_RELA, DT_RELASZ, function);
+    if (entry == 0 || elf_object_bytes(object, entry, sizeof entry, NULL) == NULL)
+        return NULL;
+    *protected = false;
+    for (size_t i = 0; i < object->segment_count; i++)
+        if (object->segments[i].p_type == PT_GNU_RELRO)
+            *protected = entry - object->bias - object->segments[i].p_vaddr <
+                         page_down(object->segments[i].p_vaddr + object->segments[i].p_memsz) -
+                             object->segments[i].p_vaddr;
+    return (uintptr_t *)entry;
+}
+
+bool elf_got_store(uintptr_t *entry, uintptr_t value, bool protected)
+{
+    void *page = (void *)page_down((uintptr_t)entry);
+    if (protected && mprotect(page, page_size(), PROT_READ | PROT_WRITE) != 0)
+        return false;
+    __atomic_store_n(entry, value, __ATOMIC_RELEASE);
+    if (protected)
+        mprotect(page, page_size(), PROT_READ);
+    return true;
+}
