@@ -22,7 +22,7 @@ class Failed(Exception):
 class Recording:
     """How a profile was recorded, by its header."""
 
-    # What profiles of the sampler have: the program's CPU time and how long it ran; a part of the summary.
+    # Of the sampler's profiles alone: CPU time of the program, its duration, and words for the summary.
     used = lasted = how = None
 
     def __init__(self, path, text):

@@ -29,7 +29,7 @@ import totals
 WIDTH = 100
 STACK_UNIT = 8
 STATUS_INTERRUPTED = 130
-# What each sample is added to, and what is then a file's content.
+# Other formats: each takes all samples, and then gives its file's content.
 FILES = (
     ("flamegraph", lambda arguments: flames.Graph(arguments.template)),
     ("pprof", lambda _: pprof.Profile()),
