@@ -195,7 +195,7 @@ static void remove_handler(void)
         sigaction(SIGNAL, &action, NULL);
 }
 
-/* What is made when it is switched on. pre: no handler runs. */
+/* Frees the tables of a start; the file is completed before. pre: no handler runs. */
 static void free_memory(void)
 {
     sample_finish();

@@ -10,8 +10,8 @@
  *        v
  *      sample_tree, sample_file   pyperf-PID-XXXXXX.samples, a mapped file    preload/sampler
  *
- * It needs neither the detour nor trampolines: a call costs nothing, and functions that were
- * running before have their names. Off, there is no timer, handler or file.
+ * While it is on, it needs neither the detour nor trampolines: a call costs nothing, and functions
+ * that were running before have their names. Off, there is no timer, handler or file.
  *
  * SIGURG, because the default is to ignore it: one that arrives late, after a stop or an exec, does
  * nothing. The handler takes no lock, allocates nothing, and tests what it reads. The signal is not

@@ -26,7 +26,7 @@ DELETED = " (deleted)"
 
 
 class Damaged(Exception):
-    """It is no ELF file of 64 bits, or an incomplete one."""
+    """The file is not an ELF file of 64 bits, or it is incomplete."""
 
 
 class File:
@@ -70,7 +70,7 @@ class File:
         return (kind.unpack_from(data, at * size) for at in range(count))
 
     def address(self, offset):
-        """Of a byte of the file; None if it belongs to no segment."""
+        """The address of a byte of the file; None if no segment holds it."""
         for start, size, address in self.segments:
             if start <= offset < start + size:
                 return offset - start + address

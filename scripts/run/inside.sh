@@ -110,7 +110,7 @@ finish_sampling() {
     leave "$status"
 }
 
-# A daemon goes on when the program has ended.
+# Names the processes that still run after the program's end, such as daemons.
 tell_running() {
     for file in "$images"/*.samples; do
         pid=${file##*/pyperf-}

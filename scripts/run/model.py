@@ -19,8 +19,8 @@ IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
 
 
 class Frame:
-    """function: what the table has a row for: (qualified name, file) of Python, with a third, the line, where rows
-    are lines; None for machine code. line: None where it is not known."""
+    """function: the key of a row of the table: (qualified name, file) of a Python function, with its line as a third
+    if rows are lines; None for machine code. line: None where it is not known."""
 
     __slots__ = ("function", "line", "symbol", "object", "kernel", "beginning", "interpreter", "loader", "nameless")
 
@@ -35,7 +35,7 @@ class Frame:
 
 class Sample:
     """frames: from the innermost outwards; count: how many samples of this stack it stands for, period: their weight
-    together; whole: None if only the frames can tell whether the stack is."""
+    together; whole: whether the stack is complete, None if only its frames can tell."""
 
     __slots__ = ("comm", "pid", "tid", "time", "period", "event", "frames", "count", "whole")
 

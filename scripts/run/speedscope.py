@@ -1,5 +1,5 @@
 """Samples as a profile for speedscope.app: https://www.speedscope.app/file-format-schema.json. A profile for each
-thread, in no order of time: the view "Left Heavy" is the one that says something."""
+thread, not in order of time: only its view "Left Heavy" is meaningful."""
 
 import json
 

@@ -32,7 +32,7 @@ static void check(const char *what, size_t offset, struct unwind_rule expected)
         image = frame_build((struct frame_parts){.program = bytes, .program_size = sizeof bytes}); \
     } while (0)
 
-/* What the instructions give, at the function's first byte. */
+/* The rule that the instructions give at the function's first byte. */
 #define GIVES(cfa, frame, ...)                                                                     \
     do {                                                                                           \
         PROGRAM(__VA_ARGS__);                                                                      \
