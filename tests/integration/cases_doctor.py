@@ -408,7 +408,13 @@ def doctor_under_seccomp(bench):
     bench.equal("status", 1, findings.status)
     found(bench, findings, "perf permitted", "FAIL", "a seccomp filter", "seccomp=unconfined")
     run = os.path.join(ROOT, "scripts", "pyperf-run")
-    done = bench.run(prefix + [run, "-o", "profile", "--", "/bin/true"], plain(bench))
+    done = bench.run(prefix + [run, "--sampler=perf", "-o", "profile", "--", "/bin/true"], plain(bench))
     one_line = done.err.count("\n") == 1 and "seccomp=unconfined" in done.err
-    bench.that("pyperf-run", "one line that says what to do", one_line, repr(done.err))
-    bench.equal("pyperf-run: status, output", (1, ""), (done.status, done.out))
+    bench.that("--sampler=perf", "one line that says what to do", one_line, repr(done.err))
+    bench.equal("--sampler=perf: status, output", (1, ""), (done.status, done.out))
+    busy = "import time\ndef busy():\n    while time.process_time() < 0.5: pass\nbusy()"
+    done = bench.run(prefix + [run, "-o", "profile", "--", sys.executable, "-c", busy], plain(bench))
+    bench.equal("without perf: status, output", (0, ""), (done.status, done.out))
+    first = done.err.split("\n")[0]
+    bench.that("without perf", "says why", "seccomp=unconfined" in first and "sampler" in first, repr(first))
+    bench.that("without perf", "a table that names busy", " busy " in done.err, repr(done.err))
