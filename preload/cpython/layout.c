@@ -4,6 +4,13 @@
 #include <string.h>
 
 static const struct debug_offsets offsets_3_13 = {
+    .interpreter_next = 64,
+    .interpreter_threads = 72,
+    .interpreter_gil = 112,
+    .thread_next = 168,
+    .thread_interpreter = 176,
+    .thread_id = 192,
+    .thread_status = 216,
     .thread_frame = 184,
     .frame_previous = 232,
     .frame_executable = 240,
@@ -22,6 +29,13 @@ static const struct debug_offsets offsets_3_13 = {
 };
 
 static const struct debug_offsets offsets_3_14 = {
+    .interpreter_next = 64,
+    .interpreter_threads = 72,
+    .interpreter_gil = 120,
+    .thread_next = 192,
+    .thread_interpreter = 200,
+    .thread_id = 216,
+    .thread_status = 240,
     .thread_frame = 208,
     .frame_previous = 256,
     .frame_executable = 264,
@@ -40,6 +54,13 @@ static const struct debug_offsets offsets_3_14 = {
 };
 
 static const struct debug_offsets offsets_3_15 = {
+    .interpreter_next = 64,
+    .interpreter_threads = 72,
+    .interpreter_gil = 120,
+    .thread_next = 192,
+    .thread_interpreter = 200,
+    .thread_id = 240,
+    .thread_status = 264,
     .thread_frame = 208,
     .frame_previous = 320,
     .frame_executable = 328,
@@ -64,8 +85,12 @@ static const struct debug_offsets offsets_3_15 = {
 #define CODE_3_8                                                                                   \
     .code_flags = 36, .code_firstlineno = 40, .code_consts = 56, .code_filename = 104,             \
     .code_name = 112, .code_lines = 120, .code_extra = 144
-#define FRAME_2_7    .frame_code = 32, .frame_back = 24, .frame_instruction = 120
-#define FRAME_3_7    .thread_frame = 24, .frame_code = 32, .frame_back = 24, .frame_instruction = 104
+#define FRAME_2_7 .frame_code = 32, .frame_back = 24, .frame_instruction = 120
+#define FRAME_3_7 .thread_frame = 24, .frame_code = 32, .frame_back = 24, .frame_instruction = 104
+#define THREADS_3_6                                                                                \
+    .interpreter_threads = 8, .thread_next = 8, .thread_interpreter = 16, .thread_id = 152
+#define THREADS_3_7                                                                                \
+    .interpreter_threads = 8, .thread_next = 8, .thread_interpreter = 16, .thread_id = 176
 #define FUNCTION_3_6 .function_code = 16, .function_qualname = 104
 #define STRING_3_6   .unicode_ascii_data = 48, .unicode_ascii_state = 0xe0
 #define SINCE_3_12                                                                                 \
@@ -76,6 +101,9 @@ static const struct layout layouts[] = {
     {.major = 2,
      .minor = 7,
      .python_2 = true,
+     .interpreter_threads = 8,
+     .thread_interpreter = 8,
+     .thread_id = 144,
      .thread_frame = 16,
      FRAME_2_7,
      .code_flags = 28,
@@ -89,6 +117,7 @@ static const struct layout layouts[] = {
      .function_qualname = 56},
     {.major = 3,
      .minor = 6,
+     THREADS_3_6,
      .thread_frame = 24,
      FRAME_2_7,
      CODE_3_6,
@@ -98,16 +127,25 @@ static const struct layout layouts[] = {
      STRING_3_6},
     {.major = 3,
      .minor = 7,
+     THREADS_3_7,
      FRAME_3_7,
      CODE_3_6,
      .sys_parses_tuples = true,
      FUNCTION_3_6,
      STRING_3_6},
-    {.major = 3, .minor = 8, FRAME_3_7, CODE_3_8, FUNCTION_3_6, STRING_3_6},
-    {.major = 3, .minor = 9, .frame_argument = 1, FRAME_3_7, CODE_3_8, FUNCTION_3_6, STRING_3_6},
+    {.major = 3, .minor = 8, THREADS_3_7, FRAME_3_7, CODE_3_8, FUNCTION_3_6, STRING_3_6},
+    {.major = 3,
+     .minor = 9,
+     .frame_argument = 1,
+     THREADS_3_7,
+     FRAME_3_7,
+     CODE_3_8,
+     FUNCTION_3_6,
+     STRING_3_6},
     {.major = 3,
      .minor = 10,
      .frame_argument = 1,
+     THREADS_3_7,
      .thread_frame = 24,
      .frame_code = 32,
      .frame_back = 24,
@@ -120,6 +158,10 @@ static const struct layout layouts[] = {
      .minor = 11,
      .frame_argument = 1,
      .inlines_calls = true,
+     .interpreter_threads = 16,
+     .thread_next = 8,
+     .thread_interpreter = 16,
+     .thread_id = 152,
      .thread_frame = 56,
      .cframe_frame = 8,
      .cframe_previous = 16,
@@ -143,6 +185,12 @@ static const struct layout layouts[] = {
      .inlines_calls = true,
      .profiled_stack = 128 << 10,
      SINCE_3_12,
+     .interpreter_threads = 72,
+     .interpreter_gil = 384,
+     .thread_next = 8,
+     .thread_interpreter = 16,
+     .thread_id = 136,
+     .thread_status = 24,
      .thread_frame = 56,
      .cframe_previous = 8,
      .thread_chunk = 232,
@@ -247,6 +295,13 @@ bool layout_describe(struct layout *row, const void *offsets, struct failure *wh
         number_at(offsets, places->unicode_state) != UNICODE_STATE ||
         number_at(offsets, places->unicode_length) != UNICODE_LENGTH)
         return failure_set(why, FAILURE_LAYOUT, 0, "the head of an object, or a string");
+    row->interpreter_next = (uint16_t)number_at(offsets, places->interpreter_next);
+    row->interpreter_threads = (uint16_t)number_at(offsets, places->interpreter_threads);
+    row->interpreter_gil = (uint16_t)number_at(offsets, places->interpreter_gil);
+    row->thread_next = (uint8_t)number_at(offsets, places->thread_next);
+    row->thread_interpreter = (uint8_t)number_at(offsets, places->thread_interpreter);
+    row->thread_id = (uint8_t)number_at(offsets, places->thread_id);
+    row->thread_status = (uint8_t)number_at(offsets, places->thread_status);
     row->thread_frame = (uint8_t)number_at(offsets, places->thread_frame);
     row->frame_back = (uint8_t)number_at(offsets, places->frame_previous);
     row->frame_code = (uint8_t)number_at(offsets, places->frame_executable);

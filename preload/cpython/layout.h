@@ -14,6 +14,8 @@
  * on): the interpreter's own description of its offsets, for debuggers. It is the first member of
  * _PyRuntime; these are offsets in it, of 64-bit numbers. */
 struct debug_offsets {
+    uint16_t interpreter_next, interpreter_threads, interpreter_gil;
+    uint16_t thread_next, thread_interpreter, thread_id, thread_status;
     uint16_t thread_frame;
     uint16_t frame_previous, frame_executable, frame_instruction, frame_owner;
     uint16_t code_filename, code_name, code_qualname, code_lines, code_firstlineno, code_adaptive;
@@ -58,6 +60,13 @@ struct layout {
     uint8_t thread_frame;
     uint8_t cframe_frame,
         cframe_previous; /* _PyCFrame.current_frame, .previous; both 0: there is none */
+    /* PyThreadState.next, .interp, .thread_id (what pthread_self returned), and from 3.12 on ._status,
+     * whose bit `active` says that the thread has the interpreter's lock; 0: see python_threads.c. */
+    uint8_t thread_next, thread_interpreter, thread_id, thread_status;
+    /* PyInterpreterState.next, and its first thread: .tstate_head to 3.10, .threads.head
+     * (Include/internal/pycore_interp.h); from 3.12 on, where each interpreter may have a lock of its
+     * own, .ceval.gil. */
+    uint16_t interpreter_next, interpreter_threads, interpreter_gil;
     /* PyThreadState.datastack_chunk: memory for the frames of 3.11 and later; 0: frames are
      * objects. */
     uint16_t thread_chunk;

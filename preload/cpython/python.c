@@ -124,6 +124,9 @@ static void adapt(struct elf_symbol *symbols, const struct layout *layout)
     if (!layout->has_native_support) {
         PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
     }
+    if (layout->python_2 || layout->has_native_support) {
+        PYTHON_ONE_LOCK_FUNCTIONS(X)
+    }
     if (layout->python_2) {
         PYTHON_3_FUNCTIONS(X)
     } else {
@@ -178,6 +181,8 @@ static void take(const struct elf_symbol *symbols, uintptr_t bias)
 #undef X
     python.evaluator = bias + symbols[SYMBOL_EVALUATOR].address;
     python.evaluator_size = symbols[SYMBOL_EVALUATOR].size;
+    python.restore_thread = (struct python_code){(uintptr_t)ADDRESS(PyEval_RestoreThread),
+                                                 symbols[SYMBOL_PyEval_RestoreThread].size};
 }
 
 bool python_find(python_files_function files, struct failure *why)

@@ -53,6 +53,7 @@ typedef void *(*python_evaluator)(void);
     X(int, PySys_SetObject, (const char *name, python_object *value))                              \
     X(int, PyObject_IsTrue, (python_object * object))                                              \
     X(void *, PyGILState_GetThisThreadState, (void))                                               \
+    X(void *, PyInterpreterState_Head, (void))                                                     \
     X(int, Py_IsInitialized, (void))                                                               \
     X(int, Py_AtExit, (void (*function)(void)))                                                    \
     X(void, Py_GetArgcArgv, (int *argc, wchar_t ***argv))                                          \
@@ -74,14 +75,17 @@ typedef void *(*python_evaluator)(void);
       (python_object * dictionary, ssize_t * at, python_object * *key, python_object * *value))    \
     X(int, PyDict_DelItemString, (python_object * dictionary, const char *key))                    \
     X(python_object *, PyModule_GetDict, (python_object * module))                                 \
+    X(void, PyEval_RestoreThread, (void *state))                                                   \
     X(python_object *, _PyImport_FindExtension, (const char *name, const char *file))              \
     X(python_object *, _PyImport_FixupExtension, (const char *name, const char *file))
+
+/* In versions with one lock for all interpreters, from 3 on. */
+#define PYTHON_ONE_LOCK_FUNCTIONS(X) X(void *, _PyThreadState_UncheckedGet, (void))
 
 /* From 3.9 on; needed in versions whose evaluator inlines calls (PEP 523). */
 #define PYTHON_EVALUATOR_FUNCTIONS(X)                                                              \
     X(void *, PyInterpreterState_Get, (void))                                                      \
     X(void *, PyInterpreterState_Main, (void))                                                     \
-    X(void *, PyInterpreterState_Head, (void))                                                     \
     X(void *, PyInterpreterState_Next, (void *interpreter))                                        \
     X(python_evaluator, _PyInterpreterState_GetEvalFrameFunc, (void *interpreter))                 \
     X(void, _PyInterpreterState_SetEvalFrameFunc, (void *interpreter, python_evaluator))
@@ -93,6 +97,7 @@ typedef void *(*python_evaluator)(void);
     PYTHON_FUNCTIONS(X)                                                                            \
     PYTHON_3_FUNCTIONS(X)                                                                          \
     PYTHON_2_FUNCTIONS(X)                                                                          \
+    PYTHON_ONE_LOCK_FUNCTIONS(X)                                                                   \
     PYTHON_EVALUATOR_FUNCTIONS(X)                                                                  \
     PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
 
@@ -150,6 +155,7 @@ struct python_code {
     X(char, PyStaticMethod_Type)                                                                   \
     X(char, PyClassMethod_Type)                                                                    \
     X(char, PyProperty_Type)                                                                       \
+    X(void *, _PyThreadState_Current)                                                              \
     X(int, Py_VerboseFlag)
 
 /* Include/methodobject.h: PyMethodDef */
@@ -173,6 +179,7 @@ struct python {
     PYTHON_DATA(X)
     PYTHON_2_DATA(X)
 #undef X
+    struct python_code restore_thread; /* PyEval_RestoreThread, in 2.7 alone */
     struct python_code native_api[PYTHON_NATIVE_API_COUNT];
 };
 

@@ -1,7 +1,5 @@
 #include "preload/cpython/python_frames.h"
 
-#include <pthread.h>
-
 #include "trampoline/base/readable.h"
 
 /* Include/internal/pycore_frame.h, enum _frameowner: FRAME_OWNED_BY_CSTACK in 3.12 and 3.13,
@@ -129,44 +127,6 @@ static char *begin(struct reader *reader, char *thread, bool *cut)
     return *cut ? NULL : pointer_at(reader->cframe, layout->cframe_frame);
 }
 
-/* 2.7, Include/pystate.h: PyInterpreterState.tstate_head; PyThreadState.next, .interp, .thread_id
- */
-enum { INTERPRETER_THREADS = 8, THREAD_NEXT = 0, THREAD_INTERPRETER = 8, THREAD_ID = 144 };
-
-static char *interpreter; /* in 2.7, that of the thread that has started sampling */
-
-void python_frames_start(void)
-{
-    const char *thread = python.layout->python_2 ? python.PyGILState_GetThisThreadState() : NULL;
-    if (thread != NULL)
-        interpreter = pointer_at(thread, THREAD_INTERPRETER);
-}
-
-/* In 2.7 PyGILState_GetThisThreadState waits for a lock that the thread may have (Python/thread.c,
- * find_key). So the list of threads is searched, which others may be changing: only this thread's
- * own state cannot be freed meanwhile. */
-static char *search_threads(struct readable *memory)
-{
-    enum { THREADS = 10000, STATE = THREAD_ID + 8 };
-    if (!python.Py_IsInitialized() || interpreter == NULL)
-        return NULL;
-    char *thread = pointer_at(interpreter, INTERPRETER_THREADS);
-    for (int i = 0; i < THREADS && thread != NULL; i++) {
-        if (((uintptr_t)thread & 7) != 0 || !readable(memory, (uintptr_t)thread, STATE))
-            return NULL;
-        if ((uintptr_t)pointer_at(thread, THREAD_ID) == (uintptr_t)pthread_self())
-            return thread;
-        thread = pointer_at(thread, THREAD_NEXT);
-    }
-    return NULL;
-}
-
-static char *own_thread(struct readable *memory)
-{
-    return python.layout->python_2 ? search_threads(memory)
-                                   : python.PyGILState_GetThisThreadState();
-}
-
 void python_frames_read(struct python_calls *calls, const struct python_place *place)
 {
     enum { THREAD = 320 }; /* bytes of PyThreadState that are read */
@@ -174,7 +134,7 @@ void python_frames_read(struct python_calls *calls, const struct python_place *p
     calls->count = 0;
     calls->cut = false;
     calls->doubtful = reader.doubtful = !python.Py_IsInitialized();
-    char *thread = own_thread(&reader.memory);
+    char *thread = place->thread;
     if (thread == NULL || (reader.doubtful && !readable(&reader.memory, (uintptr_t)thread, THREAD)))
         return;
     if (python.layout->thread_chunk != 0)
@@ -190,13 +150,11 @@ void python_frames_read(struct python_calls *calls, const struct python_place *p
     }
 }
 
-void python_frames_learn(uintptr_t stack_pointer, uintptr_t cfa)
+void python_frames_learn(const char *thread, uintptr_t stack_pointer, uintptr_t cfa)
 {
-    if (!has_cframes() || __atomic_load_n(&cframe_depth, __ATOMIC_RELAXED) != 0)
+    if (!has_cframes() || thread == NULL || __atomic_load_n(&cframe_depth, __ATOMIC_RELAXED) != 0)
         return;
-    const char *thread = python.PyGILState_GetThisThreadState();
-    uintptr_t cframe =
-        thread == NULL ? 0 : (uintptr_t)pointer_at(thread, python.layout->thread_frame);
+    uintptr_t cframe = (uintptr_t)pointer_at(thread, python.layout->thread_frame);
     if (cframe >= stack_pointer && cframe < cfa)
         __atomic_store_n(&cframe_depth, cfa - cframe, __ATOMIC_RELAXED);
 }

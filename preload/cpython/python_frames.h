@@ -1,4 +1,5 @@
-/* python_frames.h - the Python functions that a thread is in, read by its own signal handler.
+/* python_frames.h - the Python functions that a thread is in, read by its own signal handler, or
+ * by the watcher while it waits.
  *
  *     2.7, 3.6-3.10   tstate -> frame object -> frame object ...          an evaluator each, not linked
  *     3.11            tstate -> _PyCFrame -> frame -> frame -> frame      is_entry: the next one is
@@ -38,11 +39,9 @@ struct python_calls {
     struct python_call at[PYTHON_CALLS]; /* innermost first */
 };
 
-/* Before the first sample, under the interpreter's lock. */
-void python_frames_start(void);
-
-/* Where the signal has interrupted the thread. */
+/* Where the thread is. */
 struct python_place {
+    char *thread;                       /* its state (python_threads.h); NULL: it has none */
     uintptr_t stack_pointer, stack_top; /* what is between is mapped; both 0: not known */
     /* The evaluator is about to begin: what is linked is not complete. And the CFA of the next
      * evaluator outwards; 0: there is none. */
@@ -50,11 +49,13 @@ struct python_place {
     uintptr_t outer;
 };
 
-/* Reads the calls of this thread. For signal handlers; changes errno. */
+/* Reads the calls of a thread: of this one, or of one that waits. For signal handlers; changes
+ * errno. */
 void python_frames_read(struct python_calls *calls, const struct python_place *place);
 
-/* 3.11 and 3.12: the C frame, from its stack pointer to its CFA, of the innermost evaluator when it
- * is not about to begin. From it the place of a _PyCFrame in an evaluator's C frame is learned. */
-void python_frames_learn(uintptr_t stack_pointer, uintptr_t cfa);
+/* 3.11 and 3.12: the C frame, from its stack pointer to its CFA, of a thread's innermost evaluator
+ * when it is not about to begin. From it the place of a _PyCFrame in an evaluator's C frame is
+ * learned. */
+void python_frames_learn(const char *thread, uintptr_t stack_pointer, uintptr_t cfa);
 
 #endif

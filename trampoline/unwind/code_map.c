@@ -274,6 +274,15 @@ enum code_map_answer code_map_find(uintptr_t pc, uint64_t now, code_map_seen *se
     return found ? CODE_MAP_FOUND : CODE_MAP_NOTHING;
 }
 
+void code_map_give_up(void)
+{
+    enum { LONGEST = 100000000 }; /* a look takes microseconds */
+    if (lock_take_within(&map.lock, LONGEST))
+        lock_release(&map.lock);
+    else
+        code_map_forget();
+}
+
 void code_map_forget(void)
 {
     map.count = 0;

@@ -1,0 +1,164 @@
+#include "preload/cpython/python_threads.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "trampoline/base/elf_object.h"
+#include "trampoline/base/readable.h"
+
+enum {
+    INTERPRETERS = 1000, /* more are not searched */
+    THREADS = 10000,     /* of one */
+    RECORD = 2048, /* bytes of the libc's record of a thread in which its number is looked for */
+    LOCK = 256,    /* Include/internal/pycore_gil.h: struct _gil_runtime_state has some 210 bytes */
+};
+
+static struct python_threads {
+    size_t number_at; /* in the libc's record; 0: not known */
+    /* The interpreter's variables, in which its lock is to 3.11 (Python/ceval_gil.h,
+     * Include/internal/pycore_runtime.h). */
+    uintptr_t data, data_end;
+    uintptr_t code, code_end;
+} threads;
+
+static char *pointer_at(const char *object, size_t offset)
+{
+    return *(char *const *)(object + offset);
+}
+
+/* glibc: struct pthread.tid (nptl/descr.h); musl: struct pthread.tid (src/internal/pthread_impl.h).
+ * Neither is part of an interface, so it is looked for. */
+static size_t find_number(void)
+{
+    struct readable known = {{0}};
+    uintptr_t record = (uintptr_t)pthread_self();
+    int32_t number = (int32_t)syscall(SYS_gettid);
+    for (size_t at = sizeof(void *); at < RECORD; at += sizeof number)
+        if (readable(&known, record + at, sizeof number) &&
+            *(const int32_t *)(record + at) == number)
+            return at;
+    return 0;
+}
+
+static void find_segments(void)
+{
+    struct elf_object object;
+    threads.data = threads.data_end = threads.code = threads.code_end = 0;
+    if (!elf_object_at((const void *)python.evaluator, &object, NULL))
+        return;
+    for (size_t i = 0; i < object.segment_count; i++) {
+        const ElfW(Phdr) *segment = &object.segments[i];
+        uintptr_t start = object.bias + segment->p_vaddr, end = start + segment->p_memsz;
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_W) != 0)
+            threads.data = start, threads.data_end = end;
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X) != 0)
+            threads.code = start, threads.code_end = end;
+    }
+}
+
+void python_threads_start(void)
+{
+    threads.number_at = find_number();
+    find_segments();
+}
+
+/* To 3.11 the thread that has the lock is known to all: it is the current one. */
+static char *current(void)
+{
+    if (python.layout->python_2)
+        return *python._PyThreadState_Current;
+    return python.layout->has_native_support ? NULL : python._PyThreadState_UncheckedGet();
+}
+
+typedef bool is_wanted(const char *state, uintptr_t wanted, struct readable *memory);
+
+static char *search(is_wanted *is, uintptr_t wanted)
+{
+    const struct layout *layout = python.layout;
+    struct readable memory = {{0}};
+    char *interpreter = python.Py_IsInitialized() ? python.PyInterpreterState_Head() : NULL;
+    for (int i = 0; i < INTERPRETERS && interpreter != NULL; i++) {
+        char *state = pointer_at(interpreter, layout->interpreter_threads);
+        for (int j = 0; j < THREADS && state != NULL; j++) {
+            if (((uintptr_t)state & 7) != 0 ||
+                !readable(&memory, (uintptr_t)state, layout->thread_id + sizeof(void *)))
+                return NULL;
+            if (is(state, wanted, &memory))
+                return state;
+            state = pointer_at(state, layout->thread_next);
+        }
+        interpreter = pointer_at(interpreter, layout->interpreter_next);
+    }
+    return NULL;
+}
+
+static bool has_identity(const char *state, uintptr_t identity, struct readable *memory)
+{
+    (void)memory;
+    return (uintptr_t)pointer_at(state, python.layout->thread_id) == identity;
+}
+
+/* The libc may have freed the record of a thread that has ended and left its state. */
+static bool has_number(const char *state, uintptr_t number, struct readable *memory)
+{
+    uintptr_t record = (uintptr_t)pointer_at(state, python.layout->thread_id);
+    return record != 0 && (record & 7) == 0 &&
+           readable(memory, record + threads.number_at, sizeof(uint32_t)) &&
+           *(const uint32_t *)(record + threads.number_at) == number;
+}
+
+/* To 3.11 PyGILState_GetThisThreadState knows a thread's first interpreter alone. In 2.7 it also
+ * waits for a lock that the thread may have (Python/thread.c, find_key), so the list of threads is
+ * searched, which others may be changing: only this thread's own state cannot be freed meanwhile. */
+char *python_threads_own(void)
+{
+    struct readable memory = {{0}};
+    uintptr_t self = (uintptr_t)pthread_self();
+    char *first = python.layout->python_2 ? NULL : python.PyGILState_GetThisThreadState();
+    char *now = current();
+    if (now != NULL && now != first &&
+        readable(&memory, (uintptr_t)now, python.layout->thread_id + sizeof self) &&
+        has_identity(now, self, &memory))
+        return now;
+    return python.layout->python_2 ? search(has_identity, self) : first;
+}
+
+char *python_threads_find(uint32_t thread, char *known)
+{
+    struct readable memory = {{0}};
+    char *now = current();
+    if (threads.number_at == 0)
+        return NULL;
+    if (now != NULL && has_number(now, thread, &memory))
+        return now;
+    if (known != NULL && has_number(known, thread, &memory))
+        return known;
+    return search(has_number, thread);
+}
+
+/* Include/cpython/pystate.h: ._status has the bits initialized, bound, unbound, bound_gilstate,
+ * active. */
+bool python_threads_has_lock(const char *state)
+{
+    enum { ACTIVE = 1 << 4 };
+    if (python.layout->thread_status == 0)
+        return state == current();
+    return (python_int(state, python.layout->thread_status) & ACTIVE) != 0;
+}
+
+bool python_threads_is_lock(const char *state, uintptr_t address)
+{
+    const struct layout *layout = python.layout;
+    if (layout->interpreter_gil == 0)
+        return !layout->python_2 && address >= threads.data && address < threads.data_end;
+    const char *interpreter = pointer_at(state, layout->thread_interpreter);
+    return address - (uintptr_t)pointer_at(interpreter, layout->interpreter_gil) < LOCK;
+}
+
+bool python_threads_is_code(uintptr_t address)
+{
+    return address >= threads.code && address < threads.code_end;
+}
