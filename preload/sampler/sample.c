@@ -22,6 +22,7 @@
 
 #include "preload/cpython/evaluator_code.h"
 #include "preload/cpython/python_frames.h"
+#include "preload/cpython/python_threads.h"
 #include "preload/sampler/sample_file.h"
 #include "preload/sampler/sample_tree.h"
 #include "preload/sampler/thread_name.h"
@@ -32,10 +33,11 @@
  * enough, because few of a process's threads run at a time. A thread whose place is in use by
  * another one takes the next place. */
 enum { PLACES = 16, PROBES = 4, NAMED = 256 };
+#define WATCHER (1u << 31) /* with a thread's number: the watcher samples it */
 
 struct place {
-    uint32_t thread; /* that is being sampled; 0: none */
-    uint32_t last;   /* whose stack is here */
+    uint32_t taken; /* by the thread that is being sampled, or WATCHER; 0: by none */
+    uint32_t last;  /* whose stack is here */
     uint32_t epoch;
     struct unwind_stack stack;
     struct python_calls calls;
@@ -99,7 +101,7 @@ static struct place *make_place(struct place **where)
 }
 
 /* NULL: this thread is being sampled already, or no place is free. */
-static struct place *take_place(uint32_t thread)
+static struct place *take_place(uint32_t thread, uint32_t taker)
 {
     for (uint32_t i = 0; i < PROBES; i++) {
         struct place **where = &places[(thread + i) % PLACES];
@@ -107,10 +109,10 @@ static struct place *take_place(uint32_t thread)
         uint32_t nobody = 0;
         if (place == NULL && (place = make_place(where)) == NULL)
             return NULL;
-        if (__atomic_compare_exchange_n(&place->thread, &nobody, thread, false, __ATOMIC_ACQUIRE,
+        if (__atomic_compare_exchange_n(&place->taken, &nobody, taker, false, __ATOMIC_ACQUIRE,
                                         __ATOMIC_RELAXED))
             return place;
-        if (nobody == thread)
+        if (nobody == taker)
             return NULL;
     }
     return NULL;
@@ -124,18 +126,18 @@ static uint32_t evaluator_from(const struct unwind_stack *stack, uint32_t index)
     return index;
 }
 
-static void read_calls(struct place *place)
+static void read_calls(struct place *place, const struct sample_point *point)
 {
     const struct unwind_stack *stack = &place->stack;
     const struct unwind_registers *registers = &stack->frames[stack->count - 1].registers;
-    struct python_place where = {.stack_pointer = registers->sp, .stack_top = stack->top};
-    where.entering = evaluator_code_begins(registers->pc);
+    struct python_place where = {point->state, registers->sp, stack->top, false, 0};
+    where.entering = !point->waits && evaluator_code_begins(registers->pc);
     uint32_t innermost = evaluator_from(stack, stack->count);
     if (where.entering) {
         uint32_t outer = innermost == 0 ? 0 : evaluator_from(stack, innermost - 1);
         where.outer = outer == 0 ? 0 : unwind_cfa(stack, outer - 1);
     } else if (innermost > 0) {
-        python_frames_learn(stack->frames[innermost - 1].registers.sp,
+        python_frames_learn(point->state, stack->frames[innermost - 1].registers.sp,
                             unwind_cfa(stack, innermost - 1));
     }
     python_frames_read(&place->calls, &where);
@@ -237,26 +239,45 @@ static uint32_t merged(struct place *place, bool *full)
     return merge.frame;
 }
 
-static void add_sample(struct place *place, uint32_t frame, uint32_t weight, uint64_t now)
+/* In 2.7 a thread waits for the interpreter's lock where PyThread_acquire_lock, the first function of
+ * the interpreter from the inside, was called by the evaluator or by PyEval_RestoreThread
+ * (Python/ceval.c). */
+static bool waits_in_evaluator(const struct unwind_stack *stack)
 {
-    uint32_t id;
-    struct sample_sample *record = sample_file_room(sizeof *record, &id);
-    if (record == NULL) {
-        sample_file_lost(weight);
-        return;
+    for (uint32_t i = stack->count; i > 1; i--) {
+        if (!python_threads_is_code(unwind_address(stack, i - 1)))
+            continue;
+        uintptr_t caller = unwind_address(stack, i - 2);
+        return evaluator_code_has(caller) ||
+               caller - python.restore_thread.entry < python.restore_thread.size;
     }
-    record->frame = frame;
-    record->thread = place->thread;
-    record->weight = weight < UINT16_MAX ? (uint16_t)weight : UINT16_MAX;
-    record->flags =
-        (uint16_t)((place->stack.cut ? SAMPLE_CUT : 0) | (place->calls.cut ? SAMPLE_CALLS_CUT : 0));
-    record->time = now;
-    sample_file_done(record, SAMPLE_SAMPLE, sizeof *record);
+    return false;
 }
 
-bool sample_take(const void *context, uint32_t thread, uint32_t weight, uint64_t now)
+static uint16_t flags_of(const struct place *place, const struct sample_point *point)
 {
-    struct place *place = take_place(thread);
+    unsigned flags = 0;
+    if (place->stack.cut)
+        flags |= SAMPLE_CUT;
+    if (place->calls.cut)
+        flags |= SAMPLE_CALLS_CUT;
+    if (point->waits)
+        flags |= SAMPLE_WAITS;
+    if (point->state == NULL)
+        return (uint16_t)flags;
+    if (python_threads_has_lock(point->state))
+        flags |= SAMPLE_HAS_LOCK;
+    else if (point->futex != 0 &&
+             (python.layout->python_2 ? waits_in_evaluator(&place->stack)
+                                      : python_threads_is_lock(point->state, point->futex)))
+        flags |= SAMPLE_WAITS_FOR_LOCK;
+    return (uint16_t)flags;
+}
+
+bool sample_find(const struct sample_point *point, struct sample_stack *stack)
+{
+    uint32_t thread = point->thread;
+    struct place *place = take_place(thread, point->waits ? WATCHER | thread : thread);
     if (place == NULL)
         return false;
     uint32_t present = __atomic_load_n(&epoch, __ATOMIC_RELAXED);
@@ -266,27 +287,58 @@ bool sample_take(const void *context, uint32_t thread, uint32_t weight, uint64_t
         place->stack.count = 0;
     place->last = thread;
     place->epoch = present;
-    if (unwind_walk(&place->stack, context, now, show_mapping)) {
+    if (unwind_walk(&place->stack, point->context, point->now, show_mapping)) {
         sample_tree_forget();
         place->epoch = __atomic_add_fetch(&epoch, 1, __ATOMIC_RELAXED);
     }
-    read_calls(place);
+    read_calls(place, point);
     show_thread(thread);
-    bool full;
-    uint32_t frame = merged(place, &full);
-    if (full)
-        sample_file_lost(weight);
-    else
-        add_sample(place, frame, weight, now);
-    __atomic_store_n(&place->thread, 0, __ATOMIC_RELEASE);
+    stack->frame = merged(place, &stack->full);
+    stack->flags = flags_of(place, point);
+    stack->epoch = place->epoch;
+    __atomic_store_n(&place->taken, 0, __ATOMIC_RELEASE);
     return true;
+}
+
+void sample_store(const struct sample_stack *stack, uint32_t thread, uint32_t weight, uint64_t now)
+{
+    uint32_t id;
+    struct sample_sample *record = stack->full ? NULL : sample_file_room(sizeof *record, &id);
+    if (record == NULL) {
+        sample_file_lost(weight);
+        return;
+    }
+    record->frame = stack->frame;
+    record->thread = thread;
+    record->weight = weight < UINT16_MAX ? (uint16_t)weight : UINT16_MAX;
+    record->flags = stack->flags;
+    record->time = now;
+    sample_file_done(record, SAMPLE_SAMPLE, sizeof *record);
+}
+
+bool sample_is_valid(const struct sample_stack *stack)
+{
+    return stack->epoch == __atomic_load_n(&epoch, __ATOMIC_RELAXED);
+}
+
+void sample_give_up(void)
+{
+    for (int i = 0; i < PLACES; i++) {
+        struct place *place = __atomic_load_n(&places[i], __ATOMIC_ACQUIRE);
+        uint32_t taken = place == NULL ? 0 : __atomic_load_n(&place->taken, __ATOMIC_RELAXED);
+        if ((taken & WATCHER) == 0)
+            continue;
+        place->last = 0;
+        __atomic_store_n(&place->taken, 0, __ATOMIC_RELEASE);
+    }
+    code_map_give_up();
 }
 
 void sample_forget(void)
 {
     for (int i = 0; i < PLACES; i++)
         if (places[i] != NULL)
-            places[i]->thread = places[i]->last = 0;
+            places[i]->taken = places[i]->last = 0;
     memset(named, 0, sizeof named);
     code_map_forget();
     epoch++;

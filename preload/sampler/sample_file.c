@@ -149,6 +149,14 @@ bool sample_file_open(uint32_t python, uint64_t period)
     return made;
 }
 
+bool sample_file_is_watched(void)
+{
+    if (!__atomic_load_n(&file.ready, __ATOMIC_ACQUIRE))
+        return false;
+    __atomic_fetch_or(&file.header->flags, SAMPLE_WATCHED, __ATOMIC_RELAXED);
+    return true;
+}
+
 /* own_file_open_again, with system calls alone. Returns the descriptor, or -1. */
 static long open_again(void)
 {
@@ -250,7 +258,7 @@ void sample_file_finish(void)
     struct sample_header *header = file.header;
     header->ended = clock_read(CLOCK_MONOTONIC);
     header->used = clock_read(CLOCK_PROCESS_CPUTIME_ID) - header->used;
-    header->flags = SAMPLE_WHOLE;
+    header->flags |= SAMPLE_WHOLE;
     off_t length = (off_t)header->length;
     unmap();
     if (own_file_open_again(&file.own, file.path, &fd, &status) != 0)

@@ -23,6 +23,9 @@ bool sample_file_start(const char *directory, struct failure *why);
  * For signal handlers; one thread makes it, others get false meanwhile. */
 bool sample_file_open(uint32_t python, uint64_t period);
 
+/* Says in this process's file that threads that wait are in it, too; false: it has no file yet. */
+bool sample_file_is_watched(void);
+
 /* Room for a record of `size` bytes, which becomes a multiple of 8; NULL: the file is full, or the
  * next segment cannot be had now. The record is zeroed but for its head, which says
  * SAMPLE_UNFINISHED. */

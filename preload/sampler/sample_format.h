@@ -42,7 +42,7 @@ struct sample_header {
     uint32_t parent;    /* its parent's, when the file was made */
     uint32_t python;    /* major version << 8 | minor version */
     uint32_t flags;     /* SAMPLE_WHOLE: the process has ended its sampling itself */
-    uint64_t period;    /* nanoseconds of CPU time that a weight of 1 stands for */
+    uint64_t period;    /* nanoseconds that a weight of 1 stands for */
     uint64_t began;     /* CLOCK_MONOTONIC, nanoseconds */
     uint64_t began_utc; /* CLOCK_REALTIME, nanoseconds */
     uint64_t ended;     /* CLOCK_MONOTONIC; 0 without SAMPLE_WHOLE */
@@ -52,7 +52,10 @@ struct sample_header {
     char name[16];      /* of the process: /proc/PID/comm */
 };
 
-enum { SAMPLE_WHOLE = 1 };
+enum {
+    SAMPLE_WHOLE = 1,
+    SAMPLE_WATCHED = 2, /* threads that wait are sampled, too */
+};
 
 enum sample_type {
     SAMPLE_UNFINISHED = 1,
@@ -119,6 +122,12 @@ struct sample_sample {
 enum {
     SAMPLE_CUT = 1,       /* machine code could not be unwound to the thread's begin */
     SAMPLE_CALLS_CUT = 2, /* calls of Python could not be read to the thread's first */
+    /* The thread waited, in the last periods of time: its weight is not of CPU time. */
+    SAMPLE_WAITS = 4,
+    SAMPLE_WAITS_FOR_LOCK = 8, /* for the interpreter's (the GIL) */
+    SAMPLE_HAS_LOCK = 16,      /* the thread has that lock */
+    /* The thread was ready, and waited for a CPU: there is no frame, it is where its last sample was. */
+    SAMPLE_WAITS_FOR_CPU = 32,
 };
 
 /* The name of a thread, when it was first sampled: /proc/PID/task/TID/comm */

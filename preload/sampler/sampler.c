@@ -11,11 +11,13 @@
 
 #include "preload/cpython/evaluator_code.h"
 #include "preload/cpython/python.h"
-#include "preload/cpython/python_frames.h"
+#include "preload/cpython/python_threads.h"
 #include "preload/sampler/clock_timer.h"
 #include "preload/sampler/sample.h"
 #include "preload/sampler/sample_file.h"
 #include "preload/sampler/sample_tree.h"
+#include "preload/sampler/waiting.h"
+#include "preload/sampler/watcher.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/fork_watch.h"
@@ -77,6 +79,8 @@ bool sampler_read_wish(const char *value, struct sampler_wish *wish)
             read.later = true;
         else if (read_word(&words, ":threads"))
             read.by_thread = true;
+        else if (read_word(&words, ":wall"))
+            read.wall = true;
         else
             return false;
     }
@@ -139,8 +143,13 @@ static void sample(const siginfo_t *info, const void *context)
     bool timed = __atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % EVERY == 0;
     uint64_t now = clock_now(), began = timed ? clock_read(CLOCK_THREAD_CPUTIME_ID) : 0;
     clock_timer_look(now);
+    watcher_look(now);
     weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
-    if (sample_take(context, thread_number(), weight, now)) {
+    struct sample_point point = {
+        .context = context, .state = python_threads_own(), .thread = thread_number(), .now = now};
+    struct sample_stack stack;
+    if (sample_find(&point, &stack)) {
+        sample_store(&stack, point.thread, weight, now);
         if (timed)
             limit_time(clock_read(CLOCK_THREAD_CPUTIME_ID) - began, weight);
     } else {
@@ -165,6 +174,42 @@ static void handle(int number, siginfo_t *info, void *context)
     __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
     own.inside = false;
     errno = saved;
+}
+
+/* In the watcher. */
+static bool begin_watching(uint32_t process)
+{
+    return waiting_begin(process, sampler.period);
+}
+
+static void watch(void)
+{
+    __atomic_fetch_add(&sampler.active, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
+        waiting_look();
+    __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
+}
+
+static void give_up(void)
+{
+    waiting_give_up();
+    sample_give_up();
+    __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
+}
+
+static struct watcher_task task = {.begin = begin_watching, .look = watch, .give_up = give_up};
+
+/* A process that waits from its begin on has no sample of CPU time that would make its file. */
+static bool start_watching(struct failure *why)
+{
+    task.period = sampler.period;
+    if (!watcher_start(&task, why))
+        return false;
+    if (sample_file_open(sampler.python, sampler.period))
+        return true;
+    failure_set(why, FAILURE_SAMPLE_FILE, errno, "%s", sampler.directory);
+    watcher_stop();
+    return false;
 }
 
 /* The program's own action stays, whenever it was set. */
@@ -222,6 +267,7 @@ static bool clear(void)
 {
     if (!is_idle())
         return false;
+    waiting_finish();
     sample_file_finish();
     free_memory();
     return true;
@@ -238,10 +284,13 @@ static bool set_up(struct failure *why)
     if (!sample_file_start(sampler.directory, why) || !make_memory(why) || !set_handler(why))
         return false;
     evaluator_code_find();
-    python_frames_start();
+    python_threads_start();
     __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);
-    if (clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why))
-        return true;
+    if (clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why)) {
+        if (!sampler.wish.wall || start_watching(why))
+            return true;
+        clock_timer_stop();
+    }
     __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
     remove_handler();
     return false;
@@ -285,6 +334,7 @@ static void log_times(void)
 
 static void stop(void)
 {
+    watcher_stop();
     clock_timer_stop();
     __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
     remove_handler();
@@ -306,6 +356,7 @@ static void leave_parent(void)
         return;
     sampler.on = false;
     clock_timer_forget();
+    watcher_forget();
     remove_handler();
     sample_file_forget();
     free_memory();
@@ -339,6 +390,7 @@ void sampler_forked(void)
         sample_tree_forget_all();
         sampler.missed = 0;
         fork_watch_seen(FORK_WATCH_SAMPLER);
+        watcher_forked();
         clock_timer_forked();
     }
     errno = saved;

@@ -7,6 +7,7 @@
  *        unwind_walk            frames of machine code, by .eh_frame          trampoline/unwind
  *        python_frames_read     Python functions, and where in them           preload/cpython
  *        |    merged: each function before the frame of its evaluator
+ *        |                     <-- the watcher, for threads that wait (watcher.h)
  *        v
  *      sample_tree, sample_file   pyperf-PID-XXXXXX.samples, a mapped file    preload/sampler
  *
@@ -30,10 +31,11 @@
 
 /* The value of PYPERF_SAMPLER: samples a second, 1 to 10000, and behind them words, each after a
  * colon: "later", sampling is off until the program or the toggle signal switches it on; "threads",
- * each thread has a timer of its own, as on kernels before 6.4. */
+ * each thread has a timer of its own, as on kernels before 6.4; "wall", threads that wait are sampled
+ * as well, by a process of our own (watcher.h). */
 struct sampler_wish {
     unsigned hz; /* 0: none */
-    bool later, by_thread;
+    bool later, by_thread, wall;
 };
 
 /* False for a value that cannot be used. */

@@ -19,7 +19,7 @@ char *put_decimal(char *out, uint32_t number)
 
 void thread_name(uint32_t thread, char name[THREAD_NAME])
 {
-    char path[64] = "/proc/self/task/";
+    char path[64] = "/proc/";
     memcpy(put_decimal(path + strlen(path), thread), "/comm", sizeof "/comm");
     memset(name, 0, THREAD_NAME);
     long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);

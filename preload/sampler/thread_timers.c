@@ -1,13 +1,13 @@
 #include "preload/sampler/thread_timers.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "preload/sampler/directory.h"
 #include "preload/sampler/thread_start.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/lock.h"
@@ -31,7 +31,7 @@ static struct thread_timers {
         uint32_t round;
         int timer; /* -1: none any more */
     } threads[THREADS];
-    _Alignas(8) char entries[2048]; /* of a folder */
+    struct directory folder;
 } timers;
 
 /* linux/time.h: the CPU clock of a thread, by its number; and include/linux/posix-timers.h,
@@ -112,39 +112,18 @@ static void disarm(struct timed *place)
     place->timer = -1;
 }
 
-/* linux/dirent.h: struct linux_dirent64 */
-struct entry {
-    uint64_t inode;
-    int64_t offset;
-    uint16_t size;
-    uint8_t type;
-    char name[];
-};
-
-static uint32_t number(const char *name)
-{
-    uint32_t value = 0;
-    for (; *name >= '0' && *name <= '9'; name++)
-        value = value * 10 + (uint32_t)(*name - '0');
-    return value;
-}
-
 /* pre: taken. */
 static void look(void)
 {
-    long size, fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/task",
-                            O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    if (fd < 0)
+    uint32_t thread;
+    if (!directory_open(&timers.folder, "/proc/self/task"))
         return;
     timers.round++;
-    while ((size = syscall(SYS_getdents64, fd, timers.entries, sizeof timers.entries)) > 0)
-        for (long at = 0; at < size; at += ((const struct entry *)(timers.entries + at))->size) {
-            uint32_t thread = number(((const struct entry *)(timers.entries + at))->name);
-            if (thread != 0)
-                arm(thread);
-        }
-    syscall(SYS_close, fd);
-    for (uint32_t i = 0; i < THREADS && size == 0; i++)
+    while (directory_next(&timers.folder, &thread))
+        arm(thread);
+    bool whole = directory_is_whole(&timers.folder);
+    directory_close(&timers.folder);
+    for (uint32_t i = 0; i < THREADS && whole; i++)
         if (timers.threads[i].thread != 0 && timers.threads[i].round != timers.round)
             disarm(&timers.threads[i]);
 }

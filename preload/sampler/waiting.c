@@ -1,0 +1,305 @@
+#include "preload/sampler/waiting.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "arch_process.h"
+#include "preload/cpython/python_threads.h"
+#include "preload/sampler/directory.h"
+#include "preload/sampler/sample.h"
+#include "preload/sampler/sample_format.h"
+#include "preload/sampler/thread_name.h"
+#include "trampoline/base/clock.h"
+
+enum {
+    THREADS = 1024, /* more are not looked at */
+    SECOND = 1000000000,
+};
+
+/* Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat: nanoseconds on a CPU, and waiting for
+ * one, and how often the thread was given one. */
+struct counts {
+    uint64_t ran, delayed, times;
+};
+
+struct waiting {
+    uint32_t thread; /* 0: free */
+    uint32_t round;  /* when it was seen last */
+    int file;        /* descriptor of its schedstat */
+    bool waits;      /* with this stack, since it was given a CPU for the last time */
+    struct sample_stack stack;
+    struct counts counts; /* at the last look */
+    uint64_t looked;      /* when that was, CLOCK_MONOTONIC */
+    /* Nanoseconds that are not stored yet: that it has waited, and been ready. The kernel counts the
+     * second when it is over, so that the first may have to be corrected. */
+    int64_t waited, ready;
+    char *state; /* of the interpreter */
+};
+
+static struct {
+    uint32_t process, round;
+    uint64_t period, now;
+    struct directory folder;
+    struct waiting *looked_at;
+    struct waiting threads[THREADS];
+} waits;
+
+/* "/proc/PROGRAM/task/THREAD/" and a name. */
+static long open_of(uint32_t thread, const char *name)
+{
+    char path[96] = "/proc/";
+    char *out = put_decimal(path + strlen(path), waits.process);
+    memcpy(out, "/task/", 6);
+    out = put_decimal(out + 6, thread);
+    *out++ = '/';
+    strcpy(out, name);
+    return syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+}
+
+static uint64_t number_at(const char **text, unsigned base)
+{
+    uint64_t number = 0;
+    for (;; (*text)++) {
+        char c = **text;
+        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a' + 10);
+        if (digit >= base)
+            return number;
+        number = number * base + digit;
+    }
+}
+
+/* False: the thread has ended. */
+static bool read_counts(int fd, struct counts *counts)
+{
+    char bytes[96];
+    long size = syscall(SYS_pread64, fd, bytes, sizeof bytes - 1, 0);
+    if (size <= 0)
+        return false;
+    bytes[size] = '\0';
+    const char *at = bytes;
+    counts->ran = number_at(&at, 10);
+    at += *at == ' ';
+    counts->delayed = number_at(&at, 10);
+    at += *at == ' ';
+    counts->times = number_at(&at, 10);
+    return true;
+}
+
+/* fs/proc/base.c, proc_pid_syscall: "running", or "-1 SP PC" outside of a system call, or its
+ * number, six arguments, SP and PC, in hexadecimal. */
+struct place {
+    uintptr_t pc, stack_pointer, futex;
+};
+
+static bool parse_place(const char *text, struct place *place)
+{
+    uintptr_t words[9] = {0};
+    int count = 0;
+    *place = (struct place){0};
+    if (*text == 'r')
+        return false;
+    bool outside = *text == '-';
+    if (outside)
+        text += 2;
+    else
+        words[count++] = number_at(&text, 10);
+    while (*text == ' ' && count < 9) {
+        text += 3; /* " 0x" */
+        words[count++] = number_at(&text, 16);
+    }
+    if (count < 2)
+        return false;
+    place->pc = words[count - 1];
+    place->stack_pointer = words[count - 2];
+    if (!outside && words[0] == SYS_futex)
+        place->futex = words[1];
+    return true;
+}
+
+/* False: the thread runs, or has ended. */
+static bool read_place(uint32_t thread, struct place *place)
+{
+    char bytes[256];
+    long fd = open_of(thread, "syscall");
+    if (fd < 0)
+        return false;
+    long size = syscall(SYS_read, fd, bytes, sizeof bytes - 1);
+    syscall(SYS_close, fd);
+    if (size <= 0)
+        return false;
+    bytes[size] = '\0';
+    return parse_place(bytes, place);
+}
+
+/* The thread's entry, or a free one; NULL: there is none. */
+static struct waiting *entry_of(uint32_t thread)
+{
+    struct waiting *free = NULL;
+    for (uint32_t i = 0; i < THREADS; i++) {
+        struct waiting *entry = &waits.threads[(thread + i) % THREADS];
+        if (entry->thread == thread)
+            return entry;
+        if (entry->thread == 0 && free == NULL)
+            free = entry;
+        if (entry->round == 0)
+            break; /* was never used */
+    }
+    return free;
+}
+
+/* The rest of a period stays for later. */
+static void store_time(const struct waiting *entry, const struct sample_stack *stack, int64_t *time)
+{
+    int64_t weight = *time / (int64_t)waits.period;
+    if (weight <= 0)
+        return;
+    sample_store(stack, entry->thread, weight < UINT32_MAX ? (uint32_t)weight : UINT32_MAX,
+                 waits.now);
+    *time %= (int64_t)waits.period;
+}
+
+static void store(struct waiting *entry)
+{
+    static const struct sample_stack none = {.flags = SAMPLE_WAITS | SAMPLE_WAITS_FOR_CPU};
+    store_time(entry, &none, &entry->ready);
+    if (entry->waits && sample_is_valid(&entry->stack))
+        store_time(entry, &entry->stack, &entry->waited);
+}
+
+static void end(struct waiting *entry)
+{
+    store(entry);
+    syscall(SYS_close, entry->file);
+    entry->thread = 0;
+    entry->waits = false;
+}
+
+/* The stack of a thread. Whether it waits, and has not run since `entry->counts` were read. */
+static bool find_stack(struct waiting *entry)
+{
+    struct place place;
+    ucontext_t context;
+    struct counts again;
+    if (!read_place(entry->thread, &place))
+        return false;
+    entry->state = python_threads_find(entry->thread, entry->state);
+    arch_waiting(&context, place.pc, place.stack_pointer);
+    struct sample_point point = {&context, entry->state, entry->thread,
+                                 true,     place.futex,  waits.now};
+    return sample_find(&point, &entry->stack) && read_counts(entry->file, &again) &&
+           again.times == entry->counts.times;
+}
+
+/* Adds what has passed since the last look, but for what the thread has run. */
+static void add_time(struct waiting *entry, const struct counts *counts)
+{
+    uint64_t passed = waits.now - entry->looked, ready = counts->delayed - entry->counts.delayed;
+    uint64_t ran = counts->ran - entry->counts.ran;
+    entry->ready += (int64_t)ready;
+    entry->waited += (int64_t)(passed - ready - ran);
+    entry->looked = waits.now;
+    entry->counts = *counts;
+}
+
+/* Time that a thread has waited between two looks, and runs at both, is that of the next stack with
+ * which it is seen to wait. */
+static void look_at(struct waiting *entry)
+{
+    struct counts counts;
+    if (!read_counts(entry->file, &counts)) {
+        end(entry);
+        return;
+    }
+    bool still = entry->waits && entry->counts.times == counts.times;
+    if (!still) {
+        store(entry);
+        entry->waits = false;
+    }
+    add_time(entry, &counts);
+    if (!still || !sample_is_valid(&entry->stack))
+        entry->waits = find_stack(entry);
+    if (entry->waited >= SECOND)
+        store(entry);
+}
+
+static void look_at_thread(uint32_t thread)
+{
+    struct waiting *entry = entry_of(thread);
+    if (entry == NULL)
+        return;
+    if (entry->thread != thread) {
+        long fd = open_of(thread, "schedstat");
+        if (fd < 0)
+            return;
+        struct counts counts = {0};
+        read_counts((int)fd, &counts);
+        *entry = (struct waiting){
+            .thread = thread, .file = (int)fd, .counts = counts, .looked = waits.now};
+    }
+    entry->round = waits.round;
+    waits.looked_at = entry;
+    look_at(entry);
+    waits.looked_at = NULL;
+}
+
+bool waiting_begin(uint32_t process, uint64_t period)
+{
+    char path[64] = "/proc/", bytes[8];
+    struct counts own = {0};
+    strcpy(put_decimal(path + strlen(path), process), "/task");
+    waits.process = process;
+    waits.period = period;
+    waits.round = 0;
+    waits.looked_at = NULL;
+    memset(waits.threads, 0, sizeof waits.threads);
+    long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/schedstat", O_RDONLY | O_CLOEXEC, 0);
+    bool counts = fd >= 0 && read_counts((int)fd, &own) && own.times > 0;
+    syscall(SYS_close, fd);
+    if (!counts) {
+        errno = ENOSYS; /* a kernel without CONFIG_SCHED_INFO */
+        return false;
+    }
+    fd = open_of(process, "syscall");
+    if (fd < 0)
+        return false;
+    bool permitted = syscall(SYS_read, fd, bytes, sizeof bytes) > 0;
+    int error = errno;
+    syscall(SYS_close, fd);
+    errno = error;
+    return permitted && directory_open(&waits.folder, path);
+}
+
+void waiting_look(void)
+{
+    uint32_t thread;
+    waits.round++;
+    waits.now = clock_now();
+    directory_rewind(&waits.folder);
+    while (directory_next(&waits.folder, &thread))
+        look_at_thread(thread);
+    for (uint32_t i = 0; i < THREADS && directory_is_whole(&waits.folder); i++)
+        if (waits.threads[i].thread != 0 && waits.threads[i].round != waits.round)
+            end(&waits.threads[i]);
+}
+
+void waiting_give_up(void)
+{
+    if (waits.looked_at != NULL) {
+        waits.looked_at->waits = false;
+    }
+}
+
+void waiting_finish(void)
+{
+    if (waits.process != (uint32_t)syscall(SYS_getpid))
+        return; /* of a forked child's parent */
+    for (uint32_t i = 0; i < THREADS; i++)
+        if (waits.threads[i].thread != 0)
+            store(&waits.threads[i]);
+    memset(waits.threads, 0, sizeof waits.threads);
+}

@@ -1,0 +1,319 @@
+#include "preload/sampler/watcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "arch_process.h"
+#include "preload/sampler/directory.h"
+#include "preload/sampler/thread_name.h"
+#include "trampoline/base/clock.h"
+#include "trampoline/base/debug.h"
+
+enum {
+    GUARD = 64 << 10, /* below the stack, without access; a page has no more */
+    STACK = 64 << 10,
+    BLOCK = ARCH_THREAD_BELOW + ARCH_THREAD_ABOVE,
+    SECOND = 1000000000,
+    FAULTS = 1000, /* then it ends, and is started anew */
+};
+
+enum state { NONE, STARTING, RUNNING, ENDED };
+
+/* The program sets `stop` and `pid`, the watcher the rest. */
+static struct watcher {
+    const struct watcher_task *task;
+    bool on;
+    int pid; /* 0: none was started, or it is waited for */
+    uint32_t state, stop;
+    int refusal;      /* errno */
+    uint64_t started; /* when it was started last */
+    char *memory;     /* guard, stack, then what stands for a libc's record */
+    /* Of the watcher itself. */
+    bool looking;
+    uint32_t program, faults, starts;
+    uint64_t next, checked;
+    char ids[64];        /* of the program's user and group */
+    char auxiliary[512]; /* what the kernel has told the program when it was executed */
+} watcher;
+
+static _Noreturn void leave(void)
+{
+    __atomic_store_n(&watcher.state, ENDED, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, &watcher.state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    for (;;)
+        syscall(SYS_exit_group, 0);
+}
+
+/* Reads the beginning of /proc/PROGRAM/`name`; the size, or -1. */
+static long read_file(const char *name, char *bytes, size_t size)
+{
+    char path[64] = "/proc/";
+    strcpy(put_decimal(path + strlen(path), watcher.program), name);
+    long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    long count = syscall(SYS_read, fd, bytes, size);
+    syscall(SYS_close, fd);
+    return count;
+}
+
+/* The lines of the user's and group's ids, which follow each other: proc(5). */
+static void read_ids(char ids[64])
+{
+    char bytes[1024];
+    long size = read_file("/status", bytes, sizeof bytes - 1);
+    memset(ids, 0, 64);
+    if (size < 0)
+        return;
+    bytes[size] = '\0';
+    const char *line = strstr(bytes, "\nUid:");
+    if (line != NULL)
+        strncpy(ids, line, 63);
+}
+
+static void read_auxiliary(char bytes[512])
+{
+    memset(bytes, 0, 512);
+    read_file("/auxv", bytes, 512);
+}
+
+/* A program that has called exec has other addresses. */
+static bool is_the_same(uint64_t now)
+{
+    char bytes[512];
+    if ((uint32_t)syscall(SYS_getppid) != watcher.program)
+        return false;
+    read_auxiliary(bytes);
+    if (memcmp(bytes, watcher.auxiliary, sizeof bytes) != 0)
+        return false;
+    if (now - watcher.checked < SECOND)
+        return true;
+    watcher.checked = now;
+    read_ids(bytes);
+    return memcmp(bytes, watcher.ids, sizeof watcher.ids) == 0;
+}
+
+static void run(void);
+
+/* SIGSEGV and SIGBUS. */
+static void fault(int number, siginfo_t *info, void *context)
+{
+    (void)number, (void)info;
+    if (!watcher.looking || ++watcher.faults % FAULTS == 0)
+        leave();
+    watcher.looking = false;
+    watcher.task->give_up();
+    arch_resume(context, watcher.memory + GUARD + STACK, run);
+}
+
+static void run(void)
+{
+    for (;;) {
+        uint64_t now = clock_now();
+        if (__atomic_load_n(&watcher.stop, __ATOMIC_SEQ_CST) || !is_the_same(now))
+            leave();
+        if (now >= watcher.next) {
+            uint64_t late = now - watcher.next, period = watcher.task->period;
+            watcher.next = now + period - late % period;
+            watcher.looking = true;
+            watcher.task->look();
+            watcher.looking = false;
+            continue;
+        }
+        struct timespec left = clock_timespec(watcher.next - now);
+        syscall(SYS_futex, &watcher.stop, FUTEX_WAIT_PRIVATE, 0, &left, NULL, 0);
+    }
+}
+
+/* The program's descriptors, and its current directory, would be held open. */
+static void close_all(void)
+{
+    struct directory folder;
+    for (bool again = directory_open(&folder, "/proc/self/fd"); again;) {
+        uint32_t fd;
+        again = false; /* the list is read anew, since closing changes it */
+        while (directory_next(&folder, &fd))
+            if ((long)fd != folder.fd && syscall(SYS_close, fd) == 0)
+                again = true;
+        directory_rewind(&folder);
+    }
+    directory_close(&folder);
+    syscall(SYS_chdir, "/");
+}
+
+/* All signals are blocked (start); a fault that is blocked would end the watcher at once. */
+static void handle_faults(void)
+{
+    uint64_t faults = 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1);
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = fault;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &faults, NULL, sizeof faults);
+}
+
+static void begin(void)
+{
+    handle_faults();
+    syscall(SYS_prctl, PR_SET_NAME, "pyperf-watcher", 0, 0, 0);
+    close_all();
+    while (__atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST) == NONE)
+        syscall(SYS_futex, &watcher.state, FUTEX_WAIT_PRIVATE, NONE, NULL, NULL, 0);
+    watcher.looking = false;
+    watcher.checked = clock_now();
+    watcher.next = watcher.checked + watcher.task->period;
+    read_ids(watcher.ids);
+    read_auxiliary(watcher.auxiliary);
+    if (!watcher.task->begin(watcher.program)) {
+        watcher.refusal = errno;
+        leave();
+    }
+    __atomic_store_n(&watcher.state, RUNNING, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, &watcher.state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    run();
+}
+
+/* Yama lets a process look at its parents only if they permit it: prctl(2). The value of an earlier
+ * call of the program's is lost. */
+static void permit(int pid)
+{
+    char scope = '0';
+    long fd = syscall(SYS_openat, AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope",
+                      O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    syscall(SYS_read, fd, &scope, 1);
+    syscall(SYS_close, fd);
+    if (scope == '1')
+        syscall(SYS_prctl, PR_SET_PTRACER, pid, 0, 0, 0);
+}
+
+/* 0, or errno. */
+static int start(void)
+{
+    uint64_t all = UINT64_MAX, before;
+    if (watcher.memory == NULL) {
+        void *memory = (void *)syscall(SYS_mmap, NULL, GUARD + STACK + BLOCK, PROT_NONE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED)
+            return errno;
+        if (syscall(SYS_mprotect, (char *)memory + GUARD, STACK + BLOCK, PROT_READ | PROT_WRITE) !=
+            0)
+            return errno;
+        watcher.memory = memory;
+    }
+    watcher.state = NONE;
+    watcher.stop = 0;
+    watcher.refusal = 0;
+    watcher.program = (uint32_t)syscall(SYS_getpid);
+    watcher.started = clock_now();
+    watcher.starts++;
+    char *block = watcher.memory + GUARD + STACK;
+    memset(block, 0, BLOCK);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    long pid = arch_clone(CLONE_VM | CLONE_SETTLS, block, arch_thread_block(block), begin);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+    if (pid < 0)
+        return (int)-pid;
+    watcher.pid = (int)pid;
+    permit((int)pid);
+    __atomic_store_n(&watcher.state, STARTING, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, &watcher.state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    return 0;
+}
+
+/* Waits for the end of a watcher that ends, or, with WNOHANG, may do so. */
+static bool has_ended(int options)
+{
+    if (watcher.pid == 0)
+        return true;
+    long pid = syscall(SYS_wait4, watcher.pid, NULL, options | __WCLONE, NULL);
+    if (pid == 0 || (pid < 0 && errno == EINTR))
+        return false;
+    watcher.pid = 0; /* the program may have waited for it (__WALL) */
+    return true;
+}
+
+/* While the watcher is in a state, for a second at most. Returns whether it is in another one. */
+static bool is_past(enum state state)
+{
+    uint64_t now = clock_now(), end = now + SECOND;
+    while (__atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST) == state && now < end) {
+        struct timespec left = clock_timespec(end - now);
+        syscall(SYS_futex, &watcher.state, FUTEX_WAIT_PRIVATE, state, &left, NULL, 0);
+        now = clock_now();
+    }
+    return now < end;
+}
+
+bool watcher_start(const struct watcher_task *task, struct failure *why)
+{
+    watcher.task = task;
+    int error = start();
+    if (error == 0 && is_past(STARTING) &&
+        __atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST) == ENDED) {
+        error = watcher.refusal;
+        while (!has_ended(0))
+            continue;
+    }
+    watcher.on = error == 0;
+    return watcher.on || failure_set(why, FAILURE_WATCHER, error, "%s", "");
+}
+
+void watcher_look(uint64_t now)
+{
+    if (!watcher.on || now - watcher.started < SECOND ||
+        (watcher.pid != 0 && __atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST) != ENDED))
+        return;
+    uint64_t started = watcher.started;
+    if (__atomic_compare_exchange_n(&watcher.started, &started, now, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_RELAXED) &&
+        has_ended(WNOHANG))
+        start();
+}
+
+void watcher_stop(void)
+{
+    watcher.on = false;
+    debug_log(sampler, 1, "watcher: started %u times, %u faults", watcher.starts, watcher.faults);
+    if (watcher.pid == 0)
+        return;
+    __atomic_store_n(&watcher.stop, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, &watcher.stop, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    if (!is_past(RUNNING)) /* somebody has stopped it */
+        syscall(SYS_kill, watcher.pid, SIGKILL);
+    while (!has_ended(0))
+        continue;
+    if (watcher.looking)
+        watcher.task->give_up();
+    syscall(SYS_munmap, watcher.memory, GUARD + STACK + BLOCK);
+    watcher.memory = NULL;
+}
+
+void watcher_forked(void)
+{
+    watcher.pid = 0;
+    watcher.started = 0;
+    watcher.starts = watcher.faults = 0;
+    watcher.looking = false;
+}
+
+void watcher_forget(void)
+{
+    watcher.on = false;
+    watcher.pid = 0;
+}
