@@ -21,7 +21,7 @@ _pyperf_run_find_program() {
             while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == : ]]; do
                 ((i += 2))
             done ;;
-        -o* | -F* | -e* | -q | --quiet | --lines)
+        -o* | -F* | -e* | -q | --quiet | --lines | --wall | --gil)
             ((i++)) ;;
         -*)
             # Of perf record, which alone knows whether it takes a value.
@@ -75,7 +75,7 @@ _pyperf_run() {
         return ;;
     esac
     $split && return
-    _pyperf_run_among --output --sampler --freq --event --stack-size --call-graph --top --lines --json \
+    _pyperf_run_among --output --sampler --freq --event --stack-size --call-graph --top --lines --wall --gil --json \
         --source --pprof --speedscope --flamegraph --collapsed --archive --report --doctor --quiet --help --version
 } &&
     complete -F _pyperf_run pyperf-run

@@ -14,7 +14,7 @@ function __pyperf_run_program
             case -o -F -e --output --freq --event --stack-size --call-graph --top --flamegraph \
                     --collapsed --archive --json --sampler --pprof --speedscope --source
                 set -e words[1..2]
-            case '-o*' '-F*' '-e*' '--*=*' -q --quiet --lines
+            case '-o*' '-F*' '-e*' '--*=*' -q --quiet --lines --wall --gil
                 set -e words[1]
             case '-*'
                 # Of perf record, which alone knows whether it takes a value.
@@ -54,6 +54,8 @@ complete -c pyperf-run $here -l stack-size -x -d 'Bytes of stack copied with eac
 complete -c pyperf-run $here -l call-graph -x -a 'fp dwarf lbr' -d 'How stacks are found'
 complete -c pyperf-run $here -l top -x -d 'Rows of the table (20)'
 complete -c pyperf-run $here -l lines -d 'A row for each line'
+complete -c pyperf-run $here -l wall -d 'Elapsed time, not CPU time alone'
+complete -c pyperf-run $here -l gil -d 'Only the time in which a thread holds the GIL'
 complete -c pyperf-run $here -l json -r -F -d 'Also all functions as JSON'
 complete -c pyperf-run $here -l flamegraph -r -F -d 'Also an interactive flame graph, HTML'
 complete -c pyperf-run $here -l collapsed -r -F -d 'Also folded stacks'

@@ -6,6 +6,7 @@ import re
 import textwrap
 
 import advice
+import model
 
 NO_PYTHON = "(no Python function)"
 ELLIPSIS = "..."
@@ -67,6 +68,10 @@ def summary(event, totals):
     whole = totals.whole(event)
     if event.seconds(event.weight) is not None:
         parts.append("%.1f s" % event.seconds(event.weight))
+    if event.is_wall:
+        seconds = tuple(event.seconds(one) for one in event.weight_in)
+        parts[-1] += " of %s" % counted(len(event.threads), "thread")
+        parts.append("of which %.1f s on a CPU, %.1f s ready, %.1f s waiting for the GIL, %.1f s waiting" % seconds)
     parts.append(counted(len(event.pids), "process"))
     if whole is not None:
         # Rounded down, so that 100 % means all.
@@ -85,7 +90,8 @@ def table(event, style):
     rows = shown + [event.without] * bool(event.without.samples)
     rows.sort(key=lambda one: -one.own)
     cells = [numbers(event, one) for one in rows]
-    titles = ["own s"] * (event.seconds(0) is not None) + ["own %", "total %", "samples"]
+    titles = ["own s"] * (event.seconds(0) is not None) + ["CPU s", "GIL s"] * event.is_wall
+    titles += ["own %", "total %", "samples"]
     widths = [max(map(len, column)) for column in zip(titles, *cells)]
     name_width, file_width = split_width(rows, style.width - sum(widths) - len(GAP) * len(widths))
     heading = aligned(titles, widths) + ["function".ljust(name_width), "file"]
@@ -115,6 +121,8 @@ def place(row):
 def numbers(event, row):
     own = event.seconds(row.own)
     texts = [] if own is None else ["%.2f" % own]
+    if event.is_wall:
+        texts += ["%.2f" % event.seconds(row.own_in[state]) for state in (model.RUNS, model.WAITS_FOR_LOCK)]
     total = "" if row.name is None else "%.1f" % (100 * event.share(row.total))
     return texts + ["%.1f" % (100 * event.share(row.own)), total, "{:,}".format(row.samples)]
 

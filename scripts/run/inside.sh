@@ -18,7 +18,8 @@ BLOCK=4096 # of a profile: sample_format.h
 # $@: the program.
 sample() {
     check_options
-    [ "$frequency" != auto ] || frequency=199
+    [ "$frequency" != auto ] || frequency=${wall:+99}
+    frequency=${frequency:-199}
     output=${output:-pyperf.samples}
     check_program 0 "$@"
     check_output
@@ -47,7 +48,7 @@ check_options() {
     what=
     [ -z "$stack_size" ] || what="--stack-size $stack_size: the sampler copies no stacks, it unwinds them"
     [ -z "$call_graph" ] || what="--call-graph $call_graph: the sampler unwinds all stacks by their unwind data"
-    [ -z "$event" ] || what="--event $event: the sampler knows CPU time alone"
+    [ -z "$event" ] || what="--event $event: the sampler knows CPU time, and elapsed time (--wall)"
     [ "$frequency" != max ] || what='--freq max: name a number'
     [ "$perf_words" = 0 ] || what='options of perf record: perf does not run'
     [ -z "$archive" ] || what="--archive $archive: the profile is one file, with all Python functions in it; \
@@ -78,7 +79,7 @@ start_program() {
     (
         eval "exec <&$in $in<&-"
         # shellcheck disable=SC2086  # $reset is a command with its arguments
-        exec $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" "PYPERF_SAMPLER=$frequency" "$ignored" \
+        exec $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" "PYPERF_SAMPLER=$frequency${wall:+:wall}" "$ignored" \
             "$err" "$unused" "$@"
     ) &
     runner=$!

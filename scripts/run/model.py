@@ -5,6 +5,8 @@ import re
 
 PYTHON = "py::"
 UNKNOWN = "[unknown]"
+STATES = 4
+RUNS, WAITS_FOR_CPU, WAITS_FOR_LOCK, WAITS = range(STATES)  # states of threads; the lock is the interpreter's
 
 # Where processes and threads begin: in the C library, in the kernel, and, because a stripped libc
 # has no names for its own part, in CPython (Modules/main.c, thread_pthread.h, _threadmodule.c).
@@ -35,14 +37,14 @@ class Frame:
 
 class Sample:
     """frames: from the innermost outwards; count: how many samples of this stack it stands for, period: their weight
-    together; whole: whether the stack is complete, None if only its frames can tell."""
+    together; whole: whether the stack is complete, None if only its frames can tell; state: what the thread did."""
 
-    __slots__ = ("comm", "pid", "tid", "time", "period", "event", "frames", "count", "whole")
+    __slots__ = ("comm", "pid", "tid", "time", "period", "event", "frames", "count", "whole", "state")
 
     def __init__(self, comm, pid, tid, time, period, event):
         self.comm, self.pid, self.tid, self.time = comm, pid, tid, time
         self.period, self.event = period, event
-        self.count, self.whole = 1, None
+        self.count, self.whole, self.state = 1, None, RUNS
 
     @property
     def own(self):

@@ -12,8 +12,10 @@ FAMILY, VERSION = b"PYPERFS", b"1"
 HEADER_SIZE = 4096
 SEGMENT = 1 << 20
 UNFINISHED, PADDING, NATIVE, PYTHON, CODE, MAPPING, SAMPLE, THREAD = range(1, 9)
-CUT, CALLS_CUT = 1, 2  # flags of a sample: of machine code, of Python functions
-WHOLE = 1  # of a process
+# Flags of a sample: what it lacks, of machine code and of Python functions; whether its thread waited, and for the
+# interpreter's lock; whether it had that lock; whether it waited for a CPU.
+CUT, CALLS_CUT, WAITS, WAITS_FOR_LOCK, HAS_LOCK, WAITS_FOR_CPU = 1, 2, 4, 8, 16, 32
+WHOLE, WATCHED = 1, 2  # of a process
 
 Header = collections.namedtuple(
     "Header", "magic length pid parent python flags period began began_utc ended used lost limit name"

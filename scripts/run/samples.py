@@ -17,23 +17,31 @@ import model
 import sample_file
 import stacks
 
-EVENT = "cpu-clock"
+EVENT, WALL_EVENT = "cpu-clock", "wall-clock"
+# What stands inside of the innermost frame of a thread that waits.
+STATES = {
+    model.WAITS_FOR_CPU: model.Frame(None, "[waiting for a CPU]", "[waiting]"),
+    model.WAITS_FOR_LOCK: model.Frame(None, "[waiting for the GIL]", "[waiting]"),
+    model.WAITS: model.Frame(None, "[waiting]", "[waiting]"),
+}
 ENCODINGS = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}
 # A file's name may have lone surrogates, which 2.7 knows no handler for.
 LENIENT = "surrogatepass" if sys.version_info[0] > 2 else "replace"
 
 
 class Recording:
-    """How a profile was recorded; records() are its samples."""
+    """How a profile was recorded; records() are its samples: with `locked`, those of threads that had the
+    interpreter's lock."""
 
     mode = stacks.INSIDE
-    events = (EVENT,)
     stack_size = max_stack = first = last = None  # of perf
 
-    def __init__(self, path, by_line=False):
-        self.path, self.notes, names = path, [], Names(by_line)
+    def __init__(self, path, by_line=False, locked=False):
+        self.path, self.locked, self.notes, names = path, locked, [], Names(by_line)
         self.processes = [Process(part, names) for part in sample_file.parts(path)]
         headers = [one.part.header for one in self.processes]
+        watched = any(one.flags & sample_file.WATCHED for one in headers)
+        self.events = (WALL_EVENT if watched else EVENT,)
         self.period = headers[0].period if headers else 0
         spans = [(one.part.header.began, one.last) for one in self.processes]
         self.lasted = (max(last for _, last in spans) - min(first for first, _ in spans)) / 1e9 if spans else None
@@ -54,17 +62,17 @@ class Recording:
             count
             for one in self.processes
             for (node, _, flags), count in one.seen.items()
-            if flags == sample_file.CUT and one.is_whole(node, flags)
+            if flags & sample_file.CUT and one.is_whole(node, flags)
         )
 
     @property
     def how(self):
         rate = 1e9 / self.period if self.period else 0
-        return "taken inside the program at %d Hz" % round(rate)
+        return "taken inside the program at %d Hz%s" % (round(rate), " with the GIL held" if self.locked else "")
 
     def records(self):
         for process in self.processes:
-            for sample in process.samples():
+            for sample in process.samples(self.events[0], self.locked):
                 yield sample
 
 
@@ -156,7 +164,8 @@ class Sample(model.Sample):
 
     @property
     def frames(self):
-        return self.process.stack(self.node)
+        stack = self.process.stack(self.node)
+        return stack if self.state == model.RUNS else [STATES[self.state]] + stack
 
     @property
     def own(self):
@@ -180,6 +189,7 @@ class Process:
         self.codes, self.threads, self.mappings = {}, {}, Mappings()
         self.unmapped = {}  # addresses of frames whose mapping may come later
         self.seen, self.orphans = {}, 0  # (node, thread, flags): how often
+        self.latest = {}  # thread: node of its last sample, and what that lacks
         self.functions_of = {0: frozenset()}  # nodes
         self.read()
         for number, address in self.unmapped.items():
@@ -246,24 +256,32 @@ class Process:
             self.orphans += 1
             return
         self.last = max(self.last, time)
-        key = (node, thread, flags & (sample_file.CUT | sample_file.CALLS_CUT))
+        if flags & sample_file.WAITS_FOR_CPU:
+            node, lacks = self.latest.get(thread, (0, 0))
+            flags |= lacks
+        else:
+            self.latest[thread] = node, flags & (sample_file.CUT | sample_file.CALLS_CUT)
+        key = (node, thread, flags)
         self.seen[key] = self.seen.get(key, 0) + (weight or 1)
 
-    def samples(self):
+    def samples(self, event, locked):
         header, name = self.part.header, command(self.part.header.name)
         for (node, thread, flags), count in self.seen.items():
+            if locked and not flags & sample_file.HAS_LOCK:
+                continue
             comm = self.threads.get(thread, name)
-            one = Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, EVENT)
-            one.process, one.node, one.count = self, node, count
-            one.whole = bool(node) and self.is_whole(node, flags)
+            one = Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, event)
+            one.process, one.node, one.count, one.state = self, node, count, state(flags)
+            # A thread that has no sample yet, and waits for a CPU, has nothing to lose.
+            one.whole = self.is_whole(node, flags) if node else one.state == model.WAITS_FOR_CPU
             yield one
 
     def is_whole(self, node, flags):
         """Whether all of its Python functions are there, or, if there is none, all of its machine code. The dynamic
         loader runs before _start, as totals.is_whole has it."""
-        if flags == sample_file.CUT:
-            return self.own(node) is not None or self.stack(node)[-1].loader
-        return not flags
+        if flags & sample_file.CALLS_CUT:
+            return False
+        return not flags & sample_file.CUT or self.own(node) is not None or self.stack(node)[-1].loader
 
     def stack(self, node):
         found, frames, numbers, parents = [], self.frames, self.numbers, self.parents
@@ -300,7 +318,9 @@ class Process:
     def used(self):
         """CPU time in nanoseconds; of a process that was killed as far as there are samples."""
         header = self.part.header
-        return header.used if header.flags & sample_file.WHOLE else sum(self.seen.values()) * header.period
+        if header.flags & sample_file.WHOLE:
+            return header.used
+        return sum(count for (_, _, flags), count in self.seen.items() if state(flags) == model.RUNS) * header.period
 
     def notes(self):
         """Sentences on what is missing."""
@@ -316,6 +336,14 @@ class Process:
         if self.part.damaged or self.orphans:
             places = self.part.damaged + self.orphans
             yield "Of %s %d records are damaged, and samples that need them are missing." % (who, places)
+
+
+def state(flags):
+    if not flags & sample_file.WAITS:
+        return model.RUNS
+    if flags & sample_file.WAITS_FOR_CPU:
+        return model.WAITS_FOR_CPU
+    return model.WAITS_FOR_LOCK if flags & sample_file.WAITS_FOR_LOCK else model.WAITS
 
 
 def command(name):

@@ -78,6 +78,7 @@ def parse_arguments():
     parser.add_argument("--source", metavar="FILE", help="the lines of that file in place of the table")
     parser.add_argument("--template", metavar="FILE", help="of flame graphs")
     parser.add_argument("--lines", action="store_true", help="a row for each line, not function")
+    parser.add_argument("--gil", action="store_true", help="only of threads that hold the GIL")
     parser.add_argument("--stack-size", type=stack_size, metavar="N", help="that were copied")
     parser.add_argument("--used", type=cpu_time, metavar="TIMES", help="of the program: 1m0.5s 0m0.2s")
     parser.add_argument("--lasted", type=span, metavar="TIMES", help="when it began and ended: 10.25 16.5")
@@ -147,12 +148,12 @@ def open_profile(arguments):
     """How it was recorded, and its samples: of perf, or of the sampler."""
     path = arguments.data
     if sample_file.recognises(path):
-        recording = samples.Recording(path, arguments.lines)
+        recording = samples.Recording(path, arguments.lines, arguments.gil)
         return recording, recording.records()
-    if arguments.lines or arguments.source:
+    if arguments.lines or arguments.source or arguments.gil:
+        what = "who holds the GIL" if arguments.gil else "lines of Python functions"
         raise stacks.Failed(
-            "%s was recorded by perf, which knows no lines of Python functions: record with pyperf-run"
-            " --sampler=inside" % path
+            "%s was recorded by perf, which does not know %s: record with pyperf-run --sampler=inside" % (path, what)
         )
     recording = stacks.recording(path)
     if arguments.stack_size:
@@ -259,6 +260,9 @@ def function_object(event, one):
         "total_share": event.share(one.total),
         "samples": one.samples,
     }
+    if event.is_wall:
+        names = ("own_on_cpu", "own_ready", "own_waiting_for_gil", "own_waiting")
+        shown.update(zip(names, one.own_in))
     if one.line is not None:
         shown["line"] = one.line
     return shown

@@ -8,17 +8,24 @@ import os
 import model
 import stacks
 
-TIMES = ("cpu-clock", "task-clock")
+CPU_TIMES = ("cpu-clock", "task-clock")
+TIMES = CPU_TIMES + ("wall-clock",)
 
 
 class Function:
-    """Or one line of a function."""
+    """Or one line of a function. own_in: the same by what the thread did."""
 
-    __slots__ = ("name", "file", "line", "own", "total", "samples")
+    __slots__ = ("name", "file", "line", "own", "own_in", "total", "samples")
 
     def __init__(self, name, file, line=None):
         self.name, self.file, self.line = name, file, line
         self.own = self.total = self.samples = 0
+        self.own_in = [0] * model.STATES
+
+    def add_own(self, sample):
+        self.own += sample.period
+        self.own_in[sample.state] += sample.period
+        self.samples += sample.count
 
 
 class Process:
@@ -73,7 +80,8 @@ class Event:
     def __init__(self, name, fold):
         self.name = name
         self.samples = self.weight = 0
-        self.pids = set()
+        self.weight_in = [0] * model.STATES  # by what the threads did
+        self.pids, self.threads = set(), set()
         self.functions = {}
         self.without = Function(None, None)
         self.processes = collections.defaultdict(Process)
@@ -82,14 +90,15 @@ class Event:
     def add(self, sample):
         self.samples += sample.count
         self.weight += sample.period
+        self.weight_in[sample.state] += sample.period
+        self.threads.add((sample.pid, sample.tid))
         if sample.pid > 0:
             self.pids.add(sample.pid)
         own = sample.own
         for function in sample.functions:
             self.of(function).total += sample.period
         owner = self.functions[own] if own else self.without
-        owner.own += sample.period
-        owner.samples += sample.count
+        owner.add_own(sample)
         if sample.whole is not None or sample.frames:
             self.processes[sample.pid, sample.comm].add(sample)
         if self.folded is not None:
@@ -117,6 +126,11 @@ class Event:
         """None for what is not counted in nanoseconds."""
         is_time = self.name.split(":")[0] in TIMES
         return weight / 1e9 if is_time else None
+
+    @property
+    def is_wall(self):
+        """Whether threads that wait are in it, too."""
+        return self.seconds(0) is not None and self.name.split(":")[0] not in CPU_TIMES
 
     def share(self, weight):
         return weight / self.weight if self.weight else 0.0
@@ -196,7 +210,7 @@ class Totals:
     def cpu_seconds(self):
         """The program's CPU time; None if it was not measured and samples are no times. Time of
         processes that perf attaches to is not the program's."""
-        sampled = [event.seconds(event.weight) for event in self.events]
+        sampled = [event.seconds(event.weight_in[model.RUNS]) for event in self.events]
         known = [one for one in sampled + [self.used and sum(self.used)] if one is not None]
         return max(known or [None])
 

@@ -113,7 +113,7 @@ def sampler_children(bench):
 @case(CASES)
 def sampler_raw_fork(bench):
     """A child that was made without fork handlers leaves its parent's file as it is."""
-    for how in ("250", "250:threads"):
+    for how in ("250", "250:threads", "250:wall"):
         sampler.remove(bench)
         answer, recording = sampler.part(bench, "forked_by_itself", how)
         bench.equal(how + ": the child's status", 0, answer)
@@ -135,7 +135,7 @@ def sampler_exec(bench):
 def sampler_switches(bench):
     """By the sys functions: off, there is no timer, no handler, and nothing mapped."""
     off, on = [0, 0, 0], [1, 1, 1]
-    for how in (None, "100:threads:later"):
+    for how in (None, "100:threads:later", "100:wall:later"):
         sampler.remove(bench)
         answer, recording = sampler.part(bench, "switched", how)
         bench.equal("%s: states" % how, [off, [True, on], [False, off], [True, on], [False, off]], answer)
@@ -193,7 +193,7 @@ def sampler_killed(bench):
 @case(CASES)
 def sampler_interrupts_nothing(bench):
     """System calls that wait in C, where nobody repeats them, while another thread is sampled."""
-    for how in ("250", "250:threads"):
+    for how in ("250", "250:threads", "250:wall"):
         answer, _ = sampler.part(bench, "calls", how)
         bench.equal("%s: interrupted" % how, {name: 0 for name in answer}, answer)
 

@@ -235,7 +235,7 @@ def refused_options(look):
     for words, said in (
         (["--stack-size", "8192"], "copies no stacks"),
         (["--call-graph", "fp"], "unwinds all stacks"),
-        (["-e", "cycles"], "CPU time alone"),
+        (["-e", "cycles"], "CPU time, and elapsed time"),
         (["-F", "max"], "name a number"),
         (["-a"], "options of perf record"),
         (["-p", "1"], "options of perf record"),
@@ -243,6 +243,8 @@ def refused_options(look):
         (["--sampler=other"], "there are perf and inside"),
         (["--sampler=perf", "--lines"], "--lines: perf knows no lines"),
         (["--sampler=perf", "--source", "x.py"], "--source: perf knows no lines"),
+        (["--sampler=perf", "--wall"], "--wall: perf knows no time but that on a CPU"),
+        (["--sampler=perf", "--gil"], "--gil: perf knows nothing of the GIL"),
     ):
         status, out, err = run(look, "--sampler=inside", *words)
         got = (status, out, err.count("\n"), said in err)
