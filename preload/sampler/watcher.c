@@ -36,9 +36,9 @@ static struct watcher {
     bool on;
     int pid; /* 0: none was started, or it is waited for */
     uint32_t state, stop;
-    int refusal;      /* errno */
-    uint64_t started; /* when it was started last */
-    char *memory;     /* guard, stack, then what stands for a libc's record */
+    int refusal;           /* errno */
+    uint64_t looked_after; /* when the program has seen last whether it still runs */
+    char *memory;          /* guard, stack, then what stands for a libc's record */
     /* Of the watcher itself. */
     bool looking;
     uint32_t program, faults, starts;
@@ -220,7 +220,6 @@ static int start(void)
     watcher.stop = 0;
     watcher.refusal = 0;
     watcher.program = (uint32_t)syscall(SYS_getpid);
-    watcher.started = clock_now();
     watcher.starts++;
     char *block = watcher.memory + GUARD + STACK;
     memset(block, 0, BLOCK);
@@ -236,7 +235,8 @@ static int start(void)
     return 0;
 }
 
-/* Waits for the end of a watcher that ends, or, with WNOHANG, may do so. */
+/* Waits for the end of a watcher that ends, or, with WNOHANG, may have done so; somebody may have
+ * killed it in the middle of a look. */
 static bool has_ended(int options)
 {
     if (watcher.pid == 0)
@@ -245,6 +245,9 @@ static bool has_ended(int options)
     if (pid == 0 || (pid < 0 && errno == EINTR))
         return false;
     watcher.pid = 0; /* the program may have waited for it (__WALL) */
+    if (watcher.looking)
+        watcher.task->give_up();
+    watcher.looking = false;
     return true;
 }
 
@@ -276,13 +279,12 @@ bool watcher_start(const struct watcher_task *task, struct failure *why)
 
 void watcher_look(uint64_t now)
 {
-    if (!watcher.on || now - watcher.started < SECOND ||
-        (watcher.pid != 0 && __atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST) != ENDED))
+    uint64_t looked = __atomic_load_n(&watcher.looked_after, __ATOMIC_RELAXED);
+    if (!watcher.on || now - looked < SECOND ||
+        !__atomic_compare_exchange_n(&watcher.looked_after, &looked, now, false, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED))
         return;
-    uint64_t started = watcher.started;
-    if (__atomic_compare_exchange_n(&watcher.started, &started, now, false, __ATOMIC_SEQ_CST,
-                                    __ATOMIC_RELAXED) &&
-        has_ended(WNOHANG))
+    if (has_ended(WNOHANG))
         start();
 }
 
@@ -298,8 +300,6 @@ void watcher_stop(void)
         syscall(SYS_kill, watcher.pid, SIGKILL);
     while (!has_ended(0))
         continue;
-    if (watcher.looking)
-        watcher.task->give_up();
     syscall(SYS_munmap, watcher.memory, GUARD + STACK + BLOCK);
     watcher.memory = NULL;
 }
@@ -307,7 +307,7 @@ void watcher_stop(void)
 void watcher_forked(void)
 {
     watcher.pid = 0;
-    watcher.started = 0;
+    watcher.looked_after = 0;
     watcher.starts = watcher.faults = 0;
     watcher.looking = false;
 }
