@@ -190,6 +190,12 @@ static void watch(void)
     __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
 }
 
+static void end_watching(void)
+{
+    if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
+        waiting_store();
+}
+
 static void give_up(void)
 {
     waiting_give_up();
@@ -197,7 +203,8 @@ static void give_up(void)
     __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
 }
 
-static struct watcher_task task = {.begin = begin_watching, .look = watch, .give_up = give_up};
+static struct watcher_task task = {
+    .begin = begin_watching, .look = watch, .end = end_watching, .give_up = give_up};
 
 /* A process that waits from its begin on has no sample of CPU time that would make its file. */
 static bool start_watching(struct failure *why)

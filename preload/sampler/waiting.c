@@ -17,8 +17,8 @@
 #include "trampoline/base/clock.h"
 
 enum {
-    THREADS = 1024, /* more are not looked at */
-    SECOND = 1000000000,
+    THREADS = 1024,    /* more are not looked at */
+    OFTEN = 250000000, /* nanoseconds, after which the time of one that still waits is stored */
 };
 
 /* Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat: nanoseconds on a CPU, and waiting for
@@ -223,7 +223,7 @@ static void look_at(struct waiting *entry)
     add_time(entry, &counts);
     if (!still || !sample_is_valid(&entry->stack))
         entry->waits = find_stack(entry);
-    if (entry->waited >= SECOND)
+    if (entry->waited >= OFTEN)
         store(entry);
 }
 
@@ -287,6 +287,13 @@ void waiting_look(void)
             end(&waits.threads[i]);
 }
 
+void waiting_store(void)
+{
+    for (uint32_t i = 0; i < THREADS; i++)
+        if (waits.threads[i].thread != 0)
+            store(&waits.threads[i]);
+}
+
 void waiting_give_up(void)
 {
     if (waits.looked_at != NULL) {
@@ -298,8 +305,6 @@ void waiting_finish(void)
 {
     if (waits.process != (uint32_t)syscall(SYS_getpid))
         return; /* of a forked child's parent */
-    for (uint32_t i = 0; i < THREADS; i++)
-        if (waits.threads[i].thread != 0)
-            store(&waits.threads[i]);
+    waiting_store();
     memset(waits.threads, 0, sizeof waits.threads);
 }

@@ -10,7 +10,7 @@
  * How long a thread has run, and has waited for a CPU, is in schedstat: the rest of the time it has
  * waited for something else, and that is what its stack stands for. As long as the count stays the
  * same, the thread waits where it did, and only time is added: one that sleeps for an hour costs one
- * small read for each period, and one sample a second. */
+ * small read for each period, and four samples a second. */
 #ifndef PYPERF_WAITING_H
 #define PYPERF_WAITING_H
 
@@ -27,7 +27,10 @@ void waiting_look(void);
 /* What has been left in the middle of a look: the thread is looked at anew. */
 void waiting_give_up(void);
 
-/* Stores what is not yet stored. After the watcher has ended. */
+/* Stores what is not yet stored: in the watcher, when the program has ended. */
+void waiting_store(void);
+
+/* The same in the program, after the watcher has ended. */
 void waiting_finish(void);
 
 #endif
