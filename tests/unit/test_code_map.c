@@ -216,6 +216,29 @@ TEST(deleted_files)
     ck_assert_str_eq(seen[seen_at(code)].path, in_folder("with a blank (deleted)"));
 }
 
+/* Known mappings are shown once more, at once, and what has gone is noticed all the same. */
+TEST(shown_again)
+{
+    struct code_mapping before, after;
+    char *code = map_anonymous(2 * PAGE);
+    look();
+    int all = seen_count;
+    ck_assert_int_eq(find_at((uintptr_t)dlopen, &before), CODE_MAP_FOUND);
+    code_map_show_again();
+    seen_count = 0;
+    ck_assert(!code_map_look(1, remember));
+    ck_assert_int_eq(seen_count, all);
+    ck_assert_int_ge(seen_at(code), 0);
+    ck_assert_int_eq(find_at((uintptr_t)dlopen, &after), CODE_MAP_FOUND);
+    ck_assert(after.unwind == before.unwind && after.object.bias == before.object.bias);
+    ck_assert(!look());
+    ck_assert_int_eq(seen_count, 0);
+    munmap(code, 2 * PAGE);
+    code_map_show_again();
+    ck_assert(look());
+    ck_assert_int_eq(seen_count, all - 1);
+}
+
 /* Only what is really there is read: the headers, and the notes that have the build id. */
 TEST(partly_mapped_objects)
 {

@@ -19,6 +19,7 @@ enum {
 static struct code_map {
     struct lock lock;
     uint32_t count;
+    bool again;            /* known mappings are to be shown, too */
     uint64_t looked, took; /* when the last look ended, and how long it took */
     struct code_mapping mappings[MAPPINGS];
     struct code_mapping before[MAPPINGS];
@@ -194,10 +195,10 @@ static void visit_second(const struct mapping_line *line, void *data)
     if (known != NULL && known->limit == mapping->limit) {
         mapping->unwind = known->unwind;
         mapping->object = known->object;
-        return;
+    } else {
+        find_unwind_data(mapping);
     }
-    find_unwind_data(mapping);
-    if (known == NULL)
+    if (known == NULL || map.again)
         second->seen(mapping, line->path);
 }
 
@@ -216,6 +217,7 @@ static bool look(code_map_seen *seen)
         kept = before;
     } else {
         skip_gone(&second, UINTPTR_MAX);
+        map.again = false;
     }
     for (uint32_t i = 0; i < map.count && kept < before; i++)
         kept += earlier(&map.mappings[i], before) != NULL;
@@ -281,6 +283,12 @@ void code_map_give_up(void)
         lock_release(&map.lock);
     else
         code_map_forget();
+}
+
+void code_map_show_again(void)
+{
+    map.again = true;
+    map.looked = 0;
 }
 
 void code_map_forget(void)

@@ -50,6 +50,10 @@ enum code_map_answer code_map_find(uintptr_t pc, uint64_t now, code_map_seen *se
 /* For one that has been interrupted for good while it used the map, and may still have it. */
 void code_map_give_up(void);
 
+/* The next look calls `seen` for all mappings, also those that are known, and is due at once. For
+ * signal handlers. pre: no other thread uses the map. */
+void code_map_show_again(void);
+
 /* Forgets all, in a process that has one thread, and no lock is held. */
 void code_map_forget(void);
 
