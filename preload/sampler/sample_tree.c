@@ -2,6 +2,8 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "preload/sampler/sample_file.h"
 #include "trampoline/base/readable.h"
@@ -54,10 +56,12 @@ void sample_tree_forget(void)
     __atomic_store_n(&tables->used, 0, __ATOMIC_RELAXED);
 }
 
-/* Gives the memory back, which costs less than to write zeros. */
+/* Gives the memory back, which costs less than to write zeros; locked memory (mlockall) cannot be
+ * given back. */
 void sample_tree_forget_all(void)
 {
-    madvise(tables, sizeof *tables, MADV_DONTNEED);
+    if (syscall(SYS_madvise, tables, sizeof *tables, MADV_DONTNEED) != 0)
+        memset(tables, 0, sizeof *tables);
 }
 
 static uint64_t hash(uint64_t one, uint64_t other)

@@ -20,7 +20,8 @@ void sample_tree_finish(void); /* nothing, if there is none */
 /* Addresses of machine code have another meaning from now on. For signal handlers. */
 void sample_tree_forget(void);
 
-/* Ids have another meaning: in a forked child, whose file is another one. */
+/* Ids have another meaning: of another file. For signal handlers; changes errno. pre: no other
+ * thread samples. */
 void sample_tree_forget_all(void);
 
 /* The id of a frame of machine code, or of Python, below `parent`; 0: there is no room. For signal

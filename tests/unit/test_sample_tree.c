@@ -63,6 +63,23 @@ TEST_IN_CHILD(equal_paths)
     finish();
 }
 
+/* Also where memory is locked, which cannot be given back. */
+TEST_IN_CHILD(forgotten)
+{
+    start();
+    for (int locked = 0; locked < 2; locked++) {
+        uint32_t one = sample_tree_native(0, 0x1000), below = sample_tree_native(one, 0x1000);
+        child_check(sample_tree_native(one, 0x1000) == below, "%u", below);
+        if (locked && mlockall(MCL_CURRENT) != 0)
+            child_skip("mlockall", errno);
+        sample_tree_forget_all();
+        uint32_t other = sample_tree_native(0, 0x1000);
+        child_check(other > below, "%u", other);
+        child_check(sample_tree_native(other, 0x1000) > other, "%u", other);
+    }
+    finish();
+}
+
 enum { THREADS = 4, PATHS = 20000, DEPTH = 12 };
 static uint32_t (*ids)[PATHS]; /* of each thread */
 static pthread_barrier_t barrier;
