@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "preload/sampler/kept_files.h"
 #include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/lock.h"
@@ -121,7 +122,7 @@ static void fill_header(struct sample_header *header, uint32_t python, uint64_t 
 static bool make(uint32_t python, uint64_t period)
 {
     struct stat status;
-    long fd = create();
+    long fd = kept_files_make_room(file.directory) ? create() : -1;
     if (fd < 0)
         return false;
     uint8_t *first = fstat((int)fd, &status) != 0 ? NULL : map_segment((int)fd, 0);
@@ -131,6 +132,7 @@ static bool make(uint32_t python, uint64_t period)
         return false;
     }
     file.own = own_file_of(&status);
+    kept_files_add(&file.own, strrchr(file.path, '/') + 1);
     file.segments[0] = first;
     file.header = (struct sample_header *)first;
     fill_header(file.header, python, period);
@@ -155,6 +157,14 @@ bool sample_file_is_watched(void)
         return false;
     __atomic_fetch_or(&file.header->flags, SAMPLE_WATCHED, __ATOMIC_RELAXED);
     return true;
+}
+
+bool sample_file_is_older(uint64_t span, uint64_t now)
+{
+    if (!__atomic_load_n(&file.ready, __ATOMIC_ACQUIRE))
+        return false;
+    uint64_t began = file.header->began; /* by another thread, it may be later than `now` */
+    return now > began && now - began >= span;
 }
 
 /* own_file_open_again, with system calls alone. Returns the descriptor, or -1. */
@@ -239,33 +249,34 @@ void sample_file_lost(uint32_t weight)
         __atomic_fetch_add(&file.header->lost, weight, __ATOMIC_RELAXED);
 }
 
+/* A child that is forked meanwhile must not unmap what is not there any more. */
 static void unmap(void)
 {
-    for (uint32_t i = 0; i < SEGMENTS; i++)
-        if (file.segments[i] != NULL)
-            munmap(file.segments[i], SAMPLE_SEGMENT);
-    memset(file.segments, 0, sizeof file.segments);
-    file.header = NULL;
     file.ready = 0;
+    file.header = NULL;
+    for (uint32_t i = 0; i < SEGMENTS; i++) {
+        uint8_t *segment = __atomic_exchange_n(&file.segments[i], NULL, __ATOMIC_SEQ_CST);
+        if (segment != NULL)
+            syscall(SYS_munmap, segment, (size_t)SAMPLE_SEGMENT);
+    }
 }
 
 void sample_file_finish(void)
 {
-    struct stat status;
-    int fd;
     if (!file.ready)
         return;
     struct sample_header *header = file.header;
+    off_t length = (off_t)header->length;
     header->ended = clock_read(CLOCK_MONOTONIC);
     header->used = clock_read(CLOCK_PROCESS_CPUTIME_ID) - header->used;
-    header->flags |= SAMPLE_WHOLE;
-    off_t length = (off_t)header->length;
+    __atomic_fetch_or(&header->flags, SAMPLE_WHOLE, __ATOMIC_RELEASE);
     unmap();
-    if (own_file_open_again(&file.own, file.path, &fd, &status) != 0)
+    long fd = open_again();
+    if (fd < 0)
         return;
     /* If that fails, the file stays as long as it was: `length` says how much of it counts. */
-    (void)!ftruncate(fd, length);
-    close(fd);
+    syscall(SYS_ftruncate, fd, length);
+    syscall(SYS_close, fd);
 }
 
 void sample_file_forget(void)

@@ -26,6 +26,9 @@ bool sample_file_open(uint32_t python, uint64_t period);
 /* Says in this process's file that threads that wait are in it, too; false: it has no file yet. */
 bool sample_file_is_watched(void);
 
+/* Whether there is a file, that began `span` nanoseconds or more before `now` (CLOCK_MONOTONIC). */
+bool sample_file_is_older(uint64_t span, uint64_t now);
+
 /* Room for a record of `size` bytes, which becomes a multiple of 8; NULL: the file is full, or the
  * next segment cannot be had now. The record is zeroed but for its head, which says
  * SAMPLE_UNFINISHED. */
@@ -40,8 +43,8 @@ const void *sample_file_record(uint32_t id);
 /* Samples that were lost. */
 void sample_file_lost(uint32_t weight);
 
-/* Ends the file: its header is completed, it is cut to its length, and unmapped. pre: no thread
- * samples any more. */
+/* Ends the file: its header is completed, it is cut to its length, and unmapped. For signal
+ * handlers; changes errno. pre: no other thread samples. */
 void sample_file_finish(void);
 
 /* In a forked child, whose file is another one. */
