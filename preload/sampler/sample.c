@@ -334,6 +334,13 @@ void sample_give_up(void)
     code_map_give_up();
 }
 
+void sample_begin_file(void)
+{
+    memset(named, 0, sizeof named);
+    code_map_show_again();
+    epoch++;
+}
+
 void sample_forget(void)
 {
     for (int i = 0; i < PLACES; i++)

@@ -38,6 +38,10 @@ bool sample_is_valid(const struct sample_stack *stack);
 /* The watcher has met memory that is gone: gives back what it had taken. */
 void sample_give_up(void);
 
+/* The next sample is the first one of another file: threads and code are written into it. For
+ * signal handlers. pre: no other thread samples. */
+void sample_begin_file(void);
+
 /* In a process that has one thread: no thread is being sampled, no stack is kept. */
 void sample_forget(void);
 

@@ -13,6 +13,9 @@
 #include "preload/cpython/python.h"
 #include "preload/cpython/python_threads.h"
 #include "preload/sampler/clock_timer.h"
+#include "preload/sampler/gate.h"
+#include "preload/sampler/kept_files.h"
+#include "preload/sampler/rotation.h"
 #include "preload/sampler/sample.h"
 #include "preload/sampler/sample_file.h"
 #include "preload/sampler/sample_tree.h"
@@ -27,6 +30,8 @@
 enum {
     SIGNAL = SIGURG,
     FASTEST = 10000, /* Hz */
+    LONGEST = 86400, /* seconds of a file */
+    KEPT = 10,       /* files, if it is not said how many */
     /* Of the program's time the handler may take a part: of so many timed samples on average. */
     EVERY = 8, /* sample is timed */
     AVERAGED = 16,
@@ -38,8 +43,7 @@ static struct sampler {
     struct lock lock; /* switching */
     struct sampler_wish wish;
     const char *directory;
-    bool on;
-    uint32_t active; /* handlers that run; when off, those that may still use what `on` had made */
+    bool on; /* off, handlers that are inside the gate may still use what `on` had made */
     uint64_t period;
     uint32_t python;       /* version */
     uint32_t missed;       /* weight of signals that found their thread busy */
@@ -64,6 +68,19 @@ static bool read_word(const char **text, const char *word)
     return true;
 }
 
+/* A word, and behind it a number from 1 on. */
+static bool read_number(const char **text, const char *word, long most, unsigned *number)
+{
+    const char *at = *text;
+    char *end;
+    if (!read_word(&at, word) || *at < '0' || *at > '9')
+        return false;
+    long value = strtol(at, &end, 10);
+    *text = end;
+    *number = (unsigned)value;
+    return value >= 1 && value <= most;
+}
+
 bool sampler_read_wish(const char *value, struct sampler_wish *wish)
 {
     char *end;
@@ -81,12 +98,15 @@ bool sampler_read_wish(const char *value, struct sampler_wish *wish)
             read.by_thread = true;
         else if (read_word(&words, ":wall"))
             read.wall = true;
-        else
+        else if (!read_number(&words, ":every=", LONGEST, &read.every) &&
+                 !read_number(&words, ":keep=", KEPT_FILES, &read.keep))
             return false;
     }
-    if (errno != 0 || end == value || hz < 0 || hz > FASTEST)
+    if (errno != 0 || end == value || hz < 0 || hz > FASTEST || (read.keep != 0 && read.every == 0))
         return false;
     read.hz = (unsigned)hz;
+    if (read.every != 0 && read.keep == 0)
+        read.keep = KEPT;
     *wish = read;
     return true;
 }
@@ -95,6 +115,8 @@ void sampler_prepare(const struct sampler_wish *wish, const char *directory)
 {
     sampler.wish = *wish;
     sampler.directory = directory;
+    rotation_set((uint64_t)wish->every * 1000000000u);
+    kept_files_keep(wish->keep);
 }
 
 bool sampler_is_on(void)
@@ -138,10 +160,11 @@ static uint32_t thread_number(void)
 static void sample(const siginfo_t *info, const void *context)
 {
     uint32_t weight = clock_timer_weight(info);
-    if (!sample_file_open(sampler.python, sampler.period))
+    uint64_t now = clock_now();
+    if (!rotation_open(sampler.python, sampler.period, now))
         return;
     bool timed = __atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % EVERY == 0;
-    uint64_t now = clock_now(), began = timed ? clock_read(CLOCK_THREAD_CPUTIME_ID) : 0;
+    uint64_t began = timed ? clock_read(CLOCK_THREAD_CPUTIME_ID) : 0;
     clock_timer_look(now);
     watcher_look(now);
     weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);
@@ -168,10 +191,13 @@ static void handle(int number, siginfo_t *info, void *context)
         return;
     }
     own.inside = true;
-    __atomic_fetch_add(&sampler.active, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST))
-        sample(info, context);
-    __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
+    if (!gate_enter()) {
+        __atomic_fetch_add(&sampler.missed, clock_timer_weight(info), __ATOMIC_RELAXED);
+    } else {
+        if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST))
+            sample(info, context);
+        gate_leave();
+    }
     own.inside = false;
     errno = saved;
 }
@@ -184,15 +210,16 @@ static bool begin_watching(uint32_t process)
 
 static void watch(void)
 {
-    __atomic_fetch_add(&sampler.active, 1, __ATOMIC_SEQ_CST);
+    if (!gate_enter())
+        return;
     if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
         waiting_look();
-    __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
+    gate_leave();
 }
 
 static void end_watching(void)
 {
-    if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
+    if (gate_enter() && __atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
         waiting_store();
 }
 
@@ -200,7 +227,7 @@ static void give_up(void)
 {
     waiting_give_up();
     sample_give_up();
-    __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
+    gate_leave();
 }
 
 static struct watcher_task task = {
@@ -210,13 +237,9 @@ static struct watcher_task task = {
 static bool start_watching(struct failure *why)
 {
     task.period = sampler.period;
-    if (!watcher_start(&task, why))
-        return false;
-    if (sample_file_open(sampler.python, sampler.period))
-        return true;
-    failure_set(why, FAILURE_SAMPLE_FILE, errno, "%s", sampler.directory);
-    watcher_stop();
-    return false;
+    return watcher_start(&task, why) &&
+           (sample_file_open(sampler.python, sampler.period) ||
+            failure_set(why, FAILURE_SAMPLE_FILE, errno, "%s", sampler.directory));
 }
 
 /* The program's own action stays, whenever it was set. */
@@ -260,7 +283,7 @@ static bool is_idle(void)
 {
     enum { TRIES = 1000, MILLISECOND = 1000000 };
     struct timespec wait = {0, MILLISECOND};
-    for (int i = 0; __atomic_load_n(&sampler.active, __ATOMIC_SEQ_CST) != 0; i++) {
+    for (int i = 0; !gate_is_idle(); i++) {
         if (i == TRIES)
             return false;
         syscall(SYS_nanosleep, &wait, NULL);
@@ -293,11 +316,10 @@ static bool set_up(struct failure *why)
     evaluator_code_find();
     python_threads_start();
     __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);
-    if (clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why)) {
-        if (!sampler.wish.wall || start_watching(why))
-            return true;
-        clock_timer_stop();
-    }
+    if ((!sampler.wish.wall || start_watching(why)) &&
+        clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why))
+        return true;
+    watcher_stop();
     __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
     remove_handler();
     return false;
@@ -357,7 +379,8 @@ static void leave_parent(void)
 {
     fork_watch_seen(FORK_WATCH_SAMPLER);
     lock_reset(&sampler.lock);
-    sampler.active = 0;
+    gate_reset();
+    kept_files_forget();
     own.number = 0;
     if (!sampler.on)
         return;
@@ -389,7 +412,8 @@ void sampler_forked(void)
 {
     int saved = errno;
     lock_reset(&sampler.lock);
-    sampler.active = 0;
+    gate_reset();
+    kept_files_forget();
     own.number = 0;
     if (sampler.on) {
         sample_forget();

@@ -4,6 +4,7 @@
  *        | SIGURG, to a thread that runs
  *        v
  *      signal handler, in that thread
+ *        rotation_open          the file, or after its time the next one       preload/sampler
  *        unwind_walk            frames of machine code, by .eh_frame          trampoline/unwind
  *        python_frames_read     Python functions, and where in them           preload/cpython
  *        |    merged: each function before the frame of its evaluator
@@ -32,10 +33,12 @@
 /* The value of PYPERF_SAMPLER: samples a second, 1 to 10000, and behind them words, each after a
  * colon: "later", sampling is off until the program or the toggle signal switches it on; "threads",
  * each thread has a timer of its own, as on kernels before 6.4; "wall", threads that wait are sampled
- * as well, by a process of our own (watcher.h). */
+ * as well, by a process of our own (watcher.h); "every=60", a file for each 60 seconds, of which the
+ * process keeps the last ones, "keep=10" or as many as it says. */
 struct sampler_wish {
     unsigned hz; /* 0: none */
     bool later, by_thread, wall;
+    unsigned every, keep; /* 0: one file */
 };
 
 /* False for a value that cannot be used. */
