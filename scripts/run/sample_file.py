@@ -2,6 +2,7 @@
 process, and their records. What was not finished or is damaged is left out and counted."""
 
 import collections
+import errno
 import glob
 import os
 import struct
@@ -56,9 +57,15 @@ def files_of(path):
 
 
 def parts(path):
-    """Each process's part of a profile. Raises stacks.Failed for one of a later version."""
+    """The parts of a profile: of each process one, or several, of its spans of time. Raises stacks.Failed for one of a later version."""
     for name in files_of(path):
-        with open(name, "rb") as file:
+        try:
+            file = open(name, "rb")
+        except (IOError, OSError) as error:
+            if error.errno == errno.ENOENT and name != path:
+                continue  # its process has removed it since, to keep the last ones
+            raise
+        with file:
             at = 0
             while True:
                 part = read_part(file, at, name)

@@ -104,6 +104,29 @@ def several_processes(look):
 
 
 @case(CASES)
+def several_files_of_a_process(look):
+    """Spans of time, one after the other, in any order: times add up, and each file is a profile by itself. One may
+    vanish while the folder is read."""
+    second = 10 ** 9
+    spans = [sampled.simple(began=one * second, ended=(one + 2) * second, used=second) for one in (12, 10, 14)]
+    with Canned() as canned:
+        os.mkdir(canned.path("folder"))
+        for number, part in enumerate(spans):
+            canned.write("folder/pyperf-7-%dbcdef.samples" % number, part.bytes())
+        os.symlink("nowhere", canned.path("folder/pyperf-7-vanish.samples"))
+        canned.data = canned.path("folder")
+        seen = canned.run("--width", "200")
+        look.equal("status, stderr", (0, ""), (seen.status, seen.err))
+        look.equal("times", "6.0 s elapsed, 3.0 s of CPU time, waited 3.0 s (50 %)", seen.lines[0])
+        look.that("summary", "360 samples, 1 process", seen.lines[1].startswith("360 samples") and ", 1 process," in seen.lines[1], seen.lines[1])
+        rows = [" ".join(line.split()) for line in seen.lines[4:6]]
+        look.equal("rows", ["1.50 83.3 83.3 300 work /srv/app.py", "0.30 16.7 100.0 60 main /srv/app.py"], rows)
+        canned.data = canned.path("folder/pyperf-7-1bcdef.samples")
+        seen = canned.run("--width", "200")
+        look.equal("one of them", SUMMARY, seen.lines[1])
+
+
+@case(CASES)
 def texts(look):
     """Names of any width, with lone surrogates, of 2.7's bytes; a qualified name wins."""
     made = sampled.Profile()
