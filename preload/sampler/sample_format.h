@@ -20,6 +20,9 @@
  * SIGKILL, at any moment, a reader finds three kinds of records: complete ones; SAMPLE_UNFINISHED,
  * to be skipped by its size; and a head of 0, where a reader continues 8 bytes further on.
  *
+ * A process may make several files, one for each span of its time (rotation.h); each is complete by
+ * itself.
+ *
  * A file that consists of several such files, one behind the other, is a profile of several
  * processes. Each begins at a multiple of 4096 bytes behind the one before, cut to its `length` and
  * filled up with zeros; ids and `length` count from its own header. */
