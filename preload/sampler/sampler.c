@@ -160,11 +160,10 @@ static uint32_t thread_number(void)
 static void sample(const siginfo_t *info, const void *context)
 {
     uint32_t weight = clock_timer_weight(info);
-    uint64_t now = clock_now();
-    if (!rotation_open(sampler.python, sampler.period, now))
+    if (!rotation_open(sampler.python, sampler.period, clock_now()))
         return;
     bool timed = __atomic_add_fetch(&sampler.taken, 1, __ATOMIC_RELAXED) % EVERY == 0;
-    uint64_t began = timed ? clock_read(CLOCK_THREAD_CPUTIME_ID) : 0;
+    uint64_t now = clock_now(), began = timed ? clock_read(CLOCK_THREAD_CPUTIME_ID) : 0;
     clock_timer_look(now);
     watcher_look(now);
     weight += __atomic_exchange_n(&sampler.missed, 0, __ATOMIC_RELAXED);

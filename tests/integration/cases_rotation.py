@@ -38,6 +38,8 @@ def check_file(bench, what, one, part=0.03):
     header, whole = one.part.header, list(one.samples())
     bench.equal(what + ": whole, lost, damaged", (1, 0, 0), (header.flags, header.lost, one.part.damaged + one.orphans))
     bench.that(what + ": seconds of its samples", "%.3f" % (header.used / 1e9), is_near(sampled(one), header.used / 1e9, part), "%.3f" % sampled(one))
+    outside = [time for time in times(one) if not header.began <= time <= header.ended]
+    bench.equal(what + ": times of samples outside of it", [], outside)
     threads = {sample.tid for sample in whole}
     bench.equal(what + ": threads without a name", set(), threads - set(one.threads))
     unknown = sum(sample.count for sample in whole if any(frame.symbol == frame.object for frame in sample.frames))
@@ -46,6 +48,13 @@ def check_file(bench, what, one, part=0.03):
         good = sum(sample.count for sample in whole if sample.whole)
         all_of = sum(sample.count for sample in whole)
         bench.that(what + ": whole stacks", "99 %, or all but 2", good >= min(0.99 * all_of, all_of - 2), "%d of %d" % (good, all_of))
+
+
+def times(one):
+    """Of all its samples."""
+    reader = sampler.reader.sample_file
+    found = [at for at, kind, _ in one.part.records() if kind == reader.SAMPLE]
+    return [reader.SAMPLE_BODY.unpack_from(one.part.data, at)[-1] for at in found]
 
 
 def is_near(seconds, expected, part=0.03):
