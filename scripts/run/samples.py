@@ -62,10 +62,25 @@ class Recording:
         rate = 1e9 / self.period if self.period else 0
         return "taken inside the program at %d Hz" % round(rate)
 
+    @property
+    def began(self):
+        """Seconds, of the clock of the samples, and since 1970."""
+        header = min((one.part.header for one in self.processes), key=lambda header: header.began)
+        return header.began / 1e9, header.began_utc / 1e9
+
     def records(self):
         for process in self.processes:
             for sample in process.samples():
                 yield sample
+
+    def moments(self):
+        """Each sample by itself, in the order of time."""
+        found = [
+            (time, number, at) for number, one in enumerate(self.processes) for time, at in one.moments()
+        ]
+        found.sort()
+        for _, number, at in found:
+            yield self.processes[number].moment(at)
 
 
 class Names:
@@ -79,8 +94,9 @@ class Names:
         function, line = (code.qualified(self.sources), code.file), code.lines.line(instruction)
         if self.by_line:
             function += (line,)
-        symbol = model.PYTHON + u":".join(u"%s" % part for part in function)
-        return model.Frame(function, symbol, u"", line=line)
+        frame = model.Frame(function, model.PYTHON + u":".join(u"%s" % part for part in function), u"")
+        frame.line, frame.column, frame.first = line, code.lines.column(instruction), code.first
+        return frame
 
     def native(self, mapping, address):
         if mapping is None:
@@ -150,9 +166,14 @@ class Mappings:
 
 
 class Sample(model.Sample):
-    """A node of the tree. What its stack has is found when it is asked for."""
+    """A node of the tree. What its stack has is found when it is asked for. moment: its time in nanoseconds, if it is
+    one alone."""
 
-    __slots__ = ("process", "node")
+    __slots__ = ("process", "node", "moment")
+
+    @property
+    def stack(self):
+        return id(self.process), self.node
 
     @property
     def frames(self):
@@ -177,9 +198,12 @@ class Process:
         self.parents = array.array("I", [0]) * count
         self.numbers = array.array("I", [0]) * count  # of the frames of nodes; 0: it is no node
         self.frames, self.known = [None], {}
+        self.addresses = [None]  # of the frames, None of Python's
         self.codes, self.threads, self.mappings = {}, {}, Mappings()
         self.unmapped = {}  # addresses of frames whose mapping may come later
         self.seen, self.orphans = {}, 0  # (node, thread, flags): how often
+        self.taken = array.array("I")  # ids of the samples
+        self.mapped = []  # (how many samples were before, whether it has replaced others, row)
         self.functions_of = {0: frozenset()}  # nodes
         self.read()
         for number, address in self.unmapped.items():
@@ -195,7 +219,7 @@ class Process:
                 _, parent, code, instruction = node(data, at)
                 self.add_node(at >> 3, parent, self.python_number(code, instruction))
             elif kind == sample_file.SAMPLE:
-                self.add_sample(*sample_file.SAMPLE_BODY.unpack_from(data, at)[1:])
+                self.add_sample(at, *sample_file.SAMPLE_BODY.unpack_from(data, at)[1:])
             elif kind == sample_file.CODE:
                 self.codes[at >> 3] = Code(data, at, size, self.part.version)
             elif kind == sample_file.MAPPING:
@@ -219,6 +243,7 @@ class Process:
             if mapping is None:
                 self.unmapped[number] = address
             self.frames.append(mapping and self.names.native(mapping, address))
+            self.addresses.append(address)
         return number
 
     def python_number(self, code, instruction):
@@ -226,6 +251,7 @@ class Process:
         number = self.known.get(key)
         if number is None:
             number = self.known[key] = len(self.frames)
+            self.addresses.append(None)
             if code in self.codes:
                 self.frames.append(self.names.python(self.codes[code], instruction))
             else:
@@ -237,26 +263,47 @@ class Process:
         _, id_size, start, end, offset, build_id = sample_file.MAPPING_HEAD.unpack_from(data, at)
         path = data[at + sample_file.MAPPING_HEAD.size : at + size].split(b"\0")[0]
         row = (start, end, offset, path.decode("utf-8", "pyperf-escaped"), build_id[:id_size])
-        if start < end and self.mappings.add(row):
+        if start >= end:
+            return
+        changed = self.mappings.add(row)
+        self.mapped.append((len(self.taken), changed, row))
+        if changed:
             # An address may be that of another function from now on.
             self.known = {key: number for key, number in self.known.items() if isinstance(key, tuple)}
 
-    def add_sample(self, node, thread, weight, flags, time):
+    def add_sample(self, at, node, thread, weight, flags, time):
         if node >= len(self.numbers) or (node and not self.numbers[node]):
             self.orphans += 1
             return
         self.last = max(self.last, time)
+        self.taken.append(at >> 3)
         key = (node, thread, flags & (sample_file.CUT | sample_file.CALLS_CUT))
         self.seen[key] = self.seen.get(key, 0) + (weight or 1)
 
     def samples(self):
-        header, name = self.part.header, command(self.part.header.name)
         for (node, thread, flags), count in self.seen.items():
-            comm = self.threads.get(thread, name)
-            one = Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, EVENT)
-            one.process, one.node, one.count = self, node, count
+            one = self.sample(node, thread, count, self.last)
             one.whole = bool(node) and self.is_whole(node, flags)
             yield one
+
+    def sample(self, node, thread, count, time):
+        header = self.part.header
+        one = Sample(self.name_of(thread), header.pid, thread, time / 1e9, count * header.period, EVENT)
+        one.process, one.node, one.count, one.moment = self, node, count, time
+        return one
+
+    def name_of(self, thread):
+        return self.threads.get(thread) or command(self.part.header.name)
+
+    def moments(self):
+        """(time, place) of each sample."""
+        body, data = sample_file.SAMPLE_BODY.unpack_from, self.part.data
+        return ((body(data, number << 3)[-1], number << 3) for number in self.taken)
+
+    def moment(self, at):
+        """The sample at that place."""
+        _, node, thread, weight, _, time = sample_file.SAMPLE_BODY.unpack_from(self.part.data, at)
+        return self.sample(node, thread, weight or 1, time)
 
     def is_whole(self, node, flags):
         """Whether all of its Python functions are there, or, if there is none, all of its machine code. The dynamic
