@@ -19,6 +19,7 @@ import columns
 import firefox
 import flames
 import model
+import perf_data
 import pprof
 import sample_file
 import samples
@@ -78,6 +79,7 @@ def parse_arguments():
     parser.add_argument("--pprof", metavar="FILE", help="also a profile for pprof")
     parser.add_argument("--speedscope", metavar="FILE", help="also a profile for speedscope")
     parser.add_argument("--firefox", metavar="FILE", help="also a profile for Firefox's profiler")
+    parser.add_argument("--perf-data", metavar="FILE", help="also a perf.data, of the sampler's profile")
     parser.add_argument("--source", metavar="FILE", help="the lines of that file in place of the table")
     parser.add_argument("--template", metavar="FILE", help="of flame graphs")
     parser.add_argument("--lines", action="store_true", help="a row for each line, not function")
@@ -142,6 +144,8 @@ def run(arguments):
         write(arguments.collapsed, folded_lines(found, arguments.collapsed))
     for path, made in files:
         write_bytes(path, made.content(found))
+    if arguments.perf_data:
+        write_perf_data(arguments, recording)
     if arguments.json:
         shown = as_object(found, arguments.name or arguments.data)
         write(arguments.json, [json.dumps(shown, indent=2, separators=(",", ": "))])
@@ -161,6 +165,11 @@ def open_profile(arguments):
     if arguments.lines or arguments.source:
         raise stacks.Failed(
             "%s was recorded by perf, which knows no lines of Python functions: record with pyperf-run"
+            " --sampler=inside" % path
+        )
+    if arguments.perf_data:
+        raise stacks.Failed(
+            "%s is a perf.data already, which perf report reads: --perf-data makes one of a profile of pyperf-run"
             " --sampler=inside" % path
         )
     recording = stacks.recording(path)
@@ -280,6 +289,19 @@ def folded_lines(found, path):
         left = ", ".join(event.unit for event in others)
         say("%s has the stacks of %s, and not those of %s" % (path, chosen.unit, left))
     return sorted("%s %d" % stack for stack in chosen.folded.items())
+
+
+def write_perf_data(arguments, recording):
+    """With its file of Python functions, which is complete before."""
+    if not is_replaceable(arguments.perf_data):
+        why = "--perf-data %s: is no regular file, name one: a second one, of Python functions, lies beside it"
+        raise stacks.Failed(why % arguments.perf_data)
+    path = os.path.realpath(arguments.perf_data)
+    command = ["pyperf-run", "--report", arguments.name or arguments.data, "--perf-data", arguments.perf_data]
+    made = perf_data.File(recording, path, command)
+    if made.image:
+        replace(made.image_path, lambda out: out.write(made.image))
+    replace(path, made.write)
 
 
 def write(path, lines):
