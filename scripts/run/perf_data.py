@@ -44,7 +44,7 @@ BUILD_ID_ROOM = 20
 FEATURE_BUILD_ID, FEATURE_HOST, FEATURE_RELEASE, FEATURE_VERSION, FEATURE_ARCH, FEATURE_CPUS = range(2, 8)
 FEATURE_COMMAND, FEATURE_EVENT, FEATURE_TIME = 11, 12, 21
 STRING_ALIGNED = 64  # NAME_ALIGN
-DELETED = " (deleted)"
+DELETED = b" (deleted)"
 PAGE = 4096
 ADDRESSES = (1 << 64) - 1
 LOWEST = 1 << 16  # address of a mapping: vm.mmap_min_addr is that, or less
@@ -62,7 +62,7 @@ def record(kind, misc, body):
 
 
 def text(content):
-    return python2.bytes_of(u"%s" % content)
+    return content if isinstance(content, bytes) else python2.bytes_of(content)
 
 
 class File:
@@ -79,8 +79,10 @@ class File:
         if found:
             self.image, number = self.functions.content()
             self.image_path = os.path.realpath(path) + ".functions.so"
+            # As the file system has it, whatever its encoding is.
+            name = getattr(os, "fsencode", bytes)(self.image_path)
             size = (self.functions.end - self.functions.start + PAGE - 1) // PAGE * PAGE
-            self.image_row = (start, start + size, self.functions.start, self.image_path, number)
+            self.image_row = (start, start + size, self.functions.start, name, number)
         pids = own_pids(recording.processes)
         self.processes = {
             id(one): Process(one, pid, self.values(one)) for one, pid in zip(recording.processes, pids)
@@ -154,8 +156,8 @@ class File:
         """Of each path the last one."""
         rows = [row for process in self.recording.processes for _, _, row in process.mapped]
         rows += [self.image_row] if self.image_row else []
-        found = {file_of(row): row[4] for row in rows if row[4] and row[3].startswith("/")}
-        return sorted(found.items())
+        found = {file_of(row): row[4] for row in rows if row[4]}
+        return sorted(pair for pair in found.items() if pair[0].startswith(b"/"))
 
 
 class Process:
@@ -280,7 +282,8 @@ def own_pids(processes):
 def file_of(row):
     """The path of a mapping. What has a build id and was removed may be there again."""
     path, number = row[3:]
-    return text(path[: -len(DELETED)] if number and path.endswith(DELETED) else path)[: LONGEST_PATH - 1]
+    path = text(path)
+    return (path[: -len(DELETED)] if number and path.endswith(DELETED) else path)[: LONGEST_PATH - 1]
 
 
 def string(content):

@@ -187,6 +187,23 @@ def names_of_any_kind(look):
 
 
 @case(CASES)
+def paths_of_any_kind(look):
+    """The name of the image is that of its file, also where that is no text."""
+    found = {one.series: one.path for one in interpreters.find()[0]}
+    paths = [look.path("größe %s\udcff.data" % number) for number in (1, 2)]
+    for path, python in zip(paths, (sys.executable, found.get((2, 7)))):
+        with Canned() as canned:
+            canned.write("perf.data", sampled.two_processes())
+            if python is None:
+                continue
+            seen = canned.run("--perf-data", path, python=python)
+            look.equal("status, stderr", (0, ""), (seen.status, seen.err))
+        with open(path, "rb") as file:
+            good = os.fsencode(os.path.realpath(path)) + b".functions.so\0" in file.read()
+        look.that("the image", "beside it, and named", good and os.path.exists(path + ".functions.so"), "")
+
+
+@case(CASES)
 def other_pythons(look):
     found = {one.series: one.path for one in interpreters.find()[0]}
     first, image = converted(look, sampled.two_processes()).data, look.path("x.data.functions.so")
