@@ -45,6 +45,7 @@ FEATURE_BUILD_ID, FEATURE_HOST, FEATURE_RELEASE, FEATURE_VERSION, FEATURE_ARCH, 
 FEATURE_COMMAND, FEATURE_EVENT, FEATURE_TIME = 11, 12, 21
 STRING_ALIGNED = 64  # NAME_ALIGN
 DELETED = b" (deleted)"
+ANONYMOUS = b"//anon"  # what the kernel calls it: perf_event_mmap_event, kernel/events/core.c
 PAGE = 4096
 ADDRESSES = (1 << 64) - 1
 LOWEST = 1 << 16  # address of a mapping: vm.mmap_min_addr is that, or less
@@ -282,7 +283,7 @@ def own_pids(processes):
 def file_of(row):
     """The path of a mapping. What has a build id and was removed may be there again."""
     path, number = row[3:]
-    path = text(path)
+    path = text(path) or ANONYMOUS
     return (path[: -len(DELETED)] if number and path.endswith(DELETED) else path)[: LONGEST_PATH - 1]
 
 

@@ -192,7 +192,7 @@ class Process:
     """The tree of one process, and how often each of its stacks was seen in each thread."""
 
     def __init__(self, part, names):
-        self.part, self.names = part, names
+        self.part, self.names, self.name = part, names, command(part.header.name)
         self.last = max(part.header.ended, part.header.began)
         count = len(part.data) // 8 + 1
         self.parents = array.array("I", [0]) * count
@@ -293,7 +293,7 @@ class Process:
         return one
 
     def name_of(self, thread):
-        return self.threads.get(thread) or command(self.part.header.name)
+        return self.threads.get(thread) or self.name
 
     def moments(self):
         """(time, place) of each sample."""

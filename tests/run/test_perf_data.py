@@ -98,16 +98,17 @@ def mappings_that_change(look):
     for number, path in enumerate(("/lib/a.so", "/lib/b.so (deleted)")):
         made.mapping(0x7000000, 0x7001000, path, 0x1000 * number, b"%d" % number * 20)
         made.sample(made.native(0, 0x7000100), time=BEGAN + 100 + number)
-    made.mapping(0x9000000, 0x9001000, "[vdso]")
+    for start, path in ((0x9000000, "[vdso]"), (0xA000000, "")):
+        made.mapping(start, start + 0x1000, path)
     made.sample(early, time=BEGAN + 200)
     found = converted(look, made.bytes())
     rows = [(one.name, one.time - BEGAN, one.offset, one.build_id[:2]) for one in found.of(MMAP2)]
-    expected = [("/lib/a.so", 0, 0, b"00"), ("[vdso]", 0, 0, b""), ("/lib/b.so", 101, 0x1000, b"11")]
+    expected = [("/lib/a.so", 0, 0, b"00"), ("[vdso]", 0, 0, b""), ("//anon", 0, 0, b""), ("/lib/b.so", 101, 0x1000, b"11")]
     look.equal("mappings", expected, rows)
     look.equal("build ids", {"/lib/a.so": b"0" * 20, "/lib/b.so": b"1" * 20}, found.build_ids())
     look.equal("no image without Python functions", False, os.path.exists(look.path("x.data.functions.so")))
     kinds = [one.kind for one in found.records]
-    look.equal("kinds", [COMM, MMAP2, MMAP2, SAMPLE, MMAP2, SAMPLE, SAMPLE], kinds)
+    look.equal("kinds", [COMM, MMAP2, MMAP2, MMAP2, SAMPLE, MMAP2, SAMPLE, SAMPLE], kinds)
 
 
 @case(CASES)
