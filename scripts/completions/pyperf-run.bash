@@ -15,7 +15,7 @@ _pyperf_run_find_program() {
             return ;;
         -o | -F | -e | --output | --freq | --event | --stack-size | --call-graph | --top | \
             --flamegraph | --collapsed | --archive | --json | --sampler | \
-            --pprof | --speedscope | --source)
+            --pprof | --speedscope | --firefox | --perf-data | --source)
             [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
             ((i += 2))
             while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == : ]]; do
@@ -52,7 +52,8 @@ _pyperf_run() {
         return
     fi
     case $prev in
-    -o | --output | --flamegraph | --collapsed | --archive | --json | --report | --pprof | --speedscope | --source)
+    -o | --output | --flamegraph | --collapsed | --archive | --json | --report | --pprof | --speedscope | --firefox | \
+        --perf-data | --source)
         _filedir
         return ;;
     -e | --event)
@@ -76,6 +77,7 @@ _pyperf_run() {
     esac
     $split && return
     _pyperf_run_among --output --sampler --freq --event --stack-size --call-graph --top --lines --wall --gil --json \
-        --source --pprof --speedscope --flamegraph --collapsed --archive --report --doctor --quiet --help --version
+        --source --pprof --speedscope --firefox --perf-data --flamegraph --collapsed --archive --report --doctor \
+        --quiet --help --version
 } &&
     complete -F _pyperf_run pyperf-run

@@ -12,7 +12,7 @@ function __pyperf_run_program
             case '--report*' --doctor
                 return 1
             case -o -F -e --output --freq --event --stack-size --call-graph --top --flamegraph \
-                    --collapsed --archive --json --sampler --pprof --speedscope --source
+                    --collapsed --archive --json --sampler --pprof --speedscope --firefox --perf-data --source
                 set -e words[1..2]
             case '-o*' '-F*' '-e*' '--*=*' -q --quiet --lines --wall --gil
                 set -e words[1]
@@ -61,6 +61,8 @@ complete -c pyperf-run $here -l flamegraph -r -F -d 'Also an interactive flame g
 complete -c pyperf-run $here -l collapsed -r -F -d 'Also folded stacks'
 complete -c pyperf-run $here -l pprof -r -F -d 'Also a profile for pprof'
 complete -c pyperf-run $here -l speedscope -r -F -d 'Also a profile for speedscope'
+complete -c pyperf-run $here -l firefox -r -F -d 'Also a profile for profiler.firefox.com'
+complete -c pyperf-run $here -l perf-data -r -F -d 'Also a perf.data, of profiles from inside'
 complete -c pyperf-run $here -l source -r -F -d 'A source file with the share of each line'
 complete -c pyperf-run $here -l archive -r -F -d 'Also all that another machine needs, .tar.bz2'
 complete -c pyperf-run $here -l report -r -F -d 'Table and so on of a profile that is there'

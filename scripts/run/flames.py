@@ -32,6 +32,8 @@ class Node:
 
 
 class Graph:
+    each = False
+
     def __init__(self, template):
         self.template, self.root = template, Node(u"all", u"root")
         self.known = {}  # names and kinds of frames

@@ -47,6 +47,11 @@ class Table:
             at -= 1
         return self.ranges[at][1] if at >= 0 else self.first
 
+    def column(self, instruction):
+        """From 1 on, in bytes of UTF-8, as tools count them; None where the instruction has none of its own."""
+        line, column = self.place(instruction)
+        return None if line is None or column is None else column + 1
+
 
 def increments(first, data, signed):
     at, line = 0, first

@@ -22,12 +22,15 @@ IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
 
 class Frame:
     """function: the key of a row of the table: (qualified name, file) of a Python function, with its line as a third
-    if rows are lines; None for machine code. line: None where it is not known."""
+    if rows are lines; None for machine code. line, column (from 1 on), and first, the function's first line: None
+    where they are not known."""
 
-    __slots__ = ("function", "line", "symbol", "object", "kernel", "beginning", "interpreter", "loader", "nameless")
+    __slots__ = ("function", "line", "column", "first", "symbol", "object", "kernel")
+    __slots__ += ("beginning", "interpreter", "loader", "nameless")
 
-    def __init__(self, function, symbol, holder, kernel=False, line=None):
-        self.function, self.line, self.symbol, self.object, self.kernel = function, line, symbol, holder, kernel
+    def __init__(self, function, symbol, holder, kernel=False):
+        self.function, self.symbol, self.object, self.kernel = function, symbol, holder, kernel
+        self.line = self.column = self.first = None
         self.beginning = bool(BEGINNING.match(symbol))
         self.interpreter = function is not None or bool(INTERPRETER.search(holder))
         self.loader = bool(LOADER.search(holder))
@@ -45,6 +48,11 @@ class Sample:
         self.comm, self.pid, self.tid, self.time = comm, pid, tid, time
         self.period, self.event = period, event
         self.count, self.whole, self.state = 1, None, RUNS
+
+    @property
+    def stack(self):
+        """Equal for samples of the same stack, where that is known; None elsewhere."""
+        return None
 
     @property
     def own(self):

@@ -1,5 +1,5 @@
-"""Samples as a profile for pprof: profile.proto of github.com/google/pprof, compressed, with lines where they
-are known."""
+"""Samples as a profile for pprof: profile.proto of github.com/google/pprof, compressed, with lines and columns
+where they are known."""
 
 import gzip
 import io
@@ -31,6 +31,8 @@ def message(number, content):
 
 
 class Profile:
+    each = False
+
     def __init__(self):
         self.strings, self.functions, self.mappings, self.locations = {u"": 0}, {}, {}, {}
         self.known = {}  # a frame: the id of its location
@@ -58,11 +60,12 @@ class Profile:
             name, file = frame.function[:2]
         else:
             name, file = frame.symbol, u""
-        key = (name, file, frame.line, frame.object)
+        key = (name, file, frame.line, frame.column, frame.object)
         number = self.locations.get(key)
         if number is None:
             number = self.locations[key] = len(self.locations) + 1
-            line = message(4, field(1, self.function(name, file)) + field(2, frame.line or 0))
+            place = field(2, frame.line or 0) + field(3, frame.column or 0)
+            line = message(4, field(1, self.function(name, file)) + place)
             mapping = field(2, self.mapping(frame.object)) if frame.function is None else b""
             self.body.append(message(LOCATION, field(1, number) + mapping + line))
         self.known[frame] = number

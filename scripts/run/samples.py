@@ -70,9 +70,26 @@ class Recording:
         rate = 1e9 / self.period if self.period else 0
         return "taken inside the program at %d Hz%s" % (round(rate), " with the GIL held" if self.locked else "")
 
+    @property
+    def began(self):
+        """Seconds, of the clock of the samples, and since 1970."""
+        header = min((one.part.header for one in self.processes), key=lambda header: header.began)
+        return header.began / 1e9, header.began_utc / 1e9
+
     def records(self):
         for process in self.processes:
             for sample in process.samples(self.events[0], self.locked):
+                yield sample
+
+    def moments(self):
+        """Each sample by itself, in the order of time."""
+        found = [
+            (time, number, at) for number, one in enumerate(self.processes) for time, at in one.moments()
+        ]
+        found.sort()
+        for _, number, at in found:
+            sample = self.processes[number].moment(at, self.events[0], self.locked)
+            if sample:
                 yield sample
 
 
@@ -87,8 +104,9 @@ class Names:
         function, line = (code.qualified(self.sources), code.file), code.lines.line(instruction)
         if self.by_line:
             function += (line,)
-        symbol = model.PYTHON + u":".join(u"%s" % part for part in function)
-        return model.Frame(function, symbol, u"", line=line)
+        frame = model.Frame(function, model.PYTHON + u":".join(u"%s" % part for part in function), u"")
+        frame.line, frame.column, frame.first = line, code.lines.column(instruction), code.first
+        return frame
 
     def native(self, mapping, address):
         if mapping is None:
@@ -158,9 +176,14 @@ class Mappings:
 
 
 class Sample(model.Sample):
-    """A node of the tree. What its stack has is found when it is asked for."""
+    """A node of the tree. What its stack has is found when it is asked for. moment: its time in nanoseconds, if it is
+    one alone."""
 
-    __slots__ = ("process", "node")
+    __slots__ = ("process", "node", "moment")
+
+    @property
+    def stack(self):
+        return id(self.process), self.node, self.state
 
     @property
     def frames(self):
@@ -180,16 +203,20 @@ class Process:
     """The tree of one process, and how often each of its stacks was seen in each thread."""
 
     def __init__(self, part, names):
-        self.part, self.names = part, names
+        self.part, self.names, self.name = part, names, command(part.header.name)
         self.last = max(part.header.ended, part.header.began)
         count = len(part.data) // 8 + 1
         self.parents = array.array("I", [0]) * count
         self.numbers = array.array("I", [0]) * count  # of the frames of nodes; 0: it is no node
         self.frames, self.known = [None], {}
+        self.addresses = [None]  # of the frames, None of Python's
         self.codes, self.threads, self.mappings = {}, {}, Mappings()
         self.unmapped = {}  # addresses of frames whose mapping may come later
         self.seen, self.orphans = {}, 0  # (node, thread, flags): how often
         self.latest = {}  # thread: node of its last sample, and what that lacks
+        self.ready = {}  # place of a sample without frames: the node that it has, and its flags
+        self.taken = array.array("I")  # ids of the samples
+        self.mapped = []  # (how many samples were before, whether it has replaced others, row)
         self.functions_of = {0: frozenset()}  # nodes
         self.read()
         for number, address in self.unmapped.items():
@@ -205,7 +232,7 @@ class Process:
                 _, parent, code, instruction = node(data, at)
                 self.add_node(at >> 3, parent, self.python_number(code, instruction))
             elif kind == sample_file.SAMPLE:
-                self.add_sample(*sample_file.SAMPLE_BODY.unpack_from(data, at)[1:])
+                self.add_sample(at, *sample_file.SAMPLE_BODY.unpack_from(data, at)[1:])
             elif kind == sample_file.CODE:
                 self.codes[at >> 3] = Code(data, at, size, self.part.version)
             elif kind == sample_file.MAPPING:
@@ -229,6 +256,7 @@ class Process:
             if mapping is None:
                 self.unmapped[number] = address
             self.frames.append(mapping and self.names.native(mapping, address))
+            self.addresses.append(address)
         return number
 
     def python_number(self, code, instruction):
@@ -236,6 +264,7 @@ class Process:
         number = self.known.get(key)
         if number is None:
             number = self.known[key] = len(self.frames)
+            self.addresses.append(None)
             if code in self.codes:
                 self.frames.append(self.names.python(self.codes[code], instruction))
             else:
@@ -247,34 +276,59 @@ class Process:
         _, id_size, start, end, offset, build_id = sample_file.MAPPING_HEAD.unpack_from(data, at)
         path = data[at + sample_file.MAPPING_HEAD.size : at + size].split(b"\0")[0]
         row = (start, end, offset, path.decode("utf-8", "pyperf-escaped"), build_id[:id_size])
-        if start < end and self.mappings.add(row):
+        if start >= end:
+            return
+        changed = self.mappings.add(row)
+        self.mapped.append((len(self.taken), changed, row))
+        if changed:
             # An address may be that of another function from now on.
             self.known = {key: number for key, number in self.known.items() if isinstance(key, tuple)}
 
-    def add_sample(self, node, thread, weight, flags, time):
+    def add_sample(self, at, node, thread, weight, flags, time):
         if node >= len(self.numbers) or (node and not self.numbers[node]):
             self.orphans += 1
             return
         self.last = max(self.last, time)
+        self.taken.append(at >> 3)
         if flags & sample_file.WAITS_FOR_CPU:
             node, lacks = self.latest.get(thread, (0, 0))
             flags |= lacks
+            self.ready[at] = node, flags
         else:
             self.latest[thread] = node, flags & (sample_file.CUT | sample_file.CALLS_CUT)
         key = (node, thread, flags)
         self.seen[key] = self.seen.get(key, 0) + (weight or 1)
 
     def samples(self, event, locked):
-        header, name = self.part.header, command(self.part.header.name)
         for (node, thread, flags), count in self.seen.items():
             if locked and not flags & sample_file.HAS_LOCK:
                 continue
-            comm = self.threads.get(thread, name)
-            one = Sample(comm, header.pid, thread, self.last / 1e9, count * header.period, event)
-            one.process, one.node, one.count, one.state = self, node, count, state(flags)
+            one = self.sample(node, thread, flags, count, self.last, event)
             # A thread that has no sample yet, and waits for a CPU, has nothing to lose.
             one.whole = self.is_whole(node, flags) if node else one.state == model.WAITS_FOR_CPU
             yield one
+
+    def sample(self, node, thread, flags, count, time, event):
+        header = self.part.header
+        one = Sample(self.name_of(thread), header.pid, thread, time / 1e9, count * header.period, event)
+        one.process, one.node, one.count, one.moment, one.state = self, node, count, time, state(flags)
+        return one
+
+    def name_of(self, thread):
+        return self.threads.get(thread) or self.name
+
+    def moments(self):
+        """(time, place) of each sample."""
+        body, data = sample_file.SAMPLE_BODY.unpack_from, self.part.data
+        return ((body(data, number << 3)[-1], number << 3) for number in self.taken)
+
+    def moment(self, at, event, locked):
+        """The sample at that place; None if it is not wanted."""
+        _, node, thread, weight, flags, time = sample_file.SAMPLE_BODY.unpack_from(self.part.data, at)
+        node, flags = self.ready.get(at, (node, flags))
+        if locked and not flags & sample_file.HAS_LOCK:
+            return None
+        return self.sample(node, thread, flags, weight or 1, time, event)
 
     def is_whole(self, node, flags):
         """Whether all of its Python functions are there, or, if there is none, all of its machine code. The dynamic

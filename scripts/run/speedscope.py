@@ -10,6 +10,8 @@ SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 
 class Profile:
+    each = False
+
     def __init__(self):
         self.frames, self.numbers, self.known = [], {}, {}
         self.threads = {}  # (pid, thread): its name, stacks, weights
@@ -54,10 +56,12 @@ class Profile:
 
 
 def shown_frame(frame):
-    """Of Python the function's name and file, and its line where rows are lines."""
+    """Of Python the function's name and file, and its line and column where rows are lines."""
     if frame.function is None:
         return {"name": totals.label(frame), "file": frame.object}
     shown = {"name": frame.function[0], "file": frame.function[1]}
     if len(frame.function) > 2:
         shown["line"] = frame.function[2]
+        if frame.column:
+            shown["col"] = frame.column
     return shown

@@ -22,8 +22,8 @@ class Failed(Exception):
 class Recording:
     """How a profile was recorded, by its header."""
 
-    # Of the sampler's profiles alone: CPU time of the program, its duration, and words for the summary.
-    used = lasted = how = None
+    # Of the sampler's profiles alone: CPU time of the program, its duration, its begin, and words for the summary.
+    used = lasted = began = how = None
 
     def __init__(self, path, text):
         self.path = path

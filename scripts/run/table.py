@@ -16,8 +16,10 @@ import python2  # first
 
 import advice
 import columns
+import firefox
 import flames
 import model
+import perf_data
 import pprof
 import sample_file
 import samples
@@ -34,6 +36,7 @@ FILES = (
     ("flamegraph", lambda arguments: flames.Graph(arguments.template)),
     ("pprof", lambda _: pprof.Profile()),
     ("speedscope", lambda _: speedscope.Profile()),
+    ("firefox", lambda _: firefox.Profile()),
 )
 monotonic = getattr(time, "monotonic", time.time)  # not in 2.7
 # When a bar is worth showing: bytes of the profile, or seconds that reading has taken.
@@ -75,6 +78,8 @@ def parse_arguments():
     parser.add_argument("--flamegraph", metavar="FILE", help="also a flame graph")
     parser.add_argument("--pprof", metavar="FILE", help="also a profile for pprof")
     parser.add_argument("--speedscope", metavar="FILE", help="also a profile for speedscope")
+    parser.add_argument("--firefox", metavar="FILE", help="also a profile for Firefox's profiler")
+    parser.add_argument("--perf-data", metavar="FILE", help="also a perf.data, of the sampler's profile")
     parser.add_argument("--source", metavar="FILE", help="the lines of that file in place of the table")
     parser.add_argument("--template", metavar="FILE", help="of flame graphs")
     parser.add_argument("--lines", action="store_true", help="a row for each line, not function")
@@ -124,16 +129,24 @@ def run(arguments):
     bar = Bar(recording, os.path.getsize(arguments.data)) if arguments.progress else None
     files = [(getattr(arguments, name), kind(arguments)) for name, kind in FILES if getattr(arguments, name)]
     view = source.Source(arguments.source) if arguments.source else None
-    failure = add_records(found, records, bar, [made for _, made in files] + [view] * bool(view))
+    # Of the sampler, what wants each sample by itself has its own way through them.
+    single = [made for _, made in files if made.each and recording.mode == stacks.INSIDE]
+    several = [made for _, made in files if made not in single] + [view] * bool(view)
+    failure = add_records(found, records, bar, several)
     if not found.events:
         raise failure or stacks.Failed(
             "%s has no samples: the program used too little CPU time, or the event did not"
             " occur; record for longer, or more often (-F)" % arguments.data
         )
+    for sample in recording.moments() if single else ():
+        for made in single:
+            made.add(sample)
     if arguments.collapsed:
         write(arguments.collapsed, folded_lines(found, arguments.collapsed))
     for path, made in files:
         write_bytes(path, made.content(found))
+    if arguments.perf_data:
+        write_perf_data(arguments, recording)
     if arguments.json:
         shown = as_object(found, arguments.name or arguments.data)
         write(arguments.json, [json.dumps(shown, indent=2, separators=(",", ": "))])
@@ -154,6 +167,11 @@ def open_profile(arguments):
         what = "who holds the GIL" if arguments.gil else "lines of Python functions"
         raise stacks.Failed(
             "%s was recorded by perf, which does not know %s: record with pyperf-run --sampler=inside" % (path, what)
+        )
+    if arguments.perf_data:
+        raise stacks.Failed(
+            "%s is a perf.data already, which perf report reads: --perf-data makes one of a profile of pyperf-run"
+            " --sampler=inside" % path
         )
     recording = stacks.recording(path)
     if arguments.stack_size:
@@ -277,6 +295,19 @@ def folded_lines(found, path):
     return sorted("%s %d" % stack for stack in chosen.folded.items())
 
 
+def write_perf_data(arguments, recording):
+    """With its file of Python functions, which is complete before."""
+    if not is_replaceable(arguments.perf_data):
+        why = "--perf-data %s: is no regular file, name one: a second one, of Python functions, lies beside it"
+        raise stacks.Failed(why % arguments.perf_data)
+    path = os.path.realpath(arguments.perf_data)
+    command = ["pyperf-run", "--report", arguments.name or arguments.data, "--perf-data", arguments.perf_data]
+    made = perf_data.File(recording, path, command)
+    if made.image:
+        replace(made.image_path, lambda out: out.write(made.image))
+    replace(path, made.write)
+
+
 def write(path, lines):
     write_bytes(path, python2.bytes_of("".join(line + "\n" for line in lines)))
 
@@ -287,7 +318,7 @@ def write_bytes(path, text):
         out.write(text)
         out.flush()
     elif is_replaceable(path):
-        replace(os.path.realpath(path), text)
+        replace(os.path.realpath(path), lambda out: out.write(text))
     else:
         with open(path, "ab", 0) as out:
             out.write(text)
@@ -300,12 +331,12 @@ def is_replaceable(path):
     return not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode)
 
 
-def replace(path, text):
-    """Writes all of the file or nothing: it is renamed when it is complete."""
+def replace(path, fill):
+    """Writes all of the file or nothing: it is renamed when it is complete. fill writes into it."""
     handle, temporary = tempfile.mkstemp(prefix=".pyperf-", dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as out:
-            out.write(text)
+            fill(out)
             mask = os.umask(0)
             os.umask(mask)
             os.fchmod(handle, 0o666 & ~mask)

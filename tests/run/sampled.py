@@ -80,3 +80,21 @@ def simple(**more):
         for _ in range(count):
             made.sample(leaf)
     return made
+
+
+def two_processes():
+    """The first one's function has columns: instructions 0 and 2 are in the same line, at columns 4 and 8 from 0 on,
+    and 4 is in the next line. Its second thread's samples are not in the order of time."""
+    made = Profile(pid=7, python=(3, 11))
+    made.mapping(0x1000, 0x9000, "/opt/bin/python3.11")
+    table = bytes(bytearray([0x80 | 10 << 3, 4, 9, 0x80 | 10 << 3, 8, 9, 0x80 | 11 << 3, 0, 5]))
+    code = made.code("größe", line=7, table=table, qualname="A.größe")
+    made.thread(8, "worker")
+    for instruction, thread, time, weight in ((0, 7, 20, 1), (2, 8, 50, 2), (4, 8, 40, 1)):
+        leaf = made.native(made.python(made.native(0, 0x1500), code, instruction), 0x1700)
+        made.sample(leaf, thread, weight, time=10 ** 10 + time * MILLISECOND)
+    made.sample(0, 7, time=10 ** 10 + 90 * MILLISECOND)
+    second = Profile(pid=9, python=(2, 7), began=10 ** 10 + 5 * MILLISECOND, name="other")
+    code = second.code("f", "<string>", width=(0, 0, 0))
+    second.sample(second.python(0, code), time=10 ** 10 + 100 * MILLISECOND)
+    return made.bytes() + second.bytes()

@@ -78,6 +78,8 @@ QUESTIONS = (
     ("pyperf-run --archive ta", {"table.html"}),
     ("pyperf-run --source ta", {"table.html"}),
     ("pyperf-run --pprof x --speedscope ta", {"table.html"}),
+    ("pyperf-run --firefox x --perf-data ta", {"table.html"}),
+    ("pyperf-run --firefox ta", {"table.html"}),
     ("pyperf-run --report ta", {"table.html"}),
     ("pyperf-run --report table.html --to", {"--top"}),
     ("pyperf-run -e cpu-c", {"cpu-clock", "cpu-cycles"}),

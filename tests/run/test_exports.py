@@ -84,7 +84,7 @@ class Decoded:
         self.mappings = {one[1][0]: self.strings[one[5][0]] for one in map(fields, top[3])}
         self.types = [tuple(self.strings[one[number][0]] for number in (1, 2)) for one in map(fields, top[1])]
         self.period = top[12][0]
-        self.stacks = {}
+        self.stacks, self.columns = {}, set()  # of frames: (function, line, column)
         for one in map(fields, top[2]):
             stack = []
             for number in packed(one[1][0]):
@@ -92,6 +92,7 @@ class Decoded:
                 function = functions[line[1][0]]
                 mapping = locations[number].get(2)
                 file = self.mappings[mapping[0]] if mapping else self.strings[function[4][0]]
+                self.columns.add((self.strings[function[2][0]], line.get(2, [0])[0], line.get(3, [0])[0]))
                 stack.append((self.strings[function[2][0]], file, line.get(2, [0])[0]))
             self.stacks[tuple(stack)] = packed(one[2][0])
         self.labels = {self.strings[fields(label)[1][0]] for one in map(fields, top[2]) for label in one[3]}
@@ -152,6 +153,26 @@ def speedscope(look):
             look.equal("frames", {"main", "work", "[python3.9]"}, {one["name"] for one in frames})
             look.equal("each once", 3, len(frames))
     look.equal("schema", "https://www.speedscope.app/file-format-schema.json", shown["$schema"])
+
+
+@case(CASES)
+def columns(look):
+    """From 3.11 on, where rows are lines."""
+    data = sampled.two_processes()
+    places = {(7, 5), (7, 9), (8, 1)}
+    seen = run(data, "--pprof", look.path("x.pb.gz"), "--speedscope", look.path("x.json"), "--lines")
+    look.equal("status, stderr", (0, ""), (seen.status, seen.err))
+    got = Decoded(look.path("x.pb.gz")).columns
+    expected = {("A.größe",) + one for one in places} | {("f", 1, 0), ("[unknown]", 0, 0)}
+    look.equal("pprof: lines and columns, 0 for none", expected, got)
+    with open(look.path("x.json")) as out:
+        frames = json.load(out)["shared"]["frames"]
+    look.equal("speedscope", places, {(one["line"], one["col"]) for one in frames if one["name"] == "A.größe"})
+    look.equal("speedscope, 2.7", [False], ["col" in one for one in frames if one["name"] == "f"])
+    run(data, "--speedscope", look.path("y.json"))
+    with open(look.path("y.json")) as out:
+        frames = json.load(out)["shared"]["frames"]
+    look.equal("speedscope, by functions", [], [one for one in frames if "col" in one])
 
 
 @case(CASES)

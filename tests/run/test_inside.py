@@ -307,6 +307,7 @@ def reports(look):
         (["--flamegraph", "x.html", "--lines"], ""),
         (["--source", "program.py"], ""),
         (["--pprof", "x.pb.gz", "--speedscope=x.json"], ""),
+        (["--firefox", "y.json", "--perf-data=x.data"], ""),
         (["--archive", "x.tar.bz2"], "one file already"),
     ):
         done = subprocess.run(
