@@ -1,8 +1,8 @@
 """An ELF file for the names and lines of Python functions that were sampled. No process has ever mapped it: a perf.data
 says that all have, and perf looks up the addresses in it.
 
-    .text        2 bytes for each line that was sampled; a function's lines lie together
-    .symtab      py::<name>:<file> for each function
+    .text        2 bytes for each line that was sampled; a function's lines lie together; and for what threads wait for
+    .symtab      py::<name>:<file> for each function; [waiting for the GIL] and so on
     .debug_line  file and line for each 2 bytes
 
 A line's address is its second byte, so it is found by tools that subtract 1 from return addresses, and by others. It is
@@ -23,7 +23,8 @@ PAGE = 4096
 ALIGNED = 16
 LINE = b"\x66\x90"  # one instruction of two bytes that does nothing
 FILL = b"\x90"
-LEFT_OUT = b"[frames left out]"
+LEFT_OUT = "[frames left out]"
+MARKS = [LEFT_OUT] + [model.STATE_NAMES[state] for state in sorted(model.STATE_NAMES)]
 NAMELESS = u"[unknown]"
 BUILD_ID = ".note.gnu.build-id"
 ID_SIZE = 20  # SHA-1, as of ld
@@ -37,7 +38,7 @@ SHF_ALLOC, SHF_EXECINSTR = 2, 4
 
 def largest(functions):
     """At most so many bytes of text."""
-    return sum(ALIGNED + len(LINE) * len(lines) for lines in functions.values()) + ALIGNED
+    return sum(ALIGNED + len(LINE) * len(lines) for lines in functions.values()) + ALIGNED * len(MARKS)
 
 
 def text_of(text):
@@ -54,10 +55,15 @@ class Image:
 
     def __init__(self, functions, start=PAGE):
         self.start = start
-        self.text, self.rows = bytearray(LINE), []
+        self.text, self.rows, self.symbols = bytearray(), [], []
         self.places = {}  # (function, line): an address
-        self.symbols = [(LEFT_OUT, self.start, len(LINE))]
-        self.left_out = self.start + 1
+        self.marks = {}  # the same of what is no function
+        for name in MARKS:
+            address, symbol = self.start + len(self.text), name.encode("ascii")
+            self.marks[name] = address + 1
+            self.symbols.append((symbol, address, len(LINE)))
+            self.rows.append((address, symbol, 0))
+            self.text += LINE
         for function in sorted(functions, key=lambda one: (text_of(one[1]), one[2] or 0, text_of(one[0]))):
             self.add(function, sorted(functions[function]))
         self.end = self.start + len(self.text)
@@ -90,8 +96,7 @@ class Image:
         names, symbols = self.symbol_table(text)
         out.add(".symtab", SHT_SYMTAB, symbols, text + 2, len(self.symbols) + 1, aligned=8, entry=elf.SYMBOL.size)
         out.add(".strtab", SHT_STRTAB, names)
-        rows = [(self.start, LEFT_OUT, 0)] + self.rows
-        for name, content in sorted(line_table.sections(rows, self.start, self.end).items()):
+        for name, content in sorted(line_table.sections(self.rows, self.start, self.end).items()):
             out.add(name, SHT_PROGBITS, content)
         content, table = out.content()
         head = elf.HEADER.pack(

@@ -7,6 +7,12 @@ PYTHON = "py::"
 UNKNOWN = "[unknown]"
 STATES = 4
 RUNS, WAITS_FOR_CPU, WAITS_FOR_LOCK, WAITS = range(STATES)  # states of threads; the lock is the interpreter's
+# What stands inside of the innermost frame of a thread that waits.
+STATE_NAMES = {
+    WAITS_FOR_CPU: "[waiting for a CPU]",
+    WAITS_FOR_LOCK: "[waiting for the GIL]",
+    WAITS: "[waiting]",
+}
 
 # Where processes and threads begin: in the C library, in the kernel, and, because a stripped libc
 # has no names for its own part, in CPython (Modules/main.c, thread_pthread.h, _threadmodule.c).

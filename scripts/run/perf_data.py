@@ -14,6 +14,7 @@ import os
 import struct
 
 import function_image
+import model
 import python2
 
 MAGIC = b"PERFILE2"
@@ -76,7 +77,7 @@ class File:
         start = free_place(recording.processes, function_image.largest(found))
         self.functions = function_image.Image(found, start if start <= FARTHEST else LOWEST)
         self.base = start - self.functions.start
-        if found:
+        if found or recording.watched:
             self.image, number = self.functions.content()
             self.image_path = os.path.realpath(path) + ".functions.so"
             # As the file system has it, whatever its encoding is.
@@ -127,10 +128,11 @@ class File:
             events += one.events(self.image_row)
         events.sort(reverse=True)
         first, last = None, 0
+        marks = {name: self.base + address for name, address in self.functions.marks.items()}
         for sample in self.recording.moments():
             while events and events[-1][0] <= sample.moment:
                 out.write(events.pop()[-1])
-            out.write(self.processes[id(sample.process)].sample(sample, self.base + self.functions.left_out))
+            out.write(self.processes[id(sample.process)].sample(sample, marks))
             first, last = sample.moment if first is None else first, sample.moment
         return first or 0, last
 
@@ -211,18 +213,19 @@ class Process:
         misc = USER | (MMAP_BUILD_ID if number else 0)
         return record(MMAP2, misc, body + self.ending(self.pid, time))
 
-    def sample(self, sample, left_out):
-        chain = self.chains.get(sample.node)
+    def sample(self, sample, marks):
+        key = (sample.node, sample.state)
+        chain = self.chains.get(key)
         if chain is None:
             if len(self.chains) >= KNOWN_CHAINS:
                 self.chains.clear()
-            chain = self.chains[sample.node] = self.chain(sample.node, left_out)
+            chain = self.chains[key] = self.chain(sample.node, model.STATE_NAMES.get(sample.state), marks)
         count, address, packed = chain
         head = SAMPLE_HEAD.pack(address, self.pid, self.thread(sample.tid), sample.moment, sample.period, count)
         return RECORD.pack(SAMPLE, USER, RECORD.size + len(head) + len(packed)) + head + packed
 
-    def chain(self, node, left_out):
-        """How many entries, the first address, and all of them."""
+    def chain(self, node, state, marks):
+        """How many entries, the first address, and all of them. state: the mark of a thread that waits, or None."""
         process, values = self.process, self.values
         numbers, parents = process.numbers, process.parents
         found = []
@@ -232,10 +235,12 @@ class Process:
             node = parents[node]
         if innermost and process.addresses[innermost] is not None:
             found[0] = process.addresses[innermost]
+        if state:
+            found.insert(0, marks[state])
         if len(found) > MOST:
-            found[MOST // 2 : MOST // 2 - MOST] = [left_out]
+            found[MOST // 2 : MOST // 2 - MOST] = [marks[function_image.LEFT_OUT]]
         found.insert(0, CONTEXT_USER)
-        return len(found), found[1] if innermost else 0, struct.pack("<%dQ" % len(found), *found)
+        return len(found), found[1] if found[1:] else 0, struct.pack("<%dQ" % len(found), *found)
 
 
 def place(frame):

@@ -18,12 +18,7 @@ import sample_file
 import stacks
 
 EVENT, WALL_EVENT = "cpu-clock", "wall-clock"
-# What stands inside of the innermost frame of a thread that waits.
-STATES = {
-    model.WAITS_FOR_CPU: model.Frame(None, "[waiting for a CPU]", "[waiting]"),
-    model.WAITS_FOR_LOCK: model.Frame(None, "[waiting for the GIL]", "[waiting]"),
-    model.WAITS: model.Frame(None, "[waiting]", "[waiting]"),
-}
+STATES = {state: model.Frame(None, name, "[waiting]") for state, name in model.STATE_NAMES.items()}
 ENCODINGS = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}
 # A file's name may have lone surrogates, which 2.7 knows no handler for.
 LENIENT = "surrogatepass" if sys.version_info[0] > 2 else "replace"
@@ -40,8 +35,8 @@ class Recording:
         self.path, self.locked, self.notes, names = path, locked, [], Names(by_line)
         self.processes = [Process(part, names) for part in sample_file.parts(path)]
         headers = [one.part.header for one in self.processes]
-        watched = any(one.flags & sample_file.WATCHED for one in headers)
-        self.events = (WALL_EVENT if watched else EVENT,)
+        self.watched = any(one.flags & sample_file.WATCHED for one in headers)  # has threads that wait
+        self.events = (WALL_EVENT if self.watched else EVENT,)
         self.period = headers[0].period if headers else 0
         spans = [(one.part.header.began, one.last) for one in self.processes]
         self.lasted = (max(last for _, last in spans) - min(first for first, _ in spans)) / 1e9 if spans else None

@@ -98,7 +98,7 @@ def symbols(look):
     same = [address for (function, _), address in image.places.items() if function[0] == "same"]
     starts = {one[0] for one in found.found if one[0] <= max(same) and one[1] > min(same)}
     look.equal("functions of the same name", 2, len(starts))
-    look.equal("frames left out", "[frames left out]", found.name(image.left_out))
+    look.equal("frames left out", "[frames left out]", found.name(image.marks["[frames left out]"]))
     names = [found.name(address) for address in image.places.values()]
     look.equal("line breaks", [], [name for name in names if "\n" in name])
     more = made(look, {("f%d" % number, APP, number): {number, number + 5} for number in range(1, 20000)}, 1 << 20)[0]

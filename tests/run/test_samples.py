@@ -104,6 +104,40 @@ def several_processes(look):
 
 
 @case(CASES)
+def threads_that_wait(look):
+    """Times by what threads did, in the table, as JSON, in stacks; of the lock's holders alone. A thread that waits for
+    a CPU is where its last sample was."""
+    cut, waits, lock, has, cpu = 1, 4, 8, 16, 32
+    made = sampled.Profile(flags=3)
+    frame = made.python(0, made.code("work"))
+    other = made.python(0, made.code("read"))
+    for thread, node, weight, flags in (
+        (7, frame, 40, has), (7, 0, 20, waits | cpu), (7, frame, 30, waits | lock), (8, other, 100, waits | cut),
+        (8, 0, 6, waits | cpu), (9, 0, 4, waits | cpu),
+    ):
+        made.sample(node, thread, weight, flags)
+    seen = table(made.bytes(), "--width", "240")
+    said = "200 samples of wall-clock, taken inside the program at 200 Hz, 1.0 s of 3 threads, of which 0.2 s on a CPU,"
+    said += " 0.1 s ready, 0.1 s waiting for the GIL, 0.5 s waiting, 1 process, 100.0 % of stacks complete"
+    look.equal("summary", said, seen.lines[1].replace("0.15 s", "0.1 s"))
+    rows = [" ".join(line.split()) for line in seen.lines[3:7]]
+    expected = ["own s CPU s GIL s own % total % samples function file", "0.53 0.00 0.00 53.0 53.0 106 read /srv/app.py"]
+    expected += ["0.45 0.20 0.15 45.0 45.0 90 work /srv/app.py", "0.02 0.00 0.00 2.0 4 (no Python function)"]
+    look.equal("rows", expected, rows)
+    names = ("own", "own_on_cpu", "own_ready", "own_waiting_for_gil", "own_waiting")
+    shown = {one["name"]: [one[name] // 10 ** 6 for name in names] for one in table(made.bytes(), "--json", "-").event["functions"]}
+    look.equal("JSON, milliseconds", {"work": [450, 200, 100, 150, 0], "read": [530, 0, 30, 0, 500]}, shown)
+    with Canned() as canned:
+        canned.write("perf.data", made.bytes())
+        canned.run("--collapsed", canned.path("folded"))
+        leaves = [line.rpartition(";")[2] for line in canned.read("folded").splitlines()]
+    marks = ["[waiting for a CPU] %d" % count for count in (20, 6, 4)] + ["[waiting for the GIL] 30", "[waiting] 100"]
+    look.equal("innermost", sorted(marks + ["py::work:/srv/app.py 40"]), sorted(leaves))
+    seen = table(made.bytes(), "--gil")
+    look.that("the lock's holders", "40 samples", seen.lines[1].startswith("40 samples of wall-clock"), seen.out)
+
+
+@case(CASES)
 def several_files_of_a_process(look):
     """Spans of time, one after the other, in any order: times add up, and each file is a profile by itself. One may
     vanish while the folder is read."""
