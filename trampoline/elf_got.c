@@ -28,14 +28,15 @@ static const void *table_of(const struct elf_object *object, int64_t tag, size_t
 
 static bool is_named(const struct elf_object *object, uint64_t number, const char *name)
 {
-    size_t symbols_left, strings_left, length = strlen(name) + 1;
+    size_t symbols_left, length = strlen(name) + 1;
     const ElfW(Sym) *symbols = table_of(object, DT_SYMTAB, &symbols_left);
-    const char *strings = table_of(object, DT_STRTAB, &strings_left);
+    const char *strings = table_of(object, DT_STRTAB, NULL);
     if (symbols == NULL || strings == NULL || number >= symbols_left / sizeof *symbols)
         return false;
-    uint32_t place = symbols[number].st_name;
-    return place < strings_left && length <= strings_left - place &&
-           memcmp(strings + place, name, length) == 0;
+    /* A table that patchelf has moved may begin in one segment and end in the next. */
+    const char *its =
+        elf_object_bytes(object, (uintptr_t)strings + symbols[number].st_name, length, NULL);
+    return its != NULL && memcmp(its, name, length) == 0;
 }
 
 static uintptr_t find(const struct elf_object *object, int64_t table, int64_t size,
