@@ -16,6 +16,7 @@
 #include "preload/sampler/sample.h"
 #include "preload/sampler/sample_file.h"
 #include "preload/sampler/sample_tree.h"
+#include "preload/sampler/signal_mask.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/fork_watch.h"
@@ -189,6 +190,7 @@ static bool set_handler(struct failure *why)
 static void remove_handler(void)
 {
     struct sigaction action;
+    signal_mask_leave();
     memset(&action, 0, sizeof action);
     action.sa_handler = SIG_DFL;
     if (is_free())
@@ -237,6 +239,7 @@ static bool set_up(struct failure *why)
 {
     if (!sample_file_start(sampler.directory, why) || !make_memory(why) || !set_handler(why))
         return false;
+    signal_mask_watch(SIGNAL);
     evaluator_code_find();
     python_frames_start();
     __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);

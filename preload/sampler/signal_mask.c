@@ -1,0 +1,99 @@
+#include "preload/sampler/signal_mask.h"
+
+#include <link.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trampoline/base/debug.h"
+#include "trampoline/base/elf_object.h"
+#include "trampoline/base/next_symbol.h"
+#include "trampoline/elf_got.h"
+
+typedef int mask_function(int how, const sigset_t *set, sigset_t *old);
+
+static mask_function thread_mask, process_mask;
+
+static struct watched {
+    const char *name;
+    mask_function *ours, *of_libc;
+} watched[] = {{"pthread_sigmask", thread_mask, NULL}, {"sigprocmask", process_mask, NULL}};
+enum { WATCHED = sizeof watched / sizeof *watched };
+
+static int left_out; /* the signal; 0: masks are the program's own */
+
+/* This thread's mask lacks the signal, and the program has blocked it. */
+static _Thread_local bool hidden __attribute__((tls_model("initial-exec")));
+
+/* Nobody waits for these two together. */
+static bool blocks_all(const sigset_t *set, int number)
+{
+    return sigismember(set, number) == 1 && sigismember(set, SIGPROF) == 1;
+}
+
+static int change(mask_function *function, int how, const sigset_t *set, sigset_t *old)
+{
+    int number = __atomic_load_n(&left_out, __ATOMIC_RELAXED);
+    sigset_t changed;
+    bool was = hidden, is = was;
+    if (set != NULL && number != 0) {
+        changed = *set;
+        if (how == SIG_UNBLOCK) {
+            is = was && sigismember(set, number) == 0;
+        } else {
+            bool all = blocks_all(set, number);
+            is = all || (how == SIG_BLOCK && was);
+            if (all)
+                sigdelset(&changed, number);
+        }
+        set = &changed;
+    }
+    int result = function(how, set, old);
+    if (result != 0)
+        return result;
+    if (old != NULL && was && number != 0)
+        sigaddset(old, number);
+    hidden = is;
+    return result;
+}
+
+static int thread_mask(int how, const sigset_t *set, sigset_t *old)
+{
+    return change(watched[0].of_libc, how, set, old);
+}
+
+static int process_mask(int how, const sigset_t *set, sigset_t *old)
+{
+    return change(watched[1].of_libc, how, set, old);
+}
+
+static int lead_to_us(struct dl_phdr_info *info, size_t size, void *count)
+{
+    (void)size;
+    struct elf_object object = {info->dlpi_addr, info->dlpi_phdr, info->dlpi_phnum};
+    if (elf_object_bytes(&object, (uintptr_t)&watched, sizeof watched, NULL) != NULL)
+        return 0; /* our own: what we block while text is written must be blocked */
+    for (int i = 0; i < WATCHED; i++) {
+        bool protected;
+        uintptr_t *entry = elf_got_find(&object, watched[i].name, &protected);
+        if (entry != NULL && watched[i].of_libc != NULL && *entry != (uintptr_t)watched[i].ours)
+            *(int *)count += elf_got_store(entry, (uintptr_t)watched[i].ours, protected);
+    }
+    return 0;
+}
+
+void signal_mask_watch(int signal_number)
+{
+    int count = 0;
+    for (int i = 0; i < WATCHED; i++)
+        if (watched[i].of_libc == NULL)
+            watched[i].of_libc = (mask_function *)next_symbol(watched[i].name);
+    dl_iterate_phdr(lead_to_us, &count);
+    __atomic_store_n(&left_out, signal_number, __ATOMIC_RELAXED);
+    debug_log(sampler, 1, "%d objects' ways to change a signal mask lead to us", count);
+}
+
+void signal_mask_leave(void)
+{
+    __atomic_store_n(&left_out, 0, __ATOMIC_RELAXED);
+}
