@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "preload/sampler/sample_refusal.h"
 #include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/lock.h"
@@ -54,7 +55,7 @@ static uint8_t *map_segment(int fd, uint32_t index)
 {
     off_t start = (off_t)index * SAMPLE_SEGMENT;
     static const uint8_t zeros[4096];
-    if (own_file_may_reach(start + SAMPLE_SEGMENT) != 0)
+    if ((errno = own_file_may_reach(start + SAMPLE_SEGMENT)) != 0)
         return NULL;
     if (syscall(SYS_fallocate, fd, 0, start, (off_t)SAMPLE_SEGMENT) != 0) {
         if (errno != EOPNOTSUPP && errno != ENOSYS)
@@ -125,9 +126,11 @@ static bool make(uint32_t python, uint64_t period)
     if (fd < 0)
         return false;
     uint8_t *first = fstat((int)fd, &status) != 0 ? NULL : map_segment((int)fd, 0);
+    int error = errno;
     syscall(SYS_close, fd);
     if (first == NULL) {
         syscall(SYS_unlinkat, AT_FDCWD, file.path, 0);
+        errno = error;
         return false;
     }
     file.own = own_file_of(&status);
@@ -145,6 +148,8 @@ bool sample_file_open(uint32_t python, uint64_t period)
     if (!lock_take_within(&file.lock, 0))
         return false;
     bool made = file.ready || make(python, period);
+    if (!made)
+        sample_refusal_tell(file.directory, errno);
     lock_release(&file.lock);
     return made;
 }
