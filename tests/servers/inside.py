@@ -1,0 +1,81 @@
+"""The checks of each server under the sampler: right answers, whole stacks, lines, the same end."""
+
+import json
+import os
+import signal
+import subprocess
+
+import harness
+import perf
+import recording
+import sampler
+import serving
+import visit
+
+RUN = os.path.join(harness.HERE, "..", "..", "scripts", "pyperf-run")
+HZ = "999"
+LEAST = 0.999
+
+
+def environment(bench, **more):
+    return bench.environment(support=None, PYPERF_SAMPLER=HZ, **more)
+
+
+def table(bench, path, *options):
+    """The rows of a profile, as pyperf-run shows them, its one event, and what it says besides."""
+    words = [os.path.realpath(RUN), "--report", path, "--json=-"] + list(options)
+    plain = bench.environment(preload=False, support=None, images=False)
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=plain, timeout=harness.TIMEOUT)
+    if done.returncode != 0:
+        raise RuntimeError("pyperf-run --report: status %d: %s" % (done.returncode, done.stderr.decode()))
+    (event,) = json.loads(done.stdout.decode())["events"]
+    return event["functions"], event
+
+
+def lines_of(function):
+    """The lines of a function's body."""
+    code = function.__code__
+    return {line for _, _, line in code.co_lines() if line and line > code.co_firstlineno}
+
+
+def look_at_whole(bench, what, event, at_least=300):
+    """A sample may be of the moment in which a thread begins: of few samples all but two are whole."""
+    count, whole = event["samples"], round(event["samples"] * event["complete"])
+    good = count >= at_least and whole >= min(LEAST * count, count - 2)
+    bench.that("%s: complete stacks" % what, "99.9 %% of %d or more" % at_least, good, perf.share(whole, count))
+
+
+def look_at_rows(bench, what, rows, path, function):
+    """The function that does the work is in the table, by its lines."""
+    found = {one["line"] for one in rows if (one["name"], one["file"]) == (function.__name__, path)}
+    good = bool(found) and found <= lines_of(function)
+    bench.that("%s: lines of %s" % (what, function.__name__), "some of its body", good, repr(sorted(found)))
+
+
+def samples_of(bench, pid):
+    found = sampler.of_process(sampler.profile(bench), pid)
+    return [one for one in found for _ in range(one.count)]
+
+
+def look_at_profile(bench, kind, pids, beneath):
+    """pids: the processes that have answered."""
+    rows, event = table(bench, bench.images, "--lines")
+    look_at_whole(bench, "sampled", event)
+    for name in sorted(set(kind.applications)):
+        module = serving.APPLICATIONS[name]
+        look_at_rows(bench, "sampled", rows, serving.program(bench, name), getattr(module, module.CHAIN[0]))
+    for number, pid in enumerate(sorted(pids), 1):
+        own = samples_of(bench, pid)
+        for name in sorted(set(kind.applications)):
+            path, chain = serving.program(bench, name), serving.APPLICATIONS[name].CHAIN
+            recording.look_at_stacks(bench, "worker %d" % number, own, path, chain, beneath)
+
+
+def look_at_server(bench, kind, beneath, **more):
+    seen = visit.visit(bench, kind, environment(bench, **more), False)
+    visit.look_at_answers(bench, "sampled", kind, seen)
+    visit.look_at_end(bench, "sampled", seen)
+    pids = {int(one.process) for one in seen.answers if one.process is not None}
+    bench.equal("processes that have answered", kind.workers, len(pids))
+    look_at_profile(bench, kind, pids, beneath)
+    return seen
