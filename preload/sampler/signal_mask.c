@@ -20,7 +20,8 @@ static struct watched {
 } watched[] = {{"pthread_sigmask", thread_mask, NULL}, {"sigprocmask", process_mask, NULL}};
 enum { WATCHED = sizeof watched / sizeof *watched };
 
-static int left_out; /* the signal; 0: masks are the program's own */
+static int left_out; /* the signal */
+static bool on;
 
 /* This thread's mask lacks the signal, and the program has blocked it. */
 static _Thread_local bool hidden __attribute__((tls_model("initial-exec")));
@@ -36,12 +37,12 @@ static int change(mask_function *function, int how, const sigset_t *set, sigset_
     int number = __atomic_load_n(&left_out, __ATOMIC_RELAXED);
     sigset_t changed;
     bool was = hidden, is = was;
-    if (set != NULL && number != 0) {
+    if (set != NULL) {
         changed = *set;
         if (how == SIG_UNBLOCK) {
             is = was && sigismember(set, number) == 0;
         } else {
-            bool all = blocks_all(set, number);
+            bool all = __atomic_load_n(&on, __ATOMIC_RELAXED) && blocks_all(set, number);
             is = all || (how == SIG_BLOCK && was);
             if (all)
                 sigdelset(&changed, number);
@@ -51,7 +52,7 @@ static int change(mask_function *function, int how, const sigset_t *set, sigset_
     int result = function(how, set, old);
     if (result != 0)
         return result;
-    if (old != NULL && was && number != 0)
+    if (old != NULL && was)
         sigaddset(old, number);
     hidden = is;
     return result;
@@ -82,18 +83,36 @@ static int lead_to_us(struct dl_phdr_info *info, size_t size, void *count)
     return 0;
 }
 
+/* In the present thread, whose mask may be an inherited one. */
+static void set_blocked(bool blocked)
+{
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, left_out);
+    if (watched[0].of_libc(blocked ? SIG_BLOCK : SIG_UNBLOCK, &one, NULL) == 0)
+        hidden = !blocked;
+}
+
 void signal_mask_watch(int signal_number)
 {
     int count = 0;
+    sigset_t mask;
     for (int i = 0; i < WATCHED; i++)
         if (watched[i].of_libc == NULL)
             watched[i].of_libc = (mask_function *)next_symbol(watched[i].name);
+    left_out = signal_number;
     dl_iterate_phdr(lead_to_us, &count);
-    __atomic_store_n(&left_out, signal_number, __ATOMIC_RELAXED);
-    debug_log(sampler, 1, "%d objects' ways to change a signal mask lead to us", count);
+    __atomic_store_n(&on, true, __ATOMIC_RELAXED);
+    if (watched[0].of_libc != NULL && watched[0].of_libc(SIG_BLOCK, NULL, &mask) == 0 &&
+        blocks_all(&mask, signal_number))
+        set_blocked(false);
+    debug_log(sampler, 1, "%d objects' ways to change a signal mask lead to us%s", count,
+              hidden ? "; this thread had blocked all" : "");
 }
 
 void signal_mask_leave(void)
 {
-    __atomic_store_n(&left_out, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&on, false, __ATOMIC_RELAXED);
+    if (hidden)
+        set_blocked(true);
 }

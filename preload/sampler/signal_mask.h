@@ -9,18 +9,19 @@
  *
  *     set: all signals     mask: all but SIGURG     old mask, asked for later: all signals
  *
- * A set with SIGURG and few others is left as it is: who waits for SIGURG blocks it so. What is not
- * seen: objects that are loaded while it samples, threads that have blocked it before, and masks
- * that a thread has inherited, of which it is told as they are. */
+ * A set with SIGURG and few others is left as it is: who waits for SIGURG blocks it so. The thread
+ * that switches sampling on, which may have blocked all before, is treated alike; Apache's begins
+ * so. What is not seen: objects that are loaded while it samples, and other threads that have
+ * blocked it before. A thread is told of an inherited mask as it is. */
 #ifndef PYPERF_SIGNAL_MASK_H
 #define PYPERF_SIGNAL_MASK_H
 
 #include <stdbool.h>
 
-/* From now on that signal stays deliverable. Takes the loader's lock. */
+/* From now on that signal, always the same one, stays deliverable. Takes the loader's lock. */
 void signal_mask_watch(int signal_number);
 
-/* Masks are the program's own again. The pointers stay ours: an object may have been unloaded. */
+/* Masks are the program's own again, that of this thread at once. The pointers stay ours: an object may have been unloaded. */
 void signal_mask_leave(void);
 
 #endif

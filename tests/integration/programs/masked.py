@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 
 SECONDS = 0.5
@@ -23,6 +24,13 @@ def work(seen):
     seen["one"] = sorted(map(int, signal.pthread_sigmask(signal.SIG_SETMASK, [])))
 
 
+def inherited():
+    """All signals were blocked before the program began."""
+    seen = {"first": sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, [])))}
+    burn()
+    print(json.dumps(seen))
+
+
 def main():
     seen = {}
     thread = threading.Thread(target=work, args=(seen,))
@@ -31,4 +39,4 @@ def main():
     print(json.dumps(seen, sort_keys=True))
 
 
-main()
+inherited() if "inherited" in sys.argv else main()
