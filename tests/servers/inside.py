@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 
 import harness
@@ -10,11 +9,11 @@ import perf
 import recording
 import sampler
 import serving
-import visit
 
 RUN = os.path.join(harness.HERE, "..", "..", "scripts", "pyperf-run")
 HZ = "999"
 LEAST = 0.999
+REQUESTS = 800
 
 
 def environment(bench, **more):
@@ -52,30 +51,43 @@ def look_at_rows(bench, what, rows, path, function):
     bench.that("%s: lines of %s" % (what, function.__name__), "some of its body", good, repr(sorted(found)))
 
 
-def samples_of(bench, pid):
-    found = sampler.of_process(sampler.profile(bench), pid)
-    return [one for one in found for _ in range(one.count)]
-
-
 def look_at_profile(bench, kind, pids, beneath):
-    """pids: the processes that have answered."""
+    """pids: the processes that have answered, whether they have ended or were killed."""
+    profile = sampler.profile(bench)
+    bench.equal("what is missing", [], profile.notes)
+    found = list(profile.records())
     rows, event = table(bench, bench.images, "--lines")
     look_at_whole(bench, "sampled", event)
     for name in sorted(set(kind.applications)):
-        module = serving.APPLICATIONS[name]
-        look_at_rows(bench, "sampled", rows, serving.program(bench, name), getattr(module, module.CHAIN[0]))
-    for number, pid in enumerate(sorted(pids), 1):
-        own = samples_of(bench, pid)
-        for name in sorted(set(kind.applications)):
-            path, chain = serving.program(bench, name), serving.APPLICATIONS[name].CHAIN
-            recording.look_at_stacks(bench, "worker %d" % number, own, path, chain, beneath)
+        module, path = serving.APPLICATIONS[name], serving.program(bench, name)
+        look_at_rows(bench, "sampled", rows, path, getattr(module, module.CHAIN[0]))
+        for number, pid in enumerate(sorted(pids), 1):
+            own = each(one for one in found if one.pid == pid)
+            recording.look_at_stacks(bench, "worker %d" % number, own, path, module.CHAIN, beneath, 50)
 
 
-def look_at_server(bench, kind, beneath, **more):
-    seen = visit.visit(bench, kind, environment(bench, **more), False)
-    visit.look_at_answers(bench, "sampled", kind, seen)
-    visit.look_at_end(bench, "sampled", seen)
-    pids = {int(one.process) for one in seen.answers if one.process is not None}
-    bench.equal("processes that have answered", kind.workers, len(pids))
+def each(found):
+    """A sample for each one that it stands for."""
+    return [one for one in found for _ in range(one.count)]
+
+
+def look_at_answers(bench, what, requests, answers):
+    expected = serving.expected_answers(requests)
+    right = sum((one.status, one.body) == wanted for one, wanted in zip(answers, expected))
+    bench.equal(what + ": right answers", len(requests), right)
+
+
+def look_at_server(bench, kind, beneath, meanwhile=None, **more):
+    """Some of the requests, and its end. meanwhile: what else is done to the running server, after them."""
+    requests = kind.requests()[: REQUESTS]
+    with serving.Server(bench, kind, environment(bench, **more)) as server:
+        answers = server.ask(requests)
+        look_at_answers(bench, "sampled", requests, answers)
+        pids = {int(one.process) for one in answers if one.process is not None}
+        bench.equal("processes that have answered", kind.workers, len(pids))
+        if meanwhile:
+            meanwhile(server, pids)
+        bench.equal("status, processes left", (0, 0), server.stop())
+        bench.equal("lines of libpyperf", [], [line for line in serving.lines_of_logs(bench) if "libpyperf" in line])
+    bench.equal("cores", [], serving.cores(bench))
     look_at_profile(bench, kind, pids, beneath)
-    return seen
