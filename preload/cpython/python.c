@@ -121,6 +121,9 @@ static void adapt(struct elf_symbol *symbols, const struct layout *layout)
     if (!layout->inlines_calls) {
         PYTHON_EVALUATOR_FUNCTIONS(X)
     }
+    if (layout->cframe_frame == 0) {
+        PYTHON_CFRAME_FUNCTIONS(X)
+    }
     if (!layout->has_native_support) {
         PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
     }

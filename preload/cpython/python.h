@@ -86,6 +86,9 @@ typedef void *(*python_evaluator)(void);
     X(python_evaluator, _PyInterpreterState_GetEvalFrameFunc, (void *interpreter))                 \
     X(void, _PyInterpreterState_SetEvalFrameFunc, (void *interpreter, python_evaluator))
 
+/* 3.11 alone: the state that holds the interpreters' lock, of whatever interpreter. */
+#define PYTHON_CFRAME_FUNCTIONS(X) X(void *, _PyThreadState_UncheckedGet, (void))
+
 /* In versions with native perf support. The configuration of the current interpreter. */
 #define PYTHON_NATIVE_SUPPORT_FUNCTIONS(X) X(void *, _Py_GetConfig, (void))
 
@@ -94,6 +97,7 @@ typedef void *(*python_evaluator)(void);
     PYTHON_3_FUNCTIONS(X)                                                                          \
     PYTHON_2_FUNCTIONS(X)                                                                          \
     PYTHON_EVALUATOR_FUNCTIONS(X)                                                                  \
+    PYTHON_CFRAME_FUNCTIONS(X)                                                                     \
     PYTHON_NATIVE_SUPPORT_FUNCTIONS(X)
 
 /* The C API of that support, which is replaced (native_api.h): name, and the minor version it came

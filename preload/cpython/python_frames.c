@@ -161,20 +161,52 @@ static char *search_threads(struct readable *memory)
     return NULL;
 }
 
-static char *own_thread(struct readable *memory)
+/* 3.11: the state by which this thread was last seen in another interpreter than its first one. */
+static _Thread_local char *latest __attribute__((tls_model("initial-exec")));
+
+enum { THREAD = 320 }; /* bytes of PyThreadState that are read */
+
+/* 3.11: whether a state has an evaluator between the two, and so is this thread's. */
+static bool is_between(struct readable *memory, char *state, uintptr_t low, uintptr_t high)
 {
-    return python.layout->python_2 ? search_threads(memory)
-                                   : python.PyGILState_GetThisThreadState();
+    if (state == NULL || ((uintptr_t)state & 7) != 0 || !readable(memory, (uintptr_t)state, THREAD))
+        return false;
+    uintptr_t cframe = (uintptr_t)pointer_at(state, python.layout->thread_frame);
+    return cframe >= low && cframe < high;
+}
+
+/* To 3.11 PyGILState_GetThisThreadState has the thread's first state, whatever interpreter it is in
+ * (Python/pystate.c, _PyGILState_NoteThreadStateInit). In 3.11 the one that holds the lock is this
+ * thread's if its evaluator is on this stack; without the lock, the thread is where it was, and
+ * everything is tested, since that state may have been freed. */
+static char *present_state(struct readable *memory, uintptr_t low, uintptr_t high, bool *doubtful)
+{
+    char *first = python.PyGILState_GetThisThreadState();
+    if (python._PyThreadState_UncheckedGet == NULL)
+        return first;
+    char *present = python._PyThreadState_UncheckedGet();
+    if (present != NULL && present == first) {
+        latest = NULL;
+    } else if (is_between(memory, present, low, high)) {
+        latest = present;
+    } else if (latest != NULL && is_between(memory, latest, low, high)) {
+        *doubtful = true;
+    } else {
+        return first;
+    }
+    return latest != NULL ? latest : first;
 }
 
 void python_frames_read(struct python_calls *calls, const struct python_place *place)
 {
-    enum { THREAD = 320 }; /* bytes of PyThreadState that are read */
     struct reader reader = {.place = place};
     calls->count = 0;
     calls->cut = false;
-    calls->doubtful = reader.doubtful = !python.Py_IsInitialized();
-    char *thread = own_thread(&reader.memory);
+    reader.doubtful = !python.Py_IsInitialized();
+    char *thread = python.layout->python_2 ? search_threads(&reader.memory)
+                                           : present_state(&reader.memory, place->stack_pointer,
+                                                           place->stack_top, &reader.doubtful);
+    calls->doubtful = reader.doubtful;
     if (thread == NULL || (reader.doubtful && !readable(&reader.memory, (uintptr_t)thread, THREAD)))
         return;
     if (python.layout->thread_chunk != 0)
@@ -194,7 +226,9 @@ void python_frames_learn(uintptr_t stack_pointer, uintptr_t cfa)
 {
     if (!has_cframes() || __atomic_load_n(&cframe_depth, __ATOMIC_RELAXED) != 0)
         return;
-    const char *thread = python.PyGILState_GetThisThreadState();
+    struct readable memory = {0};
+    bool doubtful;
+    const char *thread = present_state(&memory, stack_pointer, cfa, &doubtful);
     uintptr_t cframe =
         thread == NULL ? 0 : (uintptr_t)pointer_at(thread, python.layout->thread_frame);
     if (cframe >= stack_pointer && cframe < cfa)

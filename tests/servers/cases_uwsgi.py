@@ -60,7 +60,8 @@ def uwsgi_toggled(bench):
 
 @case(CASES, needs=("servers",))
 def uwsgi_sampled(bench):
-    kind = uwsgi(bench, ["orders", "prices"], "--single-interpreter")
+    """A sub-interpreter for the second application: see above."""
+    kind = uwsgi(bench, ["orders", "prices"], "--skip-atexit-teardown")
     inside.look_at_server(bench, kind, lambda names: not names)
 
 
