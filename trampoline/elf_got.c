@@ -26,30 +26,44 @@ static const void *table_of(const struct elf_object *object, int64_t tag, size_t
     return pointer == 0 ? NULL : elf_object_pointer(object, pointer, left);
 }
 
-static bool is_named(const struct elf_object *object, uint64_t number, const char *name)
+struct names {
+    const ElfW(Sym) * symbols;
+    size_t count;
+    const char *strings; /* may begin in one segment and end in the next: patchelf moves them */
+};
+
+static bool find_names(const struct elf_object *object, struct names *names)
 {
-    size_t symbols_left, length = strlen(name) + 1;
-    const ElfW(Sym) *symbols = table_of(object, DT_SYMTAB, &symbols_left);
-    const char *strings = table_of(object, DT_STRTAB, NULL);
-    if (symbols == NULL || strings == NULL || number >= symbols_left / sizeof *symbols)
+    size_t left = 0;
+    names->symbols = table_of(object, DT_SYMTAB, &left);
+    names->count = left / sizeof *names->symbols;
+    names->strings = table_of(object, DT_STRTAB, NULL);
+    return names->symbols != NULL && names->strings != NULL;
+}
+
+static bool is_named(const struct elf_object *object, const struct names *names, uint64_t number,
+                     const char *name)
+{
+    size_t length = strlen(name) + 1;
+    if (number >= names->count)
         return false;
-    /* A table that patchelf has moved may begin in one segment and end in the next. */
-    const char *its =
-        elf_object_bytes(object, (uintptr_t)strings + symbols[number].st_name, length, NULL);
+    const char *its = elf_object_bytes(
+        object, (uintptr_t)names->strings + names->symbols[number].st_name, length, NULL);
     return its != NULL && memcmp(its, name, length) == 0;
 }
 
 static uintptr_t find(const struct elf_object *object, int64_t table, int64_t size,
                       const char *name)
 {
+    struct names names;
     size_t left, count = value_of(object, size) / sizeof(ElfW(Rela));
     const ElfW(Rela) *relocations = table_of(object, table, &left);
-    if (relocations == NULL || count > left / sizeof *relocations)
+    if (relocations == NULL || count > left / sizeof *relocations || !find_names(object, &names))
         return 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t type = ELF64_R_TYPE(relocations[i].r_info);
         if ((type == ARCH_RELOCATION_JUMP_SLOT || type == ARCH_RELOCATION_GLOB_DAT) &&
-            is_named(object, ELF64_R_SYM(relocations[i].r_info), name))
+            is_named(object, &names, ELF64_R_SYM(relocations[i].r_info), name))
             return object->bias + relocations[i].r_offset;
     }
     return 0;
