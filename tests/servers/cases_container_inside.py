@@ -19,7 +19,7 @@ CASES = []
 STATUS, OUT = "3\n", "answers: 1\n"  # of app.py
 BY_LINES = "pyperf-run: --lines: perf knows no lines of Python functions; "
 BY_FUNCTIONS = "pyperf-run: perf is not permitted here "
-FILE, SHOP = "/srv/app/orders.py", "/srv/shop/__main__.py"
+FILE = "/srv/app/orders.py"
 SERVICE = r"^    docker (run -d .*) shop$"
 UNWRITABLE = "libpyperf: not sampling: no file of samples can be made: /profile: Permission denied"
 USED = "libpyperf's own sampler is used"
@@ -156,22 +156,16 @@ class Sampled:
         return self.engine.docker(*words, "--network", "none", *more, *done)
 
 
-def look_at_event(bench, what, event):
-    inside.look_at_whole(bench, what, event, 100)
-    lines = {one["line"] for one in event["functions"] if one["name"] == "price" and one["file"] == SHOP}
-    bench.that(what + ": lines of price", "6, 7, and no others but 5 and 8", {6, 7} <= lines <= {5, 6, 7, 8}, repr(lines))
-
-
 @case(CASES)
 def inside_service(bench):
     """Its files on a volume are read in another container while it runs, and on the host when it was killed."""
     with Sampled(bench) as service:
         service.wait_for_turns(8)
         (event,) = json.loads(service.elsewhere())["events"]
-        look_at_event(bench, "running, read in another container", event)
+        inside.look_at_shop(bench, "running, read in another container", event)
         service.engine.docker("kill", service.name)
         _, event = inside.table(bench, service.on_the_host(), "--lines")
-        look_at_event(bench, "killed, read on the host", event)
+        inside.look_at_shop(bench, "killed, read on the host", event)
         bench.equal("other lines than shop's", [], [line for line in service.logs() if not line.isdigit()])
 
 

@@ -51,6 +51,15 @@ def look_at_rows(bench, what, rows, path, function):
     bench.that("%s: lines of %s" % (what, function.__name__), "some of its body", good, repr(sorted(found)))
 
 
+def look_at_shop(bench, what, event):
+    """By lines, of the service that the guide calls so."""
+    look_at_whole(bench, what, event, 100)
+    path = "/srv/shop/__main__.py"
+    lines = {one["line"] for one in event["functions"] if (one["name"], one["file"]) == ("price", path)}
+    good = {6, 7} <= lines <= {5, 6, 7, 8}
+    bench.that(what + ": lines of price", "6 and 7, perhaps 5 and 8", good, repr(sorted(lines)))
+
+
 def look_at_profile(bench, kind, pids, beneath):
     """pids: the processes that have answered, whether they have ended or were killed."""
     profile = sampler.profile(bench)

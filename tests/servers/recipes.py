@@ -22,6 +22,7 @@ import cases_container
 import cases_container_inside
 import cases_cron
 import cases_systemd
+import cases_systemd_inside
 import engine
 import harness
 import manager
@@ -29,7 +30,7 @@ import manager
 # The cases, their environment, and the function that says why it is missing.
 SUBJECTS = {
     "container": (cases_container.CASES + cases_container_inside.CASES, engine.Engine, engine.missing),
-    "systemd": (cases_systemd.CASES + cases_cron.CASES, manager.Manager, manager.missing),
+    "systemd": (cases_systemd.CASES + cases_systemd_inside.CASES + cases_cron.CASES, manager.Manager, manager.missing),
 }
 
 
