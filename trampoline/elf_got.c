@@ -95,3 +95,30 @@ bool elf_got_store(uintptr_t *entry, uintptr_t value, bool protected)
         mprotect(page, page_size(), PROT_READ);
     return true;
 }
+
+struct lead {
+    const char *function;
+    uintptr_t ours;
+    int changed;
+};
+
+static int lead(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    struct lead *way = context;
+    struct elf_object object = {info->dlpi_addr, info->dlpi_phdr, info->dlpi_phnum};
+    if (elf_object_bytes(&object, way->ours, 1, NULL) != NULL)
+        return 0;
+    bool protected;
+    uintptr_t *entry = elf_got_find(&object, way->function, &protected);
+    if (entry != NULL && *entry != way->ours)
+        way->changed += elf_got_store(entry, way->ours, protected);
+    return 0;
+}
+
+int elf_got_lead(const char *function, uintptr_t ours)
+{
+    struct lead way = {.function = function, .ours = ours};
+    dl_iterate_phdr(lead, &way);
+    return way.changed;
+}

@@ -1,12 +1,10 @@
 #include "preload/sampler/signal_mask.h"
 
-#include <link.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "trampoline/base/debug.h"
-#include "trampoline/base/elf_object.h"
 #include "trampoline/base/next_symbol.h"
 #include "trampoline/elf_got.h"
 
@@ -68,21 +66,6 @@ static int process_mask(int how, const sigset_t *set, sigset_t *old)
     return change(watched[1].of_libc, how, set, old);
 }
 
-static int lead_to_us(struct dl_phdr_info *info, size_t size, void *count)
-{
-    (void)size;
-    struct elf_object object = {info->dlpi_addr, info->dlpi_phdr, info->dlpi_phnum};
-    if (elf_object_bytes(&object, (uintptr_t)&watched, sizeof watched, NULL) != NULL)
-        return 0; /* our own: what we block while text is written must be blocked */
-    for (int i = 0; i < WATCHED; i++) {
-        bool protected;
-        uintptr_t *entry = elf_got_find(&object, watched[i].name, &protected);
-        if (entry != NULL && watched[i].of_libc != NULL && *entry != (uintptr_t)watched[i].ours)
-            *(int *)count += elf_got_store(entry, (uintptr_t)watched[i].ours, protected);
-    }
-    return 0;
-}
-
 /* In the present thread, whose mask may be an inherited one. */
 static void set_blocked(bool blocked)
 {
@@ -97,16 +80,18 @@ void signal_mask_watch(int signal_number)
 {
     int count = 0;
     sigset_t mask;
-    for (int i = 0; i < WATCHED; i++)
+    left_out = signal_number;
+    for (int i = 0; i < WATCHED; i++) {
         if (watched[i].of_libc == NULL)
             watched[i].of_libc = (mask_function *)next_symbol(watched[i].name);
-    left_out = signal_number;
-    dl_iterate_phdr(lead_to_us, &count);
+        if (watched[i].of_libc != NULL)
+            count += elf_got_lead(watched[i].name, (uintptr_t)watched[i].ours);
+    }
     __atomic_store_n(&on, true, __ATOMIC_RELAXED);
     if (watched[0].of_libc != NULL && watched[0].of_libc(SIG_BLOCK, NULL, &mask) == 0 &&
         blocks_all(&mask, signal_number))
         set_blocked(false);
-    debug_log(sampler, 1, "%d objects' ways to change a signal mask lead to us%s", count,
+    debug_log(sampler, 1, "%d pointers to change a signal mask lead to us%s", count,
               hidden ? "; this thread had blocked all" : "");
 }
 

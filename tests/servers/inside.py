@@ -17,7 +17,8 @@ REQUESTS = 800
 
 
 def environment(bench, **more):
-    return bench.environment(support=None, PYPERF_SAMPLER=HZ, **more)
+    more.setdefault("PYPERF_SAMPLER", HZ)
+    return bench.environment(support=None, **more)
 
 
 def table(bench, path, *options):
