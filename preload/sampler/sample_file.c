@@ -35,7 +35,11 @@ static struct sample_file {
 
 bool sample_file_start(const char *directory, struct failure *why)
 {
-    long fd = syscall(SYS_openat, AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    enum { FLAGS = O_DIRECTORY | O_CLOEXEC };
+    long fd = syscall(SYS_openat, AT_FDCWD, directory, O_RDONLY | FLAGS, 0);
+    /* One of another user may not be listed. (Before Linux 3.12, O_PATH is too little.) */
+    if (fd < 0 && errno == EACCES)
+        fd = syscall(SYS_openat, AT_FDCWD, directory, O_PATH | FLAGS, 0);
     if (fd < 0)
         return failure_set(why, FAILURE_SAMPLE_FILE, errno, "%s", directory);
     bool copied = own_file_is_copied_on_write((int)fd);
