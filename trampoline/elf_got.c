@@ -26,29 +26,44 @@ static const void *table_of(const struct elf_object *object, int64_t tag, size_t
     return pointer == 0 ? NULL : elf_object_pointer(object, pointer, left);
 }
 
-static bool is_named(const struct elf_object *object, uint64_t number, const char *name)
+struct names {
+    const ElfW(Sym) * symbols;
+    size_t count;
+    const char *strings; /* may begin in one segment and end in the next: patchelf moves them */
+};
+
+static bool find_names(const struct elf_object *object, struct names *names)
 {
-    size_t symbols_left, strings_left, length = strlen(name) + 1;
-    const ElfW(Sym) *symbols = table_of(object, DT_SYMTAB, &symbols_left);
-    const char *strings = table_of(object, DT_STRTAB, &strings_left);
-    if (symbols == NULL || strings == NULL || number >= symbols_left / sizeof *symbols)
+    size_t left = 0;
+    names->symbols = table_of(object, DT_SYMTAB, &left);
+    names->count = left / sizeof *names->symbols;
+    names->strings = table_of(object, DT_STRTAB, NULL);
+    return names->symbols != NULL && names->strings != NULL;
+}
+
+static bool is_named(const struct elf_object *object, const struct names *names, uint64_t number,
+                     const char *name)
+{
+    size_t length = strlen(name) + 1;
+    if (number >= names->count)
         return false;
-    uint32_t place = symbols[number].st_name;
-    return place < strings_left && length <= strings_left - place &&
-           memcmp(strings + place, name, length) == 0;
+    const char *its = elf_object_bytes(
+        object, (uintptr_t)names->strings + names->symbols[number].st_name, length, NULL);
+    return its != NULL && memcmp(its, name, length) == 0;
 }
 
 static uintptr_t find(const struct elf_object *object, int64_t table, int64_t size,
                       const char *name)
 {
+    struct names names;
     size_t left, count = value_of(object, size) / sizeof(ElfW(Rela));
     const ElfW(Rela) *relocations = table_of(object, table, &left);
-    if (relocations == NULL || count > left / sizeof *relocations)
+    if (relocations == NULL || count > left / sizeof *relocations || !find_names(object, &names))
         return 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t type = ELF64_R_TYPE(relocations[i].r_info);
         if ((type == ARCH_RELOCATION_JUMP_SLOT || type == ARCH_RELOCATION_GLOB_DAT) &&
-            is_named(object, ELF64_R_SYM(relocations[i].r_info), name))
+            is_named(object, &names, ELF64_R_SYM(relocations[i].r_info), name))
             return object->bias + relocations[i].r_offset;
     }
     return 0;
@@ -79,4 +94,31 @@ bool elf_got_store(uintptr_t *entry, uintptr_t value, bool protected)
     if (protected)
         mprotect(page, page_size(), PROT_READ);
     return true;
+}
+
+struct lead {
+    const char *function;
+    uintptr_t ours;
+    int changed;
+};
+
+static int lead(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    struct lead *way = context;
+    struct elf_object object = {info->dlpi_addr, info->dlpi_phdr, info->dlpi_phnum};
+    if (elf_object_bytes(&object, way->ours, 1, NULL) != NULL)
+        return 0;
+    bool protected;
+    uintptr_t *entry = elf_got_find(&object, way->function, &protected);
+    if (entry != NULL && *entry != way->ours)
+        way->changed += elf_got_store(entry, way->ours, protected);
+    return 0;
+}
+
+int elf_got_lead(const char *function, uintptr_t ours)
+{
+    struct lead way = {.function = function, .ours = ours};
+    dl_iterate_phdr(lead, &way);
+    return way.changed;
 }

@@ -15,4 +15,9 @@ uintptr_t *elf_got_find(const struct elf_object *object, const char *function, b
  * executable. */
 bool elf_got_store(uintptr_t *entry, uintptr_t value, bool protected);
 
+/* Makes the pointers of all mapped objects lead to a function of ours, but for the object that has
+ * it. Returns how many have changed. They stay so: an object may be unloaded at any time. Takes the
+ * loader's lock. */
+int elf_got_lead(const char *function, uintptr_t ours);
+
 #endif

@@ -110,19 +110,36 @@ static bool has_number(const char *state, uintptr_t number, struct readable *mem
            *(const uint32_t *)(record + threads.number_at) == number;
 }
 
-/* To 3.11 PyGILState_GetThisThreadState knows a thread's first interpreter alone. In 2.7 it also
- * waits for a lock that the thread may have (Python/thread.c, find_key), so the list of threads is
- * searched, which others may be changing: only this thread's own state cannot be freed meanwhile. */
+static bool is_it(const char *state, uintptr_t wanted, struct readable *memory)
+{
+    (void)memory;
+    return (uintptr_t)state == wanted;
+}
+
+/* To 3.11: the state by which this thread was last seen in another interpreter than its first one. */
+static _Thread_local char *latest __attribute__((tls_model("initial-exec")));
+
+/* To 3.11 PyGILState_GetThisThreadState knows a thread's first interpreter alone (Python/pystate.c,
+ * _PyGILState_NoteThreadStateInit). If the thread has the lock, its state is the current one; without
+ * the lock, the thread is where it was, if that state is still listed. In 2.7 that function also waits
+ * for a lock that the thread may have (Python/thread.c, find_key), so the lists are searched, which
+ * others may be changing: only this thread's own state cannot be freed meanwhile. */
 char *python_threads_own(void)
 {
     struct readable memory = {{0}};
     uintptr_t self = (uintptr_t)pthread_self();
     char *first = python.layout->python_2 ? NULL : python.PyGILState_GetThisThreadState();
     char *now = current();
-    if (now != NULL && now != first &&
-        readable(&memory, (uintptr_t)now, python.layout->thread_id + sizeof self) &&
-        has_identity(now, self, &memory))
-        return now;
+    if (now != NULL && now == first)
+        latest = NULL;
+    else if (now != NULL &&
+             readable(&memory, (uintptr_t)now, python.layout->thread_id + sizeof self) &&
+             has_identity(now, self, &memory))
+        latest = now;
+    else if (latest != NULL)
+        latest = search(is_it, (uintptr_t)latest);
+    if (latest != NULL)
+        return latest;
     return python.layout->python_2 ? search(has_identity, self) : first;
 }
 

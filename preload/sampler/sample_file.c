@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "preload/sampler/kept_files.h"
+#include "preload/sampler/sample_refusal.h"
 #include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/lock.h"
@@ -35,7 +36,11 @@ static struct sample_file {
 
 bool sample_file_start(const char *directory, struct failure *why)
 {
-    long fd = syscall(SYS_openat, AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    enum { FLAGS = O_DIRECTORY | O_CLOEXEC };
+    long fd = syscall(SYS_openat, AT_FDCWD, directory, O_RDONLY | FLAGS, 0);
+    /* One of another user may not be listed. (Before Linux 3.12, O_PATH is too little.) */
+    if (fd < 0 && errno == EACCES)
+        fd = syscall(SYS_openat, AT_FDCWD, directory, O_PATH | FLAGS, 0);
     if (fd < 0)
         return failure_set(why, FAILURE_SAMPLE_FILE, errno, "%s", directory);
     bool copied = own_file_is_copied_on_write((int)fd);
@@ -55,7 +60,7 @@ static uint8_t *map_segment(int fd, uint32_t index)
 {
     off_t start = (off_t)index * SAMPLE_SEGMENT;
     static const uint8_t zeros[4096];
-    if (own_file_may_reach(start + SAMPLE_SEGMENT) != 0)
+    if ((errno = own_file_may_reach(start + SAMPLE_SEGMENT)) != 0)
         return NULL;
     if (syscall(SYS_fallocate, fd, 0, start, (off_t)SAMPLE_SEGMENT) != 0) {
         if (errno != EOPNOTSUPP && errno != ENOSYS)
@@ -126,9 +131,11 @@ static bool make(uint32_t python, uint64_t period)
     if (fd < 0)
         return false;
     uint8_t *first = fstat((int)fd, &status) != 0 ? NULL : map_segment((int)fd, 0);
+    int error = errno;
     syscall(SYS_close, fd);
     if (first == NULL) {
         syscall(SYS_unlinkat, AT_FDCWD, file.path, 0);
+        errno = error;
         return false;
     }
     file.own = own_file_of(&status);
@@ -147,6 +154,8 @@ bool sample_file_open(uint32_t python, uint64_t period)
     if (!lock_take_within(&file.lock, 0))
         return false;
     bool made = file.ready || make(python, period);
+    if (!made)
+        sample_refusal_tell(file.directory, errno);
     lock_release(&file.lock);
     return made;
 }

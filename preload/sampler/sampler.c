@@ -19,6 +19,7 @@
 #include "preload/sampler/sample.h"
 #include "preload/sampler/sample_file.h"
 #include "preload/sampler/sample_tree.h"
+#include "preload/sampler/signal_mask.h"
 #include "preload/sampler/waiting.h"
 #include "preload/sampler/watcher.h"
 #include "trampoline/base/clock.h"
@@ -263,6 +264,7 @@ static bool set_handler(struct failure *why)
 static void remove_handler(void)
 {
     struct sigaction action;
+    signal_mask_leave();
     memset(&action, 0, sizeof action);
     action.sa_handler = SIG_DFL;
     if (is_free())
@@ -312,6 +314,7 @@ static bool set_up(struct failure *why)
 {
     if (!sample_file_start(sampler.directory, why) || !make_memory(why) || !set_handler(why))
         return false;
+    signal_mask_watch(SIGNAL);
     evaluator_code_find();
     python_threads_start();
     __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);

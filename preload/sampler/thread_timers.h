@@ -2,10 +2,9 @@
  * does not find the thread that runs (clock_timer.h).
  *
  * A thread's first signal comes after a random part of a period, so that threads that live for less
- * than a period have their share, too. The threads that the interpreter makes are armed as they
- * begin: its entry of the global offset table for pthread_create leads here while sampling is on.
- * Threads of C libraries are found by looking at /proc/self/task from time to time, in whatever
- * thread is sampled.
+ * than a period have their share, too. Threads are armed as they begin (thread_start.h); those of C
+ * libraries that are loaded later are found by looking at /proc/self/task from time to time, in
+ * whatever thread is sampled.
  *
  * The kernel keeps the timer of a thread that has ended: it is deleted when the thread ends, or,
  * for those of C libraries, when it is found to be missing. */

@@ -17,7 +17,7 @@
 # Sets recorded, the profile while the run lasts, and images. Where nothing may be executed beside
 # the profile, the images lie in our own directory.
 make_places() {
-    kept='' recording='' recorded=$output
+    kept='' recording='' nameless='' recorded=$output
     above=${output%"${output##*/}"}
     above=$(cd -P -- "${above:-.}" && pwd)
     runs=${above%/}/${output##*/}.images
@@ -31,11 +31,16 @@ make_places() {
         rmdir "$images" "$runs" 2>/dev/null
         images=$dir/images
         mkdir "$images"
-        executes "$images" || say "$images: nothing may be executed there, so Python functions" \
-            'get no names: set TMPDIR to a place that is not mounted noexec'
+        executes "$images" || nameless=$images
     fi
     # A service that is started as root and then changes its user still makes images.
     [ "$(id -u)" != 0 ] || chmod 1733 "$images"
+}
+
+# Where the sampler may take perf's place, it is said when perf was not refused: the sampler needs no images.
+tell_nameless() {
+    [ -z "$nameless" ] || say "$nameless: nothing may be executed there, so Python functions get no names:" \
+        'set TMPDIR to a place that is not mounted noexec'
 }
 
 # Whether perf would make a new file: a device, or an empty file, is what the user has put there.

@@ -52,6 +52,7 @@ record() {
     sort_signals
     make_directory
     make_places
+    [ -n "$replaceable" ] || tell_nameless
     tell_abandoned
     choose_preload
     choose_call_graph
@@ -152,6 +153,7 @@ finish() {
         eval "exec $in<&- $err>&- ${lock:+$lock>&-}"
         replace_perf "$@"
     fi
+    [ -z "$replaceable" ] || tell_nameless
     # perf 7.2 reports a kernel without schedstat in each recording.
     grep -v -e '^\[ perf record: ' -e '^Failed to open /proc/schedstat$' "$dir/log" >&2
     remove_maps

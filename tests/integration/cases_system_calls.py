@@ -4,6 +4,7 @@ of libpyperf. docs/services.md says why each of the others is made."""
 import os
 
 import musl
+import sampler
 from harness import Skip, case
 from maps import Map
 from outcome import compile_program, switch_environment
@@ -49,6 +50,12 @@ PROFILED = DORMANT + (
 ).split()
 # Of a process that switches while it has threads.
 SWITCHED = PROFILED + ["membarrier"]
+
+# Of a process that is sampled from inside.
+SAMPLED = DORMANT + (
+    "timer_create timer_settime timer_delete clock_gettime clock_getres uname gettid getppid"
+    " fallocate ftruncate fstatfs getdents64"
+).split()
 
 
 class Calls:
@@ -120,3 +127,14 @@ def system_calls_of_switches(bench):
     calls = Calls(bench)
     command = [bench.python, bench.write("program.py", PROGRAM), "switches"]
     look(bench, calls, "switches", command, switch_environment(bench), SWITCHED)
+
+
+@case(CASES)
+def system_calls_of_sampled(bench):
+    calls = Calls(bench)
+    command = [bench.python, bench.write("program.py", PROGRAM), "sampled"]
+    for how in ("997", "997:threads"):
+        sampler.remove(bench)
+        look(bench, calls, how, command, sampler.environment(bench, how), SAMPLED)
+        count = sampler.total(sampler.profile(bench).records())
+        bench.that(how + ": samples", "20 or more", count >= 20, str(count))

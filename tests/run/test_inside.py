@@ -98,6 +98,15 @@ def functions(look, *options, profile="pyperf.samples"):
 
 
 @case(CASES)
+def chosen_for_lines(look):
+    """--lines alone chooses the sampler, and says why; -q does not."""
+    line = "pyperf-run: --lines: perf knows no lines of Python functions; libpyperf's own sampler is used,"
+    for words, said in ((["--lines"], True), (["--lines", "--sampler=inside"], False), (["-q", "--lines"], False)):
+        status, _, err = run(look, *words)
+        look.equal("%s: status, says why" % " ".join(words), (3, said), (status, err.startswith(line)))
+
+
+@case(CASES)
 def program_and_profile(look):
     status, out, err = run(look, "--sampler=inside", given=b"words")
     look.equal("status, stdout", (3, "words\n"), (status, out))

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 
+import inside
 import packages
 import serving
 import visit
@@ -71,7 +72,7 @@ def open_to_others(bench):
     os.chmod(bench.images, 0o1777)
 
 
-def look_at(bench, servers, rest):
+def apache(bench, servers, rest, applications):
     packages.require(PROGRAM, "apache2-bin")
     packages.require(os.path.join(MODULES, "mod_wsgi.so"), "libapache2-mod-wsgi-py3")
     if os.geteuid() == 0:
@@ -92,8 +93,18 @@ def look_at(bench, servers, rest):
         )
         return [PROGRAM, "-f", bench.write("apache.conf", text), "-D", "FOREGROUND"]
 
-    kind = serving.Kind(command, WORKERS, signal.SIGTERM, ["orders", "prices"])
+    return serving.Kind(command, WORKERS, signal.SIGTERM, applications)
+
+
+def look_at(bench, servers, rest):
+    kind = apache(bench, servers, rest, ["orders", "prices"])
     visit.look_at_server(bench, kind, 2, lambda names: not names)
+
+
+def look_at_sampled(bench, servers, rest, how):
+    """Each thread is in one sub-interpreter or the other."""
+    kind = apache(bench, servers, rest, ["orders", "prices"])
+    inside.look_at_server(bench, kind, lambda names: not names, PYPERF_SAMPLER=how)
 
 
 @case(CASES, needs=("servers",))
@@ -104,3 +115,15 @@ def mod_wsgi_embedded(bench):
 @case(CASES, needs=("servers",))
 def mod_wsgi_daemon(bench):
     look_at(bench, 1, DAEMONS)
+
+
+@case(CASES, needs=("servers",))
+def mod_wsgi_embedded_sampled(bench):
+    """Apache's processes block all signals before Python begins."""
+    look_at_sampled(bench, WORKERS, "", inside.HZ)
+
+
+@case(CASES, needs=("servers",))
+def mod_wsgi_daemon_sampled(bench):
+    """As on kernels before 6.4. The main thread, which Python has begun in, does nothing."""
+    look_at_sampled(bench, 1, DAEMONS, inside.HZ + ":threads")

@@ -7,9 +7,11 @@ import subprocess
 import time
 
 import guide
+import inside
 import orders
 import packages
 import recording
+import sampler
 import serving
 from harness import case
 
@@ -17,7 +19,7 @@ CASES = []
 SUBJECT = "celery"
 PROGRAM = "/usr/bin/celery"
 SECONDS = 60
-FIRST, TASKS = 40, 400
+FIRST, TASKS, SAMPLED = 40, 400, 100
 ORDERS = 10  # a task
 SEND = "import sys; from shop.celery import send; send(*map(int, sys.argv[1:]))"
 
@@ -32,7 +34,7 @@ def recipe():
 class Worker(serving.Server):
     """A running worker. It has no port: messages and answers are files."""
 
-    def __init__(self, bench, options):
+    def __init__(self, bench, options, **more):
         packages.require(PROGRAM, "celery")
         self.sent = 0
         self.folder = os.path.join(bench.folder, "shop")
@@ -44,7 +46,8 @@ class Worker(serving.Server):
             return [bench.python, PROGRAM] + recipe()[0] + options
 
         kind = serving.Kind(command, 0, signal.SIGTERM, ["orders"])
-        environment = bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="RTMIN+3", **self.more)
+        more = more or {"PYPERF_TOGGLE_SIGNAL": "RTMIN+3"}
+        environment = bench.environment(support=None, **more, **self.more)
         super().__init__(bench, kind, environment)
 
     def work(self, count):
@@ -85,6 +88,12 @@ def pids_by_recipe():
     return sorted(int(pid) for pid in done.stdout.decode().split(","))
 
 
+def beneath_task(bench):
+    """Of an order's callers: the task, and Celery further out."""
+    task = "deliver:" + os.path.join(serving.programs(bench), "shop", "celery.py")
+    return lambda names: names[:1] == [task] and any(name.endswith("/celery/app/trace.py") for name in names)
+
+
 def look_at(bench, options, pids_of):
     if not recording.wanted(bench):
         return
@@ -102,13 +111,7 @@ def look_at(bench, options, pids_of):
             bench.equal("%s: right answers" % state, TASKS, right)
             seen[state] = recorded.samples()
         bench.equal("status, processes left", (0, 0), worker.stop())
-    folder = serving.programs(bench)
-    task = "deliver:" + os.path.join(folder, "shop", "celery.py")
-
-    def beneath(names):
-        by_celery = any(name.endswith("/celery/app/trace.py") for name in names)
-        return names[:1] == [task] and by_celery
-
+    folder, beneath = serving.programs(bench), beneath_task(bench)
     for number, pid in enumerate(pids, 1):
         own = [one for one in seen["on"] if one.pid == pid]
         path, chain = serving.program(bench, "orders"), orders.CHAIN[:-1]
@@ -135,3 +138,29 @@ def celery_processes(bench):
 @case(CASES, needs=("servers",))
 def celery_threads(bench):
     look_at(bench, ["--pool", "threads"], lambda worker: [worker.process.pid])
+
+
+def look_at_sampled(bench, options, processes):
+    with Worker(bench, options, PYPERF_SAMPLER=inside.HZ) as worker:
+        bench.equal("sampled: right answers", SAMPLED, worker.work(SAMPLED))
+        bench.equal("status, processes left", (0, 0), worker.stop())
+        bench.equal("lines of libpyperf", False, "libpyperf" in worker.said())
+    rows, event = inside.table(bench, bench.images, "--lines")
+    inside.look_at_whole(bench, "sampled", event)
+    path = serving.program(bench, "orders")
+    inside.look_at_rows(bench, "sampled", rows, path, orders.weigh)
+    profile = sampler.profile(bench)
+    bench.equal("what is missing", [], profile.notes)
+    found = [one for one in profile.records() if "weigh:" + path in one.python]
+    bench.equal("processes with tasks", processes, len({one.pid for one in found}))
+    recording.look_at_stacks(bench, "all", inside.each(found), path, orders.CHAIN[:-1], beneath_task(bench))
+
+
+@case(CASES, needs=("servers",))
+def celery_processes_sampled(bench):
+    look_at_sampled(bench, [], 4)
+
+
+@case(CASES, needs=("servers",))
+def celery_threads_sampled(bench):
+    look_at_sampled(bench, ["--pool", "threads"], 1)

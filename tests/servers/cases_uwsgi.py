@@ -1,11 +1,14 @@
 """uWSGI: libpython is loaded with a plugin; workers are forked from a process that has run Python
 already."""
 
+import os
 import signal
 
+import inside
 import packages
 import serving
 import visit
+from cases_apache import open_to_others
 from harness import case
 
 CASES = []
@@ -53,3 +56,22 @@ def uwsgi_one_interpreter(bench):
 def uwsgi_toggled(bench):
     kind = uwsgi(bench, ["orders"], "--single-interpreter")
     visit.look_at_toggle(bench, kind, lambda names: not names)
+
+
+@case(CASES, needs=("servers",))
+def uwsgi_sampled(bench):
+    """A sub-interpreter for the second application: see above."""
+    kind = uwsgi(bench, ["orders", "prices"], "--skip-atexit-teardown")
+    inside.look_at_server(bench, kind, lambda names: not names)
+
+
+@case(CASES, needs=("servers",))
+def uwsgi_threads_sampled(bench):
+    """uWSGI's threads block all signals; started as root, it changes its user."""
+    options = ["--single-interpreter", "--enable-threads", "--threads", "4"]
+    if os.geteuid() == 0:
+        open_to_others(bench)
+        options += ["--uid", "www-data", "--gid", "www-data"]
+    inside.look_at_server(bench, uwsgi(bench, ["orders", "prices"], *options), lambda names: not names)
+    owners = {os.stat(os.path.join(bench.images, name)).st_uid for name in os.listdir(bench.images)}
+    bench.equal("owners of files: root", os.geteuid() == 0 and {0} == owners, False)

@@ -67,9 +67,9 @@ def missing():
     return None if cgroup2() else "there is no cgroup2 that can be written to"
 
 
-def drop_in():
-    """The one in the guide."""
-    lines = re.search(r"^    \[Service\]\n(?:    .*\n)+", guide.section("systemd"), re.M).group(0)
+def drop_in(number=0):
+    """One of those in the guide: the first is for perf, the second for the sampler."""
+    lines = re.findall(r"^    \[Service\]\n(?:    .*\n)+", guide.section("systemd"), re.M)[number]
     return re.sub(r"^    ", "", lines, flags=re.M)
 
 
@@ -180,13 +180,13 @@ def namespace(pid):
 
 
 class Service:
-    """shop.service, with the guide's drop-in and more of it."""
+    """shop.service, with a drop-in of the guide and more of it."""
 
-    def __init__(self, manager, more=""):
+    def __init__(self, manager, more="", number=0):
         self.manager = manager
         for path in ("srv/out", "srv/err"):
             manager.write(path, "")
-        manager.write("etc/systemd/system/shop.service.d/override.conf", drop_in() + more)
+        manager.write("etc/systemd/system/shop.service.d/override.conf", drop_in(number) + more)
         manager.systemctl("daemon-reload")
         self.of_others = set(self.all_images())
         manager.systemctl("start", "shop")

@@ -19,16 +19,18 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 
 import cases_container
+import cases_container_inside
 import cases_cron
 import cases_systemd
+import cases_systemd_inside
 import engine
 import harness
 import manager
 
 # The cases, their environment, and the function that says why it is missing.
 SUBJECTS = {
-    "container": (cases_container.CASES, engine.Engine, engine.missing),
-    "systemd": (cases_systemd.CASES + cases_cron.CASES, manager.Manager, manager.missing),
+    "container": (cases_container.CASES + cases_container_inside.CASES, engine.Engine, engine.missing),
+    "systemd": (cases_systemd.CASES + cases_systemd_inside.CASES + cases_cron.CASES, manager.Manager, manager.missing),
 }
 
 

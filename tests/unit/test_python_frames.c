@@ -301,6 +301,41 @@ TEST_BY(for_each_version, garbage)
     check_calls(0);
 }
 
+/* 3.11: the thread is in another interpreter than the one of its first state. */
+TEST_BY(for_each_version, another_interpreter)
+{
+    static uint64_t other[64], of_a_thread[64];
+    struct python_place place = {.stack_pointer = (uintptr_t)evaluators};
+    place.stack_top = (uintptr_t)evaluators + sizeof evaluators;
+    start();
+    if (row()->cframe_frame == 0)
+        return;
+    link_calls();
+    memcpy(other, thread_state, sizeof other);
+    put(thread_state, row()->thread_frame, NULL);
+    put(of_a_thread, row()->thread_frame, generator); /* not on this stack */
+    void *const holders[] = {of_a_thread, other, of_a_thread, guarded_end(), (void *)8};
+    for (size_t i = 0; i < LENGTH_OF(holders); i++) {
+        lock_holder = holders[i];
+        python_frames_read(&calls, &place);
+        if (i == 0)
+            child_check(calls.count == 0, "%u", calls.count);
+        else
+            check_calls(0);
+        child_check(calls.doubtful == (i > 1), "%zu: %d", i, calls.doubtful);
+    }
+    put(other, row()->thread_frame, of_a_thread); /* has left it */
+    python_frames_read(&calls, &place);
+    child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
+    put(other, row()->thread_frame, evaluators[0]);
+    lock_holder = NULL; /* this thread has it, by its first state */
+    for (int i = 0; i < 2; i++) {
+        python_frames_read(&calls, &place);
+        child_check(calls.count == 0, "%u", calls.count);
+        lock_holder = of_a_thread;
+    }
+}
+
 /* A thread that has no chunk of memory yet, or not any more. */
 TEST_BY(for_each_version, garbage_without_chunks)
 {

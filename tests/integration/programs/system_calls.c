@@ -25,6 +25,8 @@
 /* clang-format off */
 #define CALLS(X) \
     X(brk)                                                                                         \
+    X(clock_getres)                                                                                \
+    X(clock_gettime)                                                                               \
     X(clock_nanosleep)                                                                             \
     X(copy_file_range)                                                                             \
     X(dup)                                                                                         \
@@ -34,14 +36,14 @@
     X(flock)                                                                                       \
     X(fstatfs)                                                                                     \
     X(ftruncate)                                                                                   \
-    X(futex) X(getcwd) X(getdents64) X(getpid) X(getrandom) X(gettid) X(getrlimit) \
+    X(futex) X(getcwd) X(getdents64) X(getpid) X(getppid) X(getrandom) X(gettid) X(getrlimit) \
     X(ioctl) X(kill) X(link) X(linkat) X(lseek) X(madvise) X(membarrier) X(memfd_create) \
     X(mincore) X(mlock) X(mmap) X(mprotect) X(mremap) X(msync) X(munmap) X(open) X(openat) \
     X(pipe2) X(poll) X(ppoll) X(prctl) X(pread64) X(prlimit64) X(process_vm_readv) \
     X(pwrite64) X(read) X(readlink) X(readlinkat) X(rename) X(renameat2) \
     X(restart_syscall) X(rt_sigaction) X(rt_sigpending) X(rt_sigprocmask) X(rt_sigreturn) \
     X(rt_sigtimedwait) X(sched_getaffinity) X(sched_yield) X(statfs) X(sysinfo) X(tgkill) \
-    X(uname) X(unlink) X(unlinkat) X(userfaultfd) X(write) X(writev)
+    X(timer_create) X(timer_delete) X(timer_settime) X(uname) X(unlink) X(unlinkat) X(userfaultfd) X(write) X(writev)
 /* clang-format on */
 
 static const struct {

@@ -97,6 +97,7 @@ extern struct method_definition sys_methods[3];
 
 /* This thread's PyThreadState, in any interpreter: only a test uses its fields. */
 extern _Thread_local uint64_t thread_state[64];
+extern void *lock_holder;  /* the state, if it is not this thread's */
 extern bool is_finalizing; /* Py_IsInitialized is false */
 
 /* Objects: new references. Names are UTF-8. */

@@ -108,6 +108,13 @@ void *PyGILState_GetThisThreadState(void)
     return current == NULL ? NULL : thread_state;
 }
 
+void *lock_holder;
+
+void *_PyThreadState_UncheckedGet(void)
+{
+    return lock_holder != NULL ? lock_holder : PyGILState_GetThisThreadState();
+}
+
 void *_Py_GetConfig(void)
 {
     enter_api(__func__, false);
