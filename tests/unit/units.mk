@@ -63,7 +63,8 @@ check-unit-other-layout:
 # On a small interpreter (interpreter/interpreter.h).
 interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
 interpreted := code_values qualnames profile profile_shared frame_evaluator native_support \
-    native_api probe sys_functions python lifecycle trampolines sample_tree python_frames
+    native_api probe sys_functions python lifecycle trampolines sample_tree python_frames \
+    python_threads
 interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
 
 $(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
