@@ -70,6 +70,14 @@ static uintptr_t own_record(void)
     return (uintptr_t)pthread_self();
 }
 
+/* Of a thread whose number nobody asks for. */
+static uintptr_t nobodys_record(void)
+{
+    static _Alignas(64) char record[4096];
+    memset(record, 0x5a, sizeof record);
+    return (uintptr_t)record;
+}
+
 static uint32_t own_number(void)
 {
     return (uint32_t)syscall(SYS_gettid);
@@ -137,7 +145,7 @@ TEST_BY(for_each_version, own_state)
 {
     start();
     char *of_main = add_state(0, 0, own_record()), *of_second = add_state(1, 1, own_record());
-    char *of_other = add_state(0, 2, own_record() + 64);
+    char *of_other = add_state(0, 2, nobodys_record());
     of_this_thread = of_main;
     CHECK_STATE(python_threads_own(), of_main);
     if (has_one_lock() || row()->python_2) {
@@ -159,7 +167,7 @@ TEST_BY(for_each_version, own_state_of_a_thread_that_is_not_known)
     start();
     of_this_thread = NULL;
     CHECK_STATE(python_threads_own(), NULL);
-    set_current(add_state(0, 0, own_record() + 64));
+    set_current(add_state(0, 0, nobodys_record()));
     CHECK_STATE(python_threads_own(), NULL);
     first = NULL;
     CHECK_STATE(python_threads_own(), NULL);
@@ -173,7 +181,7 @@ TEST_BY(for_each_version, own_state_by_a_search)
         return;
     for (int i = 0; i < LISTS; i++) {
         for (int j = 0; j < 2; j++)
-            add_state(i, 2 * i + j, own_record() + 64);
+            add_state(i, 2 * i + j, nobodys_record());
         char *own = states[2 * i];
         put(own, row()->thread_id, (void *)own_record());
         CHECK_STATE(python_threads_own(), own);
@@ -256,7 +264,7 @@ TEST_BY(for_each_version, records_that_are_gone)
 TEST_BY(for_each_version, lists_without_end)
 {
     start();
-    char *own = add_state(0, 0, own_record()), *others = add_state(0, 1, own_record() + 64);
+    char *own = add_state(0, 0, own_record()), *others = add_state(0, 1, nobodys_record());
     put(own, row()->thread_next, others);
     CHECK_STATE(python_threads_find(1, NULL), NULL);
     CHECK_STATE(python_threads_find(own_number(), NULL), own);
@@ -281,7 +289,7 @@ TEST_BY(for_each_version, garbage)
                            states[0] + 4,
                            (char *)(uintptr_t)0x5a5a5a5a5a5a5a58};
     char *own = add_state(0, 0, own_record());
-    add_state(0, 1, own_record() + 64);
+    add_state(0, 1, nobodys_record());
     of_this_thread = NULL;
     for (size_t i = 0; i < LENGTH_OF(wrong); i++) {
         put(own, row()->thread_next, wrong[i]);
@@ -306,7 +314,7 @@ TEST_BY(for_each_version, garbage)
 TEST_BY(for_each_version, who_has_the_lock)
 {
     start();
-    char *one = add_state(0, 0, own_record()), *another = add_state(0, 1, own_record() + 64);
+    char *one = add_state(0, 0, own_record()), *another = add_state(0, 1, nobodys_record());
     if (row()->thread_status == 0) {
         child_check(!python_threads_has_lock(one), "%s", "nobody has it");
         set_current(one);
