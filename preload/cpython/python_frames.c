@@ -129,6 +129,7 @@ static char *begin(struct reader *reader, char *thread, bool *cut)
 
 void python_frames_read(struct python_calls *calls, const struct python_place *place)
 {
+    enum { THREAD = 320 }; /* bytes of PyThreadState that are read */
     struct reader reader = {.place = place};
     calls->count = 0;
     calls->cut = false;

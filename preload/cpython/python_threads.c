@@ -73,6 +73,16 @@ static char *current(void)
     return python.layout->has_native_support ? NULL : python._PyThreadState_UncheckedGet();
 }
 
+/* Bytes of an interpreter that are read: its last member that is. */
+static size_t interpreter_size(void)
+{
+    const struct layout *layout = python.layout;
+    size_t last = layout->interpreter_threads > layout->interpreter_next
+                      ? layout->interpreter_threads
+                      : layout->interpreter_next;
+    return last + sizeof(void *);
+}
+
 typedef bool is_wanted(const char *state, uintptr_t wanted, struct readable *memory);
 
 static char *search(is_wanted *is, uintptr_t wanted)
@@ -81,6 +91,9 @@ static char *search(is_wanted *is, uintptr_t wanted)
     struct readable memory = {{0}};
     char *interpreter = python.Py_IsInitialized() ? python.PyInterpreterState_Head() : NULL;
     for (int i = 0; i < INTERPRETERS && interpreter != NULL; i++) {
+        if (((uintptr_t)interpreter & 7) != 0 ||
+            !readable(&memory, (uintptr_t)interpreter, interpreter_size()))
+            return NULL;
         char *state = pointer_at(interpreter, layout->interpreter_threads);
         for (int j = 0; j < THREADS && state != NULL; j++) {
             if (((uintptr_t)state & 7) != 0 ||

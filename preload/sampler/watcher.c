@@ -19,6 +19,7 @@
 #include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
+#include "trampoline/base/lock.h"
 
 enum {
     GUARD = 64 << 10, /* below the stack, without access; a page has no more */
@@ -28,17 +29,18 @@ enum {
     FAULTS = 1000, /* then it ends, and is started anew */
 };
 
-enum state { NONE, STARTING, RUNNING, ENDED };
+enum state { NONE, STARTING, RUNNING, ENDED }; /* in this order */
 
 /* The program sets `stop` and `pid`, the watcher the rest. */
 static struct watcher {
+    struct lock lock; /* of the thread that starts or stops it */
     const struct watcher_task *task;
     bool on;
     int pid; /* 0: none was started, or it is waited for */
     uint32_t state, stop;
-    int refusal;           /* errno */
-    uint64_t looked_after; /* when the program has seen last whether it still runs */
-    char *memory;          /* guard, stack, then what stands for a libc's record */
+    int refusal;    /* errno */
+    uint64_t asked; /* when it was started, or asked for, last */
+    char *memory;   /* guard, stack, then what stands for a libc's record */
     /* Of the watcher itself. */
     bool looking;
     uint32_t program, faults, starts;
@@ -106,14 +108,24 @@ static bool is_the_same(uint64_t now)
 
 static void run(void);
 
+/* A look that is left for good. */
+static void give_up(void)
+{
+    bool was_looking = watcher.looking;
+    watcher.looking = false;
+    if (was_looking)
+        watcher.task->give_up();
+}
+
 /* SIGSEGV and SIGBUS. */
 static void fault(int number, siginfo_t *info, void *context)
 {
     (void)number, (void)info;
-    if (!watcher.looking || ++watcher.faults % FAULTS == 0)
+    if (!watcher.looking)
         leave();
-    watcher.looking = false;
-    watcher.task->give_up();
+    give_up();
+    if (++watcher.faults % FAULTS == 0)
+        leave();
     arch_resume(context, watcher.memory + GUARD + STACK, run);
 }
 
@@ -121,12 +133,8 @@ static void run(void)
 {
     for (;;) {
         uint64_t now = clock_now();
-        if (__atomic_load_n(&watcher.stop, __ATOMIC_SEQ_CST))
+        if (__atomic_load_n(&watcher.stop, __ATOMIC_SEQ_CST) || !is_the_same(now))
             leave();
-        if (!is_the_same(now)) {
-            watcher.task->end();
-            leave();
-        }
         if (now >= watcher.next) {
             uint64_t late = now - watcher.next, period = watcher.task->period;
             watcher.next = now + period - late % period;
@@ -177,7 +185,7 @@ static void begin(void)
     close_all();
     while (__atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST) == NONE)
         syscall(SYS_futex, &watcher.state, FUTEX_WAIT_PRIVATE, NONE, NULL, NULL, 0);
-    watcher.looking = false;
+    give_up(); /* the one before may have been killed */
     watcher.checked = clock_now();
     watcher.next = watcher.checked + watcher.task->period;
     read_ids(watcher.ids);
@@ -206,24 +214,37 @@ static void permit(int pid)
         syscall(SYS_prctl, PR_SET_PTRACER, pid, 0, 0, 0);
 }
 
-/* 0, or errno. */
+/* pre: no watcher runs. */
+static void free_memory(void)
+{
+    if (watcher.memory != NULL)
+        syscall(SYS_munmap, watcher.memory, GUARD + STACK + BLOCK);
+    watcher.memory = NULL;
+}
+
+/* False, with errno. */
+static bool make_memory(void)
+{
+    void *memory = (void *)syscall(SYS_mmap, NULL, GUARD + STACK + BLOCK, PROT_NONE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return false;
+    watcher.memory = memory;
+    return syscall(SYS_mprotect, watcher.memory + GUARD, STACK + BLOCK, PROT_READ | PROT_WRITE) ==
+           0;
+}
+
+/* 0, or errno. pre: the lock, unless it is off. */
 static int start(void)
 {
     uint64_t all = UINT64_MAX, before;
-    if (watcher.memory == NULL) {
-        void *memory = (void *)syscall(SYS_mmap, NULL, GUARD + STACK + BLOCK, PROT_NONE,
-                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory == MAP_FAILED)
-            return errno;
-        if (syscall(SYS_mprotect, (char *)memory + GUARD, STACK + BLOCK, PROT_READ | PROT_WRITE) !=
-            0)
-            return errno;
-        watcher.memory = memory;
-    }
+    if (watcher.memory == NULL && !make_memory())
+        return errno;
     watcher.state = NONE;
     watcher.stop = 0;
     watcher.refusal = 0;
     watcher.program = (uint32_t)syscall(SYS_getpid);
+    __atomic_store_n(&watcher.asked, clock_now(), __ATOMIC_RELAXED);
     watcher.starts++;
     char *block = watcher.memory + GUARD + STACK;
     memset(block, 0, BLOCK);
@@ -239,8 +260,7 @@ static int start(void)
     return 0;
 }
 
-/* Waits for the end of a watcher that ends, or, with WNOHANG, may have done so; somebody may have
- * killed it in the middle of a look. */
+/* Waits for the end of a watcher that ends, or, with WNOHANG, may do so. */
 static bool has_ended(int options)
 {
     if (watcher.pid == 0)
@@ -249,75 +269,90 @@ static bool has_ended(int options)
     if (pid == 0 || (pid < 0 && errno == EINTR))
         return false;
     watcher.pid = 0; /* the program may have waited for it (__WALL) */
-    if (watcher.looking)
-        watcher.task->give_up();
-    watcher.looking = false;
     return true;
 }
 
-/* While the watcher is in a state, for a second at most. Returns whether it is in another one. */
-static bool is_past(enum state state)
+/* Whether the watcher is in that state or a later one; waits for it, for a second at most. */
+static bool has_reached(enum state wanted)
 {
     uint64_t now = clock_now(), end = now + SECOND;
-    while (__atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST) == state && now < end) {
+    uint32_t state;
+    while ((state = __atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST)) < wanted && now < end) {
         struct timespec left = clock_timespec(end - now);
         syscall(SYS_futex, &watcher.state, FUTEX_WAIT_PRIVATE, state, &left, NULL, 0);
         now = clock_now();
     }
-    return now < end;
+    return state >= wanted;
 }
 
 bool watcher_start(const struct watcher_task *task, struct failure *why)
 {
     watcher.task = task;
     int error = start();
-    if (error == 0 && is_past(STARTING) &&
+    if (error == 0 && has_reached(RUNNING) &&
         __atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST) == ENDED) {
         error = watcher.refusal;
         while (!has_ended(0))
             continue;
     }
     watcher.on = error == 0;
-    return watcher.on || failure_set(why, FAILURE_WATCHER, error, "%s", "");
+    if (watcher.on)
+        return true;
+    free_memory();
+    return failure_set(why, FAILURE_WATCHER, error, "%s", "");
 }
 
 void watcher_look(uint64_t now)
 {
-    uint64_t looked = __atomic_load_n(&watcher.looked_after, __ATOMIC_RELAXED);
-    if (!watcher.on || now - looked < SECOND ||
-        !__atomic_compare_exchange_n(&watcher.looked_after, &looked, now, false, __ATOMIC_RELAXED,
-                                     __ATOMIC_RELAXED))
+    if (!watcher.on || now < __atomic_load_n(&watcher.asked, __ATOMIC_RELAXED) + SECOND ||
+        !lock_take_within(&watcher.lock, 0))
         return;
-    if (has_ended(WNOHANG))
+    __atomic_store_n(&watcher.asked, now, __ATOMIC_RELAXED);
+    if (watcher.on && has_ended(WNOHANG))
         start();
+    lock_release(&watcher.lock);
+}
+
+/* Somebody may have stopped the watcher, or killed it. */
+static void end(void)
+{
+    __atomic_store_n(&watcher.stop, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, &watcher.stop, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    if (!has_reached(ENDED) && !has_ended(WNOHANG))
+        syscall(SYS_kill, watcher.pid, SIGKILL);
+    while (!has_ended(0))
+        continue;
 }
 
 void watcher_stop(void)
 {
-    watcher.on = false;
-    debug_log(sampler, 1, "watcher: started %u times, %u faults", watcher.starts, watcher.faults);
-    if (watcher.pid == 0)
+    if (!watcher.on)
         return;
-    __atomic_store_n(&watcher.stop, 1, __ATOMIC_SEQ_CST);
-    syscall(SYS_futex, &watcher.stop, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-    if (!is_past(RUNNING)) /* somebody has stopped it */
-        syscall(SYS_kill, watcher.pid, SIGKILL);
-    while (!has_ended(0))
-        continue;
-    syscall(SYS_munmap, watcher.memory, GUARD + STACK + BLOCK);
-    watcher.memory = NULL;
+    watcher.on = false;
+    bool mine = lock_take_within(&watcher.lock, SECOND); /* a thread may be stopped with it */
+    if (!has_ended(WNOHANG))
+        end();
+    give_up();
+    free_memory();
+    if (mine)
+        lock_release(&watcher.lock);
+    debug_log(sampler, 1, "watcher: started %u times, %u faults", watcher.starts, watcher.faults);
 }
 
 void watcher_forked(void)
 {
+    lock_reset(&watcher.lock);
     watcher.pid = 0;
-    watcher.looked_after = 0;
+    watcher.asked = 0;
     watcher.starts = watcher.faults = 0;
     watcher.looking = false;
 }
 
 void watcher_forget(void)
 {
+    lock_reset(&watcher.lock);
     watcher.on = false;
     watcher.pid = 0;
+    watcher.looking = false;
+    free_memory();
 }

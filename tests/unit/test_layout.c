@@ -8,18 +8,35 @@
 
 /* _Py_DebugOffsets, compiled from the headers of 3.13.0, 3.14.10 and 3.15.2: where it has each
  * offset, and the offsets, of which one differs. */
-enum { OFFSETS = 15, CODE_ADAPTIVE = 5, FRAME_OWNER = 13 };
+enum { OFFSETS = 22, CODE_ADAPTIVE = 5, FRAME_OWNER = 13 };
 static const struct described {
     unsigned minor;
     uint16_t places[OFFSETS];
     uint16_t code_adaptive;
     uint8_t code_extra, frame_owner;
 } described[] = {
-    {13, {240, 280, 288, 296, 312, 344, 360, 544, 552, 560, 184, 232, 248, 264, 304}, 200, 192, 70},
-    {14, {264, 320, 328, 336, 352, 384, 408, 624, 632, 640, 208, 256, 272, 288, 344}, 208, 200, 74},
-    {15, {328, 384, 392, 400, 416, 448, 472, 720, 728, 736, 208, 320, 336, 352, 408}, 208, 200, 74},
+    {13,
+     {240, 280, 288, 296, 312, 344, 360, 544, 552, 560, 184,
+      232, 248, 264, 304, 64,  72,  112, 168, 176, 192, 216},
+     200,
+     192,
+     70},
+    {14,
+     {264, 320, 328, 336, 352, 384, 408, 624, 632, 640, 208,
+      256, 272, 288, 344, 64,  72,  120, 192, 200, 216, 240},
+     208,
+     200,
+     74},
+    {15,
+     {328, 384, 392, 400, 416, 448, 472, 720, 728, 736, 208,
+      320, 336, 352, 408, 64,  72,  120, 192, 200, 240, 264},
+     208,
+     200,
+     74},
 };
-static const uint16_t values[OFFSETS] = {0, 112, 120, 128, 68, 0, 8, 32, 16, 40, 72, 8, 56, 0, 136};
+/* Those of interpreters and threads are of 3.13; 3.14 and 3.15 have others. */
+static const uint16_t values[OFFSETS] = {0, 112, 120, 128, 68,   0,    8,  32, 16, 40,  72,
+                                         8, 56,  0,   136, 7264, 7344, 16, 8,  16, 152, 32};
 
 static uint64_t offsets[128];
 
@@ -52,6 +69,13 @@ TEST(takes_what_the_interpreter_says)
         ck_assert_uint_eq(layout->code_extra, described[i].code_extra);
         ck_assert_uint_eq(layout->code_adaptive, described[i].code_adaptive);
         ck_assert_uint_eq(layout->code_lines, 136);
+        ck_assert_uint_eq(layout->interpreter_next, 7264);
+        ck_assert_uint_eq(layout->interpreter_threads, 7344);
+        ck_assert_uint_eq(layout->interpreter_gil, 16);
+        ck_assert_uint_eq(layout->thread_next, 8);
+        ck_assert_uint_eq(layout->thread_interpreter, 16);
+        ck_assert_uint_eq(layout->thread_id, 152);
+        ck_assert_uint_eq(layout->thread_status, 32);
         ck_assert_uint_eq(layout->thread_frame, 72);
         ck_assert_uint_eq(layout->frame_back, 8);
         ck_assert_uint_eq(layout->frame_instruction, 56);

@@ -88,6 +88,10 @@ TEST_BY(for_each_version, names)
         {"PyUnstable_Code_SetExtra", from(12)},
         {"_PyEval_RequestCodeExtraIndex", from(0) && !from(12)},
         {"PyUnstable_Eval_RequestCodeExtraIndex", from(12)},
+        {"PyInterpreterState_Head", true},
+        {"_PyThreadState_UncheckedGet", from(0) && !from(12)},
+        {"_PyThreadState_Current", !from(0)},
+        {"PyEval_RestoreThread", !from(0)},
         {"PyInterpreterState_Get", from(11)},
         {"_PyInterpreterState_SetEvalFrameFunc", from(11)},
         {"_PyThreadState_UncheckedGet", from(11) && !from(12)},
@@ -157,6 +161,10 @@ TEST_BY(for_each_version, found_in_a_program)
         child_check(python.PyUnicode_FromString == PyString_FromString, "%s", "bytes");
     X(int, PyObject_IsTrue, ())
     X(int, PyList_Size, ())
+    X(void *, PyInterpreterState_Head, ())
+    if (from(0) && !from(12)) {
+        PYTHON_ONE_LOCK_FUNCTIONS(X)
+    }
     if (from(11)) {
         PYTHON_EVALUATOR_FUNCTIONS(X)
     }
@@ -167,6 +175,11 @@ TEST_BY(for_each_version, found_in_a_program)
     child_check(python.PyCode_Type == PyCode_Type, "%s", "PyCode_Type");
     child_check(python.PyExc_TypeError == &PyExc_TypeError, "%s", "PyExc_TypeError");
     child_check((python.PyClass_Type == PyClass_Type) == !from(0), "%s", "PyClass_Type");
+    child_check((python._PyThreadState_Current == &_PyThreadState_Current) == !from(0), "%s",
+                "_PyThreadState_Current");
+    child_check((python.restore_thread.entry == (uintptr_t)PyEval_RestoreThread &&
+                 python.restore_thread.size != 0) == !from(0),
+                "%#lx", python.restore_thread.entry);
     uintptr_t evaluator =
         from(0) ? (uintptr_t)_PyEval_EvalFrameDefault : (uintptr_t)PyEval_EvalFrameEx;
     child_check(python.evaluator == evaluator && python.evaluator_size > 5, "%#lx",

@@ -2,8 +2,6 @@
  * and evaluators; chains that are being changed, without end, or garbage. */
 #include "preload/cpython/python_frames.h"
 
-#include <pthread.h>
-
 #include "interpreter/interpreter.h"
 #include "support/guarded.h"
 
@@ -46,14 +44,6 @@ static void start(void)
     last_chunk = &chunk;
     if (has_chunks())
         put(thread_state, row()->thread_chunk, last_chunk);
-    if (version.major == 2) { /* PyInterpreterState, and .interp and .thread_id of PyThreadState */
-        static void *interpreter_state[2];
-        interpreter_state[1] = thread_state;
-        put(thread_state, 0, NULL);
-        put(thread_state, 8, interpreter_state);
-        put(thread_state, 144, (void *)pthread_self());
-        python_frames_start();
-    }
     for (int i = 0; i < 4; i++)
         codes[i] = new_code("file", "name", "name", i);
 }
@@ -121,8 +111,13 @@ static void link_calls(void)
 
 static void read_calls(void)
 {
-    struct python_place place = {.stack_pointer = 0};
+    struct python_place place = {.thread = (char *)thread_state};
     python_frames_read(&calls, &place);
+}
+
+static void learn(uintptr_t stack_pointer, uintptr_t cfa)
+{
+    python_frames_learn((char *)thread_state, stack_pointer, cfa);
 }
 
 static const char *evaluator_of(int n)
@@ -164,11 +159,9 @@ TEST_BY(for_each_version, no_calls)
     read_calls();
     child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
     link_calls();
-    interpreter_leave(); /* a thread that Python does not know */
-    if (version.major == 2)
-        put(thread_state, 144, (void *)1);
+    struct python_place unknown = {.thread = NULL}; /* a thread that Python does not know */
     calls.count = 4711;
-    read_calls();
+    python_frames_read(&calls, &unknown);
     child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
 }
 
@@ -254,8 +247,6 @@ TEST_BY(for_each_version, several_chunks)
 TEST_BY(for_each_version, garbage)
 {
     start();
-    if (version.major == 2)
-        return; /* while it ends, nothing is read */
     is_finalizing = !has_chunks();
     char *const end = (char *)guarded_end();
     void *const wrong[] = {(void *)8,
@@ -301,41 +292,6 @@ TEST_BY(for_each_version, garbage)
     check_calls(0);
 }
 
-/* 3.11: the thread is in another interpreter than the one of its first state. */
-TEST_BY(for_each_version, another_interpreter)
-{
-    static uint64_t other[64], of_a_thread[64];
-    struct python_place place = {.stack_pointer = (uintptr_t)evaluators};
-    place.stack_top = (uintptr_t)evaluators + sizeof evaluators;
-    start();
-    if (row()->cframe_frame == 0)
-        return;
-    link_calls();
-    memcpy(other, thread_state, sizeof other);
-    put(thread_state, row()->thread_frame, NULL);
-    put(of_a_thread, row()->thread_frame, generator); /* not on this stack */
-    void *const holders[] = {of_a_thread, other, of_a_thread, guarded_end(), (void *)8};
-    for (size_t i = 0; i < LENGTH_OF(holders); i++) {
-        lock_holder = holders[i];
-        python_frames_read(&calls, &place);
-        if (i == 0)
-            child_check(calls.count == 0, "%u", calls.count);
-        else
-            check_calls(0);
-        child_check(calls.doubtful == (i > 1), "%zu: %d", i, calls.doubtful);
-    }
-    put(other, row()->thread_frame, of_a_thread); /* has left it */
-    python_frames_read(&calls, &place);
-    child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
-    put(other, row()->thread_frame, evaluators[0]);
-    lock_holder = NULL; /* this thread has it, by its first state */
-    for (int i = 0; i < 2; i++) {
-        python_frames_read(&calls, &place);
-        child_check(calls.count == 0, "%u", calls.count);
-        lock_holder = of_a_thread;
-    }
-}
-
 /* A thread that has no chunk of memory yet, or not any more. */
 TEST_BY(for_each_version, garbage_without_chunks)
 {
@@ -358,10 +314,6 @@ TEST_BY(for_each_version, while_the_interpreter_ends)
     is_finalizing = true;
     link_calls();
     read_calls();
-    if (version.major == 2) {
-        child_check(calls.count == 0, "%u", calls.count);
-        return;
-    }
     check_calls(0);
     child_check(calls.doubtful, "%s", "code objects need not be tested");
     if (has_chunks()) {
@@ -384,7 +336,7 @@ TEST_BY(for_each_version, while_the_interpreter_ends)
 TEST_BY(for_each_version, an_evaluator_begins)
 {
     enum { DEPTH = 40 };
-    struct python_place place = {.entering = true};
+    struct python_place place = {.thread = (char *)thread_state, .entering = true};
     start();
     if (!has_cframes())
         return;
@@ -392,15 +344,16 @@ TEST_BY(for_each_version, an_evaluator_begins)
     place.outer = (uintptr_t)evaluators[0] + DEPTH;
     python_frames_read(&calls, &place);
     child_check(calls.count == 0 && calls.cut, "%u", calls.count); /* not learned yet */
-    python_frames_learn((uintptr_t)evaluators[0] + 8, (uintptr_t)evaluators[0] + DEPTH);
+    learn((uintptr_t)evaluators[0] + 8, (uintptr_t)evaluators[0] + DEPTH);
     python_frames_read(&calls, &place);
     child_check(calls.count == 0 && calls.cut, "%u", calls.count); /* it is not in that C frame */
-    python_frames_learn((uintptr_t)evaluators[0] - 64, (uintptr_t)evaluators[0] + DEPTH);
+    python_frames_learn(NULL, 0, UINTPTR_MAX);                     /* Python does not know it */
+    learn((uintptr_t)evaluators[0] - 64, (uintptr_t)evaluators[0] + DEPTH);
     put(thread_state, row()->thread_frame, guarded_end());
     python_frames_read(&calls, &place);
     check_calls(0);
     put(thread_state, row()->thread_frame, evaluators[0]);
-    python_frames_learn((uintptr_t)evaluators[0] - 64, (uintptr_t)evaluators[0] + 2 * DEPTH);
+    learn((uintptr_t)evaluators[0] - 64, (uintptr_t)evaluators[0] + 2 * DEPTH);
     python_frames_read(&calls, &place); /* learned once */
     check_calls(0);
     place.outer = (uintptr_t)guarded_end() + DEPTH;
@@ -414,12 +367,12 @@ TEST_BY(for_each_version, an_evaluator_begins)
 /* Versions without a _PyCFrame have nothing to learn. */
 TEST_BY(for_each_version, entering_changes_nothing_else)
 {
-    struct python_place place = {.entering = true, .outer = 4711};
+    struct python_place place = {.thread = (char *)thread_state, .entering = true, .outer = 4711};
     start();
     if (has_cframes())
         return;
     link_calls();
-    python_frames_learn(0, UINTPTR_MAX);
+    learn(0, UINTPTR_MAX);
     python_frames_read(&calls, &place);
     check_calls(0);
 }

@@ -38,6 +38,7 @@ extern char PyCode_Type[TYPE_BYTES], PyFunction_Type[TYPE_BYTES], PyUnicode_Type
     _PyRuntime[1024];
 extern python_object *PyExc_TypeError, *PyExc_ValueError, *PyExc_RuntimeError;
 extern int Py_IgnoreEnvironmentFlag, Py_VerboseFlag;
+extern void *_PyThreadState_Current;
 
 /* An interpreter of the process (PEP 684: with a lock of its own, or that of the main one). */
 struct state {
@@ -95,9 +96,9 @@ void define_sys(bool with_copy);
 extern char sys_definition[128];
 extern struct method_definition sys_methods[3];
 
-/* This thread's PyThreadState, in any interpreter: only a test uses its fields. */
+/* This thread's PyThreadState, in any interpreter: only a test uses its fields. The current one is
+ * that of the thread that was the last to enter an interpreter, until it leaves it. */
 extern _Thread_local uint64_t thread_state[64];
-extern void *lock_holder;  /* the state, if it is not this thread's */
 extern bool is_finalizing; /* Py_IsInitialized is false */
 
 /* Objects: new references. Names are UTF-8. */

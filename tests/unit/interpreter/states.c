@@ -21,6 +21,8 @@ void for_each_version(void (*body)(void))
 }
 
 static _Thread_local struct state *current;
+_Thread_local uint64_t thread_state[64];
+void *_PyThreadState_Current;
 
 /* interpreters */
 
@@ -49,12 +51,14 @@ void interpreter_enter(struct state *state)
         interpreter_fault("in an interpreter already");
     pthread_mutex_lock(state->lock);
     current = state;
+    __atomic_store_n(&_PyThreadState_Current, thread_state, __ATOMIC_RELAXED);
 }
 
 struct state *interpreter_leave(void)
 {
     struct state *state = current;
     current = NULL;
+    __atomic_store_n(&_PyThreadState_Current, NULL, __ATOMIC_RELAXED);
     pthread_mutex_unlock(state->lock);
     return state;
 }
@@ -94,8 +98,6 @@ void _PyInterpreterState_SetEvalFrameFunc(void *state, python_evaluator evaluato
     ((struct state *)state)->evaluator = is_own ? NULL : evaluator;
 }
 
-_Thread_local uint64_t thread_state[64];
-
 bool is_finalizing;
 
 int Py_IsInitialized(void)
@@ -108,11 +110,15 @@ void *PyGILState_GetThisThreadState(void)
     return current == NULL ? NULL : thread_state;
 }
 
-void *lock_holder;
-
 void *_PyThreadState_UncheckedGet(void)
 {
-    return lock_holder != NULL ? lock_holder : PyGILState_GetThisThreadState();
+    return __atomic_load_n(&_PyThreadState_Current, __ATOMIC_RELAXED);
+}
+
+/* Of its code only the address and the size count. */
+__attribute__((noinline)) void PyEval_RestoreThread(void *state)
+{
+    __atomic_store_n(&_PyThreadState_Current, state, __ATOMIC_RELAXED);
 }
 
 void *_Py_GetConfig(void)
@@ -153,6 +159,13 @@ static void describe_itself(void)
         uint16_t place;
         uint64_t value;
     } numbers[] = {
+        {places->interpreter_next, 64},
+        {places->interpreter_threads, 96},
+        {places->interpreter_gil, 320},
+        {places->thread_next, 8},
+        {places->thread_interpreter, 16},
+        {places->thread_id, 152},
+        {places->thread_status, 32},
         {places->thread_frame, 72},
         {places->frame_previous, 8},
         {places->frame_executable, 0},
@@ -189,6 +202,7 @@ void interpreter_load(unsigned major, unsigned minor)
     describe_itself();
     begin_types();
     current = NULL;
+    _PyThreadState_Current = NULL;
     interpreter.main = interpreter_new(true);
 }
 
@@ -213,6 +227,7 @@ void interpreter_start(unsigned major, unsigned minor)
     python.evaluator =
         major == 2 ? (uintptr_t)PyEval_EvalFrameEx : (uintptr_t)_PyEval_EvalFrameDefault;
     python.evaluator_size = 64;
+    python.restore_thread = (struct python_code){(uintptr_t)PyEval_RestoreThread, 16};
     interpreter_enter(interpreter.main);
 }
 
