@@ -94,7 +94,6 @@ TEST_BY(for_each_version, names)
         {"PyEval_RestoreThread", !from(0)},
         {"PyInterpreterState_Get", from(11)},
         {"_PyInterpreterState_SetEvalFrameFunc", from(11)},
-        {"_PyThreadState_UncheckedGet", from(11) && !from(12)},
         {"_Py_GetConfig", from(12)},
         {"PyUnstable_WritePerfMapEntry", from(12)},
         {"PyUnstable_CopyPerfMapFile", from(13)},
