@@ -60,12 +60,13 @@ struct layout {
     uint8_t thread_frame;
     uint8_t cframe_frame,
         cframe_previous; /* _PyCFrame.current_frame, .previous; both 0: there is none */
-    /* PyThreadState.next, .interp, .thread_id (what pthread_self returned), and from 3.12 on ._status,
-     * whose bit `active` says that the thread has the interpreter's lock; 0: see python_threads.c. */
+    /* PyThreadState.next, .interp, .thread_id (what pthread_self returned), and from 3.12 on
+     * ._status, whose bit `active` says that the thread has the interpreter's lock; 0: see
+     * python_threads.c. */
     uint8_t thread_next, thread_interpreter, thread_id, thread_status;
     /* PyInterpreterState.next, and its first thread: .tstate_head to 3.10, .threads.head
-     * (Include/internal/pycore_interp.h); from 3.12 on, where each interpreter may have a lock of its
-     * own, .ceval.gil. */
+     * (Include/internal/pycore_interp.h); from 3.12 on, where each interpreter may have a lock of
+     * its own, .ceval.gil. */
     uint16_t interpreter_next, interpreter_threads, interpreter_gil;
     /* PyThreadState.datastack_chunk: memory for the frames of 3.11 and later; 0: frames are
      * objects. */

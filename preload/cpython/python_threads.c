@@ -129,14 +129,14 @@ static bool is_it(const char *state, uintptr_t wanted, struct readable *memory)
     return (uintptr_t)state == wanted;
 }
 
-/* To 3.11: the state by which this thread was last seen in another interpreter than its first one. */
+/* To 3.11: the state by which this thread was seen last in another interpreter than its first. */
 static _Thread_local char *latest __attribute__((tls_model("initial-exec")));
 
 /* To 3.11 PyGILState_GetThisThreadState knows a thread's first interpreter alone (Python/pystate.c,
- * _PyGILState_NoteThreadStateInit). If the thread has the lock, its state is the current one; without
- * the lock, the thread is where it was, if that state is still listed. In 2.7 that function also waits
- * for a lock that the thread may have (Python/thread.c, find_key), so the lists are searched, which
- * others may be changing: only this thread's own state cannot be freed meanwhile. */
+ * _PyGILState_NoteThreadStateInit). If the thread has the lock, its state is the current one;
+ * without the lock, the thread is where it was, if that state is still listed. In 2.7 that function
+ * also waits for a lock that the thread may have (Python/thread.c, find_key), so the lists are
+ * searched, which others may be changing: only this thread's state cannot be freed meanwhile. */
 char *python_threads_own(void)
 {
     struct readable memory = {{0}};

@@ -1,5 +1,6 @@
-/* python_threads.h - the interpreter's threads, as others see them: a signal handler, which may call
- * nothing that takes a lock, and the watcher (watcher.h), which is no thread of the interpreter.
+/* python_threads.h - the interpreter's threads, as others see them: a signal handler, which may
+ * call nothing that takes a lock, and the watcher (watcher.h), which is no thread of the
+ * interpreter.
  *
  *     interpreter --> thread state --> thread state --> ...      .next
  *          |              | .thread_id: what pthread_self returned, the address of the libc's record
@@ -29,8 +30,8 @@ char *python_threads_find(uint32_t thread, char *known);
 /* Whether a thread has the interpreter's lock. */
 bool python_threads_has_lock(const char *state);
 
-/* Whether a thread that waits for the futex at `address` waits for the interpreter's lock. From 3 on;
- * in 2.7 that lock looks like any other. */
+/* Whether a thread that waits for the futex at `address` waits for the interpreter's lock. From 3
+ * on; in 2.7 that lock looks like any other. */
 bool python_threads_is_lock(const char *state, uintptr_t address);
 
 /* Whether the address is in the object that has the interpreter. */

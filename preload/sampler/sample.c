@@ -239,8 +239,8 @@ static uint32_t merged(struct place *place, bool *full)
     return merge.frame;
 }
 
-/* In 2.7 a thread waits for the interpreter's lock where PyThread_acquire_lock, the first function of
- * the interpreter from the inside, was called by the evaluator or by PyEval_RestoreThread
+/* In 2.7 a thread waits for the interpreter's lock where PyThread_acquire_lock, the first function
+ * of the interpreter from the inside, was called by the evaluator or by PyEval_RestoreThread
  * (Python/ceval.c). */
 static bool waits_in_evaluator(const struct unwind_stack *stack)
 {

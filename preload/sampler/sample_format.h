@@ -129,7 +129,8 @@ enum {
     SAMPLE_WAITS = 4,
     SAMPLE_WAITS_FOR_LOCK = 8, /* for the interpreter's (the GIL) */
     SAMPLE_HAS_LOCK = 16,      /* the thread has that lock */
-    /* The thread was ready, and waited for a CPU: there is no frame, it is where its last sample was. */
+    /* The thread was ready, and waited for a CPU: there is no frame, it is where its last sample
+     * was. */
     SAMPLE_WAITS_FOR_CPU = 32,
 };
 

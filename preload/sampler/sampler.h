@@ -32,9 +32,9 @@
 
 /* The value of PYPERF_SAMPLER: samples a second, 1 to 10000, and behind them words, each after a
  * colon: "later", sampling is off until the program or the toggle signal switches it on; "threads",
- * each thread has a timer of its own, as on kernels before 6.4; "wall", threads that wait are sampled
- * as well, by a process of our own (watcher.h); "every=60", a file for each 60 seconds, of which the
- * process keeps the last ones, "keep=10" or as many as it says. */
+ * each thread has a timer of its own, as on kernels before 6.4; "wall", threads that wait are
+ * sampled as well, by a process of our own (watcher.h); "every=60", a file for each 60 seconds, of
+ * which the process keeps the last ones, "keep=10" or as many as it says. */
 struct sampler_wish {
     unsigned hz; /* 0: none */
     bool later, by_thread, wall;

@@ -21,7 +21,8 @@
 /* From now on that signal, always the same one, stays deliverable. Takes the loader's lock. */
 void signal_mask_watch(int signal_number);
 
-/* Masks are the program's own again, that of this thread at once. The pointers stay ours: an object may have been unloaded. */
+/* Masks are the program's own again, that of this thread at once. The pointers stay ours: an object
+ * may have been unloaded. */
 void signal_mask_leave(void);
 
 #endif

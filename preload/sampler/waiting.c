@@ -21,8 +21,8 @@ enum {
     OFTEN = 250000000, /* nanoseconds, after which the time of one that still waits is stored */
 };
 
-/* Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat: nanoseconds on a CPU, and waiting for
- * one, and how often the thread was given one. */
+/* Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat: nanoseconds on a CPU, and waiting
+ * for one, and how often the thread was given one. */
 struct counts {
     uint64_t ran, delayed, times;
 };
@@ -35,8 +35,8 @@ struct waiting {
     struct sample_stack stack;
     struct counts counts; /* at the last look */
     uint64_t looked;      /* when that was, CLOCK_MONOTONIC */
-    /* Nanoseconds that are not stored yet: that it has waited, and been ready. The kernel counts the
-     * second when it is over, so that the first may have to be corrected. */
+    /* Nanoseconds that are not stored yet: that it has waited, and been ready. The kernel counts
+     * the second when it is over, so that the first may have to be corrected. */
     int64_t waited, ready;
     char *state; /* of the interpreter */
 };

@@ -9,8 +9,8 @@
  *
  * How long a thread has run, and has waited for a CPU, is in schedstat: the rest of the time it has
  * waited for something else, and that is what its stack stands for. As long as the count stays the
- * same, the thread waits where it did, and only time is added: one that sleeps for an hour costs one
- * small read for each period, and four samples a second. */
+ * same, the thread waits where it did, and only time is added: one that sleeps for an hour costs
+ * one small read for each period, and four samples a second. */
 #ifndef PYPERF_WAITING_H
 #define PYPERF_WAITING_H
 

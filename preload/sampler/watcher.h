@@ -5,8 +5,8 @@
  *       thread 2   in recv                thread 2 waits, at this pc and stack pointer --> sample
  *       thread 3   wants the lock         thread 3 waits for the interpreter's lock    --> sample
  *
- * A signal to a thread that waits would make its system call fail (EINTR), so nothing is sent. It is
- * no thread of the program: from 3.12 on os.fork warns of threads, by their number in /proc, and
+ * A signal to a thread that waits would make its system call fail (EINTR), so nothing is sent. It
+ * is no thread of the program: from 3.12 on os.fork warns of threads, by their number in /proc, and
  * memory that was freed while the watcher reads it would end the program; so it has signal handlers
  * of its own. It has no descriptors of the program, no libc, and blocks all signals. wait(2) does
  * not see it: its exit sends no signal (wait(2), __WCLONE).

@@ -140,8 +140,8 @@ static void end_other(void)
                     (void *)got, (void *)(expected));                                              \
     } while (0)
 
-/* To 3.11 with the lock, in whichever interpreter; without, where the thread was, as long as that state
- * exists, or what the API says. */
+/* To 3.11 with the lock, in whichever interpreter; without, where the thread was, as long as that
+ * state exists, or what the API says. */
 TEST_BY(for_each_version, own_state)
 {
     start();

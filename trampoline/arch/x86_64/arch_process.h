@@ -13,9 +13,9 @@
 enum { ARCH_THREAD_BELOW = 64 << 10, ARCH_THREAD_ABOVE = 8 << 10 };
 
 /* Fills in a zeroed block of ARCH_THREAD_BELOW + ARCH_THREAD_ABOVE bytes, and returns the thread
- * pointer. The record's first words are the same in glibc (sysdeps/x86_64/nptl/tls.h, tcbhead_t) and
- * musl (src/internal/pthread_impl.h): its own address, and at 0x28 the value that protects stacks;
- * glibc's has its own address at 0x10, too, and at 0x30 a value that protects pointers. */
+ * pointer. The record's first words are the same in glibc (sysdeps/x86_64/nptl/tls.h, tcbhead_t)
+ * and musl (src/internal/pthread_impl.h): its own address, and at 0x28 the value that protects
+ * stacks; glibc's has its own address at 0x10, too, and at 0x30 a value that protects pointers. */
 static inline void *arch_thread_block(char *block)
 {
     char *record = block + ARCH_THREAD_BELOW;
@@ -28,8 +28,8 @@ static inline void *arch_thread_block(char *block)
     return record;
 }
 
-/* clone(2), CLONE_SETTLS among its flags: the new process calls `function` on the stack that ends at
- * `stack`, a multiple of 16; it must not return. Returns its number, or -errno. */
+/* clone(2), CLONE_SETTLS among its flags: the new process calls `function` on the stack that ends
+ * at `stack`, a multiple of 16; it must not return. Returns its number, or -errno. */
 static inline long arch_clone(unsigned long flags, char *stack, void *thread_pointer,
                               void (*function)(void))
 {
