@@ -238,6 +238,8 @@ static bool make_memory(void)
 static int start(void)
 {
     uint64_t all = UINT64_MAX, before;
+    if (!arch_thread_block_holds(&errno, sizeof errno))
+        return ENOTSUP;
     if (watcher.memory == NULL && !make_memory())
         return errno;
     watcher.state = NONE;

@@ -28,8 +28,19 @@ static inline void *arch_thread_block(char *block)
     return record;
 }
 
-/* clone(2), CLONE_SETTLS among its flags: the new process calls `function` on the stack that ends
- * at `stack`, a multiple of 16; it must not return. Returns its number, or -errno. */
+/* Whether such a block has a place for a variable of threads, `variable` being that of this thread: a
+ * program with many variables of its own pushes the libc's further down than any block is large, and
+ * a store there would hit other memory. */
+static inline int arch_thread_block_holds(const void *variable, uintptr_t size)
+{
+    uintptr_t record;
+    __asm__("mov %%fs:0, %0" : "=r"(record));
+    uintptr_t at = (uintptr_t)variable - (record - ARCH_THREAD_BELOW);
+    return at <= ARCH_THREAD_BELOW + ARCH_THREAD_ABOVE - size;
+}
+
+/* clone(2), CLONE_SETTLS among its flags: the new process calls `function` on the stack that ends at
+ * `stack`, a multiple of 16; it must not return. Returns its number, or -errno. */
 static inline long arch_clone(unsigned long flags, char *stack, void *thread_pointer,
                               void (*function)(void))
 {
