@@ -12,6 +12,7 @@
 enum {
     INTERPRETERS = 1000, /* more are not searched */
     THREADS = 10000,     /* of one */
+    FIRST_WORDS = 0x28, /* to the value that protects stacks: arch_process.h */
     RECORD = 2048, /* bytes of the libc's record of a thread in which its number is looked for */
     LOCK = 256,    /* Include/internal/pycore_gil.h: struct _gil_runtime_state has some 210 bytes */
 };
@@ -30,13 +31,14 @@ static char *pointer_at(const char *object, size_t offset)
 }
 
 /* glibc: struct pthread.tid (nptl/descr.h); musl: struct pthread.tid (src/internal/pthread_impl.h).
- * Neither is part of an interface, so it is looked for. */
+ * Neither is part of an interface, so it is looked for: behind the first words, among which glibc's
+ * multiple_threads is 1, as is the number of a container's first process. */
 static size_t find_number(void)
 {
     struct readable known = {{0}};
     uintptr_t record = (uintptr_t)pthread_self();
     int32_t number = (int32_t)syscall(SYS_gettid);
-    for (size_t at = sizeof(void *); at < RECORD; at += sizeof number)
+    for (size_t at = FIRST_WORDS; at < RECORD; at += sizeof number)
         if (readable(&known, record + at, sizeof number) &&
             *(const int32_t *)(record + at) == number)
             return at;

@@ -171,3 +171,16 @@ def waits_other_user(bench):
     bench.equal("user", 65534 if os.getuid() == 0 else os.getuid(), answer)
     found = seconds(recording)
     bench.that("spin", "0.2 s or more on a CPU", found["spin", model.RUNS] >= 0.2, "%.2f" % found["spin", model.RUNS])
+
+
+@case(CASES)
+def waits_first_process(bench):
+    """A container's first process, whose number, 1, is found in each thread's record in another place, too."""
+    if os.getuid() != 0:
+        raise harness.Skip("only root makes a namespace of processes")
+    command = ["unshare", "--pid", "--fork", "--mount-proc", bench.python, bench.program(PROGRAM), "late"]
+    done, recording = sampler.run(bench, command, HOW + ":later")
+    bench.equal("status, stderr", (0, ""), (done.status, done.err))
+    took, found = json.loads(done.out), seconds(recording)
+    for name in sorted(took):
+        check_near(bench, name, took[name] - 0.1, found[name, model.WAITS], 0.15)

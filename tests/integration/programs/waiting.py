@@ -58,6 +58,17 @@ def states():
     return took
 
 
+def late():
+    """Sampled from a time on at which there are threads."""
+    threads, took = run([in_sleep, in_select])
+    time.sleep(SECONDS / 10)
+    sys.activate_stack_trampoline("perf_sample")
+    for one in threads:
+        one.join()
+    sys.deactivate_stack_trampoline()
+    return took
+
+
 def spin():
     end = CLOCK() + SECONDS
     while CLOCK() < end:
