@@ -197,7 +197,16 @@ static void give_up(void)
     __atomic_fetch_sub(&sampler.active, 1, __ATOMIC_SEQ_CST);
 }
 
-static struct watcher_task task = {.begin = begin_watching, .look = watch, .give_up = give_up};
+/* The program was killed, has called _exit or exec, or has other user ids: what its threads have
+ * waited in the last second is not stored yet. */
+static void end_watching(void)
+{
+    if (sample_file_is_watched())
+        waiting_end();
+}
+
+static struct watcher_task task = {
+    .begin = begin_watching, .look = watch, .give_up = give_up, .end = end_watching};
 
 /* A process that waits from its begin on has no sample of CPU time that would make its file. */
 static bool start_watching(struct failure *why)

@@ -1,6 +1,8 @@
 /* test_waiting_stacks.c - what threads wait for, in which function of Python, and looks that are given
  * up. */
 #include <setjmp.h>
+#include <signal.h>
+#include <sys/prctl.h>
 
 #include "preload/sampler/sample.h"
 #include "support/waited.h"
@@ -177,10 +179,11 @@ static void give_up_in_watcher(void)
     watched->gave_up++;
 }
 
+static const struct watcher_task task = {PERIOD, begin_in_watcher, look_in_watcher,
+                                         give_up_in_watcher, waiting_end};
+
 TEST_IN_CHILD(through_a_watcher)
 {
-    static const struct watcher_task task = {PERIOD, begin_in_watcher, look_in_watcher,
-                                             give_up_in_watcher};
     struct failure why = {.what = ""};
     if (under_address_sanitizer())
         child_skip("a watcher under a sanitizer", ENOTSUP);
@@ -208,4 +211,38 @@ TEST_IN_CHILD(through_a_watcher)
     check_weight(seen_of(other->number)->waits, first, last, 0);
     check_names(seen_of(thread->number)->frame);
     check_stack(other);
+}
+
+/* What is not stored yet when the program is killed is stored by the watcher. */
+static void wait_to_be_killed(void)
+{
+    struct failure why = {.what = ""};
+    start();
+    child_check(watcher_start(&task, &why), "%s", strerror(why.sys_errno));
+    threads[0].number = (uint32_t)getpid();
+    wait_here(&threads[0]);
+}
+
+TEST_IN_CHILD(a_program_that_is_killed)
+{
+    if (under_address_sanitizer())
+        child_skip("a watcher under a sanitizer", ENOTSUP);
+    watched_prepare();
+    child_check(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0, "%s", strerror(errno));
+    pid_t program = fork();
+    if (program == 0)
+        wait_to_be_killed();
+    AWAIT(watched->looks >= 1 || has_ended((uint32_t)program));
+    AWAIT(process_state((uint32_t)program) == 'S');
+    AWAIT_LOOKS(2);
+    struct span first = {0, clock_now()};
+    AWAIT_LOOKS(50);
+    uint64_t last = watched->last;
+    kill(program, SIGKILL);
+    child_check(waitpid(program, NULL, 0) == program, "%s", strerror(errno));
+    child_check(waitpid(-1, NULL, __WALL) > 0, "%s", strerror(errno)); /* its watcher */
+    sample_open(&reader, sample_path(0));
+    sample_read(&reader, visit, NULL);
+    uint64_t waited = (seen_of((uint32_t)program)->waits + 1) * PERIOD;
+    child_check(waited >= last - first.high, "%lu ns, not %lu", waited, last - first.high);
 }
