@@ -12,7 +12,7 @@
 enum {
     INTERPRETERS = 1000, /* more are not searched */
     THREADS = 10000,     /* of one */
-    FIRST_WORDS = 0x28, /* to the value that protects stacks: arch_process.h */
+    FIRST_WORDS = 0x28,  /* to the value that protects stacks: arch_process.h */
     RECORD = 2048, /* bytes of the libc's record of a thread in which its number is looked for */
     LOCK = 256,    /* Include/internal/pycore_gil.h: struct _gil_runtime_state has some 210 bytes */
 };

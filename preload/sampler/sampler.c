@@ -220,7 +220,7 @@ static void watch(void)
 static void end_watching(void)
 {
     if (gate_enter() && __atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
-        waiting_store();
+        waiting_end();
 }
 
 static void give_up(void)
@@ -231,7 +231,7 @@ static void give_up(void)
 }
 
 static struct watcher_task task = {
-    .begin = begin_watching, .look = watch, .end = end_watching, .give_up = give_up};
+    .begin = begin_watching, .look = watch, .give_up = give_up, .end = end_watching};
 
 /* A process that waits from its begin on has no sample of CPU time that would make its file. */
 static bool start_watching(struct failure *why)

@@ -301,10 +301,16 @@ void waiting_give_up(void)
     }
 }
 
+void waiting_end(void)
+{
+    for (uint32_t i = 0; i < THREADS; i++)
+        if (waits.threads[i].thread != 0)
+            store(&waits.threads[i]);
+    memset(waits.threads, 0, sizeof waits.threads);
+}
+
 void waiting_finish(void)
 {
-    if (waits.process != (uint32_t)syscall(SYS_getpid))
-        return; /* of a forked child's parent */
-    waiting_store();
-    memset(waits.threads, 0, sizeof waits.threads);
+    if (waits.process == (uint32_t)syscall(SYS_getpid)) /* not of a forked child's parent */
+        waiting_end();
 }

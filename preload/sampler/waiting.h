@@ -27,10 +27,9 @@ void waiting_look(void);
 /* What has been left in the middle of a look: the thread is looked at anew. */
 void waiting_give_up(void);
 
-/* Stores what is not yet stored: in the watcher, when the program has ended. */
-void waiting_store(void);
-
-/* The same in the program, after the watcher has ended. */
+/* Stores what is not yet stored: in the watcher, when the program is no more; in the program, after
+ * the watcher has ended. */
+void waiting_end(void);
 void waiting_finish(void);
 
 #endif

@@ -133,8 +133,12 @@ static void run(void)
 {
     for (;;) {
         uint64_t now = clock_now();
-        if (__atomic_load_n(&watcher.stop, __ATOMIC_SEQ_CST) || !is_the_same(now))
+        if (__atomic_load_n(&watcher.stop, __ATOMIC_SEQ_CST))
             leave();
+        if (!is_the_same(now)) {
+            watcher.task->end();
+            leave();
+        }
         if (now >= watcher.next) {
             uint64_t late = now - watcher.next, period = watcher.task->period;
             watcher.next = now + period - late % period;

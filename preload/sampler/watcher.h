@@ -25,8 +25,8 @@ struct watcher_task {
     uint64_t period;                 /* nanoseconds */
     bool (*begin)(uint32_t process); /* false, with errno: it may not, and ends */
     void (*look)(void);              /* once each period, as far as there is time */
-    void (*end)(void);               /* the program has ended; its memory is still there */
     void (*give_up)(void);           /* `look` was left for good, because of memory that is gone */
+    void (*end)(void); /* the program has ended, or is another one: nobody else is left to do it */
 };
 
 /* Starts it. False with `why`. */

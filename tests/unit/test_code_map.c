@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -356,6 +358,58 @@ TEST(busy)
     look();
     ck_assert_int_eq(meanwhile, CODE_MAP_BUSY);
     ck_assert(is_found((void *)(uintptr_t)find_meanwhile));
+}
+
+/* A thread has left a look for good. */
+static jmp_buf outside;
+
+static void leave(const char *path)
+{
+    (void)path;
+    longjmp(outside, 1);
+}
+
+TEST(given_up)
+{
+    struct code_mapping mapping;
+    code_map_give_up(); /* nothing to do */
+    when_seen = leave;
+    if (setjmp(outside) == 0)
+        look();
+    when_seen = NULL;
+    ck_assert_int_eq(find_at((uintptr_t)leave, &mapping), CODE_MAP_BUSY);
+    code_map_give_up();
+    ck_assert(!look());
+    ck_assert(is_found((void *)(uintptr_t)leave));
+    code_map_give_up(); /* forgets nothing of a thread that is done */
+    ck_assert(is_found((void *)(uintptr_t)leave));
+}
+
+/* Another thread, which may wait for a CPU meanwhile, has the map, and keeps it. */
+static void *give_up_another_one(void *unused)
+{
+    struct code_mapping mapping;
+    code_map_give_up();
+    meanwhile = find_at((uintptr_t)leave, &mapping);
+    return unused;
+}
+
+static void let_another_one_give_up(const char *path)
+{
+    pthread_t thread;
+    (void)path;
+    when_seen = NULL;
+    ck_assert_int_eq(pthread_create(&thread, NULL, give_up_another_one, NULL), 0);
+    pthread_join(thread, NULL);
+}
+
+TEST(given_up_by_another_thread)
+{
+    meanwhile = CODE_MAP_FOUND;
+    when_seen = let_another_one_give_up;
+    ck_assert(!look());
+    ck_assert_int_eq(meanwhile, CODE_MAP_BUSY);
+    ck_assert(is_found((void *)(uintptr_t)leave));
 }
 
 /* An address that is not there makes it look again, but not each time. */

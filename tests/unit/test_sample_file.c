@@ -126,6 +126,26 @@ TEST_IN_CHILD(its_age)
     child_check(!sample_file_is_older(0, UINT64_MAX), "%s", "there is none");
 }
 
+/* It says that threads that wait are in it, too. */
+TEST_IN_CHILD(a_watched_file)
+{
+    struct failure why;
+    struct sample_reader reader;
+    child_check(!sample_file_is_watched(), "%s", "there is no file");
+    child_check(sample_file_start(folder, &why), "%s", why.what);
+    child_check(!sample_file_is_watched(), "%s", "there is no file yet");
+    start();
+    child_check(sample_file_is_watched() && sample_file_is_watched(), "%s", "there is one");
+    sample_open(&reader, sample_path(0));
+    child_check(reader.header->flags == SAMPLE_WATCHED, "%#x", reader.header->flags);
+    sample_close(&reader);
+    sample_file_finish();
+    child_check(!sample_file_is_watched(), "%s", "there is none any more");
+    sample_open(&reader, sample_path(0));
+    child_check(reader.header->flags == (SAMPLE_WHOLE | SAMPLE_WATCHED), "%#x",
+                reader.header->flags);
+}
+
 TEST_IN_CHILD(a_folder_that_is_not_there)
 {
     struct failure why;

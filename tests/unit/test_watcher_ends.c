@@ -30,6 +30,7 @@ static void check_end(pid_t program)
     pid_t watcher = (pid_t)watched->watcher;
     child_check(waitpid(program, NULL, 0) == program, "%s", strerror(errno));
     child_check(waitpid(watcher, NULL, __WALL) == watcher, "%s", strerror(errno));
+    child_check(watched->ended == 1, "%u", watched->ended);
     child_check(is_childless(), "%s", "a child is left");
 }
 
@@ -72,6 +73,7 @@ TEST_IN_CHILD(the_program_calls_exec)
     pid_t program = begin_program(execute);
     AWAIT(has_ended(watched->watcher));
     child_check(!has_ended((uint32_t)program), "%s", "the program has ended");
+    child_check(watched->ended == 1, "%u", watched->ended);
     kill(program, SIGKILL);
     child_check(waitpid(program, NULL, 0) == program, "%s", strerror(errno));
     waitpid(-1, NULL, __WALL); /* which may be the kernel's by now */
@@ -115,6 +117,7 @@ TEST_IN_CHILD(the_program_has_other_ids)
     pid_t program = begin_program(change_ids);
     AWAIT(has_ended(watched->watcher));
     child_check(!has_ended((uint32_t)program), "%s", "the program has ended");
+    child_check(watched->ended == 1, "%u", watched->ended);
     kill(program, SIGKILL);
     child_check(waitpid(program, NULL, 0) == program, "%s", strerror(errno));
     waitpid(-1, NULL, __WALL);
@@ -164,6 +167,7 @@ static void fork_and(void (*body)(void))
     AWAIT_LOOKS(5);
     watcher_stop();
     child_check(is_childless() && has_ended(watcher), "%s", "a child is left");
+    child_check(watched->ended == 0, "%u", watched->ended);
 }
 
 TEST_IN_CHILD(a_forked_child)

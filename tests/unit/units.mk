@@ -76,12 +76,16 @@ check-unit-other-layout:
 interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
 interpreted := code_values qualnames profile profile_shared frame_evaluator native_support \
     native_api probe sys_functions python lifecycle trampolines sample_tree python_frames \
-    python_threads
+    python_threads waiting waiting_stacks
 interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
 
 $(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
 $(interpreted_tests): LDFLAGS += $(profile_wraps),--wrap=hook_resolve
 -include $(patsubst %.o,%.d,$(interpreter_objects))
+
+# The frame pointer of a thread that waits is not known: a stack ends where a function needs it.
+$(call object,tests/unit/test_waiting.c tests/unit/test_waiting_stacks.c): \
+    flags += -fomit-frame-pointer
 
 # plan_library.c looks for the library beside its caller's file: this test runs from its own folder.
 plan_folder := $(O)/tests/lifecycle

@@ -2,8 +2,10 @@
 #                         (VALGRIND_TESTS='names report': only these)
 
 # Not code_map: valgrind makes executable memory of its own, at any time. Not those with a watcher:
-# valgrind runs no process that clone(2) makes in the same memory.
-VALGRIND_TESTS ?= $(filter-out code_map $(watcher_suites),$(patsubst tests/unit/test_%.c,%,$(unit_sources)))
+# valgrind runs no process that clone(2) makes in the same memory. Not waiting and waiting_stacks:
+# valgrind runs one thread at a time, with all others waiting in its own code.
+VALGRIND_TESTS ?= $(filter-out code_map waiting waiting_stacks $(watcher_suites), \
+                  $(patsubst tests/unit/test_%.c,%,$(unit_sources)))
 valgrind_flags := -q --error-exitcode=9 --show-leak-kinds=definite \
                   --errors-for-leak-kinds=definite --suppressions=tests/unit/valgrind.supp
 

@@ -18,6 +18,7 @@ enum {
 
 static struct code_map {
     struct lock lock;
+    const char *user; /* the thread that has the lock: its `here` */
     uint32_t count;
     bool again;            /* known mappings are to be shown, too */
     uint64_t looked, took; /* when the last look ended, and how long it took */
@@ -26,6 +27,23 @@ static struct code_map {
     char line[LINE];
     char bytes[1024]; /* of the file; not on the stack, which may be a small one for signals */
 } map;
+
+/* Each thread has another one, and so has the watcher (watcher.h). */
+static _Thread_local char here __attribute__((tls_model("initial-exec")));
+
+static bool take(void)
+{
+    if (!lock_take_within(&map.lock, 0))
+        return false;
+    __atomic_store_n(&map.user, &here, __ATOMIC_RELAXED);
+    return true;
+}
+
+static void release(void)
+{
+    __atomic_store_n(&map.user, NULL, __ATOMIC_RELAXED);
+    lock_release(&map.lock);
+}
 
 /* One mapping of any kind. */
 struct mapping_line {
@@ -237,11 +255,11 @@ static bool is_time(uint64_t now, uint64_t interval, uint64_t share)
 bool code_map_look(uint64_t now, code_map_seen *seen)
 {
     bool changed = false;
-    if (!is_time(now, SELDOM, 200) || !lock_take_within(&map.lock, 0))
+    if (!is_time(now, SELDOM, 200) || !take())
         return false;
     if (is_time(now, SELDOM, 200))
         changed = look(seen);
-    lock_release(&map.lock);
+    release();
     return changed;
 }
 
@@ -265,23 +283,20 @@ enum code_map_answer code_map_find(uintptr_t pc, uint64_t now, code_map_seen *se
                                    struct code_mapping *mapping, bool *changed)
 {
     *changed = false;
-    if (!lock_take_within(&map.lock, 0))
+    if (!take())
         return CODE_MAP_BUSY;
     bool found = find(pc, mapping);
     if (!found && is_time(now, OFTEN, 5)) {
         *changed = look(seen);
         found = find(pc, mapping);
     }
-    lock_release(&map.lock);
+    release();
     return found ? CODE_MAP_FOUND : CODE_MAP_NOTHING;
 }
 
 void code_map_give_up(void)
 {
-    enum { LONGEST = 100000000 }; /* a look takes microseconds */
-    if (lock_take_within(&map.lock, LONGEST))
-        lock_release(&map.lock);
-    else
+    if (__atomic_load_n(&map.user, __ATOMIC_RELAXED) == &here)
         code_map_forget();
 }
 
@@ -295,5 +310,6 @@ void code_map_forget(void)
 {
     map.count = 0;
     map.looked = 0;
+    map.user = NULL;
     lock_reset(&map.lock);
 }

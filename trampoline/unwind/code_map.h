@@ -47,7 +47,8 @@ bool code_map_look(uint64_t now, code_map_seen *seen);
 enum code_map_answer code_map_find(uintptr_t pc, uint64_t now, code_map_seen *seen,
                                    struct code_mapping *mapping, bool *changed);
 
-/* For one that has been interrupted for good while it used the map, and may still have it. */
+/* In a thread that has been interrupted for good while it used the map, and may still have it; or in
+ * another one with the same thread pointer. */
 void code_map_give_up(void);
 
 /* The next look calls `seen` for all mappings, also those that are known, and is due at once. For

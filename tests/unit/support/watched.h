@@ -19,10 +19,10 @@ enum { MILLISECOND = 1000000 };
 #define SECONDS 1000000000ull
 
 static volatile struct watched {
-    uint32_t begun, looks, left, gave_up; /* looks that have begun, and that have ended */
-    uint32_t watcher, program;            /* process numbers */
-    uint64_t first, last;                 /* looks, CLOCK_MONOTONIC */
-    int refusal;                          /* errno of `begin` */
+    uint32_t begun, looks, left, gave_up, ended; /* looks that have begun, and that have ended */
+    uint32_t watcher, program;                   /* process numbers */
+    uint64_t first, last;                        /* looks, CLOCK_MONOTONIC */
+    int refusal;                                 /* errno of `begin` */
 } * watched;
 static void (*in_begin)(void), (*in_look)(void), (*in_give_up)(void);
 
@@ -55,11 +55,17 @@ static inline void watched_give_up(void)
         in_give_up();
 }
 
+static inline void watched_end(void)
+{
+    watched->ended++;
+}
+
 static struct watcher_task watched_task = {
     .period = MILLISECOND,
     .begin = watched_begin,
     .look = watched_look,
     .give_up = watched_give_up,
+    .end = watched_end,
 };
 
 static inline void watched_prepare(void)
