@@ -81,15 +81,16 @@ static bool find_directory(char directory[PATH_MAX], struct failure *why)
     return true;
 }
 
-/* By its descriptor: glibc's dlopen would expand $ORIGIN and $LIB in a path (ld.so(8)). By its path on
- * musl, which expands nothing, because the library stays in the loader's list there: a debugger opens
- * what is named in it, and would wait for ever where its own descriptor of that number is a pipe. */
+/* By its descriptor: glibc's dlopen would expand $ORIGIN and $LIB in a path (ld.so(8)). Not by
+ * /proc/self: a debugger opens what is named in the loader's list, and would wait for ever where its
+ * own descriptor of that number is a pipe. By its path on musl, which expands nothing, because the
+ * library stays in that list there. */
 static void *load(const char *path, struct failure *why)
 {
-    char name[32];
+    char name[48];
     void *library = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    snprintf(name, sizeof name, "/proc/%d/fd/%d", (int)getpid(), fd);
     if (fd < 0)
         failure_set(why, FAILURE_PLAN_LIBRARY, errno, "%s", path);
     else if (!is_whole(fd))

@@ -15,6 +15,7 @@
 #include "preload/sampler/clock_timer.h"
 #include "preload/sampler/gate.h"
 #include "preload/sampler/kept_files.h"
+#include "preload/sampler/process_end.h"
 #include "preload/sampler/rotation.h"
 #include "preload/sampler/sample.h"
 #include "preload/sampler/sample_file.h"
@@ -26,6 +27,7 @@
 #include "trampoline/base/debug.h"
 #include "trampoline/base/fork_watch.h"
 #include "trampoline/base/lock.h"
+#include "trampoline/base/report.h"
 #include "trampoline/unwind/walk.h"
 
 enum {
@@ -233,13 +235,24 @@ static void give_up(void)
 static struct watcher_task task = {
     .begin = begin_watching, .look = watch, .give_up = give_up, .end = end_watching};
 
-/* A process that waits from its begin on has no sample of CPU time that would make its file. */
-static bool start_watching(struct failure *why)
+/* A process that waits from its begin on has no sample of CPU time that would make its file. Where
+ * nobody may look at threads that wait, those that run are still sampled. */
+static void start_watching(void)
 {
+    struct failure why;
     task.period = sampler.period;
-    return watcher_start(&task, why) &&
-           (sample_file_open(sampler.python, sampler.period) ||
-            failure_set(why, FAILURE_SAMPLE_FILE, errno, "%s", sampler.directory));
+    if (watcher_start(&task, &why)) {
+        sample_file_open(sampler.python, sampler.period);
+        process_end_watch(watcher_pause);
+    } else {
+        report_failure("sampling CPU time alone", &why);
+    }
+}
+
+static void stop_watching(void)
+{
+    process_end_leave();
+    watcher_stop();
 }
 
 /* The program's own action stays, whenever it was set. */
@@ -318,10 +331,11 @@ static bool set_up(struct failure *why)
     evaluator_code_find();
     python_threads_start();
     __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);
-    if ((!sampler.wish.wall || start_watching(why)) &&
-        clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why))
+    if (sampler.wish.wall)
+        start_watching();
+    if (clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why))
         return true;
-    watcher_stop();
+    stop_watching();
     __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
     remove_handler();
     return false;
@@ -365,7 +379,7 @@ static void log_times(void)
 
 static void stop(void)
 {
-    watcher_stop();
+    stop_watching();
     clock_timer_stop();
     __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
     remove_handler();

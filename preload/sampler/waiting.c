@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 
 enum {
     THREADS = 1024,    /* more are not looked at */
+    SPARE = 16,        /* descriptors that stay free for what is opened and closed again */
     OFTEN = 250000000, /* nanoseconds, after which the time of one that still waits is stored */
 };
 
@@ -30,7 +33,7 @@ struct counts {
 struct waiting {
     uint32_t thread; /* 0: free */
     uint32_t round;  /* when it was seen last */
-    int file;        /* descriptor of its schedstat */
+    int file;        /* descriptor of its schedstat; -1: there are too many */
     bool waits;      /* with this stack, since it was given a CPU for the last time */
     struct sample_stack stack;
     struct counts counts; /* at the last look */
@@ -43,7 +46,10 @@ struct waiting {
 
 static struct {
     uint32_t process, round;
-    uint64_t period, now;
+    uint32_t known, seen;         /* threads that have an entry; those of the present look */
+    int most;                     /* the descriptors that may be kept are below it */
+    uint64_t period, now, before; /* the present look, and the one before it */
+    int64_t rest;                 /* of threads that have ended: less than a period */
     struct directory folder;
     struct waiting *looked_at;
     struct waiting threads[THREADS];
@@ -156,11 +162,11 @@ static struct waiting *entry_of(uint32_t thread)
 static void store_time(const struct waiting *entry, const struct sample_stack *stack, int64_t *time)
 {
     int64_t weight = *time / (int64_t)waits.period;
-    if (weight <= 0)
-        return;
-    sample_store(stack, entry->thread, weight < UINT32_MAX ? (uint32_t)weight : UINT32_MAX,
-                 waits.now);
-    *time %= (int64_t)waits.period;
+    for (int64_t part; weight > 0; weight -= part) {
+        part = weight < UINT16_MAX ? weight : UINT16_MAX;
+        sample_store(stack, entry->thread, (uint32_t)part, waits.now);
+        *time -= part * (int64_t)waits.period;
+    }
 }
 
 static void store(struct waiting *entry)
@@ -171,16 +177,37 @@ static void store(struct waiting *entry)
         store_time(entry, &entry->stack, &entry->waited);
 }
 
+/* What is left of a period is added to that of other threads, so that short ones have their share. */
 static void end(struct waiting *entry)
 {
-    store(entry);
-    syscall(SYS_close, entry->file);
+    if (entry->waits) {
+        entry->waited += waits.rest;
+        store(entry);
+        waits.rest = entry->waited;
+    } else {
+        store(entry);
+    }
+    if (entry->file >= 0)
+        syscall(SYS_close, entry->file);
     entry->thread = 0;
     entry->waits = false;
+    waits.known--;
 }
 
-/* The stack of a thread. Whether it waits, and has not run since `entry->counts` were read. */
-static bool find_stack(struct waiting *entry)
+static bool read_counts_of(const struct waiting *entry, struct counts *counts)
+{
+    if (entry->file >= 0)
+        return read_counts(entry->file, counts);
+    long fd = open_of(entry->thread, "schedstat");
+    bool read = fd >= 0 && read_counts((int)fd, counts);
+    if (fd >= 0)
+        syscall(SYS_close, fd);
+    return read;
+}
+
+/* The stack of a thread. Whether it waits, and has not run since `counts` were read. */
+static bool find_stack(struct waiting *entry, const struct counts *counts,
+                       struct sample_stack *stack)
 {
     struct place place;
     ucontext_t context;
@@ -191,8 +218,8 @@ static bool find_stack(struct waiting *entry)
     arch_waiting(&context, place.pc, place.stack_pointer);
     struct sample_point point = {&context, entry->state, entry->thread,
                                  true,     place.futex,  waits.now};
-    return sample_find(&point, &entry->stack) && read_counts(entry->file, &again) &&
-           again.times == entry->counts.times;
+    return sample_find(&point, stack) && read_counts_of(entry, &again) &&
+           again.times == counts->times;
 }
 
 /* Adds what has passed since the last look, but for what the thread has run. */
@@ -206,25 +233,57 @@ static void add_time(struct waiting *entry, const struct counts *counts)
     entry->counts = *counts;
 }
 
+static bool is_same(const struct sample_stack *one, const struct sample_stack *other)
+{
+    return one->frame == other->frame && one->flags == other->flags && one->full == other->full &&
+           one->epoch == other->epoch;
+}
+
 /* Time that a thread has waited between two looks, and runs at both, is that of the next stack with
  * which it is seen to wait. */
 static void look_at(struct waiting *entry)
 {
     struct counts counts;
-    if (!read_counts(entry->file, &counts)) {
+    if (!read_counts_of(entry, &counts)) {
         end(entry);
         return;
     }
     bool still = entry->waits && entry->counts.times == counts.times;
-    if (!still) {
-        store(entry);
-        entry->waits = false;
+    if (!still || !sample_is_valid(&entry->stack)) {
+        struct sample_stack stack;
+        bool waits_now = find_stack(entry, &counts, &stack);
+        if (!still && !(waits_now && entry->waits && is_same(&stack, &entry->stack)))
+            store(entry);
+        entry->waits = waits_now;
+        entry->stack = stack;
     }
     add_time(entry, &counts);
-    if (!still || !sample_is_valid(&entry->stack))
-        entry->waits = find_stack(entry);
     if (entry->waited >= OFTEN)
         store(entry);
+}
+
+/* A thread that was not there at the last look counts from then on, whenever it has begun: a short one
+ * is as often not seen at all. */
+static bool enter(struct waiting *entry, uint32_t thread)
+{
+    *entry = (struct waiting){.thread = thread, .file = -1, .looked = waits.now};
+    struct counts counts;
+    if (!read_counts_of(entry, &counts)) {
+        entry->thread = 0;
+        return false;
+    }
+    uint64_t passed = waits.before == 0 ? 0 : waits.now - waits.before;
+    if (counts.ran + counts.delayed <= passed)
+        entry->looked = waits.before;
+    else
+        entry->counts = counts;
+    long fd = open_of(thread, "schedstat");
+    if (fd >= 0 && fd < waits.most)
+        entry->file = (int)fd;
+    else if (fd >= 0)
+        syscall(SYS_close, fd);
+    waits.known++;
+    return true;
 }
 
 static void look_at_thread(uint32_t thread)
@@ -232,19 +291,13 @@ static void look_at_thread(uint32_t thread)
     struct waiting *entry = entry_of(thread);
     if (entry == NULL)
         return;
-    if (entry->thread != thread) {
-        long fd = open_of(thread, "schedstat");
-        if (fd < 0)
-            return;
-        struct counts counts = {0};
-        read_counts((int)fd, &counts);
-        *entry = (struct waiting){
-            .thread = thread, .file = (int)fd, .counts = counts, .looked = waits.now};
-    }
+    if (entry->thread != thread && !enter(entry, thread))
+        return;
     entry->round = waits.round;
     waits.looked_at = entry;
     look_at(entry);
     waits.looked_at = NULL;
+    waits.seen += entry->thread == thread;
 }
 
 bool waiting_begin(uint32_t process, uint64_t period)
@@ -256,7 +309,14 @@ bool waiting_begin(uint32_t process, uint64_t period)
     waits.period = period;
     waits.round = 0;
     waits.looked_at = NULL;
+    waits.now = 0;
+    waits.rest = 0;
+    waits.known = 0;
     memset(waits.threads, 0, sizeof waits.threads);
+    struct rlimit limit;
+    waits.most = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT_MAX
+                     ? (int)limit.rlim_cur - SPARE
+                     : INT_MAX;
     long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/schedstat", O_RDONLY | O_CLOEXEC, 0);
     bool counts = fd >= 0 && read_counts((int)fd, &own) && own.times > 0;
     syscall(SYS_close, fd);
@@ -278,27 +338,23 @@ void waiting_look(void)
 {
     uint32_t thread;
     waits.round++;
+    waits.before = waits.now;
     waits.now = clock_now();
+    waits.seen = 0;
     directory_rewind(&waits.folder);
     while (directory_next(&waits.folder, &thread))
         look_at_thread(thread);
-    for (uint32_t i = 0; i < THREADS && directory_is_whole(&waits.folder); i++)
+    if (waits.seen == waits.known || !directory_is_whole(&waits.folder))
+        return;
+    for (uint32_t i = 0; i < THREADS; i++)
         if (waits.threads[i].thread != 0 && waits.threads[i].round != waits.round)
             end(&waits.threads[i]);
 }
 
-void waiting_store(void)
-{
-    for (uint32_t i = 0; i < THREADS; i++)
-        if (waits.threads[i].thread != 0)
-            store(&waits.threads[i]);
-}
-
 void waiting_give_up(void)
 {
-    if (waits.looked_at != NULL) {
+    if (waits.looked_at != NULL)
         waits.looked_at->waits = false;
-    }
 }
 
 void waiting_end(void)
@@ -307,6 +363,7 @@ void waiting_end(void)
         if (waits.threads[i].thread != 0)
             store(&waits.threads[i]);
     memset(waits.threads, 0, sizeof waits.threads);
+    waits.known = 0;
 }
 
 void waiting_finish(void)

@@ -16,6 +16,7 @@
 
 #include "arch_process.h"
 #include "preload/sampler/directory.h"
+#include "preload/sampler/rights.h"
 #include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
@@ -26,7 +27,10 @@ enum {
     STACK = 64 << 10,
     BLOCK = ARCH_THREAD_BELOW + ARCH_THREAD_ABOVE,
     SECOND = 1000000000,
-    FAULTS = 1000, /* then it ends, and is started anew */
+    CHECK = 20000000,         /* nanoseconds between two looks whether the program is still there */
+    CHECK_RIGHTS = 100000000, /* and still has the rights that it had */
+    PART = 50,                /* of its time it may use one part of so many */
+    FAULTS = 1000,            /* then it ends, and is started anew */
 };
 
 enum state { NONE, STARTING, RUNNING, ENDED }; /* in this order */
@@ -41,11 +45,12 @@ static struct watcher {
     int refusal;    /* errno */
     uint64_t asked; /* when it was started, or asked for, last */
     char *memory;   /* guard, stack, then what stands for a libc's record */
+    /* Of the process that was told to start one; a child that has others gets none. */
+    struct rights rights;
     /* Of the watcher itself. */
     bool looking;
     uint32_t program, faults, starts;
     uint64_t next, checked;
-    char ids[64];        /* of the program's user and group */
     char auxiliary[512]; /* what the kernel has told the program when it was executed */
 } watcher;
 
@@ -55,6 +60,12 @@ static _Noreturn void leave(void)
     syscall(SYS_futex, &watcher.state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     for (;;)
         syscall(SYS_exit_group, 0);
+}
+
+static _Noreturn void refuse(void)
+{
+    watcher.refusal = errno;
+    leave();
 }
 
 /* Reads the beginning of /proc/PROGRAM/`name`; the size, or -1. */
@@ -68,20 +79,6 @@ static long read_file(const char *name, char *bytes, size_t size)
     long count = syscall(SYS_read, fd, bytes, size);
     syscall(SYS_close, fd);
     return count;
-}
-
-/* The lines of the user's and group's ids, which follow each other: proc(5). */
-static void read_ids(char ids[64])
-{
-    char bytes[1024];
-    long size = read_file("/status", bytes, sizeof bytes - 1);
-    memset(ids, 0, 64);
-    if (size < 0)
-        return;
-    bytes[size] = '\0';
-    const char *line = strstr(bytes, "\nUid:");
-    if (line != NULL)
-        strncpy(ids, line, 63);
 }
 
 static void read_auxiliary(char bytes[512])
@@ -99,11 +96,12 @@ static bool is_the_same(uint64_t now)
     read_auxiliary(bytes);
     if (memcmp(bytes, watcher.auxiliary, sizeof bytes) != 0)
         return false;
-    if (now - watcher.checked < SECOND)
+    if (now - watcher.checked < CHECK_RIGHTS)
         return true;
     watcher.checked = now;
-    read_ids(bytes);
-    return memcmp(bytes, watcher.ids, sizeof watcher.ids) == 0;
+    struct rights rights;
+    rights_read(watcher.program, &rights);
+    return rights_are_same(&rights, &watcher.rights);
 }
 
 static void run(void);
@@ -129,6 +127,18 @@ static void fault(int number, siginfo_t *info, void *context)
     arch_resume(context, watcher.memory + GUARD + STACK, run);
 }
 
+/* Of many threads it looks less often: how long each of them waits is calculated all the same. */
+static void look(uint64_t now)
+{
+    uint64_t late = now - watcher.next, period = watcher.task->period;
+    uint64_t used = clock_read(CLOCK_THREAD_CPUTIME_ID);
+    watcher.looking = true;
+    watcher.task->look();
+    watcher.looking = false;
+    used = clock_read(CLOCK_THREAD_CPUTIME_ID) - used;
+    watcher.next = now + (used * PART > period ? used * PART : period - late % period);
+}
+
 static void run(void)
 {
     for (;;) {
@@ -140,14 +150,11 @@ static void run(void)
             leave();
         }
         if (now >= watcher.next) {
-            uint64_t late = now - watcher.next, period = watcher.task->period;
-            watcher.next = now + period - late % period;
-            watcher.looking = true;
-            watcher.task->look();
-            watcher.looking = false;
+            look(now);
             continue;
         }
-        struct timespec left = clock_timespec(watcher.next - now);
+        uint64_t most = watcher.next - now;
+        struct timespec left = clock_timespec(most < CHECK ? most : CHECK);
         syscall(SYS_futex, &watcher.stop, FUTEX_WAIT_PRIVATE, 0, &left, NULL, 0);
     }
 }
@@ -156,7 +163,9 @@ static void run(void)
 static void close_all(void)
 {
     struct directory folder;
-    for (bool again = directory_open(&folder, "/proc/self/fd"); again;) {
+    if (!directory_open(&folder, "/proc/self/fd"))
+        refuse();
+    for (bool again = true; again;) {
         uint32_t fd;
         again = false; /* the list is read anew, since closing changes it */
         while (directory_next(&folder, &fd))
@@ -186,18 +195,15 @@ static void begin(void)
 {
     handle_faults();
     syscall(SYS_prctl, PR_SET_NAME, "pyperf-watcher", 0, 0, 0);
-    close_all();
     while (__atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST) == NONE)
         syscall(SYS_futex, &watcher.state, FUTEX_WAIT_PRIVATE, NONE, NULL, NULL, 0);
+    close_all();
     give_up(); /* the one before may have been killed */
     watcher.checked = clock_now();
     watcher.next = watcher.checked + watcher.task->period;
-    read_ids(watcher.ids);
     read_auxiliary(watcher.auxiliary);
-    if (!watcher.task->begin(watcher.program)) {
-        watcher.refusal = errno;
-        leave();
-    }
+    if (!watcher.task->begin(watcher.program))
+        refuse();
     __atomic_store_n(&watcher.state, RUNNING, __ATOMIC_SEQ_CST);
     syscall(SYS_futex, &watcher.state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     run();
@@ -294,6 +300,7 @@ static bool has_reached(enum state wanted)
 bool watcher_start(const struct watcher_task *task, struct failure *why)
 {
     watcher.task = task;
+    rights_read((uint32_t)syscall(SYS_getpid), &watcher.rights);
     int error = start();
     if (error == 0 && has_reached(RUNNING) &&
         __atomic_load_n(&watcher.state, __ATOMIC_SEQ_CST) == ENDED) {
@@ -314,8 +321,14 @@ void watcher_look(uint64_t now)
         !lock_take_within(&watcher.lock, 0))
         return;
     __atomic_store_n(&watcher.asked, now, __ATOMIC_RELAXED);
-    if (watcher.on && has_ended(WNOHANG))
-        start();
+    if (watcher.on && has_ended(WNOHANG)) {
+        struct rights rights;
+        rights_read((uint32_t)syscall(SYS_getpid), &rights);
+        if (rights_are_same(&rights, &watcher.rights))
+            start();
+        else
+            give_up();
+    }
     lock_release(&watcher.lock);
 }
 
@@ -343,6 +356,18 @@ void watcher_stop(void)
     if (mine)
         lock_release(&watcher.lock);
     debug_log(sampler, 1, "watcher: started %u times, %u faults", watcher.starts, watcher.faults);
+}
+
+void watcher_pause(void)
+{
+    if (!watcher.on || watcher.pid == 0 || watcher.program != (uint32_t)syscall(SYS_getpid) ||
+        !lock_take_within(&watcher.lock, CHECK_RIGHTS))
+        return;
+    if (!has_ended(WNOHANG))
+        end();
+    give_up();
+    watcher.task->end();
+    lock_release(&watcher.lock);
 }
 
 void watcher_forked(void)

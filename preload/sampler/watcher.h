@@ -8,10 +8,13 @@
  * A signal to a thread that waits would make its system call fail (EINTR), so nothing is sent. It
  * is no thread of the program: from 3.12 on os.fork warns of threads, by their number in /proc, and
  * memory that was freed while the watcher reads it would end the program; so it has signal handlers
- * of its own. It has no descriptors of the program, no libc, and blocks all signals. wait(2) does
- * not see it: its exit sends no signal (wait(2), __WCLONE).
+ * of its own. It closes the program's descriptors, and blocks all signals. wait(2) does not see it:
+ * its exit sends no signal (__WCLONE), but for a program that waits with __WALL.
  *
- * It ends by itself when the program has ended, has called exec, or has other user ids. */
+ * It ends before the program calls _exit or exec (process_end.h). It ends by itself, within 20
+ * milliseconds, when the program was killed or has called exec by itself, and within 100 when the
+ * program has other rights than it had (rights.h). Then the process that inherits orphans has one
+ * more to wait for. Of its time it uses a fiftieth at most. */
 #ifndef PYPERF_WATCHER_H
 #define PYPERF_WATCHER_H
 
@@ -32,12 +35,17 @@ struct watcher_task {
 /* Starts it. False with `why`. */
 bool watcher_start(const struct watcher_task *task, struct failure *why);
 
-/* Starts it again if it has ended, or this is a forked child: `now` is CLOCK_MONOTONIC. Not more
- * often than once a second. For signal handlers; changes errno. */
+/* Starts it again if it has ended, or this is a forked child, unless the program has other rights
+ * than it had at watcher_start. `now` is CLOCK_MONOTONIC; not more often than once a second. For
+ * signal handlers; changes errno. */
 void watcher_look(uint64_t now);
 
 /* Ends it, and waits for that. */
 void watcher_stop(void);
+
+/* The same for a program that is about to end or to call exec; if it does not, watcher_look starts it
+ * again. In a child that has no watcher of its own, or shares its parent's memory: nothing. */
+void watcher_pause(void);
 
 /* In a forked child, which has none: watcher_look starts one. */
 void watcher_forked(void);

@@ -13,12 +13,13 @@ CASES = []
 HZ = 500
 
 
-def run(bench, part, words, hz=HZ):
-    """The answer of a part of programs/continuous.py, and its profile."""
+def run(bench, part, words, hz=HZ, said=""):
+    """The answer of a part of programs/continuous.py, and its profile. said: how its only line on stderr begins."""
     sampler.remove(bench)
     command = [bench.python, bench.program("continuous.py"), part]
     done, recording = sampler.run(bench, command, "%d:%s" % (hz, words))
-    bench.equal("%s, %s: status, stderr" % (part, words), (0, ""), (done.status, done.err))
+    seen = (done.status, done.err[: len(said)], done.err.count("\n"))
+    bench.equal("%s, %s: status, stderr, lines" % (part, words), (0, said, int(bool(said))), seen)
     return json.loads(done.out or "null"), recording
 
 
@@ -35,7 +36,7 @@ def sampled(one):
 
 def check_file(bench, what, one, part=0.03):
     """Complete by itself: its end, its CPU time, its own mappings, code and threads."""
-    header, whole = one.part.header, list(one.samples())
+    header, whole = one.part.header, list(one.samples("cpu-clock", False))
     bench.equal(what + ": whole, lost, damaged", (1, 0, 0), (header.flags, header.lost, one.part.damaged + one.orphans))
     bench.that(what + ": seconds of its samples", "%.3f" % (header.used / 1e9), is_near(sampled(one), header.used / 1e9, part), "%.3f" % sampled(one))
     outside = [time for time in times(one) if not header.began <= time <= header.ended]
@@ -148,7 +149,7 @@ def sampler_rotation_and_others(bench):
 @case(CASES)
 def sampler_rotation_without_room(bench):
     """While no file can be made, what was there is complete; then sampling goes on."""
-    (whole, parts), recording = run(bench, "holes", "every=1:keep=100")
+    (whole, parts), recording = run(bench, "holes", "every=1:keep=100", said="libpyperf: not sampling: no file of samples")
     found = files(recording)
     for number, one in enumerate(found):
         check_file(bench, "file %d" % number, one)

@@ -235,6 +235,16 @@ def seen_in(frames, marks):
     return any(mark in frame.object for frame in frames for mark in marks)
 
 
+@case(CASES)
+def gdb_run(bench):
+    """A program that gdb starts with the library in it runs to its end."""
+    words = ["gdb", "-nx", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off"]
+    words += ["-ex", "set exec-wrapper env LD_PRELOAD=%s PYTHONPERFSUPPORT=1" % bench.library, "-ex", "run"]
+    done = bench.run(words + ["--args", bench.python, "-c", "print(4711)"], bench.environment(preload=False, support=None))
+    normally = "4711\n" in done.out and "exited normally" in done.out
+    bench.that("output", "the program's, and a normal exit", normally, repr(done.out[-300:] + done.err[-300:]))
+
+
 @case(CASES, needs=("gdb",))
 def gdb(bench):
     process = bench.start([bench.python, bench.program("sleeping.py")])

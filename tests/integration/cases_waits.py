@@ -68,7 +68,9 @@ def waits_lock(bench):
     runs = [one for one in recording.records() if one.state == model.RUNS and {"spin", "spin_too"} & set(sampler.names(one))]
     recording.locked = True
     has = [one for one in recording.records() if one.state == model.RUNS and {"spin", "spin_too"} & set(sampler.names(one))]
-    bench.that("have the lock", "80 % or more of those that run", sampler.total(has) >= 0.8 * sampler.total(runs), "%d of %d" % (sampler.total(has), sampler.total(runs)))
+    # In 2.7 a thread that wants the lock is woken up each time that another one has left it.
+    least = 0.2 if bench.version < (3, 0) else 0.8
+    bench.that("have the lock", "%.0f %% or more of those that run" % (100 * least), sampler.total(has) >= least * sampler.total(runs), "%d of %d" % (sampler.total(has), sampler.total(runs)))
     waiting = sampler.total(one for one in recording.records() if one.state == model.WAITS_FOR_LOCK)
     bench.equal("have the lock and wait for it", 0, waiting)
 
@@ -150,6 +152,36 @@ def waits_churn(bench):
     _, recording = part(bench, "churn", "2000:wall")
     found = seconds(recording)
     bench.that("seen", "deeper() that waits", found["deeper", model.WAITS] + found["churn.<locals>.deeper", model.WAITS] > 0.02, repr(sorted(map(str, found))))
+
+
+@case(CASES)
+def waits_orphans(bench):
+    """Who inherits orphans gets none of ours, however a child ends."""
+    answer, _ = part(bench, "orphans")
+    bench.equal("statuses, and what is left", [3, 4, "ECHILD"], answer)
+
+
+@case(CASES)
+def waits_failed_exec(bench):
+    _, recording = part(bench, "failed_exec")
+    check_near(bench, "sleep after it", 1.0, seconds(recording)["child_that_waits", model.WAITS], 0.15)
+
+
+@case(CASES)
+def waits_short(bench):
+    """Threads that live for few periods have their share."""
+    took, recording = part(bench, "short", "100:wall")
+    found = sum(one.period for one in recording.records() if one.state != model.RUNS and "brief" in str(sampler.names(one))) / 1e9
+    bench.that("waiting", "50 to 150 %% of %.2f s" % took, 0.5 * took <= found <= 1.5 * took, "%.2f" % found)
+
+
+@case(CASES)
+def waits_fewer_rights(bench):
+    """A watcher does not keep what its program has given up."""
+    answer, recording = part(bench, "fewer_rights")
+    bench.equal("watchers", [], answer)
+    found = seconds(recording)
+    bench.that("spin", "0.2 s or more on a CPU", found["spin", model.RUNS] >= 0.2, "%.2f" % found["spin", model.RUNS])
 
 
 @case(CASES)

@@ -47,6 +47,8 @@ SLOW = """
     pyperf-run stacks-of-other-perfs stacks-in-any-layout faults-of-memory faults-of-calls
     confined-to-address-space doctor-unread doctor-under-mdwe doctor-interrupted
     sampler-rotation-and-others sampler-rotation-of-threads sampler-rotation-without-room
+    waits-ends waits-churn waits-failed-exec waits-fewer-rights waits-orphans waits-other-user waits-children
+    waits-interpreters
 """.split()
 LIBRARY = "library"  # in the place of an interpreter: cases that need none
 SLOWEST = 20  # cases whose time is printed

@@ -170,6 +170,76 @@ def interpreters():
     module.destroy(created)
 
 
+def prctl(option, value):
+    import ctypes
+    return ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def orphans():
+    """Of one that inherits orphans: a child that ends at once, one that becomes another program, and what is left."""
+    prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+    statuses = []
+    for last in (lambda: os._exit(3), lambda: os.execv("/bin/sh", ["sh", "-c", "exit 4"])):
+        pid = os.fork()
+        if pid == 0:
+            spin()
+            last()
+        statuses.append(os.waitpid(pid, 0)[1] >> 8)
+    time.sleep(0.2)
+    try:
+        return statuses + [os.waitpid(-1, os.WNOHANG)]
+    except OSError as error:
+        return statuses + [errno.errorcode[error.errno]]
+
+
+def failed_exec():
+    """An exec that fails changes nothing."""
+    spin()
+    try:
+        os.execv("/none", ["none"])
+    except OSError:
+        pass
+    spin()
+    child_that_waits()
+
+
+def short():
+    """400 threads that wait for 10 ms each: how long, together."""
+    took = []
+
+    def brief():
+        began = CLOCK()
+        time.sleep(0.01)
+        took.append(CLOCK() - began)
+
+    for _ in range(50):
+        threads = [threading.Thread(target=brief) for _ in range(8)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    return sum(took)
+
+
+def fewer_rights():
+    """Gives up what it might do; what then looks like its watcher after a while."""
+    spin()
+    prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
+    time.sleep(0.5)
+    spin()
+    time.sleep(1.2)
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            with open("/proc/%s/stat" % name) as file:
+                words = file.read().rpartition(")")[2].split()
+            if name.isdigit() and int(words[1]) == os.getpid() and words[0] != "Z":
+                found.append(name)
+        except (IOError, OSError):
+            continue
+    return found
+
+
 def other_user():
     """From root to nobody, as a server does that has opened its port."""
     if os.getuid() == 0:
