@@ -249,6 +249,7 @@ def confined_to_own_namespaces(bench):
     """perf looks for the files of the pid in the innermost namespace, in the process's own /tmp."""
     if os.geteuid() != 0:
         raise Skip("perf needs root to look into another namespace")
+    perf.need_libunwind(bench)
     bench.write("busy.py", BUSY)
     chain = ["%s:/media/busy.py" % name for name in ("hot", "main", "<module>")]
     for what, images, depth in (("image", "/media/images", 3), ("map alone", "/nowhere", 1)):

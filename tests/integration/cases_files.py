@@ -120,6 +120,7 @@ def directory_full(bench):
 @case(CASES, needs=("perf",))
 def fallback_stacks(bench):
     """Without an image perf names the innermost Python function from the map."""
+    perf.need_libunwind(bench)
     program = bench.write("hot.py", HOT)
     folder = os.path.join(bench.folder, "nowhere")
     done, data = perf.record(bench, [bench.python, program, "0.8"], PYPERF_DIR=folder)

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 
+import harness
+
 HERE = os.path.dirname(os.path.realpath(__file__))
 SCRIPTS = os.path.join(HERE, "..", "..", "scripts", "run")
 sys.path.append(SCRIPTS)
@@ -75,6 +77,15 @@ def add_unwind_data(bench):
 
 def files_with_unwind_data(bench):
     return os.path.join(bench.home, "files")
+
+
+def need_libunwind(bench):
+    """perf 7.2 is built without it. libdw, in its place, passes over code that is in no file, such as a trampoline
+    without its image, and opens no file of another mount namespace to unwind."""
+    words = [bench.perf, "version", "--build-options"]
+    shown = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8").stdout
+    if re.search(r"^ *libunwind: *\[ OFF", shown, re.M):
+        raise harness.Skip("this perf has no libunwind")
 
 
 def script(bench, data, options=()):
