@@ -29,7 +29,7 @@ enum {
     SECOND = 1000000000,
     CHECK = 20000000,         /* nanoseconds between two looks whether the program is still there */
     CHECK_RIGHTS = 100000000, /* and still has the rights that it had */
-    PART = 50,                /* of its time it may use one part of so many */
+    PART = 50,                /* it may use one part of so many of a CPU */
     FAULTS = 1000,            /* then it ends, and is started anew */
 };
 
@@ -127,7 +127,8 @@ static void fault(int number, siginfo_t *info, void *context)
     arch_resume(context, watcher.memory + GUARD + STACK, run);
 }
 
-/* Of many threads it looks less often: how long each of them waits is calculated all the same. */
+/* Of many threads it looks less often, once a second at least: how long each of them waits is
+ * calculated all the same. */
 static void look(uint64_t now)
 {
     uint64_t late = now - watcher.next, period = watcher.task->period;
@@ -136,7 +137,8 @@ static void look(uint64_t now)
     watcher.task->look();
     watcher.looking = false;
     used = clock_read(CLOCK_THREAD_CPUTIME_ID) - used;
-    watcher.next = now + (used * PART > period ? used * PART : period - late % period);
+    uint64_t pause = used * PART < SECOND ? used * PART : SECOND;
+    watcher.next = now + (pause > period ? pause : period - late % period);
 }
 
 static void run(void)

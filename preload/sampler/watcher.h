@@ -14,7 +14,8 @@
  * It ends before the program calls _exit or exec (process_end.h). It ends by itself, within 20
  * milliseconds, when the program was killed or has called exec by itself, and within 100 when the
  * program has other rights than it had (rights.h). Then the process that inherits orphans has one
- * more to wait for. Of its time it uses a fiftieth at most. */
+ * more to wait for. It uses a fiftieth of a
+ * CPU: of many threads it looks less often, but once a second. */
 #ifndef PYPERF_WATCHER_H
 #define PYPERF_WATCHER_H
 
