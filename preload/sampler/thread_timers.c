@@ -137,11 +137,13 @@ void thread_timers_look(uint64_t now)
     lock_release(&timers.lock);
 }
 
-/* Called in a thread that begins, or ends. Does not wait: the next look finds it. */
+/* Called in a thread that begins, or ends. Waits for a moment, because on a busy machine another one
+ * may have lost its CPU with the lock; without the lock the next look finds the thread. */
 static void changed(bool begins)
 {
+    enum { PATIENCE = 2000000 }; /* nanoseconds */
     int saved = errno;
-    if (timers.on && lock_take_within(&timers.lock, 0)) {
+    if (timers.on && lock_take_within(&timers.lock, PATIENCE)) {
         uint32_t thread = (uint32_t)syscall(SYS_gettid);
         struct timed *place = place_of(thread);
         if (begins)
