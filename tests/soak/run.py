@@ -39,6 +39,7 @@ MODES = {
     "dormant": {},
     "sampler": {"PYPERF_SAMPLER": "250"},
     "sampler-threads": {"PYPERF_SAMPLER": "999:threads", "PYTHONPERFSUPPORT": "1"},
+    "sampler-wall": {"PYPERF_SAMPLER": "999:wall:every=1:keep=2"},
 }
 
 
