@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,7 +33,7 @@
 /* A place holds the stack and the calls of one thread from one sample to the next. 16 places are
  * enough, because few of a process's threads run at a time. A thread whose place is in use by
  * another one takes the next place. */
-enum { PLACES = 16, PROBES = 4, NAMED = 256 };
+enum { PLACES = 16, NAMED = 256 };
 #define WATCHER (1u << 31) /* with a thread's number: the watcher samples it */
 
 struct place {
@@ -86,8 +87,22 @@ static void show_thread(uint32_t thread)
     sample_file_done(record, SAMPLE_THREAD, sizeof *record);
 }
 
+/* A place takes two megabytes of addresses. Where the program has limited them (RLIMIT_AS), what it
+ * has left is its own, and one place is enough. */
+static bool may_make_place(void)
+{
+    struct rlimit limit;
+    bool limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    for (int i = 0; i < PLACES && limited; i++)
+        if (__atomic_load_n(&places[i], __ATOMIC_RELAXED) != NULL)
+            return false;
+    return true;
+}
+
 static struct place *make_place(struct place **where)
 {
+    if (!may_make_place())
+        return NULL;
     struct place *made =
         (struct place *)syscall(SYS_mmap, NULL, sizeof *made, PROT_READ | PROT_WRITE,
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -103,12 +118,12 @@ static struct place *make_place(struct place **where)
 /* NULL: this thread is being sampled already, or no place is free. */
 static struct place *take_place(uint32_t thread, uint32_t taker)
 {
-    for (uint32_t i = 0; i < PROBES; i++) {
+    for (uint32_t i = 0; i < PLACES; i++) {
         struct place **where = &places[(thread + i) % PLACES];
         struct place *place = __atomic_load_n(where, __ATOMIC_ACQUIRE);
         uint32_t nobody = 0;
         if (place == NULL && (place = make_place(where)) == NULL)
-            return NULL;
+            continue;
         if (__atomic_compare_exchange_n(&place->taken, &nobody, taker, false, __ATOMIC_ACQUIRE,
                                         __ATOMIC_RELAXED))
             return place;
