@@ -163,7 +163,9 @@ def as_perf_reads_it(look, series):
     for version, path in perfs():
         label = "%d.%d, perf %s" % (series + (version,))
         looks_right_in_script(look, label, path, "pyperf.samples")
-        looks_right_in_report(look, label, path, "pyperf.samples")
+        # perf 5.10 takes a minute for the lines of a report: once is enough.
+        if not version.startswith("5.") or series > (3, 0):
+            looks_right_in_report(look, label, path, "pyperf.samples")
 
 
 @case(CASES)
