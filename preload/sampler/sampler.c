@@ -221,8 +221,11 @@ static void watch(void)
 
 static void end_watching(void)
 {
-    if (gate_enter() && __atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
+    if (!gate_enter())
+        return;
+    if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
         waiting_end();
+    gate_leave();
 }
 
 static void give_up(void)

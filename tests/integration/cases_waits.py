@@ -165,6 +165,7 @@ def waits_orphans(bench):
 def waits_failed_exec(bench):
     _, recording = part(bench, "failed_exec")
     check_near(bench, "sleep after it", 1.0, seconds(recording)["child_that_waits", model.WAITS], 0.15)
+    bench.equal("processes that have completed their files", [1], [one.part.header.flags & 1 for one in recording.processes])
 
 
 @case(CASES)
