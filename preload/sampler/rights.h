@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 struct rights {
-    char text[1536];
+    char text[4096]; /* too much for the stack of a signal handler */
 };
 
-/* By /proc/PROCESS; what cannot be read counts as nothing. By system calls alone. */
+/* By /proc/PROCESS; nothing stands for what cannot be read. By system calls alone. */
 void rights_read(uint32_t process, struct rights *rights);
 
 bool rights_are_same(const struct rights *one, const struct rights *other);

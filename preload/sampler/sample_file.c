@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "preload/sampler/kept_files.h"
+#include "preload/sampler/proc_file.h"
 #include "preload/sampler/sample_refusal.h"
 #include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "preload/sampler/thread_name.h"
+#include "preload/sampler/proc_file.h"
 #include "trampoline/base/line.h"
 
 enum { LENGTH = 512 };

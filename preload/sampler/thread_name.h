@@ -7,9 +7,6 @@
 
 enum { THREAD_NAME = 16 }; /* TASK_COMM_LEN, include/linux/sched.h */
 
-/* Puts a number in decimal, without a zero byte. Returns where it ends: 10 characters at most. */
-char *put_decimal(char *out, uint32_t number);
-
 /* The name of a thread, of whatever process: /proc/TID/comm, which proc(5) does not list and has.
  * Zeros if there is none. Changes errno. */
 void thread_name(uint32_t thread, char name[THREAD_NAME]);

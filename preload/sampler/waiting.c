@@ -13,9 +13,9 @@
 #include "arch_process.h"
 #include "preload/cpython/python_threads.h"
 #include "preload/sampler/directory.h"
+#include "preload/sampler/proc_file.h"
 #include "preload/sampler/sample.h"
 #include "preload/sampler/sample_format.h"
-#include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"
 
 enum {
@@ -55,16 +55,10 @@ static struct {
     struct waiting threads[THREADS];
 } waits;
 
-/* "/proc/PROGRAM/task/THREAD/" and a name. */
-static long open_of(uint32_t thread, const char *name)
+/* "/proc/PROGRAM/task/THREAD" and a name, which begins with a slash. */
+static void thread_path(char path[PROC_PATH], uint32_t thread, const char *name)
 {
-    char path[96] = "/proc/";
-    char *out = put_decimal(path + strlen(path), waits.process);
-    memcpy(out, "/task/", 6);
-    out = put_decimal(out + 6, thread);
-    *out++ = '/';
-    strcpy(out, name);
-    return syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    strcpy(put_decimal(proc_path(path, waits.process, "/task/"), thread), name);
 }
 
 static uint64_t number_at(const char **text, unsigned base)
@@ -79,21 +73,31 @@ static uint64_t number_at(const char **text, unsigned base)
     }
 }
 
-/* False: the thread has ended. */
-static bool read_counts(int fd, struct counts *counts)
+static struct counts parse_counts(const char *text)
 {
-    char bytes[96];
-    long size = syscall(SYS_pread64, fd, bytes, sizeof bytes - 1, 0);
-    if (size <= 0)
-        return false;
-    bytes[size] = '\0';
-    const char *at = bytes;
-    counts->ran = number_at(&at, 10);
-    at += *at == ' ';
-    counts->delayed = number_at(&at, 10);
-    at += *at == ' ';
-    counts->times = number_at(&at, 10);
-    return true;
+    struct counts counts;
+    counts.ran = number_at(&text, 10);
+    text += *text == ' ';
+    counts.delayed = number_at(&text, 10);
+    text += *text == ' ';
+    counts.times = number_at(&text, 10);
+    return counts;
+}
+
+/* False: the thread has ended. */
+static bool read_counts(const struct waiting *entry, struct counts *counts)
+{
+    char text[96], path[PROC_PATH];
+    long size;
+    if (entry->file >= 0) {
+        size = syscall(SYS_pread64, entry->file, text, sizeof text - 1, 0);
+        text[size > 0 ? size : 0] = '\0';
+    } else {
+        thread_path(path, entry->thread, "/schedstat");
+        size = proc_read(path, text, sizeof text);
+    }
+    *counts = parse_counts(text);
+    return size > 0;
 }
 
 /* fs/proc/base.c, proc_pid_syscall: "running", or "-1 SP PC" outside of a system call, or its
@@ -130,16 +134,9 @@ static bool parse_place(const char *text, struct place *place)
 /* False: the thread runs, or has ended. */
 static bool read_place(uint32_t thread, struct place *place)
 {
-    char bytes[256];
-    long fd = open_of(thread, "syscall");
-    if (fd < 0)
-        return false;
-    long size = syscall(SYS_read, fd, bytes, sizeof bytes - 1);
-    syscall(SYS_close, fd);
-    if (size <= 0)
-        return false;
-    bytes[size] = '\0';
-    return parse_place(bytes, place);
+    char text[256], path[PROC_PATH];
+    thread_path(path, thread, "/syscall");
+    return proc_read(path, text, sizeof text) > 0 && parse_place(text, place);
 }
 
 /* The thread's entry, or a free one; NULL: there is none. */
@@ -177,7 +174,7 @@ static void store(struct waiting *entry)
         store_time(entry, &entry->stack, &entry->waited);
 }
 
-/* What is left of a period is added to that of other threads, so that short ones have their share. */
+/* The rest of a period is added to that of other threads, so that short ones have their share. */
 static void end(struct waiting *entry)
 {
     if (entry->waits) {
@@ -194,17 +191,6 @@ static void end(struct waiting *entry)
     waits.known--;
 }
 
-static bool read_counts_of(const struct waiting *entry, struct counts *counts)
-{
-    if (entry->file >= 0)
-        return read_counts(entry->file, counts);
-    long fd = open_of(entry->thread, "schedstat");
-    bool read = fd >= 0 && read_counts((int)fd, counts);
-    if (fd >= 0)
-        syscall(SYS_close, fd);
-    return read;
-}
-
 /* The stack of a thread. Whether it waits, and has not run since `counts` were read. */
 static bool find_stack(struct waiting *entry, const struct counts *counts,
                        struct sample_stack *stack)
@@ -218,8 +204,7 @@ static bool find_stack(struct waiting *entry, const struct counts *counts,
     arch_waiting(&context, place.pc, place.stack_pointer);
     struct sample_point point = {&context, entry->state, entry->thread,
                                  true,     place.futex,  waits.now};
-    return sample_find(&point, stack) && read_counts_of(entry, &again) &&
-           again.times == counts->times;
+    return sample_find(&point, stack) && read_counts(entry, &again) && again.times == counts->times;
 }
 
 /* Adds what has passed since the last look, but for what the thread has run. */
@@ -244,15 +229,15 @@ static bool is_same(const struct sample_stack *one, const struct sample_stack *o
 static void look_at(struct waiting *entry)
 {
     struct counts counts;
-    if (!read_counts_of(entry, &counts)) {
+    if (!read_counts(entry, &counts)) {
         end(entry);
         return;
     }
     bool still = entry->waits && entry->counts.times == counts.times;
     if (!still || !sample_is_valid(&entry->stack)) {
-        struct sample_stack stack;
+        struct sample_stack stack = {0};
         bool waits_now = find_stack(entry, &counts, &stack);
-        if (!still && !(waits_now && entry->waits && is_same(&stack, &entry->stack)))
+        if (!still && !(waits_now && is_same(&stack, &entry->stack)))
             store(entry);
         entry->waits = waits_now;
         entry->stack = stack;
@@ -268,7 +253,7 @@ static bool enter(struct waiting *entry, uint32_t thread)
 {
     *entry = (struct waiting){.thread = thread, .file = -1, .looked = waits.now};
     struct counts counts;
-    if (!read_counts_of(entry, &counts)) {
+    if (!read_counts(entry, &counts)) {
         entry->thread = 0;
         return false;
     }
@@ -277,7 +262,9 @@ static bool enter(struct waiting *entry, uint32_t thread)
         entry->looked = waits.before;
     else
         entry->counts = counts;
-    long fd = open_of(thread, "schedstat");
+    char path[PROC_PATH];
+    thread_path(path, thread, "/schedstat");
+    long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
     if (fd >= 0 && fd < waits.most)
         entry->file = (int)fd;
     else if (fd >= 0)
@@ -300,38 +287,35 @@ static void look_at_thread(uint32_t thread)
     waits.seen += entry->thread == thread;
 }
 
+/* Of the watcher itself: the kernel has these counts (CONFIG_SCHED_INFO). */
+static bool has_counts(void)
+{
+    char text[96];
+    if (proc_read("/proc/self/schedstat", text, sizeof text) > 0 && parse_counts(text).times > 0)
+        return true;
+    errno = ENOSYS;
+    return false;
+}
+
+static bool may_look(uint32_t process)
+{
+    char text[8], path[PROC_PATH];
+    thread_path(path, process, "/syscall");
+    return proc_read(path, text, sizeof text) > 0;
+}
+
 bool waiting_begin(uint32_t process, uint64_t period)
 {
-    char path[64] = "/proc/", bytes[8];
-    struct counts own = {0};
-    strcpy(put_decimal(path + strlen(path), process), "/task");
+    char path[PROC_PATH];
+    struct rlimit limit;
+    memset(&waits, 0, sizeof waits);
     waits.process = process;
     waits.period = period;
-    waits.round = 0;
-    waits.looked_at = NULL;
-    waits.now = 0;
-    waits.rest = 0;
-    waits.known = 0;
-    memset(waits.threads, 0, sizeof waits.threads);
-    struct rlimit limit;
     waits.most = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT_MAX
                      ? (int)limit.rlim_cur - SPARE
                      : INT_MAX;
-    long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/schedstat", O_RDONLY | O_CLOEXEC, 0);
-    bool counts = fd >= 0 && read_counts((int)fd, &own) && own.times > 0;
-    syscall(SYS_close, fd);
-    if (!counts) {
-        errno = ENOSYS; /* a kernel without CONFIG_SCHED_INFO */
-        return false;
-    }
-    fd = open_of(process, "syscall");
-    if (fd < 0)
-        return false;
-    bool permitted = syscall(SYS_read, fd, bytes, sizeof bytes) > 0;
-    int error = errno;
-    syscall(SYS_close, fd);
-    errno = error;
-    return permitted && directory_open(&waits.folder, path);
+    proc_path(path, process, "/task");
+    return has_counts() && may_look(process) && directory_open(&waits.folder, path);
 }
 
 void waiting_look(void)

@@ -24,7 +24,7 @@ bool waiting_begin(uint32_t process, uint64_t period);
 /* Looks at all threads. */
 void waiting_look(void);
 
-/* What has been left in the middle of a look: the thread is looked at anew. */
+/* A look was left in its middle: the next one reads that thread anew. */
 void waiting_give_up(void);
 
 /* Stores what is not yet stored: in the watcher, when the program is no more; in the program, after

@@ -1,7 +1,6 @@
 #include "preload/sampler/watcher.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,8 +15,8 @@
 
 #include "arch_process.h"
 #include "preload/sampler/directory.h"
+#include "preload/sampler/proc_file.h"
 #include "preload/sampler/rights.h"
-#include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/lock.h"
@@ -26,9 +25,11 @@ enum {
     GUARD = 64 << 10, /* below the stack, without access; a page has no more */
     STACK = 64 << 10,
     BLOCK = ARCH_THREAD_BELOW + ARCH_THREAD_ABOVE,
+    AUXILIARY = 512, /* bytes of /proc/PID/auxv, which has some 370 */
     SECOND = 1000000000,
     CHECK = 20000000,         /* nanoseconds between two looks whether the program is still there */
     CHECK_RIGHTS = 100000000, /* and still has the rights that it had */
+    PATIENCE = 100000000,     /* of a program that is about to end */
     PART = 50,                /* it may use one part of so many of a CPU */
     FAULTS = 1000,            /* then it ends, and is started anew */
 };
@@ -45,13 +46,14 @@ static struct watcher {
     int refusal;    /* errno */
     uint64_t asked; /* when it was started, or asked for, last */
     char *memory;   /* guard, stack, then what stands for a libc's record */
-    /* Of the process that was told to start one; a child that has others gets none. */
-    struct rights rights;
+    /* Of the process that was told to start one: a child that has others gets none; and the present
+     * ones. */
+    struct rights rights, present;
     /* Of the watcher itself. */
     bool looking;
     uint32_t program, faults, starts;
     uint64_t next, checked;
-    char auxiliary[512]; /* what the kernel has told the program when it was executed */
+    char auxiliary[AUXILIARY]; /* what the kernel has told the program when it was executed */
 } watcher;
 
 static _Noreturn void leave(void)
@@ -68,29 +70,25 @@ static _Noreturn void refuse(void)
     leave();
 }
 
-/* Reads the beginning of /proc/PROGRAM/`name`; the size, or -1. */
-static long read_file(const char *name, char *bytes, size_t size)
+static void read_auxiliary(char bytes[AUXILIARY])
 {
-    char path[64] = "/proc/";
-    strcpy(put_decimal(path + strlen(path), watcher.program), name);
-    long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    long count = syscall(SYS_read, fd, bytes, size);
-    syscall(SYS_close, fd);
-    return count;
+    char path[PROC_PATH];
+    proc_path(path, watcher.program, "/auxv");
+    memset(bytes, 0, AUXILIARY);
+    proc_read(path, bytes, AUXILIARY);
 }
 
-static void read_auxiliary(char bytes[512])
+/* By whoever has the watcher's memory: the watcher, or, after its end, the program. */
+static bool has_same_rights(uint32_t process)
 {
-    memset(bytes, 0, 512);
-    read_file("/auxv", bytes, 512);
+    rights_read(process, &watcher.present);
+    return rights_are_same(&watcher.present, &watcher.rights);
 }
 
 /* A program that has called exec has other addresses. */
 static bool is_the_same(uint64_t now)
 {
-    char bytes[512];
+    char bytes[AUXILIARY];
     if ((uint32_t)syscall(SYS_getppid) != watcher.program)
         return false;
     read_auxiliary(bytes);
@@ -99,9 +97,7 @@ static bool is_the_same(uint64_t now)
     if (now - watcher.checked < CHECK_RIGHTS)
         return true;
     watcher.checked = now;
-    struct rights rights;
-    rights_read(watcher.program, &rights);
-    return rights_are_same(&rights, &watcher.rights);
+    return has_same_rights(watcher.program);
 }
 
 static void run(void);
@@ -215,14 +211,9 @@ static void begin(void)
  * call of the program's is lost. */
 static void permit(int pid)
 {
-    char scope = '0';
-    long fd = syscall(SYS_openat, AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope",
-                      O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    syscall(SYS_read, fd, &scope, 1);
-    syscall(SYS_close, fd);
-    if (scope == '1')
+    char scope[2];
+    proc_read("/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope);
+    if (scope[0] == '1')
         syscall(SYS_prctl, PR_SET_PTRACER, pid, 0, 0, 0);
 }
 
@@ -324,9 +315,7 @@ void watcher_look(uint64_t now)
         return;
     __atomic_store_n(&watcher.asked, now, __ATOMIC_RELAXED);
     if (watcher.on && has_ended(WNOHANG)) {
-        struct rights rights;
-        rights_read((uint32_t)syscall(SYS_getpid), &rights);
-        if (rights_are_same(&rights, &watcher.rights))
+        if (has_same_rights((uint32_t)syscall(SYS_getpid)))
             start();
         else
             give_up();
@@ -363,7 +352,7 @@ void watcher_stop(void)
 void watcher_pause(void)
 {
     if (!watcher.on || watcher.pid == 0 || watcher.program != (uint32_t)syscall(SYS_getpid) ||
-        !lock_take_within(&watcher.lock, CHECK_RIGHTS))
+        !lock_take_within(&watcher.lock, PATIENCE))
         return;
     if (!has_ended(WNOHANG))
         end();

@@ -24,7 +24,8 @@
 
 #include "trampoline/base/failure.h"
 
-/* What the watcher does. All in the watcher; raw system calls alone. */
+/* The work of the watcher, in the watcher: by system calls alone. `end` may be called in the program,
+ * too, after the watcher has ended. */
 struct watcher_task {
     uint64_t period;                 /* nanoseconds */
     bool (*begin)(uint32_t process); /* false, with errno: it may not, and ends */

@@ -3,6 +3,8 @@ them: line table version 2 (DWARF 2, section 6.2), compile unit version 3 (DWARF
 
 import struct
 
+from leb128 import signed, unsigned
+
 LINE_VERSION, UNIT_VERSION, RANGES_VERSION = 2, 3, 2
 ADDRESS_SIZE = 8
 # A line table's header: one byte an instruction, each row begins a statement, and no special opcodes are used.
@@ -23,25 +25,6 @@ ATTRIBUTES = (
     (LOW, ADDRESS),
     (HIGH, ADDRESS),
 )
-
-
-def unsigned(number):
-    """LEB128 (DWARF 3, section 7.6)."""
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def signed(number):
-    out = bytearray()
-    while not -64 <= number < 64:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number & 127)
-    return bytes(out)
 
 
 def unit(content):

@@ -5,20 +5,12 @@ import gzip
 import io
 
 import model
+from leb128 import unsigned as varint
 
 # Numbers of fields in profile.proto.
 SAMPLE_TYPE, SAMPLE, MAPPING, LOCATION, FUNCTION, STRING = range(1, 7)
 DURATION, PERIOD_TYPE, PERIOD = range(10, 13)
 LENGTH_DELIMITED = 2  # a wire type
-
-
-def varint(number):
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def field(number, value):

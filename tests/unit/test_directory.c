@@ -132,7 +132,7 @@ TEST(no_folder)
     directory_close(&directory);
 }
 
-/* What a failure leaves out is not gone. */
+/* After a failure, a number that is missing has not gone. */
 TEST(a_folder_that_cannot_be_read)
 {
     struct directory directory;

@@ -47,7 +47,7 @@ static bool add(uint32_t thread, uint32_t number, uint32_t weight, uint64_t now)
     return stored;
 }
 
-/* What is found in the files: each has all frames of its samples. */
+/* Each of the files has all frames of its samples. */
 struct found {
     const struct sample_reader *reader;
     uint64_t weight, samples, last;

@@ -1,5 +1,4 @@
-/* test_sample_file.c - records of several threads, on full disks, within limits, after SIGKILL; the
- * last files that are kept. */
+/* test_sample_file.c - records of several threads, on full disks, within limits, after SIGKILL. */
 #include "preload/sampler/sample_file.h"
 
 #include <pthread.h>
@@ -9,7 +8,6 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "preload/sampler/kept_files.h"
 #include "support/sample_reader.h"
 
 enum { PYTHON = 3 << 8 | 11, PERIOD = 1000000, LIMIT = 64 << 20, THREADS = 4 };
@@ -109,21 +107,6 @@ TEST_IN_CHILD(a_file)
     child_check(header->used < 1000000000u * 60ul, "%lu", header->used);
     sample_file_finish(); /* nothing to do */
     child_check(count_descriptors() == descriptors, "%d", count_descriptors());
-}
-
-TEST_IN_CHILD(its_age)
-{
-    struct sample_reader reader;
-    child_check(!sample_file_is_older(0, UINT64_MAX), "%s", "there is none");
-    start();
-    sample_open(&reader, sample_path(0));
-    uint64_t began = reader.header->began;
-    child_check(!sample_file_is_older(1000, began - 1), "%lu", began);
-    child_check(!sample_file_is_older(1000, began), "%lu", began);
-    child_check(!sample_file_is_older(1000, began + 999), "%lu", began);
-    child_check(sample_file_is_older(1000, began + 1000), "%lu", began);
-    sample_file_finish();
-    child_check(!sample_file_is_older(0, UINT64_MAX), "%s", "there is none");
 }
 
 /* It says that threads that wait are in it, too. */
@@ -454,55 +437,5 @@ TEST_IN_CHILD(fork_of_the_process)
                     reader.count[SAMPLE_SAMPLE]);
         child_check(own || reader.header->parent == (uint32_t)getpid(), "%u",
                     reader.header->parent);
-    }
-}
-
-TEST_IN_CHILD(once_more)
-{
-    for (int i = 0; i < 5; i++) {
-        start();
-        child_check(add(0, 0, 100), "%s", "no room");
-        sample_file_finish();
-    }
-    child_check(count_entries() == 5, "%d", count_entries());
-}
-
-/* The last ones are kept; where there is no room, the oldest one's is used. */
-TEST_IN_CHILD(kept)
-{
-    child_mount_small_disk(SAMPLE_SEGMENT * 5 / 2, 0);
-    kept_files_keep(3);
-    for (int i = 0; i < 8; i++) {
-        start();
-        child_check(add(0, (uint64_t)i, 100), "%s", "no room");
-        sample_file_finish();
-        child_check(count_entries() == (i < 3 ? i + 1 : 3), "%d", count_entries());
-    }
-    struct sample_reader reader;
-    for (int i = 0; i < 3; i++) {
-        sample_open(&reader, sample_path(i));
-        sample_read(&reader, NULL, NULL);
-        child_check(reader.header->flags == SAMPLE_WHOLE && reader.count[SAMPLE_SAMPLE] == 1, "%u",
-                    reader.header->flags);
-    }
-}
-
-/* The next file cannot be made: those that are there stay, but for the oldest one. */
-TEST_IN_CHILD(kept_without_room_for_the_next)
-{
-    kept_files_keep(3);
-    for (int i = 0; i < 3; i++) {
-        start();
-        sample_file_finish();
-    }
-    limit_file_size(SAMPLE_SEGMENT - 1);
-    for (int i = 0; i < 5; i++)
-        child_check(!sample_file_open(PYTHON, PERIOD), "%s", "opened");
-    child_check(count_entries() == 2, "%d", count_entries());
-    limit_file_size(SAMPLE_SEGMENT);
-    for (int i = 0; i < 3; i++) {
-        start();
-        sample_file_finish();
-        child_check(count_entries() == 3, "%d", count_entries());
     }
 }

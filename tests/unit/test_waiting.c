@@ -104,7 +104,7 @@ TEST_IN_CHILD(a_thread_that_waits_for_long)
     check_weight(one->waits, first, last, 0);
 }
 
-/* What it has waited is stored when it has ended; another one may have its place. */
+/* The time of a thread that has ended is stored; another one may have its place. */
 TEST_IN_CHILD(threads_that_end)
 {
     enum { COUNT = 40 };

@@ -213,7 +213,7 @@ TEST_IN_CHILD(through_a_watcher)
     check_stack(other);
 }
 
-/* What is not stored yet when the program is killed is stored by the watcher. */
+/* The program is killed: the watcher stores the time that is not stored yet. */
 static void wait_to_be_killed(void)
 {
     struct failure why = {.what = ""};

@@ -51,7 +51,7 @@ TEST_IN_CHILD(long_looks)
                 watched->last - watched->first);
 }
 
-/* What the program sees: no thread, no child, no descriptor. */
+/* The program sees no thread, no child, no descriptor. */
 TEST_IN_CHILD(not_seen)
 {
     char path[64], name[32], place[64] = "";

@@ -105,7 +105,7 @@ static inline void read_times(const struct thread *thread, uint64_t *ran, uint64
     fclose(file);
 }
 
-/* What is in the file. */
+/* The contents of the file. */
 static struct seen {
     uint32_t thread, samples, frame; /* of the last one that waits for something else than a CPU */
     uint64_t waits, cpu;             /* weights */
