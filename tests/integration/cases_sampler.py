@@ -82,7 +82,7 @@ def sampler_lines(bench):
 
 @case(CASES)
 def sampler_threads(bench):
-    """Short threads have their share: 320 of 920 units of work."""
+    """Short threads have their share: 2,560 of 7,360 units of work."""
     for how in ("250", "250:threads"):
         sampler.remove(bench)
         _, recording = sampler.part(bench, "threads", how)
