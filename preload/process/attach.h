@@ -1,0 +1,63 @@
+/* attach.h - what another process asks of libpyperf in a process that has been running for a while.
+ *
+ *      pyperf-attach (preload/attach)                       the target
+ *        looks, refuses or goes on
+ *        maps a blob, the request in it     ------------>   the next thread that enters the evaluator
+ *                                                           dlopen("libpyperf.so"), if it is not there
+ *        waits until `done`                 <------------   pyperf_attach(request, first, second)
+ *        takes everything back
+ *
+ * The library never writes to the target's streams while it serves a request: what it would print
+ * is in the answer. */
+#ifndef PYPERF_ATTACH_H
+#define PYPERF_ATTACH_H
+
+#include <stdint.h>
+
+#define ATTACH_FUNCTION "pyperf_attach"
+#define ATTACH_VARIABLE "pyperf_attachable"
+#define ATTACH_MAGIC "PYPERF-A"
+
+enum { ATTACH_FORMAT = 1 }; /* another one is another library's: it is not called */
+
+enum attach_action {
+    ATTACH_OFF,     /* whatever is on */
+    ATTACH_SAMPLE,  /* the sampler */
+    ATTACH_MAP,     /* trampolines, and /tmp/perf-PID.map */
+    ATTACH_JITDUMP, /* trampolines, and /tmp/jit-PID.dump */
+};
+
+enum attach_answer {
+    ATTACH_UNANSWERED, /* as the request comes */
+    ATTACH_DONE,
+    ATTACH_REFUSED, /* nothing has changed; `said` says why */
+};
+
+/* All paths are the target's. Strings end with NUL. */
+struct attach_request {
+    uint32_t format; /* ATTACH_FORMAT */
+    uint32_t size;   /* of this structure */
+    uint32_t action; /* enum attach_action */
+    uint32_t answer; /* out: enum attach_answer */
+    uint64_t evaluator; /* its address: by this the interpreter is found, also a dlopened one */
+    char sampler[64];    /* as PYPERF_SAMPLER's value; for ATTACH_SAMPLE */
+    char directory[512]; /* as PYPERF_DIR's: files of samples, images */
+    char said[512];      /* out: lines without the prefix "libpyperf: " */
+};
+
+/* The library's variable that is read from outside: whether it is there, and what is on. The two
+ * addresses are of the owners' own variables, so nothing is stored twice. */
+struct attachable {
+    char magic[8];
+    uint32_t format, size;
+    char version[64];
+    const uint8_t *sampling; /* bool */
+    const uint32_t *mode;    /* enum profile_mode */
+};
+
+/* Called at the evaluator's entry, with the interpreter's lock, by a thread that has at least 128
+ * KiB of stack (it may be another one than the thread's own). first, second: the evaluator's
+ * arguments in the registers of the first two. Keeps errno and the current exception. */
+void pyperf_attach(struct attach_request *request, void *first, void *second);
+
+#endif
