@@ -59,8 +59,10 @@ struct attachable {
 void attach_start(void);
 
 /* Called at the evaluator's entry, in 2.7 at the entry of a frame's tp_dealloc, with the
- * interpreter's lock, by a thread that has at least 512 KiB of stack (it may be another one than
- * the thread's own). first, second: the arguments in the registers of the first two, one of which
+ * interpreter's lock. For ATTACH_SAMPLE and ATTACH_OFF the stack may be another one than the
+ * thread's own, of 512 KiB or more; for trampolines it is the thread's own, because from 3.14 on
+ * calls of Python objects compare the stack pointer with the thread's limits (Python/ceval.c,
+ * _Py_CheckRecursiveCall) and end the process. first, second: the arguments in the registers of the first two, one of which
  * is the frame. Interpreters have the evaluators (PEP 523) that they had before the request. Keeps
  * errno and the current exception. */
 void pyperf_attach(struct attach_request *request, void *first, void *second);
