@@ -83,7 +83,6 @@ static bool probe(const void *frame, struct failure *why)
 {
     code_values_begin();
     if (!probe_layout(frame, why)) {
-        session.state = SESSION_REFUSED;
         debug_log(layout, 1, "refused: %s", why->what);
         return false;
     }
@@ -97,6 +96,7 @@ static bool confirm(const void *frame)
 {
     struct failure why;
     if (!probe(frame, &why)) {
+        session.state = SESSION_REFUSED;
         profile_switch(PROFILE_OFF, NULL);
         native_api_restore();
         report_refusal(&why);

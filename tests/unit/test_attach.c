@@ -159,6 +159,8 @@ TEST_BY(for_each_version, no_memory_for_the_probe)
     child_check(request.answer == ATTACH_REFUSED, "%u", request.answer);
     is_on(false, PROFILE_OFF);
     child_check(process_text_is_own() && *reports() == '\0', "%s", reports());
+    failing = NULL;
+    ask(ATTACH_SAMPLE, ATTACH_DONE, "");
 }
 
 /* Started with libpyperf: dormant, and its interpreter has not read its switches. */
