@@ -225,7 +225,7 @@ static void prepare_sampler(const char *directory)
     struct sampler_wish wish;
     if (!sampler_read_wish(getenv("PYPERF_SAMPLER"), &wish))
         report("PYPERF_SAMPLER is not used: it must be a number of samples a second, 1 to 10000, "
-               "and behind it, if wanted, :later, :threads, :every=SECONDS, :keep=FILES");
+               "and behind it, if wanted, :later, :threads, :wall, :every=SECONDS, :keep=FILES");
     sampler_prepare(&wish, directory);
 }
 
