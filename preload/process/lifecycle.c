@@ -265,8 +265,10 @@ static bool make_ready(const char *directory, struct failure *why)
 static bool install(struct failure *why)
 {
     const char *directory = image_directory();
+    if (!make_ready(directory, why))
+        return false;
     prepare_sampler(directory);
-    if (!make_ready(directory, why) || !native_api_replace(why))
+    if (!native_api_replace(why))
         return false;
     if (!profile_arm(why)) {
         native_api_restore();
