@@ -120,7 +120,8 @@ static bool fill_request(const struct arguments *arguments, struct plant_request
     asked->format = ATTACH_FORMAT;
     asked->size = sizeof *asked;
     if (strlen(arguments->directory) >= sizeof asked->directory ||
-        strlen(arguments->library) >= BLOB_TEXT || strlen(arguments->sampler) >= sizeof asked->sampler)
+        strlen(arguments->library) >= BLOB_TEXT ||
+        strlen(arguments->sampler) >= sizeof asked->sampler)
         return refuse(why, "%s", "a path may have 511 characters, the sampler's value 63");
     snprintf(asked->directory, sizeof asked->directory, "%s", arguments->directory);
     snprintf(asked->sampler, sizeof asked->sampler, "%s", arguments->sampler);
