@@ -5,8 +5,7 @@
 
 enum { STACK_WORDS = 8 << 10 }; /* of a stack that are looked at: 64 KiB */
 
-static bool points_into(const struct planting *planting, uint64_t stack, uint64_t from,
-                        uint64_t to)
+static bool points_into(const struct planting *planting, uint64_t stack, uint64_t from, uint64_t to)
 {
     static uint64_t words[STACK_WORDS];
     size_t got = target_read_some(planting->target, stack & ~(uint64_t)7, words, sizeof words);
@@ -23,8 +22,8 @@ bool planting_sleepers_are_clear(const struct planting *planting, uint64_t from,
     for (size_t i = 0; i < count; i++) {
         long number;
         uint64_t stack;
-        if (status_activity(planting->target->pid, threads[i], &number, &stack) ==
-                THREAD_SLEEPS && stack != 0 && points_into(planting, stack, from, to))
+        if (status_activity(planting->target->pid, threads[i], &number, &stack) == THREAD_SLEEPS &&
+            stack != 0 && points_into(planting, stack, from, to))
             return false;
     }
     return true;

@@ -103,9 +103,9 @@ static bool prepare(struct remote *remote)
 
 static bool try_thread(struct remote *remote, pid_t thread)
 {
-    remote->since = clock_now();
-    if (!traced_stop(&remote->traced, thread, remote->since + STOP_PATIENCE))
+    if (!traced_stop(&remote->traced, thread, clock_now() + STOP_PATIENCE))
         return false;
+    remote->since = clock_now();
     if (prepare(remote))
         return true;
     int error = errno;
