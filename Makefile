@@ -94,11 +94,17 @@ inspect_objects := $(call object,preload/tools/pyperf-inspect.c trampoline/plan/
 unwinder_objects := $(call object,preload/tools/pyperf-unwind.c preload/tools/eh_frame.c \
                   $(wildcard trampoline/arch/$(ARCH)/tools/stack_*.c \
                   trampoline/arch/$(ARCH)/plan/capstone_others.c) $(base_sources))
+# For pyperf-run --attach: what runs in our process, and the code that is copied into another one.
+attach_objects := $(call object,$(wildcard preload/attach/*.c trampoline/arch/$(ARCH)/tools/attach_*.c \
+                  trampoline/arch/$(ARCH)/tools/attach_*.S) preload/cpython/layout.c \
+                  trampoline/gaps.c trampoline/near_memory.c trampoline/arch/$(ARCH)/trampoline.S) \
+                  $(plan_objects)
 walk_object := $(call object,preload/tools/pyperf-walk.c)
 has_libunwind := $(shell $(CC) -x c -fsyntax-only -include libunwind.h /dev/null 2>&1 || echo no)
 walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
 
-all: $(O)/libpyperf.so $(O)/libpyperf-plan.so $(O)/pyperf-inspect $(O)/pyperf-unwind $(walker)
+all: $(O)/libpyperf.so $(O)/libpyperf-plan.so $(O)/pyperf-inspect $(O)/pyperf-unwind \
+     $(O)/pyperf-attach $(walker)
 
 # Renamed into place, because a process may have the old one mapped.
 $(O)/libpyperf.so: $(core_objects) preload/exports.map $(libc_stub)
@@ -121,6 +127,11 @@ $(O)/pyperf-inspect: $(inspect_objects) $(O)/plan-libraries
 $(O)/pyperf-unwind: $(unwinder_objects) $(O)/plan-libraries
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) -o $@ $(unwinder_objects) \
+	    $$(cat $(O)/plan-libraries)
+
+$(O)/pyperf-attach: $(attach_objects) $(O)/plan-libraries
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) -o $@ $(attach_objects) \
 	    $$(cat $(O)/plan-libraries)
 
 $(O)/libc/libc.so.6: trampoline/libc.symbols scripts/dev/libc-stub
@@ -217,5 +228,5 @@ help:
 	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
 
 -include $(patsubst %.o,%.d,$(plan_objects) $(core_objects) $(inspect_objects) \
-    $(unwinder_objects) $(walk_object))
+    $(unwinder_objects) $(attach_objects) $(walk_object))
 -include $(patsubst %,$(O)/obj/%.d,$(unit_sources))

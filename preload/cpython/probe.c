@@ -188,7 +188,7 @@ bool probe_layout(const void *frame, struct failure *why)
         !has_type(python_untag(frame_code), python.PyCode_Type))
         return failure_set(why, FAILURE_LAYOUT, 0, "the frame's code object");
     python_object *code = python.PyCode_NewEmpty("pyperf_file", "pyperf_name", 4711);
-    python_object *empty_tuple = python.Py_BuildValue("()");
+    python_object *empty_tuple = code == NULL ? NULL : python.Py_BuildValue("()");
     if (code == NULL || empty_tuple == NULL) {
         python.PyErr_Clear();
         return failure_set(why, FAILURE_MEMORY, 0, "code object");

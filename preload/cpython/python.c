@@ -16,6 +16,8 @@
  * a process is Python. */
 extern const char *Py_GetVersion(void) __attribute__((weak));
 
+extern int Py_IsInitialized(void) __attribute__((weak));
+
 struct python python;
 
 static const char *(*get_version)(void) = Py_GetVersion; /* that of the interpreter, or NULL */
@@ -29,6 +31,11 @@ static bool traces_references, counts_references;
 bool python_is_here(void)
 {
     return get_version != NULL;
+}
+
+bool python_has_started(void)
+{
+    return Py_IsInitialized != NULL && Py_IsInitialized() != 0;
 }
 
 void python_is_in(const struct elf_object *object, const struct elf_symbol marks[PYTHON_MARKS])

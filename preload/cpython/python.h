@@ -191,6 +191,9 @@ extern struct python python;
  * variable that the loader has set. */
 bool python_is_here(void);
 
+/* Whether that interpreter has been started: this library was loaded late. */
+bool python_has_started(void);
+
 /* Whether the code at `caller` is an interpreter's, which then becomes the one of this process.
  * Takes the loader's lock. The interpreter is then never unloaded: if it were loaded again, our
  * jump would be missing. */

@@ -16,7 +16,7 @@
 
 #define ATTACH_FUNCTION "pyperf_attach"
 #define ATTACH_VARIABLE "pyperf_attachable"
-#define ATTACH_MAGIC "PYPERF-A"
+#define ATTACH_MAGIC    "PYPERF-A"
 
 enum { ATTACH_FORMAT = 1 }; /* another one is another library's: it is not called */
 
@@ -35,11 +35,11 @@ enum attach_answer {
 
 /* All paths are the target's. Strings end with NUL. */
 struct attach_request {
-    uint32_t format; /* ATTACH_FORMAT */
-    uint32_t size;   /* of this structure */
-    uint32_t action; /* enum attach_action */
-    uint32_t answer; /* out: enum attach_answer */
-    uint64_t evaluator; /* its address: by this the interpreter is found, also a dlopened one */
+    uint32_t format;     /* ATTACH_FORMAT */
+    uint32_t size;       /* of this structure */
+    uint32_t action;     /* enum attach_action */
+    uint32_t answer;     /* out: enum attach_answer */
+    uint64_t evaluator;  /* its address: by this the interpreter is found, also a dlopened one */
     char sampler[64];    /* as PYPERF_SAMPLER's value; for ATTACH_SAMPLE */
     char directory[512]; /* as PYPERF_DIR's: files of samples, images */
     char said[512];      /* out: lines without the prefix "libpyperf: " */
@@ -55,9 +55,16 @@ struct attachable {
     const uint32_t *mode;    /* enum profile_mode */
 };
 
-/* Called at the evaluator's entry, with the interpreter's lock, by a thread that has at least 128
- * KiB of stack (it may be another one than the thread's own). first, second: the evaluator's
- * arguments in the registers of the first two. Keeps errno and the current exception. */
+/* In the constructor. */
+void attach_start(void);
+
+/* Called at the evaluator's entry, in 2.7 at the entry of a frame's tp_dealloc, with the
+ * interpreter's lock. For ATTACH_SAMPLE and ATTACH_OFF the stack may be another one than the
+ * thread's own, of 512 KiB or more; for trampolines it is the thread's own, because from 3.14 on
+ * calls of Python objects compare the stack pointer with the thread's limits (Python/ceval.c,
+ * _Py_CheckRecursiveCall) and end the process. first, second: the arguments in the registers of the first two, one of which
+ * is the frame. Interpreters have the evaluators (PEP 523) that they had before the request. Keeps
+ * errno and the current exception. */
 void pyperf_attach(struct attach_request *request, void *first, void *second);
 
 #endif

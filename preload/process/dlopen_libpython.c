@@ -28,6 +28,11 @@ void dlopen_libpython_start(bool look)
     looking = look;
 }
 
+void dlopen_libpython_found(void)
+{
+    __atomic_store_n(&looking, false, __ATOMIC_RELAXED);
+}
+
 /* Every interpreter sets LC_CTYPE alone, which few other programs do: most set LC_ALL. Reports in
  * one line why it cannot be found. */
 static bool python_is_inside(int category, const void *caller)

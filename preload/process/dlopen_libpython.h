@@ -28,4 +28,7 @@ char *setlocale(int category, const char *locale);
  * already. Finds libc's setlocale now, because dlsym clears the program's dlerror. */
 void dlopen_libpython_start(bool look);
 
+/* Ends the search: the interpreter was found in another way. */
+void dlopen_libpython_found(void);
+
 #endif

@@ -14,6 +14,8 @@
 #include "preload/cpython/probe.h"
 #include "preload/cpython/python.h"
 #include "preload/cpython/qualnames.h"
+#include "preload/cpython/static_python.h"
+#include "preload/process/dlopen_libpython.h"
 #include "preload/process/native_api.h"
 #include "preload/process/plan_library.h"
 #include "preload/process/switches.h"
@@ -39,6 +41,7 @@ static struct session {
         SESSION_WAITING, /* until the interpreter has read its switches */
         SESSION_DECIDED, /* on or off; the sys functions are there */
         SESSION_REFUSED, /* the interpreter's layout differs */
+        SESSION_LATE,    /* found while it was running; there is no plan of a detour */
     } state;
     bool confirmed; /* while waiting: the first frame has been seen */
     bool embedded;  /* the interpreter has no command line: the program may start another */
@@ -75,21 +78,30 @@ static void interpreter_ended(void)
         session.state = SESSION_WAITING;
 }
 
-/* In an interpreter's first frame: whether its objects are laid out as expected. */
-static bool confirm(const void *frame)
+/* Whether the interpreter's objects are laid out as expected. */
+static bool probe(const void *frame, struct failure *why)
 {
-    struct failure why;
     code_values_begin();
-    if (!probe_layout(frame, &why)) {
-        session.state = SESSION_REFUSED;
-        profile_switch(PROFILE_OFF, NULL);
-        native_api_restore();
-        debug_log(layout, 1, "refused: %s", why.what);
-        report_refusal(&why);
+    if (!probe_layout(frame, why)) {
+        debug_log(layout, 1, "refused: %s", why->what);
         return false;
     }
     debug_log(layout, 1, "row %u.%u agrees, place %zd in co_extra", python.layout->major,
               python.layout->minor, python.extra_index);
+    return true;
+}
+
+/* In an interpreter's first frame. */
+static bool confirm(const void *frame)
+{
+    struct failure why;
+    if (!probe(frame, &why)) {
+        session.state = SESSION_REFUSED;
+        profile_switch(PROFILE_OFF, NULL);
+        native_api_restore();
+        report_refusal(&why);
+        return false;
+    }
     sys_functions_add();
     python.Py_AtExit(interpreter_ended);
     session.confirmed = true;
@@ -208,14 +220,18 @@ static const char *image_directory(void)
     return realpath(named, session.directory) != NULL ? session.directory : named;
 }
 
-/* PYPERF_SAMPLER */
 static void prepare_sampler(const char *directory)
 {
     struct sampler_wish wish;
     if (!sampler_read_wish(getenv("PYPERF_SAMPLER"), &wish))
         report("PYPERF_SAMPLER is not used: it must be a number of samples a second, 1 to 10000, "
-               "and behind it, if wanted, :later, :threads, :every=SECONDS, :keep=FILES");
+               "and behind it, if wanted, :later, :threads, :wall, :every=SECONDS, :keep=FILES");
     sampler_prepare(&wish, directory);
+}
+
+void lifecycle_prepare_sampler(void)
+{
+    prepare_sampler(image_directory());
 }
 
 /* PYPERF_MAP=needed */
@@ -225,7 +241,8 @@ static bool spares_lines(void)
     return value != NULL && strcmp(value, "needed") == 0;
 }
 
-static bool install(struct failure *why)
+/* All but the jump and the replaced functions. */
+static bool make_ready(const char *directory, struct failure *why)
 {
     if (python_layout(why) == NULL)
         return false;
@@ -242,9 +259,16 @@ static bool install(struct failure *why)
         return false;
     if (spares_lines())
         outputs_spare_lines();
+    return profile_start(&session.detour, directory, why);
+}
+
+static bool install(struct failure *why)
+{
     const char *directory = image_directory();
+    if (!make_ready(directory, why))
+        return false;
     prepare_sampler(directory);
-    if (!profile_start(&session.detour, directory, why) || !native_api_replace(why))
+    if (!native_api_replace(why))
         return false;
     if (!profile_arm(why)) {
         native_api_restore();
@@ -278,6 +302,66 @@ void lifecycle_start(void)
     if (!python_is_left_alone() && !install(&why))
         report_refusal(&why);
     errno = saved;
+}
+
+/* The interpreter's own symbols tell where it is, unless a program has it inside. */
+static bool find_interpreter(const void *evaluator, struct failure *why)
+{
+    if (!python_is_here() && !python_arrives(evaluator) &&
+        !static_python_find(evaluator, plan_library_look_into_files, why))
+        return false;
+    dlopen_libpython_found();
+    line_leave_stderr();
+    if (!python_find(plan_library_look_into_files, why))
+        return false;
+    return python.evaluator == (uintptr_t)evaluator ||
+           failure_set(why, FAILURE_FILE, 0, "there are two interpreters in the process");
+}
+
+/* A generator may be thrown into. */
+static bool probe_running(const void *frame, struct failure *why)
+{
+    python_object *type, *value, *trace;
+    python.PyErr_Fetch(&type, &value, &trace);
+    bool agrees = probe(frame, why);
+    python.PyErr_Restore(type, value, trace);
+    return agrees;
+}
+
+bool lifecycle_join(const void *evaluator, const void *const arguments[2], struct failure *why)
+{
+    switch (session.state) {
+    case SESSION_DECIDED:
+    case SESSION_LATE:
+        return true;
+    case SESSION_WAITING:
+        return failure_set(why, FAILURE_BUSY, 0, "the interpreter is still starting");
+    case SESSION_REFUSED:
+        return failure_set(why, FAILURE_LAYOUT, 0, "as was found at its start");
+    default:
+        break;
+    }
+    if (!find_interpreter(evaluator, why) ||
+        !probe_running(arguments[python.layout->frame_argument], why))
+        return false;
+    session.confirmed = true;
+    session.state = SESSION_LATE;
+    return true;
+}
+
+bool lifecycle_join_with_detour(const char *directory, struct failure *why)
+{
+    if (session.state == SESSION_DECIDED)
+        return true;
+    if (native_support_read() != 0)
+        return failure_set(why, FAILURE_ON, 0, "the interpreter's own perf support");
+    if (native_support_is_excluded())
+        return failure_set(why, FAILURE_VERSION, 0, "its JIT is on");
+    if (!make_ready(directory, why))
+        return false;
+    python.Py_AtExit(interpreter_ended);
+    session.state = SESSION_DECIDED;
+    return true;
 }
 
 void lifecycle_finish(void)

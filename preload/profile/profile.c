@@ -11,7 +11,6 @@
 #include "preload/profile/outputs.h"
 #include "preload/profile/registry.h"
 #include "preload/profile/trampolines.h"
-#include "preload/sampler/sampler.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/fork_watch.h"
 #include "trampoline/base/lock.h"
@@ -104,7 +103,6 @@ static void in_child(void)
     int saved = errno;
     loader_lock_forked();
     start_child();
-    sampler_forked();
     errno = saved;
 }
 
@@ -135,6 +133,11 @@ bool profile_arm(struct failure *why)
     qualnames_start();
     frame_evaluator_is_alone();
     return true;
+}
+
+const enum profile_mode *profile_state(void)
+{
+    return &profile.mode;
 }
 
 enum profile_mode profile_mode(void)

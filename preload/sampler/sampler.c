@@ -1,6 +1,7 @@
 #include "preload/sampler/sampler.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ static struct sampler {
     struct lock lock; /* switching */
     struct sampler_wish wish;
     const char *directory;
+    bool sees_forks;
     bool on; /* off, handlers that are inside the gate may still use what `on` had made */
     uint64_t period;
     uint32_t python;       /* version */
@@ -125,6 +127,11 @@ void sampler_prepare(const struct sampler_wish *wish, const char *directory)
 bool sampler_is_on(void)
 {
     return __atomic_load_n(&sampler.on, __ATOMIC_RELAXED);
+}
+
+const bool *sampler_state(void)
+{
+    return &sampler.on;
 }
 
 bool sampler_is_wanted(void)
@@ -326,9 +333,19 @@ static bool make_memory(struct failure *why)
            failure_set(why, FAILURE_MEMORY, errno, "rules of unwinding, and stacks");
 }
 
+/* Once: fork handlers stay. */
+static bool watch_forks(struct failure *why)
+{
+    if (!sampler.sees_forks && pthread_atfork(NULL, NULL, sampler_forked) != 0)
+        return failure_set(why, FAILURE_MEMORY, 0, "pthread_atfork");
+    sampler.sees_forks = true;
+    return true;
+}
+
 static bool set_up(struct failure *why)
 {
-    if (!sample_file_start(sampler.directory, why) || !make_memory(why) || !set_handler(why))
+    if (!watch_forks(why) || !sample_file_start(sampler.directory, why) || !make_memory(why) ||
+        !set_handler(why))
         return false;
     signal_mask_watch(SIGNAL);
     evaluator_code_find();

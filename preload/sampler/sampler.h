@@ -56,12 +56,15 @@ bool sampler_switch(bool on, struct failure *why);
 
 bool sampler_is_on(void);
 
+/* The variable that sampler_is_on reads, for those who look from outside (attach.h). */
+const bool *sampler_state(void);
+
 /* Whether PYPERF_SAMPLER asks for it, and whether from the start. */
 bool sampler_is_wanted(void);
 bool sampler_begins(void);
 
-/* In a forked child, which has one thread and no timers: it samples into a file of its own, made at
- * its first sample. Keeps errno. */
+/* The handler of forks, in a child, which has one thread and no timers: it samples into a file of
+ * its own, made at its first sample. Keeps errno. */
 void sampler_forked(void);
 
 #endif

@@ -32,6 +32,7 @@ run_suite() {
     {
         printf '%-6s  %-20s %5d s  %s\n' "$verdict" "$1" $(($(date +%s) - began)) "$(counts "$logs/$1.log")"
         grep -aE '^(FAIL |make: \*\*\*|[^ ]+:[0-9]+:[FE]:)' "$logs/$1.log" | sort -u | head -n 20 | cut -c 1-600 | sed 's/^/        /'
+        grep -aE '^miss ' "$logs/$1.log" | head -n 10 | cut -c 1-300 | sed 's/^/        /'
         grep -aiE '^skip ' "$logs/$1.log" | sort -u | head -n 5 | cut -c 1-150 | sed 's/^/        /'
     } >>"$logs/summary"
 }

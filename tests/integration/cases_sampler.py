@@ -231,7 +231,7 @@ def sampler_deep(bench):
 def sampler_wrong_values(bench):
     """One line, and the program runs."""
     wrong = "libpyperf: PYPERF_SAMPLER is not used: it must be a number of samples a second, 1 to 10000, " \
-        "and behind it, if wanted, :later, :threads, :every=SECONDS, :keep=FILES\n"
+        "and behind it, if wanted, :later, :threads, :wall, :every=SECONDS, :keep=FILES\n"
     for value in ("fast", "-1", "10001", "99:now", "19:every=0", "19:keep=10"):
         done, recording = sampler.run(bench, [bench.python, "-c", "print(1)"], value)
         bench.equal(value, (0, "1\n", wrong, None), done.seen + (recording,))

@@ -26,15 +26,15 @@ TIMEOUT = 120
 
 
 class Tally:
-    def __init__(self, label):
-        self.label = label
+    def __init__(self, label, failing="FAIL"):
+        self.label, self.failing = label, failing
         self.passed = self.failed = self.skipped = 0
 
     def report(self, case, expected, good, got):
         self.add(int(bool(good)), int(not good), 0)
         if good and len(got) > 200:
             got = got[:200] + "..."
-        verdict = "ok  " if good else "FAIL"
+        verdict = "ok  " if good else self.failing
         line = "%s %s, %s, expected %s, got %s" % (verdict, self.label, case, expected, got)
         # One line, which scripts/check counts.
         print("\\n".join(line.splitlines()), flush=True)
@@ -303,10 +303,29 @@ def cases_in(pattern):
     return [one for name in names for one in importlib.import_module(name).CASES]
 
 
+# How many cases of this process are run again when they fail. Many cases count samples or wait for others, and
+# scripts/check runs thousands of them on machines that do other work as well: there a few may miss once, with lines
+# that begin with "miss", and then count as they do the second time.
+second_tries = int(os.environ.get("PYPERF_SECOND_TRIES") or 0)
+
+
 def run_case(one, interpreter, build, tally):
+    global second_tries
     if one.missing():
         tally.skip("%s, %s: %s" % (tally.label, one.name, one.missing()))
         return
+    if second_tries:
+        first = Tally(tally.label, "miss")
+        run_once(one, interpreter, build, first)
+        if not first.failed:
+            tally.add(first.passed, 0, first.skipped)
+            return
+        second_tries -= 1
+        print("miss %s, %s: it is run again" % (tally.label, one.name), flush=True)
+    run_once(one, interpreter, build, tally)
+
+
+def run_once(one, interpreter, build, tally):
     bench = Bench(one.name, interpreter, build, tally)
     try:
         if bench.version == interpreters.PYTHON_2 and python_2.left_out(one.name):

@@ -24,7 +24,7 @@ case $suite in
 check-a) echo '100%: Checks: 7, Failures: 0, Errors: 0'; echo '50%: Checks: 2, Failures: 1, Errors: 0'
     echo 'test.c:9:F:Core:one:0: bad'; exit 2 ;;
 check-b) echo 'ok   a, expected'; echo 'ok   b, expected x, got         test.c:9:F:Core:one:0: bad'
-    echo 'skip b: no network'; echo '5 passed, 0 failed, 1 skipped' ;;
+    echo 'skip b: no network'; echo 'miss b, expected x, got y'; echo '5 passed, 0 failed, 1 skipped' ;;
 check-c) printf 'FAIL c: %0300d, got the last word\\n' 0; echo '4 passed, 2 failed, 3 skipped' ;;
 esac
 """
@@ -51,9 +51,10 @@ def summary(look):
     look.that("what failed", "test.c:9:F", "test.c:9:F" in last[1], last[1])
     good = last[2].startswith("ok ") and "check-b" in last[2] and "5 passed, 0 failed, 1 skipped" in last[2]
     look.that("the second", "ok, 5 passed", good, last[2])
-    look.that("what was skipped", "no network", "skip b: no network" in last[3], last[3])
-    look.that("the third", "4 passed, 2 failed", "4 passed, 2 failed, 3 skipped" in last[4], last[4])
-    look.that("a failure, whole", "got the last word", "got the last word" in last[5], last[5])
+    look.that("what missed once", "got y", "miss b, expected x, got y" in last[3], last[3])
+    look.that("what was skipped", "no network", "skip b: no network" in last[4], last[4])
+    look.that("the third", "4 passed, 2 failed", "4 passed, 2 failed, 3 skipped" in last[5], last[5])
+    look.that("a failure, whole", "got the last word", "got the last word" in last[6], last[6])
     look.equal("what names a failure is none", 1, "\n".join(last).count("test.c:9:F"))
     look.that("all of it before", "the lines of both", "ok   a, expected" in shown, shown)
 
@@ -71,6 +72,30 @@ def modules_of_cpython(look):
     tally = harness.Tally("cpython")
     cpython.enter(tally, counts)
     look.equal("closing", "4 passed, 2 failed, 3 skipped", tally.closing())
+
+
+@case(CASES)
+def second_try(look):
+    """A case that fails once counts as it does the second time, as often as is permitted."""
+    tries = []
+
+    def fails_first(bench):
+        tries.append(bench.name)
+        bench.equal("first", 1, 1)
+        bench.equal("second", len(tries) > 1, True)
+
+    def run(permitted):
+        del tries[:]
+        harness.second_tries, tally, shown = permitted, harness.Tally("tests"), io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            for _ in range(2):
+                harness.run_case(harness.Case(fails_first, "odd", harness.SUPPORTED, ()), None, ROOT, tally)
+        harness.second_tries = 0
+        return tally.closing(), [line.split()[0] for line in shown.getvalue().splitlines()]
+
+    look.equal("none", ("3 passed, 1 failed, 0 skipped", ["ok", "FAIL", "ok", "ok"]), run(0))
+    verdicts = ["ok", "miss", "miss", "ok", "ok", "ok", "ok"]
+    look.equal("one", ("4 passed, 0 failed, 0 skipped", verdicts), run(1))
 
 
 @case(CASES)

@@ -5,36 +5,18 @@
 #include <unistd.h>
 
 #include "interpreter/detour.h"
+#include "interpreter/process.h"
 #include "preload/process/lifecycle.h"
-
-static uint8_t own_text[16];
-
-static const void *entry(void)
-{
-    return (const void *)(version.major == 2 ? (uintptr_t)PyEval_EvalFrameEx
-                                             : (uintptr_t)_PyEval_EvalFrameDefault);
-}
-
-static bool text_is_own(void)
-{
-    return memcmp(own_text, entry(), sizeof own_text) == 0;
-}
 
 /* Starts the process up to its constructor; then 2.7's type gets its members. */
 static void start_process(void)
 {
-    catch_reports();
-    interpreter_load(version.major, version.minor);
-    memcpy(own_text, entry(), sizeof own_text);
+    process_load();
     setenv("PYPERF_DIR", folder, 0);
     errno = EXFULL;
     lifecycle_start();
     child_check(errno == EXFULL, "%s", strerror(errno));
-    interpreter_enter(interpreter.main);
-    define_sys(true);
-    python_object *members = PyDict_New(), *member = new_string("member");
-    dictionary_set(members, "co_name", member);
-    put_field((python_object *)PyCode_Type, interpreter.row.head + TYPE_DICT, members);
+    process_run();
 }
 
 static bool is_named(const char *file, const char *name)
@@ -63,19 +45,20 @@ TEST_BY(for_each_version, off)
 {
     unsetenv("PYTHONPERFSUPPORT");
     start_process();
-    child_check(!text_is_own(), "%s", "no jump for the first frame");
+    child_check(!process_text_is_own(), "%s", "no jump for the first frame");
     for (int i = 0; i < 3; i++)
         import_frozen();
-    child_check(!text_is_own(), "%s", "decided too early");
+    child_check(!process_text_is_own(), "%s", "decided too early");
     give_options(NULL);
-    child_check(!is_named("app.py", "main") && text_is_own(), "%s", "it is on");
+    child_check(!is_named("app.py", "main") && process_text_is_own(), "%s", "it is on");
     int before = slow_ways;
     is_named("app.py", "f");
     child_check(slow_ways == before, "%d", slow_ways - before);
     child_check(PySys_GetObject("activate_stack_trampoline") != NULL, "%s", "no function");
     child_check(interpreter.at_exit_count == 1, "%d", interpreter.at_exit_count);
     interpreter.at_exit[0]();
-    child_check(text_is_own(), "%s", "a python3 that is off makes no system call at its end");
+    child_check(process_text_is_own(), "%s",
+                "a python3 that is off makes no system call at its end");
     lifecycle_finish();
     child_check(count_files("*") == 1 && *reports() == '\0', "%s", reports());
 }
@@ -112,7 +95,7 @@ static void be_switched(void)
     bool named = is_named("app.py", "main"); /* the first frame itself */
     child_check(profile_mode() == expected, "%u.%u: %d", version.major, version.minor,
                 profile_mode());
-    child_check(named == (expected != PROFILE_OFF) && text_is_own() == !named, "%d", named);
+    child_check(named == (expected != PROFILE_OFF) && process_text_is_own() == !named, "%d", named);
     child_check(count_files("perf-*") == (expected == PROFILE_MAP), "%s", "map");
     child_check(count_files("jit-*") == (expected == PROFILE_JITDUMP), "%s", "dump");
     if (has_native && chosen->native != 0) { /* cleared until the interpreter has passed it */
@@ -153,14 +136,14 @@ TEST_BY(for_each_version, interpreters_in_turn)
         child_check(interpreter.at_exit_count == 1, "%d", interpreter.at_exit_count);
         interpreter.at_exit_count = 0;
         interpreter.at_exit[0]();
-        child_check(!text_is_own() && profile_mode() == PROFILE_OFF, "round %d", round);
+        child_check(!process_text_is_own() && profile_mode() == PROFILE_OFF, "round %d", round);
         interpreter.main->extra_users = 0;
         interpreter.main->evaluator = NULL;
         PyDict_DelItemString(interpreter.main->sys, "_xoptions");
         import_frozen();
         give_options(is_on ? "perf" : NULL);
         child_check((run(new_code("app.py", "main", "main", 1)) == id) == is_on, "round %d", round);
-        child_check(text_is_own() == !is_on, "round %d", round);
+        child_check(process_text_is_own() == !is_on, "round %d", round);
     }
     child_check(count_images(getpid()) == 1 && *reports() == '\0', "%s", reports());
 }
@@ -172,7 +155,7 @@ static void be_refused(void)
     start_process();
     interpreter.row.code_name += 8;
     interpreter.row.code_filename += 8;
-    child_check(!is_named("app.py", "main") && text_is_own(), "%s", "it is profiled");
+    child_check(!is_named("app.py", "main") && process_text_is_own(), "%s", "it is profiled");
     child_check(!is_named("app.py", "f") && profile_mode() == PROFILE_OFF, "%s", "it is profiled");
     bool asked = getenv("PYTHONPERFSUPPORT") != NULL;
     child_check(count_reports() == asked, "%s", reports());
@@ -195,12 +178,10 @@ TEST(refused_at_the_first_frame)
 
 static void be_unknown(void)
 {
-    catch_reports();
-    interpreter_load(3, 5);
     version = (struct version){3, 5};
-    memcpy(own_text, entry(), sizeof own_text);
+    process_load();
     lifecycle_start();
-    child_check(text_is_own(), "%s", "there is a jump");
+    child_check(process_text_is_own(), "%s", "there is a jump");
     bool asked = getenv("PYTHONPERFSUPPORT") != NULL;
     child_check(count_reports() == asked, "%s", reports());
     if (asked)
@@ -234,23 +215,8 @@ TEST_IN_CHILD(without_a_directory)
     child_check(strstr(reports(), "/proc/none/pyperf-") != NULL, "%s", reports());
 }
 
-/* Runs itself again from the folder that holds libpyperf-plan.so. */
-static void move_to_folder(void)
-{
-    static char moved[] = PLAN_FOLDER "/test_lifecycle";
-    char path[1000] = "";
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length < 0 || strcmp(path, moved) == 0)
-        return;
-    unlink(moved);
-    if (link(path, moved) == 0)
-        execv(moved, (char *[]){moved, NULL});
-    perror(moved);
-    exit(EXIT_FAILURE);
-}
-
 int main(void)
 {
-    move_to_folder();
+    process_move_to_plan_library();
     return run_tests(NULL, NULL, TEST_SECONDS);
 }

@@ -92,3 +92,29 @@ TEST(survives_without_stderr)
     ck_assert_int_eq(errno, EXFULL);
     dup2(saved, STDERR_FILENO);
 }
+
+TEST(keeps_lines)
+{
+    char text[40], word[200];
+    catch_stderr();
+    report_keep();
+    errno = EXFULL;
+    report("%s", "one");
+    report_failure("two", &(struct failure){FAILURE_MEMORY, 0, ""});
+    ck_assert_int_eq(errno, EXFULL);
+    report_kept(text, sizeof text);
+    ck_assert_str_eq(text, "one\ntwo: out of memory");
+    ck_assert_ptr_null(next_write());
+    report("%s", "three");
+    ck_assert_str_eq(next_write(), "libpyperf: three\n");
+    memset(word, 'x', sizeof word);
+    word[sizeof word - 1] = '\0';
+    report_keep();
+    for (int i = 0; i < 5; i++) /* two of them fit */
+        report("%d %s", i, word);
+    report_kept(text, sizeof text);
+    ck_assert_uint_eq(strlen(text), sizeof text - 1);
+    report_keep();
+    report_kept(text, sizeof text);
+    ck_assert_str_eq(text, "");
+}

@@ -75,7 +75,7 @@ check-unit-other-layout:
 # On a small interpreter (interpreter/interpreter.h).
 interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
 interpreted := code_values qualnames profile profile_shared frame_evaluator native_support \
-    native_api probe sys_functions python lifecycle trampolines sample_tree python_frames \
+    native_api probe sys_functions python lifecycle attach trampolines sample_tree python_frames \
     python_threads waiting waiting_stacks
 interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
 
@@ -87,10 +87,10 @@ $(interpreted_tests): LDFLAGS += $(profile_wraps),--wrap=hook_resolve
 $(call object,tests/unit/test_waiting.c tests/unit/test_waiting_stacks.c): \
     flags += -fomit-frame-pointer
 
-# plan_library.c looks for the library beside its caller's file: this test runs from its own folder.
-plan_folder := $(O)/tests/lifecycle
+# plan_library.c looks for the library beside its caller's file: some tests run from its folder.
+plan_folder := $(O)/tests/beside-plan
 unit_fixtures += $(plan_folder)/libpyperf-plan.so
-$(O)/obj/tests/unit/test_lifecycle.c.o: flags += -DPLAN_FOLDER='"$(abspath $(plan_folder))"'
+$(O)/obj/tests/unit/interpreter/process.c.o: flags += -DPLAN_FOLDER='"$(abspath $(plan_folder))"'
 $(plan_folder)/libpyperf-plan.so: $(O)/libpyperf-plan.so
 	@mkdir -p $(@D)
 	@cp $< $@

@@ -46,6 +46,7 @@
     X(FAILURE_FULL, "there is no room for more functions")                                         \
     X(FAILURE_SAMPLE_FILE, "no file of samples can be made")                                       \
     X(FAILURE_SIGNAL, "the program has a handler for SIGURG, or ignores it")                       \
+    X(FAILURE_ON, "libpyperf is on already")                                                       \
     X(FAILURE_CLOCK, "the kernel gives no timer of CPU time")                                      \
     X(FAILURE_WATCHER, "threads that wait cannot be sampled")
 

@@ -26,6 +26,11 @@ void line_remember_stderr(void)
     errno = saved;
 }
 
+void line_leave_stderr(void)
+{
+    at_start.known = true;
+}
+
 static bool stderr_is_what_it_was(void)
 {
     struct stat status;

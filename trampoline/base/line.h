@@ -21,6 +21,9 @@
  * descriptor 2; from then on nothing is written there. Keeps errno. */
 void line_remember_stderr(void);
 
+/* In a process that has not remembered it at its start: its streams are not written to. */
+void line_leave_stderr(void);
+
 /* Writes the line, with its newline, by one write if the descriptor takes all of it. The line is
  * lost if a non-blocking pipe is full, or if a signal of the program interrupts the wait for one.
  * Keeps errno. No allocation. */

@@ -1,0 +1,136 @@
+#include "preload/attach/examine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "preload/attach/planting.h"
+#include "preload/attach/remote_call.h"
+#include "preload/attach/seccomp_filter.h"
+#include "trampoline/base/clock.h"
+
+enum { LOOK_AGAIN = 20000000 }; /* ns */
+
+/* the process */
+
+static bool look_at_status(pid_t pid, const struct status *status, struct refusal *why)
+{
+    struct status tracer;
+    if (status->state == 'Z' || status->state == 'X')
+        return refuse(why, "process %d has ended, and its parent has not asked for its status yet",
+                      pid);
+    if (status->tracer != 0) {
+        bool named = status_read(status->tracer, &tracer);
+        return refuse(why, "process %d is traced by process %d (%s): end that first", pid,
+                      status->tracer, named ? tracer.name : "in another namespace");
+    }
+    if (status->state == 'T' || status->state == 't')
+        return refuse(why, "process %d is stopped: let it go on first (kill -CONT %d)", pid, pid);
+    if (status->seccomp == 1)
+        return refuse(why, "process %d is in seccomp's strict mode, in which it may only read and "
+                           "write", pid);
+    return true;
+}
+
+/* A kernel thread has no memory; an address in it tells whether we may look at all. */
+static bool open_target(pid_t pid, const struct status *status, struct target *target,
+                        struct refusal *why)
+{
+    char path[64];
+    target->pid = pid;
+    target->memory = target->process = -1;
+    if (!maps_read(pid, &target->maps)) {
+        if (errno == EACCES || errno == EPERM)
+            return status_explain_permission(pid, status, why);
+        return refuse(why, "process %d: its mappings cannot be read: %s", pid, strerror(errno));
+    }
+    if (target->maps.count == 0)
+        return refuse(why, "process %d has no memory of its own: it is a thread of the kernel, or "
+                           "has just ended", pid);
+    uint8_t byte;
+    errno = 0;
+    for (size_t i = 0; i < target->maps.count; i++)
+        if (target->maps.regions[i].readable && target->maps.regions[i].path[0] == '/' &&
+            target_read(target, target->maps.regions[i].start, &byte, 1))
+            break;
+        else if (errno == EPERM)
+            return status_explain_permission(pid, status, why);
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+    target->memory = open(path, O_RDWR | O_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/%d", (int)pid);
+    target->process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (target->process >= 0 && syscall(SYS_flock, target->process, LOCK_EX | LOCK_NB) != 0 &&
+        errno == EWOULDBLOCK)
+        return refuse(why, "process %d: another pyperf-attach is at work there: try again when it "
+                           "has ended", pid);
+    return true;
+}
+
+/* filters */
+
+static bool look_at_filters(struct examined *examined, struct refusal *why)
+{
+    static struct remote remote;
+    struct gadgets gadgets;
+    pid_t pid = examined->target.pid;
+    if (examined->status.seccomp != 2 || examined->library.function != 0)
+        return true;
+    if (!remote_gadgets(&examined->target, &gadgets, why) ||
+        !remote_borrow(&remote, &examined->target, &gadgets, REMOTE_UNSEEN, why))
+        return false;
+    bool allowed =
+        seccomp_filter_allows(pid, remote.traced.thread, &examined->status, why);
+    remote_return(&remote);
+    return allowed;
+}
+
+static bool wait_until_ready(const struct examined *examined, uint64_t patience,
+                             struct refusal *why)
+{
+    uint64_t deadline = clock_now() + patience;
+    while (!python_place_is_ready(&examined->target, &examined->place)) {
+        if (clock_now() > deadline)
+            return refuse(why, "process %d: its interpreter is still starting, or has ended: try "
+                               "again", examined->target.pid);
+        if (planting_interrupted(LOOK_AGAIN))
+            return refuse(why, "interrupted: nothing has been changed in process %d",
+                          examined->target.pid);
+    }
+    return true;
+}
+
+bool examine(pid_t pid, uint64_t patience, struct examined *examined, struct refusal *why)
+{
+    memset(examined, 0, sizeof *examined);
+    examined->target.memory = examined->target.process = -1;
+    if (!status_read(pid, &examined->status))
+        return errno == ENOENT || errno == ESRCH
+                   ? refuse(why, "there is no process %d", pid)
+                   : refuse(why, "process %d: /proc/%d/status: %s", pid, pid, strerror(errno));
+    examined->has_status = true;
+    if (!look_at_status(pid, &examined->status, why) ||
+        !open_target(pid, &examined->status, &examined->target, why) ||
+        !python_place_find(&examined->target, &examined->place, why))
+        return false;
+    examined->has_python = true;
+    if (!library_there_find(&examined->target, &examined->library, why))
+        return false;
+    examined->has_library = true;
+    return wait_until_ready(examined, patience, why) && look_at_filters(examined, why);
+}
+
+void examine_close(struct examined *examined)
+{
+    if (examined->has_python)
+        python_place_close(&examined->place);
+    maps_free(&examined->target.maps);
+    if (examined->target.memory >= 0)
+        close(examined->target.memory);
+    if (examined->target.process >= 0)
+        close(examined->target.process);
+}

@@ -1,0 +1,27 @@
+/* examine.h - everything that is looked at before anything is done. */
+#ifndef PYPERF_ATTACH_EXAMINE_H
+#define PYPERF_ATTACH_EXAMINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "preload/attach/library_there.h"
+#include "preload/attach/python_place.h"
+#include "preload/attach/refusal.h"
+#include "preload/attach/status.h"
+#include "preload/attach/target.h"
+
+struct examined {
+    struct target target;
+    struct status status;
+    struct python_place place;
+    struct library_there library;
+    bool has_status, has_python, has_library; /* how far it came */
+};
+
+/* Fills in what can be known, also when it answers false with the reason. Waits for an interpreter that
+ * is still starting, `patience` nanoseconds at most. examine_close in any case. */
+bool examine(pid_t pid, uint64_t patience, struct examined *examined, struct refusal *why);
+void examine_close(struct examined *examined);
+
+#endif

@@ -1,0 +1,60 @@
+#include "preload/attach/library_there.h"
+
+#include <string.h>
+
+#include "preload/process/attach.h"
+
+/* Also a copy of another name; not libpyperf-plan.so, nor images of trampolines. */
+static bool may_be_it(const char *name)
+{
+    return strstr(name, "libpyperf") != NULL && strncmp(name, "libpyperf-plan", 14) != 0;
+}
+
+void library_there_look(const struct target *target, struct library_there *library)
+{
+    struct attachable variable;
+    uint8_t sampling = 0;
+    uint32_t mode = 0;
+    if (library->variable == 0 ||
+        !target_read(target, library->variable, &variable, sizeof variable))
+        return;
+    target_read(target, (uintptr_t)variable.sampling, &sampling, sizeof sampling);
+    target_read(target, (uintptr_t)variable.mode, &mode, sizeof mode);
+    library->sampling = sampling != 0;
+    library->mode = mode;
+}
+
+static bool read_variable(const struct target *target, struct library_there *library,
+                          const char *path, struct refusal *why)
+{
+    struct attachable variable;
+    if (library->variable == 0 || library->function == 0 ||
+        !target_read(target, library->variable, &variable, sizeof variable) ||
+        memcmp(variable.magic, ATTACH_MAGIC, sizeof variable.magic) != 0)
+        return refuse(why, "process %d has a libpyperf that cannot be talked to (%s): restart it "
+                           "with this version, or use the other one's signal", target->pid, path);
+    if (variable.format != ATTACH_FORMAT || variable.size != sizeof variable)
+        return refuse(why, "process %d has another version of libpyperf, %.63s (%s): use the "
+                           "pyperf-run of that version", target->pid, variable.version, path);
+    memcpy(library->version, variable.version, sizeof library->version - 1);
+    library_there_look(target, library);
+    return true;
+}
+
+bool library_there_find(const struct target *target, struct library_there *library,
+                        struct refusal *why)
+{
+    size_t index = 0;
+    const struct region *region;
+    memset(library, 0, sizeof *library);
+    while ((region = maps_next_object(&target->maps, &index)) != NULL) {
+        struct image image;
+        if (!may_be_it(maps_name(region->path)) || !image_open(target, region, &image))
+            continue;
+        library->variable = image_symbol(&image, ATTACH_VARIABLE);
+        library->function = image_symbol(&image, ATTACH_FUNCTION);
+        image_close(&image);
+        return read_variable(target, library, region->path, why);
+    }
+    return true;
+}

@@ -1,0 +1,58 @@
+/* planting.h - the parts of plant.h's procedure: one request on its way. */
+#ifndef PYPERF_ATTACH_PLANTING_H
+#define PYPERF_ATTACH_PLANTING_H
+
+#include "attach_blob.h"
+#include "preload/attach/plant.h"
+#include "preload/attach/remote_call.h"
+#include "trampoline/detour.h"
+
+struct planting {
+    struct target *target;
+    const struct python_place *place;
+    const struct plant_request *request;
+    struct plant_figures *figures;
+    struct gadgets gadgets;
+    uint64_t base;   /* 0: not mapped */
+    bool executable; /* the blob's code is */
+    bool in_text;    /* 2.7: the jump is written */
+    struct detour_plan plan; /* 2.7 */
+    union {
+        struct attach_blob blob;
+        uint8_t bytes[BLOB_STACK]; /* data and code */
+    } u;
+};
+
+/* What does not depend on the base or on interpreters: functions, texts, the request. */
+bool planting_fill(struct planting *planting, struct refusal *why);
+
+/* The slots, for a known base: from the interpreters as they are now. */
+bool planting_fill_slots(struct planting *planting, struct refusal *why);
+
+/* Slots of interpreters that have ended meanwhile are nobody's. */
+void planting_drop_slots(struct planting *planting);
+
+/* Whether a pointer leads to the blob. */
+bool planting_is_reachable(const struct planting *planting);
+
+/* 2.7: where the blob may be, near the evaluator; plans the jump; 0 with the reason. */
+uint64_t planting_near(struct planting *planting, struct refusal *why);
+
+/* 2.7: writes the jump, or puts the bytes back. */
+bool planting_write_text(struct planting *planting, bool jump, struct refusal *why);
+
+/* Whether no thread of the process is in from <= address < to, or will return there: neither those in
+ * `stopped` by their registers, nor any by the words on its stack. */
+bool planting_is_clear(const struct planting *planting, const struct threads *stopped,
+                       uint64_t from, uint64_t to);
+
+/* Takes everything back: pointers, text, mapping. False: something had to be left. */
+bool planting_remove(struct planting *planting, struct refusal *why);
+
+/* Notes for how long threads were stopped. */
+void planting_note_stop(struct planting *planting, uint64_t since, size_t threads, size_t asleep);
+
+/* Whether SIGINT, SIGTERM or SIGHUP, which are blocked, come within this time, nanoseconds. */
+bool planting_interrupted(uint64_t time);
+
+#endif

@@ -1,0 +1,134 @@
+/* planting_remove.c - the end of a request: nothing of ours stays in the process. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "attach_code.h"
+#include "preload/attach/planting.h"
+#include "trampoline/base/clock.h"
+
+enum {
+    TRIES = 100,
+    TRY_AGAIN = 3000000,        /* ns */
+    STOP_PATIENCE = 500000000,  /* ns */
+    WINDOW = 64, /* bytes of code in front of a thread that are looked at */
+};
+
+void planting_note_stop(struct planting *planting, uint64_t since, size_t threads, size_t asleep)
+{
+    struct plant_figures *figures = planting->figures;
+    uint64_t time = clock_now() - since;
+    if (time > figures->stopped)
+        figures->stopped = time;
+    if (threads > figures->threads_stopped) {
+        figures->threads_stopped = threads;
+        figures->left_asleep = asleep;
+    }
+}
+
+bool planting_interrupted(uint64_t time)
+{
+    sigset_t signals;
+    struct timespec limit = clock_timespec(time);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    return sigtimedwait(&signals, NULL, &limit) > 0;
+}
+
+/* `if (interp->eval_frame == NULL) ...; else interp->eval_frame(...)`, from 3.11 on
+ * (Include/internal/pycore_ceval.h, _PyEval_EvalFrame): a compiler may make two loads of it. A thread
+ * between them would call NULL if the pointer were given back now. It is in front of the call. */
+static bool is_before_call(const struct planting *planting,
+                           const struct attach_registers *registers)
+{
+    uint8_t code[WINDOW];
+    size_t got = target_read_some(planting->target, attach_pc(registers), code, sizeof code);
+    return attach_code_calls_field_at(code, got, planting->place->pointer_at);
+}
+
+static bool none_before_call(const struct planting *planting, const struct remote *remote,
+                             const struct threads *threads)
+{
+    if (planting->place->major == 2)
+        return true;
+    for (size_t i = 0; i < threads->count; i++) {
+        struct attach_registers registers;
+        if (threads->stopped[i].state != TRACED_GONE &&
+            (!attach_registers_get(threads->stopped[i].thread, &registers) ||
+             is_before_call(planting, &registers)))
+            return false;
+    }
+    return !is_before_call(planting, &remote->own);
+}
+
+/* Whether no thread can be in the blob's code, nor come there. */
+static bool is_deserted(const struct planting *planting, const struct remote *remote,
+                        const struct threads *threads)
+{
+    uint64_t code = planting->base + BLOB_CODE, end = planting->base + BLOB_STACK;
+    uint32_t inside;
+    return !planting_is_reachable(planting) &&
+           target_read(planting->target, planting->base + BLOB_INSIDE, &inside, sizeof inside) &&
+           inside == 0 && !attach_registers_point(&remote->own, code, end) &&
+           planting_is_clear(planting, threads, code, end);
+}
+
+static bool unmap(struct planting *planting, struct remote *remote)
+{
+    int64_t result = -1;
+    const uint64_t arguments[6] = {planting->base, BLOB_SIZE};
+    if (!remote_call(remote, SYS_munmap, arguments, &result) || result != 0)
+        return false;
+    planting->base = 0;
+    return true;
+}
+
+/* With all threads that run stopped, and one of them borrowed. */
+static void try_to_remove(struct planting *planting, struct remote *remote,
+                          struct threads *threads)
+{
+    uint64_t routine = planting->base + attach_blob_take_back;
+    bool reachable = planting_is_reachable(planting);
+    uint32_t state = 0;
+    target_read(planting->target, planting->base + BLOB_STATE, &state, sizeof state);
+    if (planting->executable && (reachable || state == BLOB_PLANTED)) {
+        if (!none_before_call(planting, remote, threads))
+            return;
+        planting_drop_slots(planting);
+        if (!remote_run(remote, routine, SYS_getpid))
+            return;
+    }
+    if (is_deserted(planting, remote, threads))
+        unmap(planting, remote);
+}
+
+bool planting_remove(struct planting *planting, struct refusal *why)
+{
+    static struct threads threads;
+    static struct remote remote;
+    if (planting->in_text && !planting_write_text(planting, false, why))
+        return false;
+    for (int i = 0; i < TRIES && planting->base != 0; i++) {
+        if (i > 0)
+            planting_interrupted(TRY_AGAIN);
+        if (!remote_borrow(&remote, planting->target, &planting->gadgets,
+                           i < TRIES / 2 ? REMOTE_UNSEEN : REMOTE_ANY, why))
+            continue;
+        bool stopped = threads_stop_running(&threads, planting->target->pid,
+                                            remote.traced.thread, clock_now() + STOP_PATIENCE);
+        if (stopped)
+            try_to_remove(planting, &remote, &threads);
+        size_t count = threads.count + 1, asleep = threads.asleep;
+        threads_release(&threads);
+        remote_return(&remote);
+        planting_note_stop(planting, remote.since, count, asleep);
+    }
+    planting->figures->left_mapped = planting->base != 0 ? BLOB_SIZE : 0;
+    if (planting->base == 0 || !planting_is_reachable(planting))
+        return true;
+    return refuse(why, "process %d: the interpreter's pointer to its evaluator could not be given "
+                       "back; the next Python call does it", planting->target->pid);
+}

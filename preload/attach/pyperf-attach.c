@@ -1,0 +1,232 @@
+/* pyperf-attach.c - switches libpyperf on and off in a process that is running already.
+ *
+ *     pyperf-attach look PID
+ *     pyperf-attach sample|map|jitdump PID LIBRARY DIRECTORY [--sampler 99:wall] [--patience SECONDS]
+ *     pyperf-attach off PID [--patience SECONDS]
+ *
+ * LIBRARY and DIRECTORY are paths as the process sees them. If libpyperf is in it already, LIBRARY is
+ * not loaded.
+ *
+ * Prints one JSON object, and if something is in the way also "pyperf-attach: ...", a line that says what
+ * it is and what to do. `look` prints what it knows of the process and stops no thread, unless there are
+ * seccomp filters to read; the others print figures: for how long a thread was stopped, how many were,
+ * how many that sleep were left alone, and when the request was served.
+ *
+ * Exit status: 0 if it is done, for `look` if it could be; 1 if not; 2 for wrong arguments. */
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach_blob.h"
+#include "preload/attach/examine.h"
+#include "preload/attach/plant.h"
+#include "preload/profile/mode.h"
+
+enum { PATIENCE = 10, PATIENCE_MAX = 86400 }; /* seconds */
+
+struct arguments {
+    const char *action;
+    pid_t pid;
+    const char *library, *directory, *sampler;
+    uint64_t patience; /* ns */
+};
+
+/* output */
+
+static void print_string(const char *name, const char *text)
+{
+    printf("\"%s\": ", name);
+    if (text == NULL) {
+        printf("%s", "null");
+        return;
+    }
+    printf("%s", "\"");
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\' || *at < ' ')
+            printf("\\u%04x", *at);
+        else
+            printf("%.1s", (const char *)at);
+    }
+    printf("%s", "\"");
+}
+
+static int complain(const struct refusal *why)
+{
+    fprintf(stderr, "pyperf-attach: %s\n", why->line);
+    return 1;
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "%s",
+            "usage: pyperf-attach look PID\n"
+            "       pyperf-attach sample|map|jitdump PID LIBRARY DIRECTORY [--sampler RATE[:wall]] "
+            "[--patience SECONDS]\n"
+            "       pyperf-attach off PID [--patience SECONDS]\n");
+    return 2;
+}
+
+/* look */
+
+static int look(const struct arguments *arguments)
+{
+    static struct examined examined;
+    struct refusal why = {""};
+    char version[32] = "";
+    bool good = examine(arguments->pid, 0, &examined, &why);
+    const struct python_place *place = &examined.place;
+    const struct library_there *library = &examined.library;
+    snprintf(version, sizeof version, "%u.%u", place->major, place->minor);
+    printf("{\"pid\": %d, ", (int)arguments->pid);
+    print_string("python", examined.has_python ? version : NULL);
+    printf("%s", ", ");
+    print_string("interpreter", examined.has_python ? place->region->path : NULL);
+    printf("%s", ", ");
+    print_string("libpyperf", library->function != 0 ? library->version : "none");
+    printf(", \"sampling\": %s, ", library->sampling ? "true" : "false");
+    print_string("mode", profile_mode_name((enum profile_mode)library->mode));
+    printf(", \"threads\": %d, \"own_pid\": %d, \"uid\": %ld, \"same_mount_namespace\": %s, ",
+           examined.status.threads, (int)examined.status.own_pid,
+           examined.has_status ? (long)examined.status.user : -1L,
+           status_shares(arguments->pid, "ns/mnt") ? "true" : "false");
+    print_string("refusal", good ? NULL : why.line);
+    printf("%s", "}\n");
+    examine_close(&examined);
+    return good ? 0 : complain(&why);
+}
+
+/* the others */
+
+static void print_figures(const struct plant_figures *figures)
+{
+    printf("{\"stopped_ms\": %.3f, \"threads_stopped\": %lu, \"left_asleep\": %lu, "
+           "\"served_after_ms\": %.3f, \"left_mapped\": %llu, ",
+           (double)figures->stopped / 1e6, (unsigned long)figures->threads_stopped,
+           (unsigned long)figures->left_asleep, (double)figures->served / 1e6,
+           (unsigned long long)figures->left_mapped);
+    print_string("said", figures->said);
+    printf("%s", "}\n");
+}
+
+static bool fill_request(const struct arguments *arguments, struct plant_request *request,
+                         struct refusal *why)
+{
+    static const char *const actions[] = {"off", "sample", "map", "jitdump"};
+    struct attach_request *asked = &request->request;
+    while (strcmp(actions[asked->action], arguments->action) != 0)
+        asked->action++;
+    asked->format = ATTACH_FORMAT;
+    asked->size = sizeof *asked;
+    if (strlen(arguments->directory) >= sizeof asked->directory ||
+        strlen(arguments->library) >= BLOB_TEXT || strlen(arguments->sampler) >= sizeof asked->sampler)
+        return refuse(why, "%s", "a path may have 511 characters, the sampler's value 63");
+    snprintf(asked->directory, sizeof asked->directory, "%s", arguments->directory);
+    snprintf(asked->sampler, sizeof asked->sampler, "%s", arguments->sampler);
+    request->library = arguments->library;
+    request->patience = arguments->patience;
+    return true;
+}
+
+static bool perform(const struct arguments *arguments, struct examined *examined,
+                    struct plant_figures *figures, struct refusal *why)
+{
+    struct plant_request request = {.patience = 0};
+    if (!fill_request(arguments, &request, why) ||
+        !examine(arguments->pid, arguments->patience, examined, why))
+        return false;
+    if (request.request.action == ATTACH_OFF && examined->library.function == 0) {
+        snprintf(figures->said, sizeof figures->said, "libpyperf is not in process %d",
+                 (int)arguments->pid);
+        return true;
+    }
+    request.function = examined->library.function;
+    request.own_pid = (uint32_t)examined->status.own_pid;
+    request.request.evaluator = examined->place.evaluator;
+    return plant(&examined->target, &examined->place, &request, figures, why);
+}
+
+static int act(const struct arguments *arguments)
+{
+    static struct examined examined;
+    struct plant_figures figures = {.stopped = 0};
+    struct refusal why = {""};
+    bool good = perform(arguments, &examined, &figures, &why);
+    examine_close(&examined);
+    print_figures(&figures);
+    return good ? 0 : complain(&why);
+}
+
+/* arguments */
+
+static bool read_number(const char *text, long most, long *number)
+{
+    char *end;
+    *number = strtol(text, &end, 10);
+    return *text != '\0' && *end == '\0' && *number > 0 && *number <= most;
+}
+
+static bool read_options(int count, char **values, struct arguments *arguments)
+{
+    for (int i = 0; i < count; i += 2) {
+        long seconds;
+        if (i + 1 == count)
+            return false;
+        if (strcmp(values[i], "--sampler") == 0)
+            arguments->sampler = values[i + 1];
+        else if (strcmp(values[i], "--patience") == 0 &&
+                 read_number(values[i + 1], PATIENCE_MAX, &seconds))
+            arguments->patience = (uint64_t)seconds * 1000000000u;
+        else
+            return false;
+    }
+    return true;
+}
+
+static bool read_arguments(int argc, char **argv, struct arguments *arguments)
+{
+    long pid;
+    if (argc < 3 || !read_number(argv[2], INT_MAX, &pid))
+        return false;
+    *arguments = (struct arguments){.action = argv[1],
+                                    .pid = (pid_t)pid,
+                                    .library = "",
+                                    .directory = "",
+                                    .sampler = "",
+                                    .patience = (uint64_t)PATIENCE * 1000000000u};
+    if (strcmp(argv[1], "look") == 0)
+        return argc == 3;
+    if (strcmp(argv[1], "off") == 0)
+        return read_options(argc - 3, argv + 3, arguments);
+    if (argc < 5 || argv[3][0] != '/' || argv[4][0] != '/' ||
+        (strcmp(argv[1], "sample") != 0 && strcmp(argv[1], "map") != 0 &&
+         strcmp(argv[1], "jitdump") != 0))
+        return false;
+    arguments->library = argv[3];
+    arguments->directory = argv[4];
+    return read_options(argc - 5, argv + 5, arguments);
+}
+
+/* SIGINT, SIGTERM and SIGHUP wait until everything can be taken back (planting_interrupted); SIGCHLD
+ * says that a thread has stopped. */
+static void block_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments;
+    if (!read_arguments(argc, argv, &arguments))
+        return usage();
+    block_signals();
+    int status = strcmp(arguments.action, "look") == 0 ? look(&arguments) : act(&arguments);
+    return fflush(stdout) == 0 ? status : 1;
+}

@@ -1,0 +1,230 @@
+#include "preload/attach/target.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "trampoline/base/elf_mapped.h"
+#include "trampoline/base/page.h"
+#include "trampoline/plan/elf_lookup.h"
+
+#define SEPARATE_DEBUG_ROOT "/usr/lib/debug" /* gdb's and Debian's */
+
+/* memory */
+
+/* As system calls: the functions came with glibc 2.15 and are not in all others. */
+static ssize_t transfer(long number, pid_t pid, void *here, uint64_t there, size_t size)
+{
+    struct iovec local = {here, size}, remote = {(void *)(uintptr_t)there, size};
+    return syscall(number, pid, &local, 1UL, &remote, 1UL, 0UL);
+}
+
+bool target_read(const struct target *target, uint64_t address, void *bytes, size_t size)
+{
+    ssize_t got = transfer(SYS_process_vm_readv, target->pid, bytes, address, size);
+    if (got >= 0 && (size_t)got != size)
+        errno = EFAULT;
+    return got >= 0 && (size_t)got == size;
+}
+
+bool target_word(const struct target *target, uint64_t address, uint64_t *word)
+{
+    return (address & 7) == 0 && target_read(target, address, word, sizeof *word);
+}
+
+size_t target_read_some(const struct target *target, uint64_t address, void *bytes, size_t size)
+{
+    size_t done = 0;
+    while (done < size) { /* page by page: a transfer ends in front of the first that is missing */
+        size_t left = page_up(address + done + 1) - (address + done);
+        size_t part = left < size - done ? left : size - done;
+        if (!target_read(target, address + done, (char *)bytes + done, part))
+            break;
+        done += part;
+    }
+    return done;
+}
+
+bool target_string(const struct target *target, uint64_t address, char *text, size_t size)
+{
+    size_t got = target_read_some(target, address, text, size - 1);
+    text[got] = '\0';
+    return got > 0 && (memchr(text, 0, got) != NULL || got == size - 1);
+}
+
+bool target_write(const struct target *target, uint64_t address, const void *bytes, size_t size)
+{
+    ssize_t put = transfer(SYS_process_vm_writev, target->pid, (void *)(uintptr_t)bytes, address, size);
+    if (put >= 0 && (size_t)put != size)
+        errno = EFAULT;
+    return put >= 0 && (size_t)put == size;
+}
+
+/* Linux 6.12 and later may forbid /proc/PID/mem what ptrace may (proc_mem.force_override). */
+bool target_write_text(const struct target *target, pid_t traced, uint64_t address,
+                       const void *bytes, size_t size)
+{
+    if (target->memory >= 0 &&
+        pwrite(target->memory, bytes, size, (off_t)address) == (ssize_t)size)
+        return true;
+    for (size_t done = 0; done < size;) {
+        uint64_t word, place = (address + done) & ~(uint64_t)7;
+        size_t from = address + done - place, part = sizeof word - from;
+        part = part < size - done ? part : size - done;
+        if (!target_read(target, place, &word, sizeof word))
+            return false;
+        memcpy((char *)&word + from, (const char *)bytes + done, part);
+        if (ptrace(PTRACE_POKEDATA, traced, (void *)(uintptr_t)place, (void *)(uintptr_t)word) != 0)
+            return false;
+        done += part;
+    }
+    return true;
+}
+
+/* objects */
+
+enum { IMAGE_MAX = 512 << 20, PART = 1 << 20 };
+
+/* glibc has added the bias to the pointers of the dynamic section, which is then taken off. */
+static void unrelocate(struct image *image)
+{
+    size_t count;
+    char *entries = (char *)(uintptr_t)elf_object_dynamic(&image->object, &count);
+    for (size_t i = 0; i < count; i++) {
+        ElfW(Dyn) entry;
+        memcpy(&entry, entries + i * sizeof entry, sizeof entry);
+        if (entry.d_tag != DT_SYMTAB && entry.d_tag != DT_STRTAB && entry.d_tag != DT_GNU_HASH &&
+            entry.d_tag != DT_HASH)
+            continue;
+        if (entry.d_un.d_ptr >= image->bias)
+            entry.d_un.d_ptr -= image->bias;
+        memcpy(entries + i * sizeof entry, &entry, sizeof entry);
+    }
+}
+
+static bool copy_segments(const struct target *target, struct image *image, size_t count)
+{
+    uint64_t low = UINT64_MAX, high = 0;
+    for (size_t i = 0; i < count; i++) {
+        const ElfW(Phdr) *segment = &image->segments[i];
+        if (segment->p_type != PT_LOAD)
+            continue;
+        if (segment->p_memsz > IMAGE_MAX || segment->p_vaddr + segment->p_memsz < segment->p_vaddr)
+            return false;
+        low = segment->p_vaddr < low ? segment->p_vaddr : low;
+        if (segment->p_vaddr + segment->p_memsz > high)
+            high = segment->p_vaddr + segment->p_memsz;
+    }
+    low = page_down(low);
+    if (high <= low || high - low > IMAGE_MAX)
+        return false;
+    image->size = page_up(high - low);
+    image->copy = mmap(NULL, image->size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (image->copy == MAP_FAILED) {
+        image->copy = NULL;
+        return false;
+    }
+    image->object = (struct elf_object){(uintptr_t)image->copy - low, image->segments, count};
+    for (size_t i = 0; i < count; i++) {
+        const ElfW(Phdr) *segment = &image->segments[i];
+        for (uint64_t at = 0; segment->p_type == PT_LOAD && at < segment->p_filesz &&
+                              at < segment->p_memsz; at += PART) {
+            uint64_t place = segment->p_vaddr + at;
+            uint64_t left = segment->p_filesz < segment->p_memsz ? segment->p_filesz - at
+                                                                 : segment->p_memsz - at;
+            size_t part = left < PART ? left : PART;
+            uint8_t *copy = image->copy + (place - low);
+            if (!target_read(target, image->bias + place, copy, part))
+                target_read_some(target, image->bias + place, copy, part);
+        }
+    }
+    return true;
+}
+
+bool image_open(const struct target *target, const struct region *first, struct image *image)
+{
+    ElfW(Ehdr) head;
+    memset(image, 0, sizeof *image);
+    if (!target_read(target, first->start, &head, sizeof head) ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64 ||
+        head.e_phentsize != sizeof *image->segments ||
+        head.e_phnum > sizeof image->segments / sizeof *image->segments ||
+        !target_read(target, first->start + head.e_phoff, image->segments,
+                     head.e_phnum * sizeof *image->segments))
+        return false;
+    size_t i = 0;
+    while (i < head.e_phnum && image->segments[i].p_type != PT_LOAD)
+        i++;
+    if (i == head.e_phnum || page_down(image->segments[i].p_offset) != 0)
+        return false;
+    image->bias = first->start - page_down(image->segments[i].p_vaddr);
+    if (!copy_segments(target, image, head.e_phnum)) {
+        image_close(image);
+        return false;
+    }
+    unrelocate(image);
+    return true;
+}
+
+void image_close(struct image *image)
+{
+    if (image->copy != NULL)
+        munmap(image->copy, image->size);
+    image->copy = NULL;
+}
+
+const uint8_t *image_bytes(const struct image *image, uint64_t address, size_t size)
+{
+    return elf_object_bytes(&image->object,
+                            (uintptr_t)(address - image->bias + image->object.bias), size, NULL);
+}
+
+uint64_t image_symbol(const struct image *image, const char *name)
+{
+    struct elf_symbol symbol = {.name = name};
+    elf_mapped_lookup(&image->object, &symbol, 1);
+    return symbol.address != 0 ? symbol.address + image->bias : 0;
+}
+
+static bool look_into_file(const struct target *target, const struct region *first,
+                           struct elf_symbol *symbols, size_t count)
+{
+    char path[PATH_MAX + 64];
+    struct failure why;
+    snprintf(path, sizeof path, "/proc/%d/map_files/%llx-%llx", (int)target->pid,
+             (unsigned long long)first->start, (unsigned long long)first->end);
+    if (elf_lookup(path, first->path, SEPARATE_DEBUG_ROOT, symbols, count, &why))
+        return true;
+    snprintf(path, sizeof path, "/proc/%d/root%s", (int)target->pid, first->path);
+    return elf_lookup(path, first->path, SEPARATE_DEBUG_ROOT, symbols, count, &why);
+}
+
+size_t image_symbols(const struct target *target, const struct region *first,
+                     const struct image *image, struct elf_symbol *symbols, size_t count,
+                     bool in_file)
+{
+    enum { MOST = 16 };
+    struct elf_symbol missing[MOST];
+    size_t lacking = 0;
+    elf_mapped_lookup(&image->object, symbols, count);
+    for (size_t i = 0; i < count && lacking < MOST; i++)
+        if (symbols[i].address == 0 && in_file)
+            missing[lacking++] = (struct elf_symbol){.name = symbols[i].name};
+    bool looked = lacking > 0 && look_into_file(target, first, missing, lacking);
+    lacking = 0;
+    for (size_t i = 0, j = 0; i < count; i++) {
+        if (symbols[i].address == 0 && looked)
+            symbols[i] = missing[j++];
+        if (symbols[i].address != 0)
+            symbols[i].address += image->bias;
+        else
+            lacking++;
+    }
+    return lacking;
+}

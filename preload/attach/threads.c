@@ -1,0 +1,175 @@
+#include "preload/attach/threads.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include "preload/attach/status.h"
+#include "trampoline/base/clock.h"
+
+enum {
+    LOOK_AGAIN = 2000000, /* ns: at the latest, though SIGCHLD wakes */
+    ROUNDS = 20,          /* looks for threads that run */
+    CALL_STOP = SIGTRAP | 0x80, /* PTRACE_O_TRACESYSGOOD */
+    EVENT_STOP = 128,           /* linux/ptrace.h, PTRACE_EVENT_STOP; sys/ptrace.h has it not in all libcs */
+    REQUEST_SEIZE = 0x4206,
+    REQUEST_INTERRUPT = 0x4207,
+};
+
+static long request(int number, pid_t thread, long data)
+{
+    return ptrace((enum __ptrace_request)number, thread, NULL, (void *)data);
+}
+
+/* Waits for any child's change, the main program has SIGCHLD blocked. */
+static void wait_a_moment(void)
+{
+    sigset_t child;
+    struct timespec time = clock_timespec(LOOK_AGAIN);
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigtimedwait(&child, NULL, &time);
+}
+
+static void note(struct traced *traced, int status)
+{
+    int signal = WSTOPSIG(status);
+    traced->signal = 0;
+    if (!WIFSTOPPED(status)) {
+        traced->state = TRACED_GONE;
+    } else if (status >> 16 == EVENT_STOP) {
+        traced->state = signal == SIGTRAP ? TRACED_STOPPED : TRACED_GROUP;
+    } else if (signal == CALL_STOP) {
+        traced->state = TRACED_CALL;
+    } else {
+        traced->state = TRACED_SIGNAL;
+        traced->signal = signal;
+    }
+}
+
+static bool wait_for(struct traced *traced, uint64_t deadline)
+{
+    for (;;) {
+        int status;
+        pid_t got = waitpid(traced->thread, &status, __WALL | WNOHANG);
+        if (got < 0 && errno != EINTR) {
+            traced->state = TRACED_GONE;
+            errno = ESRCH;
+            return false;
+        }
+        if (got == traced->thread) {
+            note(traced, status);
+            errno = ESRCH;
+            return traced->state != TRACED_GONE;
+        }
+        if (clock_now() > deadline) {
+            errno = ETIMEDOUT;
+            return false;
+        }
+        wait_a_moment();
+    }
+}
+
+static bool seize(struct traced *traced, pid_t thread)
+{
+    *traced = (struct traced){.thread = thread};
+    if (request(REQUEST_SEIZE, thread, PTRACE_O_TRACESYSGOOD) != 0 ||
+        request(REQUEST_INTERRUPT, thread, 0) != 0)
+        return false;
+    traced->state = TRACED_RUNS;
+    return true;
+}
+
+bool traced_stop(struct traced *traced, pid_t thread, uint64_t deadline)
+{
+    if (!seize(traced, thread))
+        return false;
+    if (wait_for(traced, deadline))
+        return true;
+    int error = errno;
+    traced_release(traced);
+    errno = error;
+    return false;
+}
+
+/* One that is in the kernel and has not stopped cannot be let go; it will stop when it comes back,
+ * and is let go when this process ends. */
+void traced_release(struct traced *traced)
+{
+    if (traced->state == TRACED_GONE)
+        return;
+    request(PTRACE_DETACH, traced->thread, traced->signal);
+    if (traced->state != TRACED_RUNS)
+        traced->state = TRACED_GONE;
+}
+
+bool traced_resume(struct traced *traced, int how, uint64_t deadline)
+{
+    int signal = traced->signal;
+    traced->signal = 0;
+    traced->state = TRACED_RUNS;
+    return request(how, traced->thread, signal) == 0 && wait_for(traced, deadline);
+}
+
+bool traced_settle(struct traced *traced, uint64_t deadline)
+{
+    if (traced->state == TRACED_STOPPED)
+        return true;
+    return request(REQUEST_INTERRUPT, traced->thread, 0) == 0 &&
+           traced_resume(traced, PTRACE_CONT, deadline);
+}
+
+/* all that run */
+
+static bool is_stopped(const struct threads *threads, pid_t thread)
+{
+    for (size_t i = 0; i < threads->count; i++)
+        if (threads->stopped[i].thread == thread && threads->stopped[i].state != TRACED_GONE)
+            return true;
+    return false;
+}
+
+/* Asks all that run and are not stopped; returns how many were new. */
+static size_t ask(struct threads *threads, pid_t except)
+{
+    static pid_t all[THREADS_MAX];
+    size_t count = status_threads(threads->process, all, THREADS_MAX), new = 0;
+    threads->asleep = 0;
+    for (size_t i = 0; i < count && threads->count < THREADS_MAX; i++) {
+        long number;
+        uint64_t unused;
+        if (all[i] == except || is_stopped(threads, all[i]))
+            continue;
+        if (status_activity(threads->process, all[i], &number, &unused) != THREAD_RUNS)
+            threads->asleep++;
+        else if (seize(&threads->stopped[threads->count], all[i]))
+            threads->count++, new ++;
+    }
+    return new;
+}
+
+bool threads_stop_running(struct threads *threads, pid_t process, pid_t except, uint64_t deadline)
+{
+    threads->process = process;
+    threads->count = 0;
+    for (int i = 0; i < ROUNDS && ask(threads, except) > 0; i++)
+        for (size_t j = 0; j < threads->count; j++)
+            if (threads->stopped[j].state == TRACED_RUNS &&
+                !wait_for(&threads->stopped[j], deadline) &&
+                threads->stopped[j].state != TRACED_GONE)
+                return false;
+    return true;
+}
+
+/* A thread that has not stopped is waited for: it would stop later, and for long. */
+void threads_release(struct threads *threads)
+{
+    enum { PATIENCE = 1000000000 };
+    for (size_t i = 0; i < threads->count; i++) {
+        if (threads->stopped[i].state == TRACED_RUNS)
+            wait_for(&threads->stopped[i], clock_now() + PATIENCE);
+        traced_release(&threads->stopped[i]);
+    }
+    threads->count = 0;
+}

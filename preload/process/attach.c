@@ -1,0 +1,137 @@
+#include "preload/process/attach.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "preload/cpython/python.h"
+#include "preload/cpython/qualnames.h"
+#include "preload/process/backend.h"
+#include "preload/process/lifecycle.h"
+#include "preload/profile/profile.h"
+#include "preload/sampler/sampler.h"
+#include "trampoline/base/debug.h"
+#include "trampoline/base/report.h"
+#include "trampoline/base/version.h"
+
+#define VISIBLE __attribute__((visibility("default")))
+
+_Static_assert(sizeof(bool) == sizeof(uint8_t), "attachable.sampling");
+_Static_assert(sizeof(enum profile_mode) == sizeof(uint32_t), "attachable.mode");
+
+VISIBLE struct attachable pyperf_attachable;
+
+void attach_start(void)
+{
+    pyperf_attachable.format = ATTACH_FORMAT;
+    pyperf_attachable.size = sizeof pyperf_attachable;
+    snprintf(pyperf_attachable.version, sizeof pyperf_attachable.version, "%s", libpyperf_version);
+    pyperf_attachable.sampling = (const uint8_t *)sampler_state();
+    pyperf_attachable.mode = (const uint32_t *)profile_state();
+    memcpy(pyperf_attachable.magic, ATTACH_MAGIC, sizeof pyperf_attachable.magic);
+}
+
+/* Of the files that a request asks for: the sampler and the images keep a pointer to it. A process
+ * has its images where the first request for trampolines wanted them. */
+static char directory[sizeof((struct attach_request *)NULL)->directory];
+static char images[sizeof directory];
+
+static bool is_off(struct failure *why)
+{
+    if (sampler_is_on())
+        return failure_set(why, FAILURE_ON, 0, "the sampler");
+    if (profile_mode() != PROFILE_OFF)
+        return failure_set(why, FAILURE_ON, 0, "trampolines, for perf");
+    return true;
+}
+
+static bool sample(const struct attach_request *request, struct failure *why)
+{
+    struct sampler_wish wish;
+    if (!sampler_read_wish(request->sampler, &wish))
+        return failure_set(why, FAILURE_SAMPLE_FILE, 0, "\"%s\" is not understood",
+                           request->sampler);
+    if (!is_off(why))
+        return false;
+    memcpy(directory, request->directory, sizeof directory);
+    sampler_prepare(&wish, directory);
+    if (backend_switch(BACKEND_SAMPLER, why))
+        return true;
+    lifecycle_prepare_sampler();
+    return false;
+}
+
+static bool use_trampolines(const struct attach_request *request, struct failure *why)
+{
+    if (*images == '\0')
+        memcpy(images, request->directory, sizeof images);
+    if (!lifecycle_join_with_detour(images, why))
+        return false;
+    /* Before 3.11, names of functions that exist already; without it they are less complete. */
+    if (!qualnames_prepare())
+        python.PyErr_Clear();
+    return backend_switch(request->action == ATTACH_MAP ? BACKEND_MAP : BACKEND_JITDUMP, why);
+}
+
+static bool profile(const struct attach_request *request, struct failure *why)
+{
+    python_object *type, *value, *trace;
+    if (!is_off(why))
+        return false;
+    python.PyErr_Fetch(&type, &value, &trace);
+    bool done = use_trampolines(request, why);
+    python.PyErr_Restore(type, value, trace);
+    return done;
+}
+
+/* An interpreter that is unknown has nothing on. */
+static bool switch_off(struct failure *why)
+{
+    bool sampled = sampler_is_on();
+    if (backend_is_active() && !backend_switch(BACKEND_OFF, why))
+        return false;
+    if (sampled)
+        lifecycle_prepare_sampler();
+    return true;
+}
+
+static bool serve(const struct attach_request *request, const void *const arguments[2],
+                  struct failure *why)
+{
+    if (request->action == ATTACH_OFF)
+        return switch_off(why);
+    if (!lifecycle_join((const void *)(uintptr_t)request->evaluator, arguments, why))
+        return false;
+    return request->action == ATTACH_SAMPLE ? sample(request, why) : profile(request, why);
+}
+
+static bool is_sound(const struct attach_request *request)
+{
+    return request->format == ATTACH_FORMAT && request->size == sizeof *request &&
+           request->action <= ATTACH_JITDUMP &&
+           memchr(request->sampler, '\0', sizeof request->sampler) != NULL &&
+           memchr(request->directory, '\0', sizeof request->directory) != NULL;
+}
+
+static void answer(struct attach_request *request, bool done, const struct failure *why)
+{
+    if (!done)
+        report_failure("refused", why);
+    report_kept(request->said, sizeof request->said);
+    request->answer = done ? ATTACH_DONE : ATTACH_REFUSED;
+}
+
+VISIBLE void pyperf_attach(struct attach_request *request, void *first, void *second)
+{
+    int saved = errno;
+    struct failure why = {.code = FAILURE_NONE};
+    if (!is_sound(request)) {
+        request->answer = ATTACH_REFUSED;
+        return;
+    }
+    report_keep();
+    const void *const arguments[] = {first, second};
+    answer(request, serve(request, arguments, &why), &why);
+    errno = saved;
+}

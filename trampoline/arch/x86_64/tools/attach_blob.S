@@ -1,0 +1,217 @@
+/* attach_blob.S - the code that attach_blob.h describes. It is copied, so it refers to nothing but
+ * its own data, which is in front of it.
+ *
+ * A thread comes here by a call of the function that the slot stands for, and leaves by a jump to
+ * that function: its registers of arguments, the stack and errno are as they were. */
+#include <cet.h> /* the property note of arch.mk */
+
+#include "attach_blob.h"
+
+#define DATA(offset) (attach_blob_code - BLOB_CODE + (offset))(%rip)
+
+#define SYS_getpid 39  /* arch/x86/entry/syscalls/syscall_64.tbl */
+#define SYS_gettid 186
+#define RTLD_NOW   2   /* dlfcn.h */
+
+/* Of a slot */
+#define PLACE  0
+#define EXPECT 8
+#define OURS   16
+#define BEFORE 24
+#define TARGET 32
+
+    .text
+    .balign 16
+    .globl attach_blob_code, attach_blob_code_end, attach_blob_plant, attach_blob_take_back
+    .hidden attach_blob_code, attach_blob_code_end, attach_blob_plant, attach_blob_take_back
+attach_blob_code:
+    .byte 0xcc, 0xcc, 0xcc
+    lea 8(%rsp), %rsp       /* arch_undo: the jump leads here if the function's push is kept */
+    .set number, 0
+    .rept BLOB_SLOTS
+    endbr64
+    .byte 0x6a, number      /* push: positive below 128 */
+    .byte 0xe9              /* jmp, of one size */
+    .long come - . - 4
+    .skip 5, 0xcc
+    .set number, number + 1
+    .endr
+    .org attach_blob_code + 8 + 16 * BLOB_SLOTS
+
+come:
+    lock incl DATA(BLOB_INSIDE)
+    push %rdi
+    push %rsi
+    push %rdx
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    imul $BLOB_SLOT_SIZE, 56(%rsp), %rbx
+    lea DATA(BLOB_SLOT), %rax
+    add %rax, %rbx
+    call give_back
+    cmpl $BLOB_PLANTED, DATA(BLOB_STATE)
+    jne leave
+    mov $SYS_getpid, %eax
+    syscall
+    cmp DATA(BLOB_PROCESS), %eax
+    jne leave               /* a child */
+    mov $BLOB_PLANTED, %eax
+    mov $BLOB_RUNNING, %ecx
+    lock cmpxchg %ecx, DATA(BLOB_STATE)
+    jne leave
+    mov %rsp, %rbp
+    call serve
+    mov %rbp, %rsp
+leave:
+    mov TARGET(%rbx), %rax
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    pop %rdx
+    pop %rsi
+    pop %rdi
+    lea 8(%rsp), %rsp       /* the slot's number */
+    lock decl DATA(BLOB_INSIDE)
+    notrack jmp *%rax       /* the target need not begin with a landing pad */
+
+/* The pointer of the slot rbx. Uses rax, rcx, rdx. */
+give_back:
+    mov PLACE(%rbx), %rdx
+    test %rdx, %rdx
+    jz 1f
+    mov OURS(%rbx), %rax
+    mov BEFORE(%rbx), %rcx
+    lock cmpxchg %rcx, (%rdx)
+    jne 1f
+    incl DATA(BLOB_CHANGED)
+1:  ret
+
+/* All pointers. Uses rsi, rbx. The library that is called sees none of ours. */
+give_all_back:
+    mov DATA(BLOB_COUNT), %esi
+    lea DATA(BLOB_SLOT), %rbx
+1:  test %esi, %esi
+    jz 2f
+    call give_back
+    add $BLOB_SLOT_SIZE, %rbx
+    dec %esi
+    jmp 1b
+2:  ret
+
+/* rbp: the stack of `come`. Uses all registers but rbx and rbp. */
+serve:
+    push %rbx
+    call give_all_back
+    pop %rbx
+    mov (%rsp), %r12        /* the stack is changed here: this is where to return to */
+    mov DATA(BLOB_RANGE_N), %ecx
+    lea DATA(BLOB_RANGE), %rax
+1:  test %ecx, %ecx
+    jz 2f
+    cmp (%rax), %rsp
+    jb 3f
+    cmp 8(%rax), %rsp
+    jb 4f
+3:  add $16, %rax
+    dec %ecx
+    jmp 1b
+2:  lea (attach_blob_code - BLOB_CODE + BLOB_SIZE)(%rip), %rsp
+4:  and $-16, %rsp
+    push %r12
+    push %rax               /* for alignment */
+    mov $SYS_gettid, %eax
+    syscall
+    mov %eax, DATA(BLOB_SERVER)
+    call *DATA(BLOB_ERRNO)
+    mov (%rax), %r12d
+    cmpq $0, DATA(BLOB_FUNCTION)
+    jne 5f
+    movl $1, DATA(BLOB_STEP)
+    lea DATA(BLOB_PATH), %rdi
+    mov $RTLD_NOW, %esi
+    call *DATA(BLOB_DLOPEN)
+    test %rax, %rax
+    jz failed
+    movl $2, DATA(BLOB_STEP)
+    mov %rax, %rdi
+    lea DATA(BLOB_SYMBOL), %rsi
+    call *DATA(BLOB_DLSYM)
+    test %rax, %rax
+    jz failed
+    mov %rax, DATA(BLOB_FUNCTION)
+5:  movl $3, DATA(BLOB_STEP)
+    lea DATA(BLOB_REQUEST), %rdi
+    mov 48(%rbp), %rsi      /* come's rdi and rsi */
+    mov 40(%rbp), %rdx
+    call *DATA(BLOB_FUNCTION)
+    movl $4, DATA(BLOB_STEP)
+    mov $BLOB_DONE, %r13d
+served:
+    call *DATA(BLOB_ERRNO)
+    mov %r12d, (%rax)
+    mov %r13d, DATA(BLOB_STATE)
+    pop %rax
+    ret
+
+failed:
+    mov $BLOB_FAILED, %r13d
+    call *DATA(BLOB_DLERROR)
+    test %rax, %rax
+    jz served
+    lea DATA(BLOB_ERROR), %rdi
+    mov $(BLOB_TEXT - 1), %ecx
+1:  mov (%rax), %dl
+    mov %dl, (%rdi)
+    test %dl, %dl
+    jz served
+    inc %rax
+    inc %rdi
+    dec %ecx
+    jnz 1b
+    movb $0, (%rdi)
+    jmp served
+
+/* For a stopped thread: the system call at the end is the mark by which the debugger stops it. */
+plant:
+    mov DATA(BLOB_COUNT), %esi
+    lea DATA(BLOB_SLOT), %rbx
+1:  test %esi, %esi
+    jz 3f
+    mov PLACE(%rbx), %rdx
+    test %rdx, %rdx
+    jz 2f
+    mov EXPECT(%rbx), %rax
+    mov OURS(%rbx), %rcx
+    lock cmpxchg %rcx, (%rdx)
+    jne 2f
+    incl DATA(BLOB_CHANGED)
+2:  add $BLOB_SLOT_SIZE, %rbx
+    dec %esi
+    jmp 1b
+3:  mov $SYS_getpid, %eax
+    syscall
+    ret
+
+take_back:
+    mov $BLOB_PLANTED, %eax
+    mov $BLOB_EXPIRED, %ecx
+    lock cmpxchg %ecx, DATA(BLOB_STATE)
+    call give_all_back
+    mov $SYS_getpid, %eax
+    syscall
+    ret
+
+    .org attach_blob_code + BLOB_PROLOGUE - BLOB_CODE, 0xcc /* fails if there is more */
+attach_blob_code_end:
+
+    .section .rodata
+    .balign 4
+attach_blob_plant:
+    .long plant - attach_blob_code + BLOB_CODE
+attach_blob_take_back:
+    .long take_back - attach_blob_code + BLOB_CODE
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,126 @@
+/* attach_blob.h - what a debugger maps into another process so that the next thread that calls a
+ * given function loads a library and calls a function of it (preload/attach/plant.h).
+ *
+ *     base             struct attach_blob       readable and writable
+ *     + BLOB_CODE      the code of attach_blob.S   readable and executable
+ *     + BLOB_STACK     a stack                  readable and writable
+ *     + BLOB_SIZE
+ *
+ * The stack grows towards the code, which it cannot overwrite.
+ *
+ * A slot is an entry of the blob: a pointer to the function, `place`, leads to it instead of to the
+ * function. Who comes through a slot first gives the pointers back, loads and calls, and then goes on
+ * to the function as if nothing had been; all others give their own pointer back and go on. So does
+ * a forked child, in which nothing is loaded. The assembly includes this file for the numbers. */
+#ifndef PYPERF_ATTACH_BLOB_H
+#define PYPERF_ATTACH_BLOB_H
+
+#define BLOB_SLOTS  128 /* each is one byte of an instruction: attach_blob.S */
+#define BLOB_RANGES 64
+
+#define BLOB_CODE     0x3000
+#define BLOB_PROLOGUE 0x3f00 /* room for ARCH_MAX_RELOCATED bytes */
+#define BLOB_STACK    0x4000
+#define BLOB_SIZE     0x44000 /* 256 KiB of stack */
+
+/* Entry i of the code, as a distance from the base. In front of the first is arch_undo (arch.h). */
+#define BLOB_ENTRY(i) (BLOB_CODE + 8 + 16 * (i))
+
+/* Offsets in struct attach_blob. */
+#define BLOB_STATE      8
+#define BLOB_INSIDE     12
+#define BLOB_PROCESS    16
+#define BLOB_STEP       20
+#define BLOB_SERVER     24
+#define BLOB_COUNT      28
+#define BLOB_CHANGED    32
+#define BLOB_RANGE_N    36
+#define BLOB_DLOPEN     40
+#define BLOB_DLSYM      48
+#define BLOB_DLERROR    56
+#define BLOB_ERRNO      64
+#define BLOB_FUNCTION   72
+#define BLOB_RANGE      80
+#define BLOB_SLOT       (BLOB_RANGE + 16 * BLOB_RANGES)
+#define BLOB_SLOT_SIZE  40
+#define BLOB_TEXT       512
+#define BLOB_PATH       (BLOB_SLOT + BLOB_SLOT_SIZE * BLOB_SLOTS)
+#define BLOB_ERROR      (BLOB_PATH + BLOB_TEXT)
+#define BLOB_SYMBOL     (BLOB_ERROR + BLOB_TEXT)
+#define BLOB_SYMBOL_MAX 32
+#define BLOB_REQUEST    (BLOB_SYMBOL + BLOB_SYMBOL_MAX)
+
+/* BLOB_STATE */
+#define BLOB_PLANTED 1 /* nobody has come yet */
+#define BLOB_RUNNING 2
+#define BLOB_DONE    3
+#define BLOB_FAILED  4 /* `error` has what dlerror says, `step` where */
+#define BLOB_EXPIRED 5 /* taken back before anybody came */
+
+#define BLOB_MAGIC "PYPERF-B"
+
+#ifndef __ASSEMBLER__
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct attach_blob {
+    char magic[8];
+    uint32_t state;
+    uint32_t inside;  /* threads between the first and the last instruction of the code, but for a few */
+    uint32_t process; /* what getpid gives in the process that is meant */
+    uint32_t step;    /* 1: dlopen, 2: dlsym, 3: the function, 4: it has returned */
+    uint32_t server;  /* the thread that has come first, as gettid gives it */
+    uint32_t count;   /* of slots */
+    uint32_t changed; /* pointers that attach_blob_plant or attach_blob_take_back has changed */
+    uint32_t range_count;
+    uint64_t dlopen_, dlsym_, dlerror_, errno_location;
+    uint64_t function; /* 0: `symbol` of the library at `path` */
+    struct {
+        uint64_t from, to; /* stacks on which there is room: who comes with such a stack pointer stays */
+    } ranges[BLOB_RANGES];
+    struct {
+        uint64_t place;  /* of a pointer; 0: there is none, or it is not ours to change */
+        uint64_t expect; /* its value before */
+        uint64_t ours;   /* the slot's entry */
+        uint64_t before; /* what it gets back */
+        uint64_t target; /* where who comes through the slot goes on */
+    } slots[BLOB_SLOTS];
+    char path[BLOB_TEXT], error[BLOB_TEXT], symbol[BLOB_SYMBOL_MAX];
+    uint8_t request[]; /* the function's first argument; the other two are those of the entry */
+};
+
+#define BLOB_AT(name, offset)                                                                      \
+    _Static_assert(offsetof(struct attach_blob, name) == (offset), "attach_blob.S")
+BLOB_AT(state, BLOB_STATE);
+BLOB_AT(inside, BLOB_INSIDE);
+BLOB_AT(process, BLOB_PROCESS);
+BLOB_AT(step, BLOB_STEP);
+BLOB_AT(server, BLOB_SERVER);
+BLOB_AT(count, BLOB_COUNT);
+BLOB_AT(changed, BLOB_CHANGED);
+BLOB_AT(range_count, BLOB_RANGE_N);
+BLOB_AT(dlopen_, BLOB_DLOPEN);
+BLOB_AT(dlsym_, BLOB_DLSYM);
+BLOB_AT(dlerror_, BLOB_DLERROR);
+BLOB_AT(errno_location, BLOB_ERRNO);
+BLOB_AT(function, BLOB_FUNCTION);
+BLOB_AT(ranges, BLOB_RANGE);
+BLOB_AT(slots, BLOB_SLOT);
+BLOB_AT(slots[1], BLOB_SLOT + BLOB_SLOT_SIZE);
+BLOB_AT(path, BLOB_PATH);
+BLOB_AT(error, BLOB_ERROR);
+BLOB_AT(symbol, BLOB_SYMBOL);
+BLOB_AT(request, BLOB_REQUEST);
+_Static_assert(BLOB_REQUEST + 2048 <= BLOB_CODE, "room for a request");
+
+/* The code: these bytes, at any base + BLOB_CODE. */
+extern const uint8_t attach_blob_code[], attach_blob_code_end[];
+
+/* Distances from the base of two routines for a thread that is stopped elsewhere: the first makes
+ * the pointers lead to the slots, the second gives them back, each by compare-and-swap, and closes
+ * the blob for who has not come yet. They use any register, and end in getpid(2) and `ret`. */
+extern const uint32_t attach_blob_plant, attach_blob_take_back;
+
+#endif
+#endif
