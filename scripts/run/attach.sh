@@ -85,7 +85,7 @@ run_halves() {
     shift
     # shellcheck disable=SC2086  # an option or none
     "$python" -B -E -s "$parts/attach_halves.py" "$what" --tool "$tool" --library "$library" ${quiet:+--quiet} \
-        $children "$@"
+        ${patience:+--patience "$patience"} $children "$@"
 }
 
 joined() {
@@ -119,7 +119,8 @@ start_attacher() {
     (
         eval "exec $in<&- $err>&- ${lock:+$lock>&-}"
         exec "$python" -B -E -s "$parts/attacher.py" --tool "$tool" --library "$library" --action "$1" $2 \
-            --into "$dir/taken" --ready "$dir/attached" ${quiet:+--quiet} $attaching
+            --into "$dir/taken" --ready "$dir/attached" ${quiet:+--quiet} ${patience:+--patience "$patience"} \
+            $attaching
     ) </dev/null &
     attacher=$!
     while [ ! -e "$dir/attached" ] && kill -0 "$attacher" 2>/dev/null; do

@@ -33,6 +33,7 @@ def main():
     parser.add_argument("--sampler", help="as the value of PYPERF_SAMPLER")
     parser.add_argument("--into", help="a folder for the sampler's files")
     parser.add_argument("--children", action="store_true", help="descendants that run Python, too")
+    parser.add_argument("--patience", metavar="SECONDS", help="in which a thread must run Python")
     parser.add_argument("--quiet", action="store_true", help="without hints")
     parser.add_argument("pids", nargs="+", type=int)
     arguments = parser.parse_args()
@@ -40,7 +41,7 @@ def main():
 
 
 def tool_of(arguments):
-    return attach_tool.Tool(arguments.tool.split("\n"))
+    return attach_tool.Tool(arguments.tool.split("\n"), arguments.patience)
 
 
 # look

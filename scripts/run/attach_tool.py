@@ -40,8 +40,10 @@ class Answer:
 
 
 class Tool:
-    def __init__(self, words):
-        self.words = words
+    """words: the command; patience: seconds, as a string, or None for the tool's own."""
+
+    def __init__(self, words, patience):
+        self.words, self.patience = words, ["--patience", patience] if patience else []
         self.running = []
 
     def look(self, pids):
@@ -60,7 +62,7 @@ class Tool:
 
     def start(self, action, pid, *more):
         return subprocess.Popen(
-            self.words + [action, str(pid)] + list(more),
+            self.words + [action, str(pid)] + list(more) + (self.patience if action != "look" else []),
             stdin=open(os.devnull),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -52,6 +52,7 @@ def parse_arguments():
     parser.add_argument("--images", help="where trampoline images lie if they can")
     parser.add_argument("--into", required=True, help="a folder for the sampler's files")
     parser.add_argument("--ready", required=True, help="a file for the pids that were attached")
+    parser.add_argument("--patience", metavar="SECONDS", help="in which a thread must run Python")
     parser.add_argument("--quiet", action="store_true", help="without hints")
     parser.add_argument("pids", nargs="+", type=int)
     return parser.parse_args()
@@ -59,7 +60,7 @@ def parse_arguments():
 
 class Attacher:
     def __init__(self, arguments):
-        self.arguments, self.tool = arguments, attach_tool.Tool(arguments.tool.split("\n"))
+        self.arguments, self.tool = arguments, attach_tool.Tool(arguments.tool.split("\n"), arguments.patience)
         self.attached, self.holds, self.told, self.parent = [], False, False, os.getppid()
         self.wake_read, self.wake_write = os.pipe()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
