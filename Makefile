@@ -94,11 +94,11 @@ inspect_objects := $(call object,preload/tools/pyperf-inspect.c trampoline/plan/
 unwinder_objects := $(call object,preload/tools/pyperf-unwind.c preload/tools/eh_frame.c \
                   $(wildcard trampoline/arch/$(ARCH)/tools/stack_*.c \
                   trampoline/arch/$(ARCH)/plan/capstone_others.c) $(base_sources))
-# For pyperf-run --attach: what runs in our process, and the code that is copied into another one.
-attach_objects := $(call object,$(wildcard preload/attach/*.c trampoline/arch/$(ARCH)/tools/attach_*.c \
-                  trampoline/arch/$(ARCH)/tools/attach_*.S) preload/cpython/layout.c \
-                  trampoline/gaps.c trampoline/near_memory.c trampoline/arch/$(ARCH)/trampoline.S) \
-                  $(plan_objects)
+# For pyperf-run --attach.
+attach_objects := $(call object,$(wildcard preload/attach/*.c \
+                  trampoline/arch/$(ARCH)/tools/attach_*.c trampoline/arch/$(ARCH)/tools/attach_*.S) \
+                  preload/cpython/layout.c trampoline/plan/elf_lookup.c trampoline/plan/elf_error.c \
+                  $(base_sources))
 walk_object := $(call object,preload/tools/pyperf-walk.c)
 has_libunwind := $(shell $(CC) -x c -fsyntax-only -include libunwind.h /dev/null 2>&1 || echo no)
 walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)

@@ -32,8 +32,10 @@ static bool look_at_status(pid_t pid, const struct status *status, struct refusa
     if (status->state == 'T' || status->state == 't')
         return refuse(why, "process %d is stopped: let it go on first (kill -CONT %d)", pid, pid);
     if (status->seccomp == 1)
-        return refuse(why, "process %d is in seccomp's strict mode, in which it may only read and "
-                           "write", pid);
+        return refuse(why,
+                      "process %d is in seccomp's strict mode, in which it may only read and "
+                      "write",
+                      pid);
     return true;
 }
 
@@ -43,15 +45,17 @@ static bool open_target(pid_t pid, const struct status *status, struct target *t
 {
     char path[64];
     target->pid = pid;
-    target->memory = target->process = -1;
+    target->process = -1;
     if (!maps_read(pid, &target->maps)) {
         if (errno == EACCES || errno == EPERM)
             return status_explain_permission(pid, status, why);
         return refuse(why, "process %d: its mappings cannot be read: %s", pid, strerror(errno));
     }
     if (target->maps.count == 0)
-        return refuse(why, "process %d has no memory of its own: it is a thread of the kernel, or "
-                           "has just ended", pid);
+        return refuse(why,
+                      "process %d has no memory of its own: it is a thread of the kernel, or "
+                      "has just ended",
+                      pid);
     uint8_t byte;
     errno = 0;
     for (size_t i = 0; i < target->maps.count; i++)
@@ -60,14 +64,14 @@ static bool open_target(pid_t pid, const struct status *status, struct target *t
             break;
         else if (errno == EPERM)
             return status_explain_permission(pid, status, why);
-    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
-    target->memory = open(path, O_RDWR | O_CLOEXEC);
     snprintf(path, sizeof path, "/proc/%d", (int)pid);
     target->process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (target->process >= 0 && syscall(SYS_flock, target->process, LOCK_EX | LOCK_NB) != 0 &&
         errno == EWOULDBLOCK)
-        return refuse(why, "process %d: another pyperf-attach is at work there: try again when it "
-                           "has ended", pid);
+        return refuse(why,
+                      "process %d: another pyperf-attach is at work there: try again when it "
+                      "has ended",
+                      pid);
     return true;
 }
 
@@ -83,8 +87,7 @@ static bool look_at_filters(struct examined *examined, struct refusal *why)
     if (!remote_gadgets(&examined->target, &gadgets, why) ||
         !remote_borrow(&remote, &examined->target, &gadgets, REMOTE_UNSEEN, why))
         return false;
-    bool allowed =
-        seccomp_filter_allows(pid, remote.traced.thread, &examined->status, why);
+    bool allowed = seccomp_filter_allows(pid, remote.traced.thread, &examined->status, why);
     remote_return(&remote);
     return allowed;
 }
@@ -95,8 +98,10 @@ static bool wait_until_ready(const struct examined *examined, uint64_t patience,
     uint64_t deadline = clock_now() + patience;
     while (!python_place_is_ready(&examined->target, &examined->place)) {
         if (clock_now() > deadline)
-            return refuse(why, "process %d: its interpreter is still starting, or has ended: try "
-                               "again", examined->target.pid);
+            return refuse(why,
+                          "process %d: its interpreter is still starting, or has ended: try "
+                          "again",
+                          examined->target.pid);
         if (planting_interrupted(LOOK_AGAIN))
             return refuse(why, "interrupted: nothing has been changed in process %d",
                           examined->target.pid);
@@ -107,7 +112,7 @@ static bool wait_until_ready(const struct examined *examined, uint64_t patience,
 bool examine(pid_t pid, uint64_t patience, struct examined *examined, struct refusal *why)
 {
     memset(examined, 0, sizeof *examined);
-    examined->target.memory = examined->target.process = -1;
+    examined->target.process = -1;
     if (!status_read(pid, &examined->status))
         return errno == ENOENT || errno == ESRCH
                    ? refuse(why, "there is no process %d", pid)
@@ -129,8 +134,6 @@ void examine_close(struct examined *examined)
     if (examined->has_python)
         python_place_close(&examined->place);
     maps_free(&examined->target.maps);
-    if (examined->target.memory >= 0)
-        close(examined->target.memory);
     if (examined->target.process >= 0)
         close(examined->target.process);
 }

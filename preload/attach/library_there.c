@@ -31,11 +31,15 @@ static bool read_variable(const struct target *target, struct library_there *lib
     if (library->variable == 0 || library->function == 0 ||
         !target_read(target, library->variable, &variable, sizeof variable) ||
         memcmp(variable.magic, ATTACH_MAGIC, sizeof variable.magic) != 0)
-        return refuse(why, "process %d has a libpyperf that cannot be talked to (%s): restart it "
-                           "with this version, or use the other one's signal", target->pid, path);
+        return refuse(why,
+                      "process %d has a libpyperf that cannot be talked to (%s): restart it "
+                      "with this version, or use the other one's signal",
+                      target->pid, path);
     if (variable.format != ATTACH_FORMAT || variable.size != sizeof variable)
-        return refuse(why, "process %d has another version of libpyperf, %.63s (%s): use the "
-                           "pyperf-run of that version", target->pid, variable.version, path);
+        return refuse(why,
+                      "process %d has another version of libpyperf, %.63s (%s): use the "
+                      "pyperf-run of that version",
+                      target->pid, variable.version, path);
     memcpy(library->version, variable.version, sizeof library->version - 1);
     library_there_look(target, library);
     return true;

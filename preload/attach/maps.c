@@ -18,13 +18,8 @@ static bool parse_line(char *line, struct region *region)
     if (sscanf(line, "%llx-%llx %4s %llx %*s %*s %n", &start, &end, rights, &offset, &path) != 4 ||
         path == 0 || start >= end)
         return false;
-    *region = (struct region){start,
-                              end,
-                              offset,
-                              rights[0] == 'r',
-                              rights[1] == 'w',
-                              rights[2] == 'x',
-                              line + path};
+    *region = (struct region){
+        start, end, offset, rights[0] == 'r', rights[1] == 'w', rights[2] == 'x', line + path};
     return true;
 }
 

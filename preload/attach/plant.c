@@ -9,10 +9,6 @@
 #include "preload/attach/planting.h"
 #include "trampoline/base/clock.h"
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000 /* asm-generic/mman-common.h, Linux 4.17 */
-#endif
-
 enum {
     TRIES = 200,
     TRY_AGAIN = 2000000,       /* ns */
@@ -25,35 +21,24 @@ enum progress { AGAIN, READY, FAILED };
 
 /* in the borrowed thread */
 
-static enum progress map_blob(struct planting *planting, struct remote *remote,
-                              struct refusal *why)
+static enum progress map_blob(struct planting *planting, struct remote *remote, struct refusal *why)
 {
-    bool near = planting->place->major == 2;
-    uint64_t wanted = near ? planting_near(planting, why) : 0;
     int64_t result;
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (near ? MAP_FIXED_NOREPLACE : 0);
-    const uint64_t arguments[6] = {wanted, BLOB_SIZE, PROT_READ | PROT_WRITE, (uint64_t)flags,
-                                   (uint64_t)-1, 0};
-    if (near && wanted == 0)
-        return FAILED;
+    const uint64_t arguments[6] = {0,
+                                   BLOB_SIZE,
+                                   PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                                   (uint64_t)-1,
+                                   0};
     if (!remote_call(remote, SYS_mmap, arguments, &result))
         return AGAIN;
-    if (result < 0 && result != -EEXIST) {
+    if (result < 0) {
         refuse(why, "process %d: %d KiB of memory cannot be mapped there: %s",
                planting->target->pid, BLOB_SIZE >> 10, strerror((int)-result));
         return FAILED;
     }
-    if (result >= 0)
-        planting->base = (uint64_t)result;
-    if (!near || planting->base == wanted)
-        return READY;
-    const uint64_t there[6] = {planting->base, BLOB_SIZE}; /* another thread took the place */
-    if (planting->base != 0)
-        remote_call(remote, SYS_munmap, there, &result);
-    planting->base = 0;
-    maps_free(&planting->target->maps);
-    maps_read(planting->target->pid, &planting->target->maps);
-    return AGAIN;
+    planting->base = (uint64_t)result;
+    return READY;
 }
 
 static enum progress make_executable(struct planting *planting, struct remote *remote,
@@ -71,8 +56,9 @@ static enum progress make_executable(struct planting *planting, struct remote *r
     if (!remote_call(remote, SYS_mprotect, arguments, &result))
         return AGAIN;
     if (result != 0) {
-        refuse(why, "process %d: memory there cannot be made executable: %s: a security policy "
-                    "(SELinux execmem, a systemd unit's MemoryDenyWriteExecute) forbids it",
+        refuse(why,
+               "process %d: memory there cannot be made executable: %s: a security policy "
+               "(SELinux execmem, a systemd unit's MemoryDenyWriteExecute) forbids it",
                planting->target->pid, strerror((int)-result));
         return FAILED;
     }
@@ -111,9 +97,8 @@ static enum progress set_pointers(struct planting *planting, struct remote *remo
         return FAILED;
     size_t several = planting->u.blob.count > 1;
     threads.count = threads.asleep = 0;
-    if (several &&
-        !threads_stop_running(&threads, planting->target->pid, remote->traced.thread,
-                              clock_now() + STOP_PATIENCE)) {
+    if (several && !threads_stop_running(&threads, planting->target->pid, remote->traced.thread,
+                                         clock_now() + STOP_PATIENCE)) {
         threads_release(&threads);
         refuse(why, "process %d: not all of its threads stop", planting->target->pid);
         return AGAIN;
@@ -133,11 +118,9 @@ static enum progress in_thread(struct planting *planting, struct remote *remote,
     enum progress progress = READY;
     if (planting->base == 0)
         progress = map_blob(planting, remote, why);
-    if (progress == READY && planting->place->major == 2)
-        planting_fill_slots(planting, why);
     if (progress == READY && !planting->executable)
         progress = make_executable(planting, remote, why);
-    if (progress == READY && planting->place->major != 2)
+    if (progress == READY)
         progress = set_pointers(planting, remote, why);
     return progress;
 }
@@ -162,8 +145,7 @@ static bool reach(struct planting *planting, uint64_t deadline, struct refusal *
             progress = FAILED;
         }
     }
-    return progress == READY &&
-           (planting->place->major != 2 || planting_write_text(planting, true, why));
+    return progress == READY;
 }
 
 /* Until it is served, patience is over, or a signal comes. */
@@ -184,15 +166,18 @@ static bool wait_for_service(struct planting *planting, uint64_t deadline, struc
         if (state == BLOB_RUNNING && clock_now() < deadline + LOADING_PATIENCE)
             continue; /* it cannot be called off */
         if (state == BLOB_RUNNING)
-            return refuse(why, "process %d: libpyperf has been loading for long and has not come "
-                               "back; look at its threads with gdb", planting->target->pid);
+            return refuse(why,
+                          "process %d: libpyperf has been loading for long and has not come "
+                          "back; look at its threads with gdb",
+                          planting->target->pid);
         if (signalled)
             return refuse(why, "interrupted: everything has been taken back in process %d",
                           planting->target->pid);
         if (clock_now() > deadline)
-            return refuse(why, "process %d called no Python function for %.0f s: everything has been "
-                               "taken back; try again when it works", planting->target->pid,
-                          (double)planting->request->patience / 1e9);
+            return refuse(why,
+                          "process %d called no Python function for %.0f s: everything has been "
+                          "taken back; try again when it works",
+                          planting->target->pid, (double)planting->request->patience / 1e9);
     }
 }
 

@@ -10,10 +10,6 @@
  *
  * If no Python function is called for as long as patience goes, step 2's first half is done by us.
  *
- * 2.7 has no such pointer: there the evaluator's first bytes become a jump to the blob, as detour.h
- * describes, and are written only while all threads that run are stopped, none of them is behind the
- * first byte, and no stack has an address there.
- *
  * Compare-and-swap is made by a thread of the process, because nothing else is sure to be one store:
  * process_vm_writev and /proc/PID/mem copy with memcpy or `rep movsb` (mm/memory.c, __access_remote_vm;
  * arch/x86/lib/memcpy_64.S), whose stores the CPU may split (SDM vol. 1, 7.3.9.3). */
@@ -40,8 +36,8 @@ struct plant_request {
 struct plant_figures {
     uint64_t stopped; /* ns, the longest that a thread was stopped at a time */
     size_t threads_stopped, left_asleep;
-    uint64_t served; /* ns from the moment that it could be */
-    uint32_t server; /* the thread's number in its own namespace */
+    uint64_t served;      /* ns from the moment that it could be */
+    uint32_t server;      /* the thread's number in its own namespace */
     uint64_t left_mapped; /* bytes */
     char said[sizeof((struct attach_request *)0)->said];
 };

@@ -5,7 +5,6 @@
 #include "attach_blob.h"
 #include "preload/attach/plant.h"
 #include "preload/attach/remote_call.h"
-#include "trampoline/detour.h"
 
 struct planting {
     struct target *target;
@@ -15,8 +14,6 @@ struct planting {
     struct gadgets gadgets;
     uint64_t base;   /* 0: not mapped */
     bool executable; /* the blob's code is */
-    bool in_text;    /* 2.7: the jump is written */
-    struct detour_plan plan; /* 2.7 */
     union {
         struct attach_blob blob;
         uint8_t bytes[BLOB_STACK]; /* data and code */
@@ -35,18 +32,13 @@ void planting_drop_slots(struct planting *planting);
 /* Whether a pointer leads to the blob. */
 bool planting_is_reachable(const struct planting *planting);
 
-/* 2.7: where the blob may be, near the evaluator; plans the jump; 0 with the reason. */
-uint64_t planting_near(struct planting *planting, struct refusal *why);
+/* Whether no thread that sleeps will return to from <= address < to, by the words on its stack; and
+ * none of those that are stopped, also by its registers. */
+bool planting_sleepers_are_clear(const struct planting *planting, uint64_t from, uint64_t to);
+bool planting_stopped_are_clear(const struct planting *planting, const struct threads *stopped,
+                                uint64_t from, uint64_t to);
 
-/* 2.7: writes the jump, or puts the bytes back. */
-bool planting_write_text(struct planting *planting, bool jump, struct refusal *why);
-
-/* Whether no thread of the process is in from <= address < to, or will return there: neither those in
- * `stopped` by their registers, nor any by the words on its stack. */
-bool planting_is_clear(const struct planting *planting, const struct threads *stopped,
-                       uint64_t from, uint64_t to);
-
-/* Takes everything back: pointers, text, mapping. False: something had to be left. */
+/* Takes everything back: pointers and mapping. False: something had to be left. */
 bool planting_remove(struct planting *planting, struct refusal *why);
 
 /* Notes for how long threads were stopped. */

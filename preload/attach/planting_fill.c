@@ -1,10 +1,8 @@
 /* planting_fill.c - the contents of the blob. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "preload/attach/planting.h"
-#include "preload/attach/status.h"
 
 /* functions of the C library */
 
@@ -28,8 +26,7 @@ static bool find_functions(struct planting *planting, struct refusal *why)
     size_t index = 0;
     while ((region = maps_next_object(maps, &index)) != NULL) {
         struct image image;
-        if (!has_dlopen(maps_name(region->path)) ||
-            !image_open(planting->target, region, &image))
+        if (!has_dlopen(maps_name(region->path)) || !image_open(planting->target, region, &image))
             continue;
         note(&blob->dlopen_, &image, "dlopen");
         note(&blob->dlsym_, &image, "dlsym");
@@ -37,54 +34,12 @@ static bool find_functions(struct planting *planting, struct refusal *why)
         note(&blob->errno_location, &image, "__errno_location");
         image_close(&image);
     }
-    if (blob->dlopen_ != 0 && blob->dlsym_ != 0 && blob->dlerror_ != 0 &&
-        blob->errno_location != 0)
+    if (blob->dlopen_ != 0 && blob->dlsym_ != 0 && blob->dlerror_ != 0 && blob->errno_location != 0)
         return true;
-    return refuse(why, "process %d has no C library that could load libpyperf: it is linked "
-                       "statically", planting->target->pid);
-}
-
-/* stacks */
-
-enum { ROOM = 256 << 10 };
-
-/* The soft limit of the main thread's stack, which grows up to it: bytes. */
-static uint64_t stack_limit(pid_t pid)
-{
-    enum { USUAL = 8 << 20 };
-    char text[4096];
-    static const char name[] = "Max stack size";
-    if (status_file(pid, "limits", text, sizeof text) <= 0)
-        return USUAL;
-    const char *line = strstr(text, name);
-    uint64_t limit = line != NULL ? strtoull(line + sizeof name - 1, NULL, 10) : 0;
-    return limit >= ROOM && limit < 64 * (uint64_t)USUAL ? limit : USUAL;
-}
-
-/* 3.14.0 takes a stack pointer below the thread's own stack for an overflow, and ends the process
- * (Python/ceval.c, _Py_CheckRecursiveCall; 3.14.1 looks at both ends of the stack). So there, a thread
- * whose stack has room stays on it: one that begins at a guard page, or the main thread's. */
-static void find_ranges(struct planting *planting)
-{
-    enum { FIRST_MINOR = 14 };
-    const struct maps *maps = &planting->target->maps;
-    struct attach_blob *blob = &planting->u.blob;
-    if (planting->place->major == 2 || planting->place->minor < FIRST_MINOR)
-        return;
-    for (size_t i = 1; i < maps->count && blob->range_count < BLOB_RANGES; i++) {
-        const struct region *region = &maps->regions[i], *below = &maps->regions[i - 1];
-        uint64_t start = region->start;
-        bool is_main = strcmp(region->path, "[stack]") == 0;
-        if (is_main)
-            start = region->end - stack_limit(planting->target->pid);
-        else if (!region->writable || region->path[0] != '\0' || below->end != region->start ||
-                 below->readable || below->path[0] != '\0')
-            continue;
-        if (region->end - start <= ROOM)
-            continue;
-        blob->ranges[blob->range_count].from = start + ROOM;
-        blob->ranges[blob->range_count++].to = region->end;
-    }
+    return refuse(why,
+                  "process %d has no C library that could load libpyperf: it is linked "
+                  "statically",
+                  planting->target->pid);
 }
 
 bool planting_fill(struct planting *planting, struct refusal *why)
@@ -102,7 +57,9 @@ bool planting_fill(struct planting *planting, struct refusal *why)
     snprintf(blob->symbol, sizeof blob->symbol, "%s", ATTACH_FUNCTION);
     _Static_assert(BLOB_REQUEST + sizeof request->request <= BLOB_CODE, "no room");
     memcpy(blob->request, &request->request, sizeof request->request);
-    find_ranges(planting);
+    /* attach.h, pyperf_attach */
+    blob->own_stack =
+        request->request.action == ATTACH_MAP || request->request.action == ATTACH_JITDUMP;
     return find_functions(planting, why);
 }
 
@@ -128,44 +85,36 @@ static void look_through(const struct planting *planting, uint64_t *before, uint
 
 bool planting_fill_slots(struct planting *planting, struct refusal *why)
 {
-    uint64_t interpreters[PYTHON_INTERPRETERS];
+    uint64_t pointers[PYTHON_INTERPRETERS];
     const struct python_place *place = planting->place;
     struct attach_blob *blob = &planting->u.blob;
-    size_t count = python_place_interpreters(planting->target, place, interpreters);
+    size_t count = python_place_pointers(planting->target, place, pointers);
     _Static_assert((int)PYTHON_INTERPRETERS <= (int)BLOB_SLOTS, "no room");
     memset(blob->slots, 0, sizeof blob->slots);
-    if (count == 0)
-        return refuse(why, "process %d: its interpreter has ended", planting->target->pid);
-    if (place->major == 2) {
-        blob->count = 1;
-        blob->slots[0].target = planting->base + BLOB_PROLOGUE;
-        return true;
-    }
     blob->count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
-        uint64_t pointer = interpreters[i] + (uint64_t)place->pointer_at, value;
-        if (!target_word(planting->target, pointer, &value))
-            return refuse(why, "process %d: its interpreter has ended", planting->target->pid);
+        uint64_t value;
+        if (!target_word(planting->target, pointers[i], &value))
+            count = 0;
         uint64_t before = value, target = value;
         look_through(planting, &before, &target);
-        blob->slots[i].place = pointer;
+        blob->slots[i].place = pointers[i];
         blob->slots[i].expect = value;
         blob->slots[i].ours = planting->base + BLOB_ENTRY(i);
         blob->slots[i].before = before;
         blob->slots[i].target = target != 0 ? target : place->evaluator;
     }
-    return true;
+    return count > 0 || refuse(why, "process %d: its interpreter has ended", planting->target->pid);
 }
 
 void planting_drop_slots(struct planting *planting)
 {
-    uint64_t interpreters[PYTHON_INTERPRETERS], nobody = 0;
-    const struct python_place *place = planting->place;
+    uint64_t pointers[PYTHON_INTERPRETERS], nobody = 0;
     struct attach_blob *blob = &planting->u.blob;
-    size_t count = python_place_interpreters(planting->target, place, interpreters);
+    size_t count = python_place_pointers(planting->target, planting->place, pointers);
     for (size_t i = 0; i < blob->count; i++) {
         size_t j = 0;
-        while (j < count && blob->slots[i].place != interpreters[j] + (uint64_t)place->pointer_at)
+        while (j < count && blob->slots[i].place != pointers[j])
             j++;
         if (j < count || blob->slots[i].place == 0)
             continue;
@@ -186,5 +135,5 @@ bool planting_is_reachable(const struct planting *planting)
             value == blob->slots[i].ours)
             return true;
     }
-    return planting->in_text;
+    return false;
 }

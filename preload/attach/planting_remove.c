@@ -10,9 +10,9 @@
 
 enum {
     TRIES = 100,
-    TRY_AGAIN = 3000000,        /* ns */
-    STOP_PATIENCE = 500000000,  /* ns */
-    WINDOW = 64, /* bytes of code in front of a thread that are looked at */
+    TRY_AGAIN = 3000000,       /* ns */
+    STOP_PATIENCE = 500000000, /* ns */
+    WINDOW = 64,               /* bytes of code in front of a thread that are looked at */
 };
 
 void planting_note_stop(struct planting *planting, uint64_t since, size_t threads, size_t asleep)
@@ -73,7 +73,7 @@ static bool is_deserted(const struct planting *planting, const struct remote *re
     return !planting_is_reachable(planting) &&
            target_read(planting->target, planting->base + BLOB_INSIDE, &inside, sizeof inside) &&
            inside == 0 && !attach_registers_point(&remote->own, code, end) &&
-           planting_is_clear(planting, threads, code, end);
+           planting_stopped_are_clear(planting, threads, code, end);
 }
 
 static bool unmap(struct planting *planting, struct remote *remote)
@@ -87,8 +87,7 @@ static bool unmap(struct planting *planting, struct remote *remote)
 }
 
 /* With all threads that run stopped, and one of them borrowed. */
-static void try_to_remove(struct planting *planting, struct remote *remote,
-                          struct threads *threads)
+static void try_to_remove(struct planting *planting, struct remote *remote, struct threads *threads)
 {
     uint64_t routine = planting->base + attach_blob_take_back;
     bool reachable = planting_is_reachable(planting);
@@ -109,16 +108,19 @@ bool planting_remove(struct planting *planting, struct refusal *why)
 {
     static struct threads threads;
     static struct remote remote;
-    if (planting->in_text && !planting_write_text(planting, false, why))
-        return false;
     for (int i = 0; i < TRIES && planting->base != 0; i++) {
         if (i > 0)
             planting_interrupted(TRY_AGAIN);
+        /* Before the stop, because there may be many: one that wakes later will not come there. */
+        if (!planting_is_reachable(planting) &&
+            !planting_sleepers_are_clear(planting, planting->base + BLOB_CODE,
+                                         planting->base + BLOB_STACK))
+            continue;
         if (!remote_borrow(&remote, planting->target, &planting->gadgets,
                            i < TRIES / 2 ? REMOTE_UNSEEN : REMOTE_ANY, why))
             continue;
-        bool stopped = threads_stop_running(&threads, planting->target->pid,
-                                            remote.traced.thread, clock_now() + STOP_PATIENCE);
+        bool stopped = threads_stop_running(&threads, planting->target->pid, remote.traced.thread,
+                                            clock_now() + STOP_PATIENCE);
         if (stopped)
             try_to_remove(planting, &remote, &threads);
         size_t count = threads.count + 1, asleep = threads.asleep;
@@ -129,6 +131,8 @@ bool planting_remove(struct planting *planting, struct refusal *why)
     planting->figures->left_mapped = planting->base != 0 ? BLOB_SIZE : 0;
     if (planting->base == 0 || !planting_is_reachable(planting))
         return true;
-    return refuse(why, "process %d: the interpreter's pointer to its evaluator could not be given "
-                       "back; the next Python call does it", planting->target->pid);
+    return refuse(why,
+                  "process %d: the interpreter's pointer to its evaluator could not be given "
+                  "back; the next Python call does it",
+                  planting->target->pid);
 }

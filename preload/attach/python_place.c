@@ -127,10 +127,15 @@ static bool is_32_bit(const struct target *target)
 
 /* the pointer's place */
 
-static bool find_pointer(const struct python_place *place, int32_t *offset)
+static bool find_pointer(struct python_place *place)
 {
+    int32_t *offset = &place->pointer_at;
     uint8_t code[ATTACH_CODE_BYTES], other[ATTACH_CODE_BYTES];
-    uint64_t address;
+    uint64_t address = image_symbol(&place->image, "PyFrame_Type");
+    if (place->major == 2) {
+        place->dealloc = address + place->layout.head + TYPE_DEALLOC;
+        return address != 0;
+    }
     if (place->minor <= 8) {
         size_t size = code_of(place, "PyEval_EvalFrameEx", code, &address);
         return size != 0 && attach_code_call_of_field(code, size < 64 ? size : 64, offset);
@@ -144,15 +149,16 @@ static bool find_pointer(const struct python_place *place, int32_t *offset)
 /* What is there must be plausible in each interpreter. */
 static bool confirm_pointer(const struct target *target, const struct python_place *place)
 {
-    uint64_t interpreters[PYTHON_INTERPRETERS];
-    size_t count = python_place_interpreters(target, place, interpreters);
+    uint64_t pointers[PYTHON_INTERPRETERS];
+    size_t count = python_place_pointers(target, place, pointers);
     for (size_t i = 0; i < count; i++) {
         uint64_t value;
-        if (!target_word(target, interpreters[i] + (uint64_t)place->pointer_at, &value))
+        if (!target_word(target, pointers[i], &value))
             return false;
         const struct region *region = maps_at(&target->maps, value);
         bool is_code = region != NULL && region->executable;
-        if (!is_code && (value != 0 || place->minor <= 10))
+        bool may_be_unset = place->major == 3 && place->minor >= 11;
+        if (!is_code && (value != 0 || !may_be_unset))
             return false;
     }
     return count > 0;
@@ -164,24 +170,29 @@ static bool describe(const struct target *target, struct python_place *place, st
     struct failure failure;
     const struct layout *row = layout_find(place->major, place->minor);
     if (row == NULL && layout_is_later(place->major, place->minor))
-        return refuse(why, "process %d runs Python %u.%u, which is newer than this libpyperf knows: "
-                           "use a newer one", target->pid, place->major, place->minor);
+        return refuse(why,
+                      "process %d runs Python %u.%u, which is newer than this libpyperf knows: "
+                      "use a newer one",
+                      target->pid, place->major, place->minor);
     if (row == NULL)
-        return refuse(why, "process %d runs Python %u.%u: libpyperf profiles 2.7, and 3.6 and later",
+        return refuse(why,
+                      "process %d runs Python %u.%u: libpyperf profiles 2.7, and 3.6 and later",
                       target->pid, place->major, place->minor);
     place->layout = *row;
     if (row->described == NULL)
         return true;
     uint64_t runtime = image_symbol(&place->image, "_PyRuntime");
     if (runtime == 0 || !target_read(target, runtime, offsets, sizeof offsets))
-        return refuse(why, "process %d: the interpreter's own description (_PyRuntime) cannot be read",
+        return refuse(why,
+                      "process %d: the interpreter's own description (_PyRuntime) cannot be read",
                       target->pid);
     if (layout_describe(&place->layout, offsets, &failure))
         return true;
     if (failure.code == FAILURE_FREE_THREADED)
-        return refuse(why, "process %d runs a free-threaded interpreter (%u.%ut), which is not "
-                           "supported: use the build with the lock", target->pid, place->major,
-                      place->minor);
+        return refuse(why,
+                      "process %d runs a free-threaded interpreter (%u.%ut), which is not "
+                      "supported: use the build with the lock",
+                      target->pid, place->major, place->minor);
     return refuse(why, "process %d: %s: %s", target->pid, failure_message(failure.code),
                   failure.what);
 }
@@ -194,38 +205,41 @@ static bool examine(const struct target *target, struct python_place *place, str
     if (!describe(target, place, why))
         return false;
     if (!find_evaluator(target, place))
-        return refuse(why, "process %d: %s has no symbol of the evaluator, and no debug file has it",
+        return refuse(why,
+                      "process %d: %s has no symbol of the evaluator, and no debug file has it",
                       target->pid, place->region->path);
     place->head = variable_of(target, place, "PyInterpreterState_Head");
     place->initialized = variable_of(target, place, "Py_IsInitialized");
     if (place->head == 0)
-        return refuse(why, "process %d: the interpreters of Python %u.%u (%s) are not found: its "
-                           "PyInterpreterState_Head is unlike all that are known", target->pid,
-                      place->major, place->minor, place->region->path);
-    if (place->major == 2)
-        return true;
-    if (!find_pointer(place, &place->pointer_at))
-        return refuse(why, "process %d: where Python %u.%u (%s) has its pointer to the evaluator "
-                           "cannot be told from its code", target->pid, place->major, place->minor,
-                      place->region->path);
+        return refuse(why,
+                      "process %d: the interpreters of Python %u.%u (%s) are not found: its "
+                      "PyInterpreterState_Head is unlike all that are known",
+                      target->pid, place->major, place->minor, place->region->path);
+    if (!find_pointer(place))
+        return refuse(why,
+                      "process %d: where Python %u.%u (%s) has its pointer to the evaluator "
+                      "cannot be told from its code",
+                      target->pid, place->major, place->minor, place->region->path);
     if (python_place_is_ready(target, place) && !confirm_pointer(target, place))
-        return refuse(why, "process %d: the pointer to the evaluator of Python %u.%u (%s) is not "
-                           "where its code says", target->pid, place->major, place->minor,
-                      place->region->path);
+        return refuse(why,
+                      "process %d: the pointer to the evaluator of Python %u.%u (%s) is not "
+                      "where its code says",
+                      target->pid, place->major, place->minor, place->region->path);
     return true;
 }
 
-bool python_place_find(const struct target *target, struct python_place *place,
-                       struct refusal *why)
+bool python_place_find(const struct target *target, struct python_place *place, struct refusal *why)
 {
     memset(place, 0, sizeof *place);
     if (is_32_bit(target))
         return refuse(why, "process %d is a 32-bit program: only 64-bit ones can be profiled",
                       target->pid);
     if (!find_object(target, place))
-        return refuse(why, "process %d has no Python interpreter that can be found: if it is a "
-                           "wrapper (a shell, sudo, a container's init), name the process that it "
-                           "has started", target->pid);
+        return refuse(why,
+                      "process %d has no Python interpreter that can be found: if it is a "
+                      "wrapper (a shell, sudo, a container's init), name the process that it "
+                      "has started",
+                      target->pid);
     if (examine(target, place, why))
         return true;
     python_place_close(place);
@@ -266,10 +280,15 @@ size_t python_place_interpreters(const struct target *target, const struct pytho
     return count;
 }
 
-bool python_place_share_lock(const struct target *target, const struct python_place *place,
-                             uint64_t one, uint64_t other)
+size_t python_place_pointers(const struct target *target, const struct python_place *place,
+                             uint64_t *pointers)
 {
-    uint64_t first, second, at = place->layout.interpreter_gil;
-    return at == 0 || (target_word(target, one + at, &first) &&
-                       target_word(target, other + at, &second) && first == second);
+    size_t count = python_place_interpreters(target, place, pointers);
+    if (place->major == 2 && count > 0) {
+        pointers[0] = place->dealloc;
+        return 1;
+    }
+    for (size_t i = 0; i < count; i++)
+        pointers[i] += (uint64_t)place->pointer_at;
+    return count;
 }

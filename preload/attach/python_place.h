@@ -8,7 +8,10 @@
  *     3.6 to 3.8    PyEval_EvalFrameEx calls it
  *     3.9 on        _PyInterpreterState_GetEvalFrameFunc returns it; the Set function stores there
  *
- * and what is found there must be NULL or an address in executable memory. */
+ * and what is found there must be NULL or an address in executable memory.
+ *
+ * 2.7 has no such pointer. There each call's end calls PyFrame_Type.tp_dealloc, in data that the
+ * interpreter exports. */
 #ifndef PYPERF_ATTACH_PYTHON_PLACE_H
 #define PYPERF_ATTACH_PYTHON_PLACE_H
 
@@ -28,7 +31,8 @@ struct python_place {
     uint64_t evaluator, evaluator_size;
     uint64_t head;        /* of the variable that has the first interpreter's address */
     uint64_t initialized; /* of an int; 0: not known */
-    int32_t pointer_at;   /* in an interpreter; 0: 2.7 has none */
+    int32_t pointer_at;   /* in an interpreter, the pointer to its evaluator */
+    uint64_t dealloc;     /* 2.7: of PyFrame_Type.tp_dealloc */
 };
 
 enum { PYTHON_INTERPRETERS = 128 }; /* more are not looked at */
@@ -46,8 +50,9 @@ bool python_place_is_ready(const struct target *target, const struct python_plac
 size_t python_place_interpreters(const struct target *target, const struct python_place *place,
                                  uint64_t *interpreters);
 
-/* Whether each interpreter may have a lock of its own, and these two have the same one. */
-bool python_place_share_lock(const struct target *target, const struct python_place *place,
-                             uint64_t one, uint64_t other);
+/* The addresses of the pointers that a Python call follows: each interpreter's one to its evaluator, or
+ * 2.7's. As above. */
+size_t python_place_pointers(const struct target *target, const struct python_place *place,
+                             uint64_t *pointers);
 
 #endif

@@ -64,9 +64,9 @@ bool remote_gadgets(const struct target *target, struct gadgets *gadgets, struct
 static bool is_repeated(long number)
 {
     static const long calls[] = {
-        SYS_futex,   SYS_poll,  SYS_ppoll,   SYS_select,          SYS_pselect6, SYS_nanosleep,
-        SYS_accept,  SYS_wait4, SYS_accept4, SYS_clock_nanosleep, SYS_waitid,   SYS_pause,
-        SYS_read,    SYS_write, SYS_rt_sigsuspend,
+        SYS_futex,     SYS_poll,   SYS_ppoll, SYS_select,  SYS_pselect6,
+        SYS_nanosleep, SYS_accept, SYS_wait4, SYS_accept4, SYS_clock_nanosleep,
+        SYS_waitid,    SYS_pause,  SYS_read,  SYS_write,   SYS_rt_sigsuspend,
     };
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
         if (calls[i] == number)
@@ -103,9 +103,9 @@ static bool prepare(struct remote *remote)
 
 static bool try_thread(struct remote *remote, pid_t thread)
 {
-    remote->since = clock_now();
-    if (!traced_stop(&remote->traced, thread, remote->since + STOP_PATIENCE))
+    if (!traced_stop(&remote->traced, thread, clock_now() + STOP_PATIENCE))
         return false;
+    remote->since = clock_now();
     if (prepare(remote))
         return true;
     int error = errno;
@@ -137,8 +137,10 @@ bool remote_borrow(struct remote *remote, const struct target *target,
     errno = error;
     if (count == 0)
         return refuse(why, "process %d has ended", target->pid);
-    return refuse(why, "process %d: none of its threads can be stopped without a trace now (%s): try "
-                       "again when it works", target->pid, strerror(error));
+    return refuse(why,
+                  "process %d: none of its threads can be stopped without a trace now (%s): try "
+                  "again when it works",
+                  target->pid, strerror(error));
 }
 
 /* calls */

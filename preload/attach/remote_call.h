@@ -30,7 +30,7 @@ struct remote {
     struct attach_registers own; /* its registers */
     struct attach_frame frame;
     uint8_t stack[ATTACH_FRAME_MAX]; /* what was where the frame is */
-    uint64_t since;                  /* when it was asked to stop */
+    uint64_t since;                  /* when it had stopped */
 };
 
 /* Which threads may be borrowed: those that run, or wait for another thread (futex); also those in

@@ -20,7 +20,7 @@ enum {
  * mprotect with the arguments that filters look at: executable memory. */
 #define CALL(name, ...)                                                                            \
     {                                                                                              \
-        #name, SYS_##name,                                                                         \
+#name, SYS_##name,                                                                         \
         {                                                                                          \
             __VA_ARGS__                                                                            \
         }                                                                                          \
@@ -163,8 +163,7 @@ static bool step(struct machine *machine, const struct sock_filter *line,
     case BPF_STX:
         if (line->k >= BPF_MEMWORDS)
             return false;
-        machine->memory[line->k] =
-            BPF_CLASS(line->code) == BPF_ST ? machine->a : machine->x;
+        machine->memory[line->k] = BPF_CLASS(line->code) == BPF_ST ? machine->a : machine->x;
         return true;
     case BPF_ALU:
         return calculate(machine, line);
@@ -218,8 +217,9 @@ const char *seccomp_filter_forbids(const struct sock_filter *program, size_t cou
 
 static bool refuse_call(pid_t process, const char *call, struct refusal *why)
 {
-    return refuse(why, "process %d has a seccomp filter that ends it for %s, which libpyperf needs: "
-                       "allow that call, or start it with libpyperf before the filter is set",
+    return refuse(why,
+                  "process %d has a seccomp filter that ends it for %s, which libpyperf needs: "
+                  "allow that call, or start it with libpyperf before the filter is set",
                   process, call);
 }
 
@@ -274,10 +274,13 @@ bool seccomp_filter_allows(pid_t process, pid_t thread, const struct status *sta
         return forbidden == NULL || refuse_call(process, forbidden, why);
     if (!status_read(getpid(), &own) || own.seccomp == 0 || own.filters != status->filters ||
         !status_shares(process, "ns/pid"))
-        return refuse(why, "process %d has seccomp filters, which this process may not read: run "
-                           "this as root of the machine, outside of the container (CAP_SYS_ADMIN)",
+        return refuse(why,
+                      "process %d has seccomp filters, which this process may not read: run "
+                      "this as root of the machine, outside of the container (CAP_SYS_ADMIN)",
                       process);
     return survives() ||
-           refuse(why, "process %d and this one have a seccomp filter that kills for system calls "
-                       "that libpyperf needs: use another seccomp profile", process);
+           refuse(why,
+                  "process %d and this one have a seccomp filter that kills for system calls "
+                  "that libpyperf needs: use another seccomp profile",
+                  process);
 }

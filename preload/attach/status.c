@@ -136,8 +136,7 @@ static char state_of(pid_t pid, pid_t thread)
 }
 
 /* task/TID/syscall: "running", or the number, six arguments, the stack pointer and the pc. */
-enum thread_activity status_activity(pid_t pid, pid_t thread, long *number,
-                                     uint64_t *stack_pointer)
+enum thread_activity status_activity(pid_t pid, pid_t thread, long *number, uint64_t *stack_pointer)
 {
     char name[64], text[512], state = state_of(pid, thread);
     *number = -1;
@@ -189,29 +188,45 @@ bool status_explain_permission(pid_t pid, const struct status *status, struct re
     bool may = known && (own.effective >> CAP_SYS_PTRACE & 1) != 0;
     long scope = setting("/proc/sys/kernel/yama/ptrace_scope");
     if (scope == 3)
-        return refuse(why, "process %d: nobody may attach here: kernel.yama.ptrace_scope is 3, which "
-                           "only a restart of the machine changes", pid);
+        return refuse(why,
+                      "process %d: nobody may attach here: kernel.yama.ptrace_scope is 3, which "
+                      "only a restart of the machine changes",
+                      pid);
     if (!status_shares(pid, "ns/user") && !may)
-        return refuse(why, "process %d is in another user namespace: run this as root of the machine, "
-                           "or inside of its container", pid);
+        return refuse(why,
+                      "process %d is in another user namespace: run this as root of the machine, "
+                      "or inside of its container",
+                      pid);
     if (!may && known && own.user != status->user)
         return refuse(why, "process %d is of user %u: run this as that user or as root", pid,
                       (unsigned)status->user);
     if (!may && scope == 2)
-        return refuse(why, "process %d: only root may attach here (kernel.yama.ptrace_scope is 2): "
-                           "run this as root", pid);
+        return refuse(why,
+                      "process %d: only root may attach here (kernel.yama.ptrace_scope is 2): "
+                      "run this as root",
+                      pid);
     if (!may && scope == 1)
-        return refuse(why, "process %d: kernel.yama.ptrace_scope is 1, so that only its ancestors may "
-                           "attach: run this as root", pid);
+        return refuse(why,
+                      "process %d: kernel.yama.ptrace_scope is 1, so that only its ancestors may "
+                      "attach: run this as root",
+                      pid);
     if (!may && !is_dumpable(pid, status))
-        return refuse(why, "process %d is not dumpable (it has changed its user or its rights): run "
-                           "this as root", pid);
+        return refuse(why,
+                      "process %d is not dumpable (it has changed its user or its rights): run "
+                      "this as root",
+                      pid);
     if (!may && known && (status->permitted & ~own.permitted) != 0)
-        return refuse(why, "process %d has capabilities that this one has not: run this with "
-                           "CAP_SYS_PTRACE (docker: --cap-add SYS_PTRACE)", pid);
+        return refuse(why,
+                      "process %d has capabilities that this one has not: run this with "
+                      "CAP_SYS_PTRACE (docker: --cap-add SYS_PTRACE)",
+                      pid);
     if (!may)
-        return refuse(why, "process %d may not be traced: run this as root, in a container with "
-                           "CAP_SYS_PTRACE (docker: --cap-add SYS_PTRACE)", pid);
-    return refuse(why, "process %d may not be traced, though this process has CAP_SYS_PTRACE: a "
-                       "security module or a seccomp filter forbids it", pid);
+        return refuse(why,
+                      "process %d may not be traced: run this as root, in a container with "
+                      "CAP_SYS_PTRACE (docker: --cap-add SYS_PTRACE)",
+                      pid);
+    return refuse(why,
+                  "process %d may not be traced, though this process has CAP_SYS_PTRACE: a "
+                  "security module or a seccomp filter forbids it",
+                  pid);
 }

@@ -11,13 +11,13 @@
 
 struct status {
     char name[32];
-    char state;       /* R, S, D, T, t, Z, X */
-    pid_t tracer;     /* 0: none */
-    uid_t user;       /* the real one */
-    pid_t own_pid;    /* its number in its own pid namespace */
+    char state;    /* R, S, D, T, t, Z, X */
+    pid_t tracer;  /* 0: none */
+    uid_t user;    /* the real one */
+    pid_t own_pid; /* its number in its own pid namespace */
     int threads;
-    int seccomp;      /* 0 none, 1 strict, 2 filters */
-    int filters;      /* how many of them; -1 before Linux 5.9 */
+    int seccomp;                   /* 0 none, 1 strict, 2 filters */
+    int filters;                   /* how many of them; -1 before Linux 5.9 */
     uint64_t permitted, effective; /* capabilities */
 };
 

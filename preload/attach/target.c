@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -37,15 +36,26 @@ bool target_word(const struct target *target, uint64_t address, uint64_t *word)
     return (address & 7) == 0 && target_read(target, address, word, sizeof *word);
 }
 
+/* Page by page, because a transfer ends in front of the first part that is missing. */
 size_t target_read_some(const struct target *target, uint64_t address, void *bytes, size_t size)
 {
+    enum { PARTS = 64 };
     size_t done = 0;
-    while (done < size) { /* page by page: a transfer ends in front of the first that is missing */
-        size_t left = page_up(address + done + 1) - (address + done);
-        size_t part = left < size - done ? left : size - done;
-        if (!target_read(target, address + done, (char *)bytes + done, part))
+    while (done < size) {
+        struct iovec local = {(char *)bytes + done, 0}, remote[PARTS];
+        size_t count = 0;
+        while (count < PARTS && done + local.iov_len < size) {
+            uint64_t at = address + done + local.iov_len;
+            size_t left = size - done - local.iov_len, part = page_up(at + 1) - at;
+            remote[count++] = (struct iovec){(void *)(uintptr_t)at, part < left ? part : left};
+            local.iov_len += remote[count - 1].iov_len;
+        }
+        long got = syscall(SYS_process_vm_readv, target->pid, &local, 1UL, remote, count, 0UL);
+        if (got <= 0)
             break;
-        done += part;
+        done += (size_t)got;
+        if ((size_t)got < local.iov_len)
+            break;
     }
     return done;
 }
@@ -59,31 +69,11 @@ bool target_string(const struct target *target, uint64_t address, char *text, si
 
 bool target_write(const struct target *target, uint64_t address, const void *bytes, size_t size)
 {
-    ssize_t put = transfer(SYS_process_vm_writev, target->pid, (void *)(uintptr_t)bytes, address, size);
+    ssize_t put =
+        transfer(SYS_process_vm_writev, target->pid, (void *)(uintptr_t)bytes, address, size);
     if (put >= 0 && (size_t)put != size)
         errno = EFAULT;
     return put >= 0 && (size_t)put == size;
-}
-
-/* Linux 6.12 and later may forbid /proc/PID/mem what ptrace may (proc_mem.force_override). */
-bool target_write_text(const struct target *target, pid_t traced, uint64_t address,
-                       const void *bytes, size_t size)
-{
-    if (target->memory >= 0 &&
-        pwrite(target->memory, bytes, size, (off_t)address) == (ssize_t)size)
-        return true;
-    for (size_t done = 0; done < size;) {
-        uint64_t word, place = (address + done) & ~(uint64_t)7;
-        size_t from = address + done - place, part = sizeof word - from;
-        part = part < size - done ? part : size - done;
-        if (!target_read(target, place, &word, sizeof word))
-            return false;
-        memcpy((char *)&word + from, (const char *)bytes + done, part);
-        if (ptrace(PTRACE_POKEDATA, traced, (void *)(uintptr_t)place, (void *)(uintptr_t)word) != 0)
-            return false;
-        done += part;
-    }
-    return true;
 }
 
 /* objects */
@@ -133,8 +123,9 @@ static bool copy_segments(const struct target *target, struct image *image, size
     image->object = (struct elf_object){(uintptr_t)image->copy - low, image->segments, count};
     for (size_t i = 0; i < count; i++) {
         const ElfW(Phdr) *segment = &image->segments[i];
-        for (uint64_t at = 0; segment->p_type == PT_LOAD && at < segment->p_filesz &&
-                              at < segment->p_memsz; at += PART) {
+        for (uint64_t at = 0;
+             segment->p_type == PT_LOAD && at < segment->p_filesz && at < segment->p_memsz;
+             at += PART) {
             uint64_t place = segment->p_vaddr + at;
             uint64_t left = segment->p_filesz < segment->p_memsz ? segment->p_filesz - at
                                                                  : segment->p_memsz - at;
@@ -181,8 +172,8 @@ void image_close(struct image *image)
 
 const uint8_t *image_bytes(const struct image *image, uint64_t address, size_t size)
 {
-    return elf_object_bytes(&image->object,
-                            (uintptr_t)(address - image->bias + image->object.bias), size, NULL);
+    return elf_object_bytes(&image->object, (uintptr_t)(address - image->bias + image->object.bias),
+                            size, NULL);
 }
 
 uint64_t image_symbol(const struct image *image, const char *name)

@@ -15,8 +15,7 @@
 
 struct target {
     pid_t pid;
-    int memory;  /* /proc/PID/mem, which also writes what is not writable; -1: not permitted */
-    int process; /* /proc/PID, locked */
+    int process; /* /proc/PID, locked; -1 */
     struct maps maps;
 };
 
@@ -29,14 +28,10 @@ size_t target_read_some(const struct target *target, uint64_t address, void *byt
 bool target_string(const struct target *target, uint64_t address, char *text, size_t size);
 /* Into writable memory. */
 bool target_write(const struct target *target, uint64_t address, const void *bytes, size_t size);
-/* Into any memory, also text; by ptrace if /proc/PID/mem refuses and a thread is traced. */
-bool target_write_text(const struct target *target, pid_t traced, uint64_t address,
-                       const void *bytes, size_t size);
-
 /* An object's segments, copied from the target's memory: so its symbols are known also when its file
  * has been replaced, or is in another mount namespace. */
 struct image {
-    uint64_t bias; /* address in the target minus address as linked */
+    uint64_t bias;            /* address in the target minus address as linked */
     struct elf_object object; /* of the copy */
     uint8_t *copy;
     size_t size;

@@ -9,10 +9,10 @@
 #include "trampoline/base/clock.h"
 
 enum {
-    LOOK_AGAIN = 2000000, /* ns: at the latest, though SIGCHLD wakes */
-    ROUNDS = 20,          /* looks for threads that run */
+    LOOK_AGAIN = 2000000,       /* ns: at the latest, though SIGCHLD wakes */
+    ROUNDS = 20,                /* looks for threads that run */
     CALL_STOP = SIGTRAP | 0x80, /* PTRACE_O_TRACESYSGOOD */
-    EVENT_STOP = 128,           /* linux/ptrace.h, PTRACE_EVENT_STOP; sys/ptrace.h has it not in all libcs */
+    EVENT_STOP = 128, /* linux/ptrace.h, PTRACE_EVENT_STOP; sys/ptrace.h has it not in all libcs */
     REQUEST_SEIZE = 0x4206,
     REQUEST_INTERRUPT = 0x4207,
 };

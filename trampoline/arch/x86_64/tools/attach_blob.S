@@ -25,8 +25,6 @@
     .globl attach_blob_code, attach_blob_code_end, attach_blob_plant, attach_blob_take_back
     .hidden attach_blob_code, attach_blob_code_end, attach_blob_plant, attach_blob_take_back
 attach_blob_code:
-    .byte 0xcc, 0xcc, 0xcc
-    lea 8(%rsp), %rsp       /* arch_undo: the jump leads here if the function's push is kept */
     .set number, 0
     .rept BLOB_SLOTS
     endbr64
@@ -36,7 +34,7 @@ attach_blob_code:
     .skip 5, 0xcc
     .set number, number + 1
     .endr
-    .org attach_blob_code + 8 + 16 * BLOB_SLOTS
+    .org attach_blob_code + 16 * BLOB_SLOTS
 
 come:
     lock incl DATA(BLOB_INSIDE)
@@ -63,7 +61,6 @@ come:
     jne leave
     mov %rsp, %rbp
     call serve
-    mov %rbp, %rsp
 leave:
     mov TARGET(%rbx), %rax
     pop %r13
@@ -101,34 +98,19 @@ give_all_back:
     jmp 1b
 2:  ret
 
-/* rbp: the stack of `come`. Uses all registers but rbx and rbp. */
+/* rbp: the stack pointer of `come`. Uses all registers but rbx and rbp. */
 serve:
     push %rbx
     call give_all_back
     pop %rbx
-    mov (%rsp), %r12        /* the stack is changed here: this is where to return to */
-    mov DATA(BLOB_RANGE_N), %ecx
-    lea DATA(BLOB_RANGE), %rax
-1:  test %ecx, %ecx
-    jz 2f
-    cmp (%rax), %rsp
-    jb 3f
-    cmp 8(%rax), %rsp
-    jb 4f
-3:  add $16, %rax
-    dec %ecx
-    jmp 1b
-2:  lea (attach_blob_code - BLOB_CODE + BLOB_SIZE)(%rip), %rsp
-4:  and $-16, %rsp
-    push %r12
-    push %rax               /* for alignment */
+    lea (attach_blob_code - BLOB_CODE + BLOB_SIZE)(%rip), %rsp
     mov $SYS_gettid, %eax
     syscall
     mov %eax, DATA(BLOB_SERVER)
     call *DATA(BLOB_ERRNO)
     mov (%rax), %r12d
     cmpq $0, DATA(BLOB_FUNCTION)
-    jne 5f
+    jne 1f
     movl $1, DATA(BLOB_STEP)
     lea DATA(BLOB_PATH), %rdi
     mov $RTLD_NOW, %esi
@@ -142,9 +124,13 @@ serve:
     test %rax, %rax
     jz failed
     mov %rax, DATA(BLOB_FUNCTION)
-5:  movl $3, DATA(BLOB_STEP)
-    lea DATA(BLOB_REQUEST), %rdi
-    mov 48(%rbp), %rsi      /* come's rdi and rsi */
+1:  movl $3, DATA(BLOB_STEP)
+    cmpl $0, DATA(BLOB_OWN_STACK)
+    je 2f
+    lea -8(%rbp), %rsp      /* the address to return to */
+    and $-16, %rsp
+2:  lea DATA(BLOB_REQUEST), %rdi
+    mov 48(%rbp), %rsi      /* the rdi and rsi that come has pushed */
     mov 40(%rbp), %rdx
     call *DATA(BLOB_FUNCTION)
     movl $4, DATA(BLOB_STEP)
@@ -153,7 +139,7 @@ served:
     call *DATA(BLOB_ERRNO)
     mov %r12d, (%rax)
     mov %r13d, DATA(BLOB_STATE)
-    pop %rax
+    lea -8(%rbp), %rsp
     ret
 
 failed:
@@ -204,7 +190,7 @@ take_back:
     syscall
     ret
 
-    .org attach_blob_code + BLOB_PROLOGUE - BLOB_CODE, 0xcc /* fails if there is more */
+    .org attach_blob_code + BLOB_STACK - BLOB_CODE, 0xcc /* fails if there is more */
 attach_blob_code_end:
 
     .section .rodata

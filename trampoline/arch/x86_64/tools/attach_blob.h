@@ -6,7 +6,7 @@
  *     + BLOB_STACK     a stack                  readable and writable
  *     + BLOB_SIZE
  *
- * The stack grows towards the code, which it cannot overwrite.
+ * The stack grows towards the code, which is not writable: its guard page.
  *
  * A slot is an entry of the blob: a pointer to the function, `place`, leads to it instead of to the
  * function. Who comes through a slot first gives the pointers back, loads and calls, and then goes on
@@ -15,16 +15,14 @@
 #ifndef PYPERF_ATTACH_BLOB_H
 #define PYPERF_ATTACH_BLOB_H
 
-#define BLOB_SLOTS  128 /* each is one byte of an instruction: attach_blob.S */
-#define BLOB_RANGES 64
+#define BLOB_SLOTS 128 /* each is one byte of an instruction: attach_blob.S */
 
-#define BLOB_CODE     0x3000
-#define BLOB_PROLOGUE 0x3f00 /* room for ARCH_MAX_RELOCATED bytes */
-#define BLOB_STACK    0x4000
-#define BLOB_SIZE     0x44000 /* 256 KiB of stack */
+#define BLOB_CODE  0x3000
+#define BLOB_STACK 0x4000
+#define BLOB_SIZE  0x84000 /* 512 KiB of stack */
 
-/* Entry i of the code, as a distance from the base. In front of the first is arch_undo (arch.h). */
-#define BLOB_ENTRY(i) (BLOB_CODE + 8 + 16 * (i))
+/* Entry i of the code, as a distance from the base. */
+#define BLOB_ENTRY(i) (BLOB_CODE + 16 * (i))
 
 /* Offsets in struct attach_blob. */
 #define BLOB_STATE      8
@@ -34,14 +32,13 @@
 #define BLOB_SERVER     24
 #define BLOB_COUNT      28
 #define BLOB_CHANGED    32
-#define BLOB_RANGE_N    36
+#define BLOB_OWN_STACK  36
 #define BLOB_DLOPEN     40
 #define BLOB_DLSYM      48
 #define BLOB_DLERROR    56
 #define BLOB_ERRNO      64
 #define BLOB_FUNCTION   72
-#define BLOB_RANGE      80
-#define BLOB_SLOT       (BLOB_RANGE + 16 * BLOB_RANGES)
+#define BLOB_SLOT       80
 #define BLOB_SLOT_SIZE  40
 #define BLOB_TEXT       512
 #define BLOB_PATH       (BLOB_SLOT + BLOB_SLOT_SIZE * BLOB_SLOTS)
@@ -67,18 +64,17 @@
 struct attach_blob {
     char magic[8];
     uint32_t state;
-    uint32_t inside;  /* threads between the first and the last instruction of the code, but for a few */
+    uint32_t
+        inside; /* threads between the first and the last instruction of the code, but for a few */
     uint32_t process; /* what getpid gives in the process that is meant */
     uint32_t step;    /* 1: dlopen, 2: dlsym, 3: the function, 4: it has returned */
     uint32_t server;  /* the thread that has come first, as gettid gives it */
     uint32_t count;   /* of slots */
     uint32_t changed; /* pointers that attach_blob_plant or attach_blob_take_back has changed */
-    uint32_t range_count;
+    uint32_t
+        own_stack; /* 1: the function is called on the thread's own stack, else on the blob's */
     uint64_t dlopen_, dlsym_, dlerror_, errno_location;
     uint64_t function; /* 0: `symbol` of the library at `path` */
-    struct {
-        uint64_t from, to; /* stacks on which there is room: who comes with such a stack pointer stays */
-    } ranges[BLOB_RANGES];
     struct {
         uint64_t place;  /* of a pointer; 0: there is none, or it is not ours to change */
         uint64_t expect; /* its value before */
@@ -99,13 +95,12 @@ BLOB_AT(step, BLOB_STEP);
 BLOB_AT(server, BLOB_SERVER);
 BLOB_AT(count, BLOB_COUNT);
 BLOB_AT(changed, BLOB_CHANGED);
-BLOB_AT(range_count, BLOB_RANGE_N);
+BLOB_AT(own_stack, BLOB_OWN_STACK);
 BLOB_AT(dlopen_, BLOB_DLOPEN);
 BLOB_AT(dlsym_, BLOB_DLSYM);
 BLOB_AT(dlerror_, BLOB_DLERROR);
 BLOB_AT(errno_location, BLOB_ERRNO);
 BLOB_AT(function, BLOB_FUNCTION);
-BLOB_AT(ranges, BLOB_RANGE);
 BLOB_AT(slots, BLOB_SLOT);
 BLOB_AT(slots[1], BLOB_SLOT + BLOB_SLOT_SIZE);
 BLOB_AT(path, BLOB_PATH);

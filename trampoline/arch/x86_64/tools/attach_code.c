@@ -168,8 +168,8 @@ bool attach_code_variable(const uint8_t *code, size_t size, uint64_t address, ui
     return false;
 }
 
-size_t attach_code_constants(const uint8_t *code, size_t size, uint64_t address, uint64_t *constants,
-                             size_t room)
+size_t attach_code_constants(const uint8_t *code, size_t size, uint64_t address,
+                             uint64_t *constants, size_t room)
 {
     size_t count = 0;
     for (size_t at = 0; at + 7 <= size && count < room; at++) {

@@ -28,8 +28,8 @@ bool attach_code_variable(const uint8_t *code, size_t size, uint64_t address, ui
 
 /* The addresses that instructions load as constants, as far as they can be told without decoding:
  * some are none. Returns how many, at most `room`. */
-size_t attach_code_constants(const uint8_t *code, size_t size, uint64_t address, uint64_t *constants,
-                             size_t room);
+size_t attach_code_constants(const uint8_t *code, size_t size, uint64_t address,
+                             uint64_t *constants, size_t room);
 
 /* Where `syscall; ret` is, and where rt_sigreturn is called: the function to which signal handlers
  * return. SIZE_MAX: not there. */

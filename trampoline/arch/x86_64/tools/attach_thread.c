@@ -25,7 +25,7 @@ enum {
     UC_STRICT_RESTORE_SS = 4,
     /* asm/sigcontext.h: struct _fpx_sw_bytes, in the part of the FXSAVE area that software has */
     SOFTWARE_BYTES = 464,
-    EXTENDED_AREA = 576, /* SDM vol. 1, 13.4: legacy region and header */
+    EXTENDED_AREA = 576,                /* SDM vol. 1, 13.4: legacy region and header */
     PTRACE_GETSIGMASK_REQUEST = 0x420a, /* linux/ptrace.h */
 };
 #define FP_XSTATE_MAGIC1_ 0x46505853u
@@ -82,7 +82,8 @@ static size_t area_of(uint64_t components)
     size_t end = EXTENDED_AREA;
     for (unsigned i = 2; i < 63; i++) {
         unsigned size, offset, flags, unused;
-        if ((components >> i & 1) == 0 || !__get_cpuid_count(0xd, i, &size, &offset, &flags, &unused))
+        if ((components >> i & 1) == 0 ||
+            !__get_cpuid_count(0xd, i, &size, &offset, &flags, &unused))
             continue;
         if (size != 0 && offset + size > end)
             end = offset + size;
@@ -121,9 +122,8 @@ static size_t vector_state(pid_t thread, uint8_t area[ATTACH_XSTATE_MAX])
 static void repeat_system_call(greg_t *general, const struct user_regs_struct *user)
 {
     long error = -(long)user->rax;
-    if ((long)user->orig_rax < 0 ||
-        (error != ERESTARTSYS && error != ERESTARTNOINTR && error != ERESTARTNOHAND &&
-         error != ERESTART_RESTARTBLOCK))
+    if ((long)user->orig_rax < 0 || (error != ERESTARTSYS && error != ERESTARTNOINTR &&
+                                     error != ERESTARTNOHAND && error != ERESTART_RESTARTBLOCK))
         return;
     general[REG_RAX] = (greg_t)user->orig_rax;
     general[REG_RIP] -= SYSCALL_LENGTH;
@@ -137,16 +137,15 @@ static void context_of(ucontext_t *context, const struct user_regs_struct *user,
     /* Not a valid value: the kernel leaves the thread's signal stack as it is (restore_altstack). */
     context->uc_stack.ss_flags = 0x7fff;
     const unsigned long long values[][2] = {
-        {REG_R8, user->r8},   {REG_R9, user->r9},   {REG_R10, user->r10}, {REG_R11, user->r11},
-        {REG_R12, user->r12}, {REG_R13, user->r13}, {REG_R14, user->r14}, {REG_R15, user->r15},
-        {REG_RDI, user->rdi}, {REG_RSI, user->rsi}, {REG_RBP, user->rbp}, {REG_RBX, user->rbx},
-        {REG_RDX, user->rdx}, {REG_RAX, user->rax}, {REG_RCX, user->rcx}, {REG_RSP, user->rsp},
+        {REG_R8, user->r8},   {REG_R9, user->r9},      {REG_R10, user->r10}, {REG_R11, user->r11},
+        {REG_R12, user->r12}, {REG_R13, user->r13},    {REG_R14, user->r14}, {REG_R15, user->r15},
+        {REG_RDI, user->rdi}, {REG_RSI, user->rsi},    {REG_RBP, user->rbp}, {REG_RBX, user->rbx},
+        {REG_RDX, user->rdx}, {REG_RAX, user->rax},    {REG_RCX, user->rcx}, {REG_RSP, user->rsp},
         {REG_RIP, user->rip}, {REG_EFL, user->eflags},
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         general[values[i][0]] = (greg_t)values[i][1];
-    general[REG_CSGSFS] =
-        (greg_t)(user->cs | user->gs << 16 | user->fs << 32 | user->ss << 48);
+    general[REG_CSGSFS] = (greg_t)(user->cs | user->gs << 16 | user->fs << 32 | user->ss << 48);
     memcpy(&context->uc_sigmask, &mask, sizeof mask);
     repeat_system_call(general, user);
 }
