@@ -11,9 +11,9 @@ _pyperf_run_find_program() {
         --)
             program=$((i + 1))
             return ;;
-        --report | --doctor)
+        --report | --doctor | --attach | --detach)
             return ;;
-        -o | -F | -e | --output | --freq | --event | --stack-size | --call-graph | --top | \
+        -o | -F | -e | -p | --pid | --patience | --output | --freq | --event | --stack-size | --call-graph | --top | \
             --flamegraph | --collapsed | --archive | --json | --sampler | \
             --pprof | --speedscope | --firefox | --perf-data | --source)
             [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
@@ -21,7 +21,7 @@ _pyperf_run_find_program() {
             while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == : ]]; do
                 ((i += 2))
             done ;;
-        -o* | -F* | -e* | -q | --quiet | --lines | --wall | --gil)
+        -o* | -F* | -e* | -p* | -q | --quiet | --lines | --wall | --gil | --children)
             ((i++)) ;;
         -*)
             # Of perf record, which alone knows whether it takes a value.
@@ -72,12 +72,15 @@ _pyperf_run() {
         mapfile -t COMPREPLY < <(compgen -c -X '!python*' -- "$cur" | sort -u)
         [[ $cur != */* ]] || _filedir
         return ;;
-    -F | --freq | --stack-size | --top)
+    -p | --pid | --attach | --detach)
+        _pids
+        return ;;
+    -F | --freq | --stack-size | --top | --patience)
         return ;;
     esac
     $split && return
     _pyperf_run_among --output --sampler --freq --event --stack-size --call-graph --top --lines --wall --gil --json \
         --source --pprof --speedscope --firefox --perf-data --flamegraph --collapsed --archive --report --doctor \
-        --quiet --help --version
+        --pid --children --patience --attach --detach --quiet --help --version
 } &&
     complete -F _pyperf_run pyperf-run

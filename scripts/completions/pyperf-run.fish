@@ -9,12 +9,12 @@ function __pyperf_run_program
             case --
                 set -e words[1]
                 break
-            case '--report*' --doctor
+            case '--report*' --doctor '--attach*' '--detach*'
                 return 1
-            case -o -F -e --output --freq --event --stack-size --call-graph --top --flamegraph \
+            case -o -F -e -p --pid --patience --output --freq --event --stack-size --call-graph --top --flamegraph \
                     --collapsed --archive --json --sampler --pprof --speedscope --firefox --perf-data --source
                 set -e words[1..2]
-            case '-o*' '-F*' '-e*' '--*=*' -q --quiet --lines --wall --gil
+            case '-o*' '-F*' '-e*' '-p*' '--*=*' -q --quiet --lines --wall --gil --children
                 set -e words[1]
             case '-*'
                 # Of perf record, which alone knows whether it takes a value.
@@ -46,6 +46,11 @@ end
 
 complete -c pyperf-run -f
 set -l here -n __pyperf_run_before_program
+complete -c pyperf-run $here -s p -l pid -x -a '(__fish_complete_pids)' -d 'Processes that run already'
+complete -c pyperf-run $here -l children -d 'Also the processes below them that run Python'
+complete -c pyperf-run $here -l patience -x -d 'Seconds in which a thread must run Python'
+complete -c pyperf-run $here -l attach -x -a '(__fish_complete_pids)' -d 'Only attaches'
+complete -c pyperf-run $here -l detach -x -a '(__fish_complete_pids)' -d 'Switches off, and takes away what is left'
 complete -c pyperf-run $here -s o -l output -r -F -d 'The profile (perf.data)'
 complete -c pyperf-run $here -l sampler -x -a 'perf inside' -d 'What takes the samples'
 complete -c pyperf-run $here -s F -l freq -x -d 'Samples a second'

@@ -1,81 +1,158 @@
 # shellcheck shell=sh
-# shellcheck disable=SC2154  # variables of pyperf-run
-# attach.sh: checks running processes before perf record -p PID, and reports those that continue
-# when the program has ended. Read by record.sh.
+# shellcheck disable=SC2034,SC2154  # variables of pyperf-run
+# attach.sh: processes that run already (-p): which sampler takes them, and libpyperf attached to them while they are
+# recorded. Read by pyperf-run; by record.sh also for the daemons that a program leaves.
 
-# $@: options of perf record, as many as perf_words says; then the program.
-check_attached() {
+attaching='' # pids, after blanks
+attacher=''  # the process that attaches and holds them
+lenders=''   # folders of images, a line each
+
+# $@: options of perf record, as many as perf_words says; then the command, if there is one.
+record_running() {
+    look_at_processes
+    [ -n "$free$on$sampled$refused" ] || exit 1
+    if [ $# = "$perf_words" ]; then
+        set -- "$@" sh "$parts/until_gone.sh" "$pids"
+    fi
+    if is_for_perf; then
+        # The others have had a line, and perf records their functions of C.
+        pids=$(joined "$free$on$sampled$refused")
+        # shellcheck source=scripts/run/record.sh
+        . "$parts/record.sh"
+        attaching=$free
+        find_lenders
+        record "$@"
+    fi
+    for pid in $on; do
+        say "process $pid has trampolines: pyperf-run --sampler=perf -p $pid records it by perf, pyperf-run" \
+            "--detach $pid switches them off"
+    done
+    [ -n "$free" ] || exit 1
+    attaching=$free
+    pids=$(joined "$free")
+    # shellcheck source=scripts/run/inside.sh
+    . "$parts/inside.sh"
+    sample "$@"
+}
+
+# Sets free, on (trampolines), sampled and refused: pids, each after a blank.
+look_at_processes() {
+    ready_to_attach
+    free='' on='' sampled='' refused=''
+    # shellcheck disable=SC2046  # numbers
+    looked=$(run_halves look $(printf '%s' "$pids" | tr , ' '))
+    while read -r pid way; do
+        case $way in
+        free) free="$free $pid" ;;
+        trampolines) on="$on $pid" ;;
+        sampled) sampled="$sampled $pid" ;;
+        refused) refused="$refused $pid" ;;
+        esac
+    done <<END
+$looked
+END
+}
+
+ready_to_attach() {
+    case ,$pids, in
+    *[!0-9,]* | *,0*) fail 1 "-p $pids: there is no such process" ;;
+    esac
+    case ,$pids, in
+    *,,*) fail 1 "-p $pids: there is no such process" ;;
+    esac
+    # The process's own is better than none.
+    find_python "/proc/${pids%%,*}/exe"
+    [ -n "$python" ] || fail 1 'what attaches needs a Python of 2.7, or of 3.6 or later: set PYPERF_PYTHON'
+    find_tool
+}
+
+# Sets tool, a line for each word. Where glibc's loader is missing, musl's runs it.
+find_tool() {
+    tool=$parts/pyperf-attach
+    [ -x "$tool" ] || tool=${library%/*}/pyperf-attach
+    [ -x "$tool" ] || fail 1 "$tool is missing: $repair"
+    "$tool" >/dev/null 2>&1 </dev/null
+    [ $? = 127 ] || return 0
+    for loader in /lib/ld-musl-*; do
+        [ ! -x "$loader" ] || tool="$loader
+$tool"
+    done
+}
+
+# $1: what to do, $2 and so on: options and pids.
+run_halves() {
+    what=$1
+    shift
+    # shellcheck disable=SC2086  # an option or none
+    "$python" -B -E -s "$parts/attach_halves.py" "$what" --tool "$tool" --library "$library" ${quiet:+--quiet} \
+        ${patience:+--patience "$patience"} $children "$@"
+}
+
+joined() {
+    # shellcheck disable=SC2086  # numbers
+    printf '%s\n' $1 | paste -s -d , -
+}
+
+# Whether perf records them: it is asked for, or alone can do what is, or trampolines are on.
+is_for_perf() {
+    case $sampler in
+    perf) return 0 ;;
+    inside) return 1 ;;
+    esac
+    [ -z "$from_inside$perf_data" ] || return 1
+    [ "$perf_words" != 0 ] || [ -n "$event$stack_size$call_graph$archive$on" ] || [ "$frequency" = max ]
+}
+
+# The folders of images that were made before: profiles need them, too.
+find_lenders() {
     lenders=
-    left=$perf_words
-    while [ "$left" -gt 0 ]; do
-        case $1 in
-        -p | --pid)
-            [ "$left" -lt 2 ] || check_processes "$2" ;;
-        -p*) check_processes "${1#-p}" ;;
-        --pid=*) check_processes "${1#*=}" ;;
-        esac
-        shift
-        left=$((left - 1))
-    done
-}
-
-# $1: pids as for perf: 12,34
-check_processes() {
-    numbers=$1, others=''
-    while [ -n "$numbers" ]; do
-        pid=${numbers%%,*}
-        numbers=${numbers#*,}
-        case $pid in
-        '' | *[!0-9]* | 0*) fail 1 "-p $1: there is no such process" ;;
-        esac
-        [ -d "/proc/$pid" ] || fail 1 "-p $pid: there is no such process"
-        check_owner
-        check_library
-        find_children ",$1,"
-    done
-    [ -z "$others" ] || say "-p $1 leaves out its children: -p $1$others records them too"
-}
-
-# Adds the children in which libpyperf is to others: perf follows those alone that start later. $1: the pids
-# that are recorded, between commas.
-find_children() {
-    for child in $(cat "/proc/$pid/task"/*/children); do
-        case $1 in *",$child,"*) continue ;; esac
-        ! grep -q '/libpyperf\.so' "/proc/$child/maps" || others=$others,$child
+    for pid in $on; do
+        lenders="$lenders
+$(sed -n 's/^[^/]* \(\/.*\)\/pyperf-[0-9]*-[^/]*\.so$/\1/p' "/proc/$pid/maps" | sort -u)"
     done
 } 2>/dev/null
 
-# For another user's process perf advises to lower perf_event_paranoid, which does not help.
-check_owner() {
-    owner=$(stat -c %u "/proc/$pid")
-    [ "$(id -u)" != 0 ] && [ "$owner" != "$(id -u)" ] || return 0
-    while read -r key value; do
-        # CAP_SYS_PTRACE, CAP_PERFMON (linux/capability.h)
-        [ "$key" != CapEff: ] || [ $((0x$value >> 19 & 1 | 0x$value >> 38 & 1)) = 0 ] || return 0
-    done <"/proc/$$/status"
-    fail 1 "process $pid belongs to $(stat -c %U "/proc/$pid"), and perf attaches to your own processes" \
-        "only: run it as that user or as root (sudo pyperf-run ...)"
+# $1: sample, map or jitdump; $2: options. When it returns, the processes are attached, or it has ended us.
+start_attacher() {
+    mkdir "$dir/taken"
+    # shellcheck disable=SC2086  # options, and numbers
+    (
+        eval "exec $in<&- $err>&- ${lock:+$lock>&-}"
+        exec "$python" -B -E -s "$parts/attacher.py" --tool "$tool" --library "$library" --action "$1" $2 \
+            --into "$dir/taken" --ready "$dir/attached" ${quiet:+--quiet} ${patience:+--patience "$patience"} \
+            $attaching
+    ) </dev/null &
+    attacher=$!
+    while [ ! -e "$dir/attached" ] && kill -0 "$attacher" 2>/dev/null; do
+        stop_attaching
+        sleep 0.1
+    done
+    stop_attaching
+    [ -s "$dir/attached" ] && read -r taken <"$dir/attached" && [ -n "$taken" ]
 }
 
-# Records nevertheless: C and kernel functions are shown.
-check_library() {
-    [ -r "/proc/$pid/maps" ] || return 0
-    if ! grep -q '/libpyperf\.so' "/proc/$pid/maps"; then
-        say "libpyperf is not in process $pid, so there will be no Python functions: start it with" \
-            "LD_PRELOAD=$library (and see docs/services.md)"
-    elif ! grep -q '/pyperf-[0-9]*-[^/]*\.so' "/proc/$pid/maps"; then
-        toggle=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^PYPERF_TOGGLE_SIGNAL=//p')
-        if [ -n "$toggle" ]; then
-            todo="kill -s $toggle $pid switches it on"
-        else
-            todo='start it with PYTHONPERFSUPPORT=1, or with PYPERF_TOGGLE_SIGNAL=RTMIN+3 to switch it'
-        fi
-        say "libpyperf is switched off in process $pid: $todo"
-    else
-        lenders="$lenders
-$(sed -n 's/^[^/]* \(\/.*\)\/pyperf-[0-9]*-[^/]*\.so$/\1/p' "/proc/$pid/maps" | sort -u)"
-    fi
+# For a signal that came while we attach: what is attached is switched off again.
+stop_attaching() {
+    case $caught in
+    HUP | INT | QUIT | TERM) ;;
+    *) return 0 ;;
+    esac
+    end_attacher
+    kill -s KILL "$canary"
+    wait "$canary" 2>/dev/null
+    rm -rf "$dir"
+    die_of "$caught"
 }
+
+# It may take some seconds, and signals do not cut it short.
+end_attacher() {
+    [ -n "$attacher" ] || return 0
+    kill -s TERM "$attacher"
+    while kill -0 "$attacher"; do
+        wait "$attacher"
+    done
+    attacher=
+} 2>/dev/null
 
 # $1: a folder of images. Says which processes make theirs there, one a line.
 processes_of() {

@@ -7,6 +7,8 @@
 #      |- canary      see program.sh
 #      `- launch.sh   keeps the exit status
 #          `- the program          libpyperf.so in it samples, and writes a file for each process
+#
+# Processes that run already (-p) are attached instead, and the program is only waited for: attach.sh.
 
 # shellcheck source=scripts/run/program.sh
 . "$parts/program.sh"
@@ -33,13 +35,32 @@ sample() {
     mkdir "$images"
     # A service that is started as root and then changes its user still makes files.
     [ "$(id -u)" != 0 ] || chmod 1733 "$images"
-    choose_preload
+    preload=$preloaded
+    [ -n "$pids" ] || choose_preload
     start_canary
     catch_signals
+    [ -z "$pids" ] || attach_sampler
     start_program "$@"
     [ -z "$caught" ] || deliver "$caught"
     wait_for_end
+    [ -z "$pids" ] || detach_sampler
     finish_sampling
+}
+
+attach_sampler() {
+    if ! start_attacher sample "--sampler $frequency${wall:+:wall}"; then
+        end_attacher
+        kill -s KILL "$canary"
+        wait "$canary" 2>/dev/null
+        rm -rf "$dir"
+        exit 1
+    fi
+}
+
+# The profile is made of the files that it has taken out of the processes' folders.
+detach_sampler() {
+    end_attacher
+    images=$dir/taken
 }
 
 # Refuses the options that only perf has.
@@ -76,11 +97,13 @@ reset_by_python() {
 }
 
 start_program() {
+    inherited=$images
+    [ -z "$pids" ] || inherited=
     (
         eval "exec <&$in $in<&-"
         # shellcheck disable=SC2086  # $reset is a command with its arguments
-        exec $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" "PYPERF_SAMPLER=$frequency${wall:+:wall}" "$ignored" \
-            "$err" "$unused" "$@"
+        exec $reset sh "$parts/launch.sh" "$dir" "$preload" "$inherited" "PYPERF_SAMPLER=$frequency${wall:+:wall}" \
+            "$ignored" "$err" "$unused" "$@"
     ) &
     runner=$!
 }
@@ -102,7 +125,8 @@ finish_sampling() {
     trap 'rm -rf "$dir"; exit 143' TERM HUP
     tell_running
     if collect; then
-        used=$(sed -n 2p "$dir/times")
+        # Of the program, which is not what was sampled if that was attached.
+        [ -n "$pids" ] || used=$(sed -n 2p "$dir/times")
         lasted=$(sed -n 3p "$dir/times")
         answer "$output" stderr
         [ ! -t 2 ] || hint "the profile is $output: pyperf-run --report $output"
@@ -134,8 +158,12 @@ collect() {
     fi
     if [ ! -s "$new" ]; then
         rm -f "$new"
-        say 'no samples were taken: the program is not one in Python, took too little CPU time, or says on stderr' \
-            'why; pyperf-run --doctor looks further'
+        if [ -n "$pids" ]; then
+            say "no samples were taken: process $pids took too little CPU time; --wall shows what it waits for"
+        else
+            say 'no samples were taken: the program is not one in Python, took too little CPU time, or says on stderr' \
+                'why; pyperf-run --doctor looks further'
+        fi
         return 1
     fi
     if [ "$new" = "$dir/whole" ]; then

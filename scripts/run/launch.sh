@@ -4,7 +4,7 @@
 #
 #     launch.sh DIR PRELOAD IMAGES VARIABLES IGNORED STDERR UNUSED program [arguments]
 #
-# DIR is pyperf-run's private directory, VARIABLES what switches libpyperf on, IGNORED the signals that the program
+# DIR is pyperf-run's private directory, VARIABLES what switches libpyperf on (not without IMAGES), IGNORED the signals that the program
 # shall ignore, STDERR and UNUSED numbers of descriptors (program.sh, spare_descriptors).
 set -u
 
@@ -20,8 +20,9 @@ read -r began _ </proc/uptime
 (
     # shellcheck disable=SC2086  # a list of names
     [ -z "$ignored" ] || trap '' $ignored
+    [ -z "$preload" ] || export LD_PRELOAD="$preload"
     # shellcheck disable=SC2086,SC2163  # names and values
-    export LD_PRELOAD="$preload" PYPERF_DIR="$images" $variables
+    [ -z "$images" ] || export PYPERF_DIR="$images" $variables
     # $$ is the launcher's number even here.
     read -r program _ </proc/self/stat
     echo "$program" >"$dir/program"

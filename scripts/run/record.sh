@@ -45,7 +45,6 @@ record() {
     [ -z "$why_not" ] || replace_perf "$@"
     [ -z "$flamegraph" ] || sh "$parts/flamegraph.sh" --ready "$flamegraph" || exit 1
     check_room
-    check_attached "$@"
     find_python "$interpreter"
     check_isolated "$@"
     spare_descriptors
@@ -54,21 +53,29 @@ record() {
     make_places
     [ -n "$replaceable" ] || tell_nameless
     tell_abandoned
-    choose_preload
+    preload=$preloaded
+    [ -n "$pids" ] || choose_preload
     choose_call_graph
     choose_frequency
     choose_build_ids
     start_canary
     catch_signals
+    attach_trampolines
     start_perf "$@"
     [ -z "$caught" ] || deliver "$caught"
     wait_for_end
+    end_attacher
     finish "$@"
+}
+
+# In processes that run already. perf records those that cannot be attached, too: their functions of C.
+attach_trampolines() {
+    [ -z "$attaching" ] || start_attacher map "--images $images" || end_attacher
 }
 
 # Whether the sampler can do what is asked for, where perf cannot.
 can_be_replaced() {
-    [ "$perf_words" = 0 ] && [ -z "$sampler$event$stack_size$call_graph$archive" ] && [ "$frequency" != max ] &&
+    [ "$perf_words" = 0 ] && [ -z "$pids$sampler$event$stack_size$call_graph$archive" ] && [ "$frequency" != max ] &&
         has_sampler
 }
 
@@ -90,12 +97,14 @@ replace_perf() {
 # perf writes the profile into the pipe.
 # Without -q: it silences errors too. finish drops what is chatter.
 start_perf() {
+    inherited=$images
+    [ -z "$pids" ] || inherited=
     words=$#
     number=0
     while [ "$number" -lt "$words" ]; do
         if [ "$number" = "$perf_words" ]; then
             # shellcheck disable=SC2086  # $reset is a command with its arguments
-            set -- "$@" -- $reset sh "$parts/launch.sh" "$dir" "$preload" "$images" \
+            set -- "$@" -- $reset sh "$parts/launch.sh" "$dir" "$preload" "$inherited" \
                 'PYPERF_MAP=needed PYTHONPERFSUPPORT=1' "$ignored" "$err" "$unused"
         fi
         set -- "$@" "$1"
@@ -103,6 +112,7 @@ start_perf() {
         number=$((number + 1))
     done
     [ -z "$event" ] || set -- -e "$event" "$@"
+    [ -z "$pids" ] || set -- -p "$pids" "$@"
     [ -z "$frequency" ] || set -- -F "$frequency" "$@"
     # shellcheck disable=SC2086  # a list of options
     set -- record -o "$recorded" --call-graph "$call_graph" $build_ids "$@"

@@ -92,6 +92,8 @@ QUESTIONS = (
     ("pyperf-run --top 5 -- pyperf-pro", {"pyperf-probe"}),
     ("pyperf-run pyperf-probe al", {"alpha"}),
     ("pyperf-run --output=x --top 5 pyperf-probe al", {"alpha"}),
+    ("pyperf-run -p 12 --children pyperf-probe al", {"alpha"}),
+    ("pyperf-run -p12 --patience 3 -- pyperf-probe be", {"beta"}),
     ("pyperf-run -e sched:sched_switch --json x pyperf-probe be", {"beta"}),
     ("pyperf-run -a -C 0 -- pyperf-probe ", {"alpha", "beta"}),
     ("pyperf-run pyperf-probe -- al", {"alpha"}),

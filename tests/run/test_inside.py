@@ -247,7 +247,6 @@ def refused_options(look):
         (["-e", "cycles"], "CPU time, and elapsed time"),
         (["-F", "max"], "name a number"),
         (["-a"], "options of perf record"),
-        (["-p", "1"], "options of perf record"),
         (["--archive", "x.tar.bz2"], "one file"),
         (["--sampler=other"], "there are perf and inside"),
         (["--sampler=perf", "--lines"], "--lines: perf knows no lines"),

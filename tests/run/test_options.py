@@ -5,7 +5,6 @@ check; the exit status is 1 if any failed. No perf is needed."""
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -198,103 +197,12 @@ def archives(look):
         look.equal("no archive: status, lines", (1, 1), (seen.status, seen.err.count("\n")))
 
 
-MAPPER = """
-import mmap, os, sys
-kept = []
-for path in sys.argv[1:]:
-    path = path % os.getpid() if "%d" in path else path
-    with open(path, "wb+") as file:
-        file.truncate(4096)
-        kept.append(mmap.mmap(file.fileno(), 4096))
-print(os.getpid(), flush=True)
-sys.stdin.read()
-"""
-
-
-class Process:
-    """A process that maps files with the names of libpyperf and its images."""
-
-    def __init__(self, *names, parent=None, **variables):
-        words = [parent, "-c", '"$@"; exit', parent] if parent else []
-        self.process = subprocess.Popen(
-            words + [sys.executable, "-c", MAPPER] + list(names),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=dict(os.environ, **variables),
-        )
-        self.pid = self.process.stdout.readline().decode().strip()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.communicate()
-
-
 @case(CASES)
 def told_by_perf(look):
     """What perf record says is passed on, without its chatter."""
     with Canned(TEXT) as canned:
         canned.write("told", "[ perf record: Woken up 1 times ]\nFailed to open /proc/schedstat\nWARNING: lost\n")
         look.equal("stderr", "WARNING: lost\n", recorded_with(canned, "-q")[1].err)
-
-
-@case(CASES)
-def attached(look):
-    """-p reports a process without libpyperf, or with profiling off, before it records."""
-    with Canned(TEXT) as canned:
-        library, image = canned.path("libpyperf.so"), canned.path("pyperf-%d-abc123.so")
-        signal = {"PYPERF_TOGGLE_SIGNAL": "RTMIN+3"}
-        for what, names, variables, said in (
-            ("without libpyperf", [], {}, "libpyperf is not in process %s"),
-            ("switched off", [library], {}, "switched off in process %s: start it with PYTHONPERFSUPPORT=1"),
-            ("switched off, signal", [library], signal, "switched off in process %s: kill -s RTMIN+3 %s"),
-            ("on", [library, image], {}, None),
-        ):
-            with Process(*names, **variables) as process:
-                for option in (["-p", process.pid], ["-p" + process.pid], ["--pid=" + process.pid]):
-                    words, seen = recorded_with(canned, "-q", *option, "--")
-                    lines = [] if said is None else [said.replace("%s", process.pid)]
-                    got = seen.err.splitlines()
-                    good = len(got) == len(lines) and all(a in b for a, b in zip(lines, got))
-                    look.that("%s, %s" % (what, option[0][:5]), repr(lines), good and words, repr(got))
-        with Process() as one, Process(library) as other:
-            _, seen = recorded_with(canned, "-q", "--pid", one.pid + "," + other.pid, "--")
-            look.equal("two: lines", 2, seen.err.count("\n"))
-        with Process(library, image) as parent, Process(library, image, parent="sh") as child:
-            shell = str(child.process.pid)
-            told = "-p %s leaves out its children: -p %s,%s" % (shell, shell, child.pid)
-            look.equal("a child: lines", "", recorded_with(canned, "-q", "-p", parent.pid, "--")[1].err)
-            seen = recorded_with(canned, "-q", "-p", shell, "--")[1]
-            look.that("a child", told, told in seen.err, repr(seen.err))
-            seen = recorded_with(canned, "-q", "-p", shell + "," + child.pid, "--")[1]
-            look.that("a child that is named", "nothing", "leaves out" not in seen.err, repr(seen.err))
-        for value in (one.pid, "x", "0", ","):
-            words, seen = recorded_with(canned, "-p", value, "--")
-            got = (seen.status, seen.err, words)
-            expected = "pyperf-run: -p %s: there is no such process\n" % value
-            look.equal("-p %s" % value, (1, expected, []), got)
-
-
-@case(CASES)
-def attached_to_others(look):
-    """A process of another user: perf's own advice, to lower perf_event_paranoid, would not
-    help."""
-    with Canned(TEXT) as canned:
-        if os.getuid() != 0:
-            pid, prefix = "1", []
-        else:
-            pid, prefix = str(os.getpid()), ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-            os.chmod(canned.folder, 0o777)
-            os.makedirs(canned.path("work"))
-            os.chmod(canned.path("work"), 0o777)
-            os.chmod(canned.write("commands", ""), 0o666)
-        # The checkout may lie where only root can read.
-        scripts = shutil.copytree(os.path.dirname(RUN), canned.path("scripts"))
-        seen = canned.pyperf_run("-p", pid, "--", "true", prefix=prefix, run=os.path.join(scripts, "pyperf-run"))
-        look.equal("status, lines", (1, 1), (seen.status, seen.err.count("\n")))
-        good = "belongs to root" in seen.err and "sudo" in seen.err and "paranoid" not in seen.err
-        look.that("says", "belongs to root, sudo", good, repr(seen.err))
 
 
 ISOLATED = (

@@ -1,0 +1,76 @@
+"""pyperf-attach, which does what is done to a process that runs already, and what it says."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import columns
+
+OWN_PREFIX = "pyperf-attach: "
+AT_ONCE = 16  # tools
+
+
+def say(text):
+    sys.stderr.write("pyperf-run: %s\n" % columns.printable(text))
+    sys.stderr.flush()
+
+
+def own_group():
+    """Ctrl-C is for us alone: who is told to stop, and when, is decided here."""
+    os.setpgid(0, 0)
+
+
+class Answer:
+    """What a tool has printed. figures: its object; line: why it has failed, or None; was_killed: by a signal."""
+
+    def __init__(self, pid, status, out, err):
+        try:
+            self.figures = json.loads(out.decode("utf-8", "replace"))
+        except ValueError:
+            self.figures = {}
+        if not isinstance(self.figures, dict):
+            self.figures = {}
+        lines = [one[len(OWN_PREFIX) :] if one.startswith(OWN_PREFIX) else one for one in err.splitlines() if one]
+        self.line, self.was_killed = None, status < 0
+        if status != 0:
+            line = self.figures.get("refusal") or (lines[-1] if lines else "pyperf-attach ended with status %d" % status)
+            self.line = line if str(pid) in line.split(":")[0] else "process %d: %s" % (pid, line)
+
+
+class Tool:
+    """words: the command; patience: seconds, as a string, or None for the tool's own."""
+
+    def __init__(self, words, patience):
+        self.words, self.patience = words, ["--patience", patience] if patience else []
+        self.running = []
+
+    def look(self, pids):
+        return self.run([("look", pid) for pid in pids])
+
+    def run(self, commands):
+        """The answers to commands (action, pid, arguments): so many at once as are permitted."""
+        answers = []
+        for first in range(0, len(commands), AT_ONCE):
+            self.running = [self.start(*one) for one in commands[first : first + AT_ONCE]]
+            for child, command in zip(list(self.running), commands[first:]):
+                out, err = child.communicate()
+                answers.append(Answer(command[1], child.returncode, out, err.decode("utf-8", "replace")))
+            self.running = []
+        return answers
+
+    def start(self, action, pid, *more):
+        return subprocess.Popen(
+            self.words + [action, str(pid)] + list(more) + (self.patience if action != "look" else []),
+            stdin=open(os.devnull),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=own_group,
+        )
+
+    def stop(self):
+        """Those that still try to attach: they take everything back."""
+        for child in self.running:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)

@@ -1,0 +1,201 @@
+"""What pyperf-run has put into a process that runs already: the sampler or trampolines, switched on, and a folder with
+their files."""
+
+import os
+
+import target
+import target_folder
+from attach_tool import say
+
+ROUNDS = 3  # of looking for processes that were forked while others were switched off
+SAMPLE = "sample"
+
+
+class Attachment:
+    """folder: a target_folder.Folder, or None where the files lie in a folder of ours."""
+
+    def __init__(self, one, folder, library, directory):
+        self.one, self.folder, self.library, self.directory = one, folder, library, directory
+        self.since, self.environment = now(), one.environment()
+        self.is_off = False
+
+    @property
+    def pid(self):
+        return self.one.pid
+
+    def command(self, action, sampler):
+        more = ["--sampler", sampler] if action == SAMPLE else []
+        return [action, self.pid, self.library, self.directory] + more
+
+    def remove(self):
+        if self.folder:
+            try:
+                self.folder.remove()
+            except target_folder.Failed as why:
+                say(str(why))
+            self.folder.close()
+            self.folder = None
+
+
+def now():
+    """In ticks since the machine was started, as /proc has the start of a process."""
+    return float(target.read("/proc/uptime").split()[0]) * os.sysconf("SC_CLK_TCK")
+
+
+def prepare(pid, library, action, images):
+    """Makes what the process needs. images: a folder that is used if it can be. Raises target_folder.Failed."""
+    folder = None
+    try:
+        one = target.Target(pid)
+        wanted = target_folder.libraries(library, action != SAMPLE)
+        copied = not target_folder.can_be_loaded(one, wanted)
+        if not copied and images and target_folder.can_be_written(one, images):
+            return Attachment(one, None, library, images)
+        folder = target_folder.make(one, copied or action != SAMPLE, action == SAMPLE)
+        for path in wanted if copied else ():
+            folder.put(path)
+        folder.mark(action=action, since=now())
+        folder.give()
+    except target.Gone:
+        raise target_folder.Failed("there is no process %d" % pid)
+    except (IOError, OSError) as error:
+        if folder:
+            Attachment(one, folder, None, None).remove()
+        raise target_folder.Failed("process %d: its folder cannot be made: %s" % (pid, error))
+    if copied:
+        library = "%s/%s" % (folder.path, os.path.basename(library))
+    return Attachment(one, folder, library, folder.path)
+
+
+def attach(tool, pids, library, action, sampler, images, wanted):
+    """Those that could be attached, each with the tool's figures. A line for each other one. wanted(): whether to go
+    on at all."""
+    prepared = []
+    for pid in pids:
+        try:
+            prepared.append(prepare(pid, library, action, images))
+        except target_folder.Failed as why:
+            say(str(why))
+    answers = tool.run([one.command(action, sampler) for one in prepared]) if wanted() else []
+    done = []
+    for one, answer in zip(prepared, answers):
+        if answer.line is None:
+            done.append((one, answer.figures))
+            continue
+        if wanted():
+            say(answer.line)
+        if answer.was_killed:
+            undo(tool, one)
+    good = [one for one, _ in done]
+    for one in prepared:
+        if one not in good:
+            one.remove()
+    return done
+
+
+def undo(tool, one):
+    """The tool was killed, perhaps when all was done."""
+    if is_on(tool.look([one.pid])[0].figures):
+        off(tool, [one.one])
+
+
+def found(one, folder, mark):
+    """What was left in a folder: see target_folder.found."""
+    left = Attachment(one, folder, None, folder.path)
+    since = mark.get("since")
+    left.since = since if isinstance(since, (int, float)) else 0
+    return left
+
+
+# the end
+
+
+def switch_off(tool, attachments):
+    """Switches these off, and those that they have forked meanwhile. Returns the pids that could not be."""
+    failed = off(tool, [one.one for one in attachments if one.one.lives()])
+    for one in attachments:
+        one.is_off = one.pid not in failed
+    for _ in range(ROUNDS):
+        left = [one for one in followers(attachments) if one.pid not in failed]
+        answers = tool.look([one.pid for one in left])
+        still = [one for one, answer in zip(left, answers) if is_on(answer.figures)]
+        if not still:
+            break
+        more = off(tool, still)
+        failed.update(more)
+        for one in attachments:
+            one.is_off = one.is_off and not more
+    return failed
+
+
+def off(tool, ones):
+    failed = set()
+    for one, answer in zip(ones, tool.run([("off", one.pid) for one in ones])):
+        if answer.line is not None and one.lives():
+            say(answer.line)
+            failed.add(one.pid)
+    return failed
+
+
+def is_on(figures):
+    return bool(figures.get("sampling")) or figures.get("mode", "off") != "off"
+
+
+def followers(attachments):
+    """Processes that were forked since, with all that was switched on: those with files in our folders, descendants,
+    and those of the same environment, such as daemons."""
+    known = {one.pid for one in attachments}
+    began = min([one.since for one in attachments] or [0]) - os.sysconf("SC_CLK_TCK")
+    below = {one.pid for one in target.children_of(known)}
+    folders = tuple(one.directory + "/" for one in attachments)
+    environments = [one.environment for one in attachments]
+    for one in target.all_targets():
+        if one.pid in known or one.started < began:
+            continue
+        paths = one.mapped()
+        if any(path.startswith(folders) for path in paths):
+            yield one
+        elif any(target.LIBRARY.search(path) for path in paths) and not one.was_preloaded():
+            if one.pid in below or one.environment() in environments:
+                yield one
+
+
+def gather(attachments, into):
+    """Moves the sampler's files to that folder of ours. False if some could not be: they stay, and a line says so."""
+    good = True
+    for one in attachments:
+        try:
+            for name in one.folder.files() if one.folder else ():
+                one.folder.take_out(name, os.path.join(into, "%d-%s" % (one.pid, name)))
+        except (IOError, OSError) as error:
+            say(
+                "the samples of process %d cannot be read, or written to %s: %s; they stay in %s: pyperf-run --report %s"
+                % (one.pid, into, error.strerror, one.folder.seen_here, one.folder.seen_here)
+            )
+            one.is_off = good = False
+    return good
+
+
+def take_away(attachments):
+    """Removes the folders, but for those that are still in use."""
+    for one in attachments:
+        if one.is_off:
+            one.remove()
+        elif one.folder:
+            say("%s stays: pyperf-run --detach %d removes it" % (one.folder.seen_here, one.pid))
+
+
+def keep_images(attachments):
+    """Of folders in the processes' roots, because perf report reads the images where they were made. Copies of the
+    library go."""
+    for one in attachments:
+        if not one.folder:
+            continue
+        images = one.folder.drop_libraries()
+        if not images and one.is_off:
+            one.remove()
+        else:
+            say(
+                "perf report needs the trampoline images of process %d, which are in %s: pyperf-run --detach %d removes"
+                " them" % (one.pid, one.folder.seen_here, one.pid)
+            )

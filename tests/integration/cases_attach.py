@@ -1,0 +1,224 @@
+"""pyperf-run -p: programs that run already, without libpyperf, are sampled as they are, and are as before then."""
+
+import ctypes
+import os
+import shutil
+import signal
+
+import attaching
+import sampler
+from attaching import Program
+from harness import Skip, case
+
+CASES = []
+AS_BEFORE = ("caught", "descriptors", "changed text")
+
+
+def look_at_end(bench, program, before=None):
+    """Nothing has changed, and the answers are right."""
+    if before:
+        after = program.looks()
+        for name in AS_BEFORE:
+            bench.equal(name, before[name], after[name])
+    bench.equal("status, answers, stderr", (0, {"wrong": []}, ""), program.end())
+
+
+def look_at_names(bench, recording):
+    """Each sample has its functions down to the one that begins its thread. A thread that begins or ends has none."""
+    ones = list(recording.records())
+    count, wrong = sampler.total(ones), []
+    for one in ones:
+        names = sampler.names(one)
+        expected = ["<module>"] if one.tid == one.pid else ["bootstrap"]
+        last = [name.split(".")[-1].lstrip("_") for name in names[-1:]]
+        if not one.whole or last != expected and (names or one.tid == one.pid):
+            wrong.append((one.count, names, one.whole))
+    bench.that("samples", "50 or more", count >= 50, str(count))
+    bench.equal("that lack functions", [], wrong[:3])
+    inside = [one for one in ones if "inner" in sampler.names(one)]
+    chains = {tuple(sampler.names(one)[-3:]) for one in inside}
+    bench.equal("of the main thread", {("inner", "outer", "<module>")}, chains)
+
+
+@case(CASES)
+def attach_names(bench):
+    """Functions that were running before have their names; eight threads."""
+    program = Program(bench)
+    before = program.looks()
+    status, err = attaching.run(bench, "-q", "-o", "p.samples", "-p", str(program.pid), "--", "sleep", "1.5")
+    bench.equal("pyperf-run: status, stderr", (0, ""), (status, err))
+    look_at_names(bench, attaching.recording(bench))
+    bench.equal("folders left", [], attaching.folders(program.pid))
+    look_at_end(bench, program, before)
+
+
+@case(CASES)
+def attach_again(bench):
+    """On and off, by turns with --attach and --detach, which put trampolines there."""
+    program = Program(bench)
+    before = program.looks()
+    for turn in range(2):
+        status, err = attaching.run(bench, "-q", "-o", "p.samples", "-p", str(program.pid), "--", "sleep", "1")
+        bench.equal("%d: status, stderr" % turn, (0, ""), (status, err))
+        look_at_names(bench, attaching.recording(bench))
+        status, err = attaching.run(bench, "--attach", str(program.pid))
+        bench.equal("%d: --attach: status, lines" % turn, (0, 1), (status, err.count("\n")))
+        mode = attaching.look(bench, program.pid).get("mode")
+        bench.equal("%d: mode" % turn, "map", mode)
+        status, err = attaching.run(bench, "--detach", str(program.pid))
+        bench.that("%d: --detach" % turn, "trampolines were on", status == 0 and "trampolines were on" in err, err)
+    bench.equal("folders left", [], attaching.folders(program.pid))
+    look_at_end(bench, program, before)
+
+
+@case(CASES)
+def attach_killed(bench):
+    """pyperf-run and all that it has started are killed: --detach cleans up, and keeps the samples."""
+    program = Program(bench)
+    before, pid = program.looks(), str(program.pid)
+    child = attaching.start(bench, "-p", pid, "--", "sleep", "60")
+    attaching.wait_for(lambda: attaching.is_sampled(program.pid))
+    bench.run(["sleep", "1"], {})
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate()
+    bench.equal("still on", (True, 1), (attaching.look(bench, program.pid)["sampling"], len(attaching.folders(program.pid))))
+    status, err = attaching.run(bench, "--detach", pid, "-o", "p.samples")
+    bench.that("--detach", "two lines", status == 0 and "the sampler was on" in err and err.count("\n") == 2, err)
+    bench.equal("off, folders", (False, []), (attaching.look(bench, program.pid)["sampling"], attaching.folders(program.pid)))
+    look_at_names(bench, attaching.recording(bench))
+    look_at_end(bench, program, before)
+
+
+@case(CASES)
+def attach_forked(bench):
+    """A child that is forked meanwhile is sampled, and switched off, too."""
+    program = Program(bench, "fork")
+    child = attaching.start(bench, "-q", "-o", "p.samples", "-p", str(program.pid), "--", "sleep", "3")
+    attaching.wait_for(lambda: attaching.is_sampled(program.pid))
+    open(program.stop + ".fork", "w").close()
+    named = program.stop + ".child"
+    attaching.wait_for(lambda: os.path.exists(named) and os.path.getsize(named))
+    with open(named) as file:
+        forked = int(file.read())
+    _, err = child.communicate()
+    bench.equal("status, stderr", (0, ""), (child.returncode, err))
+    count = sampler.total(one for one in attaching.recording(bench).records() if "in_child" in sampler.names(one))
+    bench.that("its samples", "20 or more", count >= 20, str(count))
+    seen = attaching.look(bench, forked)
+    bench.equal("the child: sampled, changed text", (False, 0), (seen["sampling"], attaching.changed_text(forked)))
+    look_at_end(bench, program)
+
+
+@case(CASES)
+def attach_other_user(bench):
+    """root attaches to a process of another user, who cannot read our library."""
+    if os.geteuid() != 0:
+        raise Skip("only root can attach to another user's process")
+    os.chmod(bench.folder, 0o777)
+    hidden = os.path.join(bench.folder, "hidden")
+    os.mkdir(hidden, 0o700)
+    for name in ("libpyperf.so", "libpyperf-plan.so", "pyperf-attach"):
+        shutil.copy(os.path.join(bench.build, name), hidden)
+    program = Program(bench, prefix=["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"])
+    before = program.looks()
+    for library in (bench.library, os.path.join(hidden, "libpyperf.so")):
+        what = "hidden" if "hidden" in library else "readable"
+        words = ["-q", "-o", "p.samples", "-p", str(program.pid), "--", "sleep", "1.5"]
+        status, err = attaching.run(bench, *words, PYPERF_LIBRARY=library)
+        bench.equal("%s: status, stderr" % what, (0, ""), (status, err))
+        look_at_names(bench, attaching.recording(bench))
+        bench.equal("%s: folders left" % what, [], attaching.folders(program.pid))
+    look_at_end(bench, program, before)
+
+
+# Process 1 of its own pid namespace, as in a container, with its own /tmp.
+OWN_NAMESPACE = """
+mount --bind "$1" /media && mount -t tmpfs $2 none /tmp && shift 2 || exit 99
+exec "$@"
+"""
+
+
+@case(CASES)
+def attach_own_namespaces(bench):
+    """The library goes in through /proc/PID/root; where /tmp is noexec it lies in /var/tmp or /dev/shm."""
+    if os.geteuid() != 0:
+        raise Skip("only root can make namespaces")
+    for what, options in (("tmpfs", "-orw"), ("noexec", "-onoexec"), ("read-only", "-oro")):
+        prefix = ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", OWN_NAMESPACE, "sh"]
+        program = Program(bench, prefix=prefix + [bench.folder, options], seen_at="/media")
+        before, root = program.looks(), "/proc/%d/root" % program.pid
+        for words in (["-q", "-o", "p.samples"], ["-q", "-o", "p.samples", "--wall"]):
+            status, err = attaching.run(bench, *words + ["-p", str(program.pid), "--", "sleep", "1.5"])
+            named = "%s, %s" % (what, words[-1])
+            bench.equal("%s: status, stderr" % named, (0, ""), (status, err))
+            if words[-1] != "--wall":
+                look_at_names(bench, attaching.recording(bench))
+            bench.equal("%s: folders left" % named, [], attaching.folders(1, root))
+        look_at_end(bench, program, before)
+
+
+@case(CASES)
+def attach_refused(bench):
+    """One line, and nothing is changed: a process that sleeps, is stopped, is traced, is no Python."""
+    program = Program(bench, "sleep")
+    before = dict(program.looks(), threads=os.listdir("/proc/%d/task" % program.pid))
+    pid = str(program.pid)
+    status, err = attaching.run(bench, "-q", "--patience", "1", "-p", pid, "--", "true")
+    bench.that("sleeps", "a line", status == 1 and err.count("\n") == 1 and pid in err, err)
+    program.process.send_signal(signal.SIGSTOP)
+    status, err = attaching.run(bench, "-q", "--patience", "1", "-p", pid, "--", "true")
+    bench.that("stopped", "a line", status == 1 and err.count("\n") == 1 and "stopped" in err, err)
+    program.process.send_signal(signal.SIGCONT)
+    with Tracer(program.pid):
+        status, err = attaching.run(bench, "-q", "-p", pid, "--", "true")
+        bench.that("traced", "a line", status == 1 and err.count("\n") == 1 and "traced" in err, err)
+    bench.equal("as before", before, dict(program.looks(), threads=os.listdir("/proc/%d/task" % program.pid)))
+    bench.equal("folders left", [], attaching.folders(program.pid))
+    program.process.kill()
+    program.process.communicate()
+    sleeper = bench.start(["sleep", "60"], {})
+    status, err = attaching.run(bench, "-q", "-p", str(sleeper.pid), "--", "true")
+    bench.that("no Python", "a line", status == 1 and err.count("\n") == 1 and "Python" in err, err)
+    sleeper.kill()
+    sleeper.communicate()
+
+
+class Tracer:
+    """A process that traces another one, without stopping it."""
+
+    SEIZE = 0x4206  # PTRACE_SEIZE, linux/ptrace.h
+
+    def __init__(self, pid):
+        self.traced = pid
+
+    def __enter__(self):
+        ours, its = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            done = ctypes.CDLL(None).ptrace(self.SEIZE, self.traced, None, None)
+            os.write(its, b"%d" % done)
+            signal.pause()
+            os._exit(0)
+        if os.read(ours, 9) != b"0":
+            raise Skip("no process can be traced here")
+        os.close(ours)
+        os.close(its)
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+@case(CASES)
+def attach_ended(bench):
+    """The process dies meanwhile: its samples are reported."""
+    program = Program(bench)
+    child = attaching.start(bench, "-q", "-o", "p.samples", "-p", str(program.pid))
+    attaching.wait_for(lambda: attaching.is_sampled(program.pid))
+    bench.run(["sleep", "1"], {})
+    program.process.kill()
+    program.process.communicate()
+    _, err = child.communicate()
+    bench.equal("status, stderr", (0, ""), (child.returncode, err))
+    look_at_names(bench, attaching.recording(bench))
+    bench.equal("folders left", [], attaching.folders(program.pid))
