@@ -11,9 +11,9 @@
 
 enum {
     TRIES = 200,
-    TRY_AGAIN = 2000000,       /* ns */
-    LOOK = 500000,             /* ns between looks whether it is served */
-    STOP_PATIENCE = 500000000, /* ns for all threads that run to stop */
+    TRY_AGAIN = 2000000,      /* ns */
+    LOOK = 500000,            /* ns between looks whether it is served */
+    STOP_PATIENCE = 50000000, /* ns for all threads that run to stop */
 };
 #define LOADING_PATIENCE ((uint64_t)60000000000) /* ns for the library, once it is being loaded */
 
