@@ -33,6 +33,8 @@ def main():
     arguments = parse_arguments()
     attacher = Attacher(arguments)
     attacher.begin()
+    with open(arguments.ready + ".roots", "w") as out:
+        out.writelines(one.one.root + "\n" for one in attacher.attached if not one.one.sees_our_files())
     # Complete when it appears.
     with open(arguments.ready + ".new", "w") as out:
         out.write("%s\n" % ",".join(str(one.pid) for one in attacher.attached))
@@ -51,7 +53,7 @@ def parse_arguments():
     parser.add_argument("--sampler", help="as the value of PYPERF_SAMPLER")
     parser.add_argument("--images", help="where trampoline images lie if they can")
     parser.add_argument("--into", required=True, help="a folder for the sampler's files")
-    parser.add_argument("--ready", required=True, help="a file for the pids that were attached")
+    parser.add_argument("--ready", required=True, help="a file for the pids that were attached; beside it their roots")
     parser.add_argument("--patience", metavar="SECONDS", help="in which a thread must run Python")
     parser.add_argument("--quiet", action="store_true", help="without hints")
     parser.add_argument("pids", nargs="+", type=int)
