@@ -13,6 +13,7 @@ unit_fixtures :=
 -include tests/cpython/*.mk
 -include tests/servers/*.mk
 -include tests/soak/*.mk
+-include tests/attach/*.mk
 -include tests/debian/*.mk
 -include tests/grounds/*.mk
 

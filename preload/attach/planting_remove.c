@@ -29,13 +29,21 @@ void planting_note_stop(struct planting *planting, uint64_t since, size_t thread
 
 bool planting_interrupted(uint64_t time)
 {
+    uint64_t end = clock_now() + time;
     sigset_t signals;
-    struct timespec limit = clock_timespec(time);
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGHUP);
-    return sigtimedwait(&signals, NULL, &limit) > 0;
+    sigaddset(&signals, SIGCHLD);
+    for (uint64_t now; (now = clock_now()) < end;) {
+        struct timespec limit = clock_timespec(end - now);
+        int got = sigtimedwait(&signals, NULL, &limit);
+        traced_attend_late();
+        if (got > 0 && got != SIGCHLD)
+            return true;
+    }
+    return false;
 }
 
 /* `if (interp->eval_frame == NULL) ...; else interp->eval_frame(...)`, from 3.11 on

@@ -48,6 +48,54 @@ static void note(struct traced *traced, int status)
     }
 }
 
+/* those that stop too late */
+
+enum { LATE_MAX = 256 };
+static struct traced late[LATE_MAX];
+static size_t late_count;
+
+static void detach(struct traced *traced)
+{
+    request(PTRACE_DETACH, traced->thread, traced->signal);
+    traced->state = TRACED_GONE;
+}
+
+static bool is_late(pid_t thread)
+{
+    for (size_t i = 0; i < late_count; i++)
+        if (late[i].thread == thread)
+            return true;
+    return false;
+}
+
+void traced_attend_late(void)
+{
+    for (size_t i = 0; i < late_count;) {
+        int status;
+        pid_t got = waitpid(late[i].thread, &status, __WALL | WNOHANG);
+        if (got == 0 || (got < 0 && errno == EINTR)) {
+            i++;
+            continue;
+        }
+        if (got > 0 && WIFSTOPPED(status)) {
+            note(&late[i], status);
+            detach(&late[i]);
+        }
+        late[i] = late[--late_count];
+    }
+}
+
+/* A thread that has not stopped cannot be let go: it is in the kernel, or waits for a CPU. It stops
+ * when it comes back. */
+void traced_release(struct traced *traced)
+{
+    if (traced->state == TRACED_RUNS && late_count < LATE_MAX)
+        late[late_count++] = *traced;
+    else if (traced->state != TRACED_GONE)
+        detach(traced);
+    traced->state = TRACED_GONE;
+}
+
 static bool wait_for(struct traced *traced, uint64_t deadline)
 {
     for (;;) {
@@ -67,14 +115,18 @@ static bool wait_for(struct traced *traced, uint64_t deadline)
             errno = ETIMEDOUT;
             return false;
         }
+        traced_attend_late();
         wait_a_moment();
     }
 }
 
+/* one thread */
+
 static bool seize(struct traced *traced, pid_t thread)
 {
     *traced = (struct traced){.thread = thread};
-    if (request(REQUEST_SEIZE, thread, PTRACE_O_TRACESYSGOOD) != 0 ||
+    errno = ETIMEDOUT;
+    if (is_late(thread) || request(REQUEST_SEIZE, thread, PTRACE_O_TRACESYSGOOD) != 0 ||
         request(REQUEST_INTERRUPT, thread, 0) != 0)
         return false;
     traced->state = TRACED_RUNS;
@@ -91,17 +143,6 @@ bool traced_stop(struct traced *traced, pid_t thread, uint64_t deadline)
     traced_release(traced);
     errno = error;
     return false;
-}
-
-/* One that is in the kernel and has not stopped cannot be let go; it will stop when it comes back,
- * and is let go when this process ends. */
-void traced_release(struct traced *traced)
-{
-    if (traced->state == TRACED_GONE)
-        return;
-    request(PTRACE_DETACH, traced->thread, traced->signal);
-    if (traced->state != TRACED_RUNS)
-        traced->state = TRACED_GONE;
 }
 
 bool traced_resume(struct traced *traced, int how, uint64_t deadline)
@@ -153,6 +194,11 @@ bool threads_stop_running(struct threads *threads, pid_t process, pid_t except, 
 {
     threads->process = process;
     threads->count = 0;
+    traced_attend_late();
+    if (late_count > 0) {
+        errno = ETIMEDOUT;
+        return false;
+    }
     for (int i = 0; i < ROUNDS && ask(threads, except) > 0; i++)
         for (size_t j = 0; j < threads->count; j++)
             if (threads->stopped[j].state == TRACED_RUNS &&
@@ -162,14 +208,9 @@ bool threads_stop_running(struct threads *threads, pid_t process, pid_t except, 
     return true;
 }
 
-/* A thread that has not stopped is waited for: it would stop later, and for long. */
 void threads_release(struct threads *threads)
 {
-    enum { PATIENCE = 1000000000 };
-    for (size_t i = 0; i < threads->count; i++) {
-        if (threads->stopped[i].state == TRACED_RUNS)
-            wait_for(&threads->stopped[i], clock_now() + PATIENCE);
+    for (size_t i = 0; i < threads->count; i++)
         traced_release(&threads->stopped[i]);
-    }
     threads->count = 0;
 }

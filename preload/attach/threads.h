@@ -31,12 +31,16 @@ struct traced {
 };
 
 /* Seizes a thread and waits until it has stopped, until `deadline` (clock_now) at most. False with
- * errno: ESRCH it is gone, EPERM, ETIMEDOUT; it is not traced then, or when it stops it goes on at
- * once. */
+ * errno: ESRCH it is gone, EPERM, ETIMEDOUT. One that stops later is let go by the next
+ * traced_attend_late. */
 bool traced_stop(struct traced *traced, pid_t thread, uint64_t deadline);
 
 /* Lets it go on. */
 void traced_release(struct traced *traced);
+
+/* To be called as long as this process waits for anything, whenever SIGCHLD has come: lets those threads
+ * go that have stopped after nobody waited for them any more. */
+void traced_attend_late(void);
 
 /* Goes on until its next stop, with ptrace's request PTRACE_CONT or PTRACE_SYSCALL. False with errno:
  * it has ended, or does not stop. */

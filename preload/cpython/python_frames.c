@@ -158,3 +158,22 @@ void python_frames_learn(const char *thread, uintptr_t stack_pointer, uintptr_t 
     if (cframe >= stack_pointer && cframe < cfa)
         __atomic_store_n(&cframe_depth, cfa - cframe, __ATOMIC_RELAXED);
 }
+
+/* The outermost _PyCFrame is in the thread's state (root_cframe), the next one in the C frame of its
+ * first evaluator. */
+void python_frames_learn_first(const char *thread, uintptr_t cfa)
+{
+    enum { STATE = 1024, CFRAME = 24, CFRAMES = 10000, MOST = 4096 };
+    struct readable memory = {{0}};
+    if (!has_cframes() || thread == NULL || __atomic_load_n(&cframe_depth, __ATOMIC_RELAXED) != 0)
+        return;
+    uintptr_t first = 0, cframe = (uintptr_t)pointer_at(thread, python.layout->thread_frame);
+    for (int i = 0; i < CFRAMES && cframe - (uintptr_t)thread >= STATE; i++) {
+        if ((cframe & 7) != 0 || !readable(&memory, cframe, CFRAME))
+            return;
+        first = cframe;
+        cframe = (uintptr_t)pointer_at((const char *)cframe, python.layout->cframe_previous);
+    }
+    if (first < cfa && cfa - first < MOST)
+        __atomic_store_n(&cframe_depth, cfa - first, __ATOMIC_RELAXED);
+}

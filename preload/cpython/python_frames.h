@@ -58,4 +58,7 @@ void python_frames_read(struct python_calls *calls, const struct python_place *p
  * learned. */
 void python_frames_learn(const char *thread, uintptr_t stack_pointer, uintptr_t cfa);
 
+/* The same from the CFA of the thread's first evaluator, which is not about to begin. */
+void python_frames_learn_first(const char *thread, uintptr_t cfa);
+
 #endif

@@ -141,6 +141,15 @@ static uint32_t evaluator_from(const struct unwind_stack *stack, uint32_t index)
     return index;
 }
 
+/* The same from the outermost frame on inwards. */
+static uint32_t first_evaluator(const struct unwind_stack *stack)
+{
+    uint32_t index = 0;
+    while (index < stack->count && !evaluator_code_has(unwind_address(stack, index)))
+        index++;
+    return index == stack->count ? 0 : index + 1;
+}
+
 static void read_calls(struct place *place, const struct sample_point *point)
 {
     const struct unwind_stack *stack = &place->stack;
@@ -151,6 +160,8 @@ static void read_calls(struct place *place, const struct sample_point *point)
     if (where.entering) {
         uint32_t outer = innermost == 0 ? 0 : evaluator_from(stack, innermost - 1);
         where.outer = outer == 0 ? 0 : unwind_cfa(stack, outer - 1);
+        if (outer != 0 && !stack->cut)
+            python_frames_learn_first(point->state, unwind_cfa(stack, first_evaluator(stack) - 1));
     } else if (innermost > 0) {
         python_frames_learn(point->state, stack->frames[innermost - 1].registers.sp,
                             unwind_cfa(stack, innermost - 1));

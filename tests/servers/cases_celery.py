@@ -150,7 +150,7 @@ def look_at_sampled(bench, options, processes):
     inside.look_at_rows(bench, "sampled", rows, path, orders.weigh)
     profile = sampler.profile(bench)
     bench.equal("what is missing", [], profile.notes)
-    inside.look_at_all(bench, list(profile.records()))
+    inside.look_at_all(bench, "sampled", list(profile.records()))
     found = [one for one in profile.records() if "weigh:" + path in one.python]
     bench.equal("processes with tasks", processes, len({one.pid for one in found}))
     recording.look_at_stacks(bench, "all", inside.each(found), path, orders.CHAIN[:-1], beneath_task(bench))

@@ -45,14 +45,23 @@ def look_at_whole(bench, what, event, at_least=300):
     bench.that("%s: complete stacks" % what, "99.9 %% of %d or more" % at_least, good, perf.share(whole, count))
 
 
-def look_at_all(bench, found):
+def flags(one):
+    """Of the samples of a stack, as sample_file.py names them."""
+    return sorted({flags for node, tid, flags in one.process.seen if (node, tid) == (one.node, one.tid)})
+
+
+def shown(one):
+    return " < ".join(frame.symbol for frame in one.frames)
+
+
+def look_at_all(bench, what, found, at_least=300):
     """The same; a sample of a thread that could not be interrupted before stands for several periods."""
     count, cut = sampler.total(found), [one for one in found if not one.whole]
     missing = sampler.total(cut)
-    good = count >= 300 and (missing <= (1 - LEAST) * count or (len(cut) <= 2 and missing <= 10))
-    seen = ["%d times %s" % (one.count, " < ".join(frame.symbol for frame in one.frames)) for one in cut[:3]]
+    good = count >= at_least and (missing <= (1 - LEAST) * count or (len(cut) <= 2 and missing <= 10))
+    seen = ["%d times, flags %s, %s" % (one.count, flags(one), shown(one)) for one in cut[:3]]
     got = "; ".join([perf.share(count - missing, count)] + seen)
-    bench.that("sampled: complete stacks", "99.9 % of 300 or more", good, got)
+    bench.that(what + ": complete stacks", "99.9 %% of %d or more" % at_least, good, got)
 
 
 def look_at_rows(bench, what, rows, path, function):
@@ -77,7 +86,7 @@ def look_at_profile(bench, kind, pids, beneath):
     bench.equal("what is missing", [], profile.notes)
     found = list(profile.records())
     rows, _ = table(bench, bench.images, "--lines")
-    look_at_all(bench, found)
+    look_at_all(bench, "sampled", found)
     for name in sorted(set(kind.applications)):
         module, path = serving.APPLICATIONS[name], serving.program(bench, name)
         look_at_rows(bench, "sampled", rows, path, getattr(module, module.CHAIN[0]))

@@ -21,6 +21,7 @@ sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 import packages  # finds programs/, too
 
 import cases_apache
+import cases_attached
 import cases_celery
 import cases_greenlet
 import cases_gunicorn
@@ -33,6 +34,7 @@ MODULES = (
     cases_gunicorn,
     cases_uwsgi,
     cases_apache,
+    cases_attached,
     cases_celery,
     cases_greenlet,
     cases_numpy,

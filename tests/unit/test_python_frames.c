@@ -364,6 +364,33 @@ TEST_BY(for_each_version, an_evaluator_begins)
     child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
 }
 
+/* So a process's first sample may be of that moment. */
+TEST_BY(for_each_version, an_evaluator_begins_in_the_first_sample)
+{
+    enum { DEPTH = 40 };
+    struct python_place place = {.thread = (char *)thread_state, .entering = true};
+    start();
+    if (!has_cframes())
+        return;
+    link_calls();
+    char *root = (char *)&thread_state[LENGTH_OF(thread_state) - 4];
+    place.outer = (uintptr_t)evaluators[0] + DEPTH;
+    uintptr_t first = (uintptr_t)evaluators[1] + DEPTH;
+    put(evaluators[1], row()->cframe_previous, guarded_end());
+    python_frames_learn_first((char *)thread_state, first); /* it does not end in the state */
+    python_frames_read(&calls, &place);
+    child_check(calls.count == 0 && calls.cut, "%u", calls.count);
+    put(evaluators[1], row()->cframe_previous, root);
+    python_frames_learn_first((char *)thread_state, (uintptr_t)evaluators[1] + 4096);
+    python_frames_learn_first((char *)thread_state, (uintptr_t)evaluators[1]);
+    python_frames_read(&calls, &place);
+    child_check(calls.count == 0 && calls.cut, "%u", calls.count);
+    python_frames_learn_first((char *)thread_state, first);
+    put(thread_state, row()->thread_frame, guarded_end());
+    python_frames_read(&calls, &place);
+    check_calls(0);
+}
+
 /* Versions without a _PyCFrame have nothing to learn. */
 TEST_BY(for_each_version, entering_changes_nothing_else)
 {

@@ -22,7 +22,7 @@ static struct shared {
     int stop, ready;
     long changed, rounds, calls, signals, failed;
     uint32_t word; /* a futex */
-} *shared;
+} * shared;
 
 static struct target target;
 static struct gadgets gadgets;
@@ -195,7 +195,8 @@ static void wait_on_futex(void)
     const struct timespec time = {0, 400000000};
     ready();
     for (int i = 0; i < 3; i++)
-        note_unless(syscall(SYS_futex, &shared->word, 0 /* FUTEX_WAIT */, 0, &time, NULL, 0) == -1 &&
+        note_unless(syscall(SYS_futex, &shared->word, 0 /* FUTEX_WAIT */, 0, &time, NULL, 0) ==
+                        -1 &&
                     errno == ETIMEDOUT);
 }
 
