@@ -47,7 +47,7 @@ def prepare(pid, library, action, images):
     folder = None
     try:
         one = target.Target(pid)
-        wanted = target_folder.libraries(library, action != SAMPLE)
+        wanted = target_folder.libraries(library)
         copied = not target_folder.can_be_loaded(one, wanted)
         if not copied and images and target_folder.can_be_written(one, images):
             return Attachment(one, None, library, images)
