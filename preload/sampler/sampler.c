@@ -27,6 +27,7 @@
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/fork_watch.h"
+#include "trampoline/base/libc_functions.h"
 #include "trampoline/base/lock.h"
 #include "trampoline/base/report.h"
 #include "trampoline/unwind/walk.h"
@@ -347,6 +348,7 @@ static bool set_up(struct failure *why)
     if (!watch_forks(why) || !sample_file_start(sampler.directory, why) || !make_memory(why) ||
         !set_handler(why))
         return false;
+    libc_functions_find(); /* which a handler may not do: it walks the loader's list */
     signal_mask_watch(SIGNAL);
     evaluator_code_find();
     python_threads_start();

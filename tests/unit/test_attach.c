@@ -1,13 +1,11 @@
 /* test_attach.c - requests to a process whose interpreter was running before libpyperf came. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "interpreter/detour.h"
 #include "interpreter/process.h"
 #include "preload/process/attach.h"
 #include "preload/process/lifecycle.h"
-#include "preload/sampler/sampler.h"
+#include "trampoline/base/clock.h"
 
 extern struct attachable pyperf_attachable;
 
@@ -59,6 +57,34 @@ static void is_on(bool sampling, enum profile_mode mode)
 {
     child_check(*pyperf_attachable.sampling == sampling && *pyperf_attachable.mode == mode,
                 "sampling %d, mode %u", *pyperf_attachable.sampling, *pyperf_attachable.mode);
+}
+
+/* Searches of the loaded objects, which take the loader's lock. */
+void *__real_next_symbol(const char *name);
+void *__wrap_next_symbol(const char *name);
+static const char *volatile searched;
+static bool searched_all; /* what only libc_functions_find looks for */
+
+void *__wrap_next_symbol(const char *name)
+{
+    searched = name;
+    searched_all = searched_all || strcmp(name, "__fxstatat") == 0;
+    return __real_next_symbol(name);
+}
+
+/* The handler makes the file, and must find all that it calls found. */
+TEST_BY(for_each_version, searches_nothing_in_the_handler)
+{
+    be_running();
+    ask(ATTACH_SAMPLE, ATTACH_DONE, "");
+    child_check(searched_all, "%s", "not all is searched for at the start");
+    searched = NULL;
+    uint64_t end = clock_read(CLOCK_PROCESS_CPUTIME_ID) + 100000000;
+    while (clock_read(CLOCK_PROCESS_CPUTIME_ID) < end)
+        ;
+    child_check(count_files("*.samples") == 1, "%s", "no file");
+    child_check(searched == NULL, "%s", searched);
+    ask(ATTACH_OFF, ATTACH_DONE, "");
 }
 
 TEST_BY(for_each_version, sampled)
