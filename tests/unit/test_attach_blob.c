@@ -34,7 +34,8 @@ static void serve(void *request, void *first, void *second)
     requests++;
     asked[0] = request, asked[1] = first, asked[2] = second;
     for (size_t i = 0; i < LENGTH_OF(pointers); i++)
-        ck_assert_ptr_eq(pointers[i], i == 2 ? NULL : count_call); /* the library sees none of ours */
+        ck_assert_ptr_eq(pointers[i],
+                         i == 2 ? NULL : count_call); /* the library sees none of ours */
     errno = ERANGE;
 }
 
@@ -45,8 +46,8 @@ static void run(uint32_t routine)
     __asm__ volatile("sub $128, %%rsp\n\tpush %%rbp\n\tcall *%0\n\tpop %%rbp\n\tadd $128, %%rsp"
                      : "+a"(code)
                      :
-                     : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-                       "r15", "memory", "cc");
+                     : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+                       "r14", "r15", "memory", "cc");
 }
 
 static char *address_of(const char *name)

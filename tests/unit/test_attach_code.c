@@ -55,8 +55,8 @@ TEST_FOR_EACH(variable_of_a_getter, LENGTH_OF(variables))
     uint64_t variable = 0;
     bool indirect;
     int32_t offset;
-    ck_assert(attach_code_variable(variables[_i].code, variables[_i].size, 0x1000, &variable, &indirect,
-                                   &offset));
+    ck_assert(attach_code_variable(variables[_i].code, variables[_i].size, 0x1000, &variable,
+                                   &indirect, &offset));
     ck_assert_int_eq(indirect, variables[_i].indirect);
     ck_assert_int_eq(offset, variables[_i].offset);
     if (variables[_i].variable == 0x402000)
@@ -68,11 +68,11 @@ TEST(address_of_a_variable)
     uint64_t variable;
     bool indirect;
     int32_t offset;
-    ck_assert(attach_code_variable(CODE("\x48\x8b\x05\x10\x00\x00\x00\xc3"), 0x1000, &variable, &indirect,
-                                   &offset));
-    ck_assert_uint_eq(variable, 0x1017);
-    ck_assert(attach_code_variable(CODE("\xf3\x0f\x1e\xfa\x8b\x05\xf0\xff\xff\xff\xc3"), 0x1000, &variable,
+    ck_assert(attach_code_variable(CODE("\x48\x8b\x05\x10\x00\x00\x00\xc3"), 0x1000, &variable,
                                    &indirect, &offset));
+    ck_assert_uint_eq(variable, 0x1017);
+    ck_assert(attach_code_variable(CODE("\xf3\x0f\x1e\xfa\x8b\x05\xf0\xff\xff\xff\xc3"), 0x1000,
+                                   &variable, &indirect, &offset));
     ck_assert_uint_eq(variable, 0xffa);
 }
 
@@ -103,8 +103,8 @@ TEST(call_of_a_field)
     int32_t offset;
     ck_assert(attach_code_call_of_field(CODE("\x48\x8b\x40\x10\xff\x60\x58"), &offset));
     ck_assert_int_eq(offset, 0x58);
-    ck_assert(attach_code_call_of_field(CODE("\x48\x8b\x42\x10\xff\x90\x00\x05\x00\x00\xc9\xc3\x90"),
-                                        &offset));
+    ck_assert(attach_code_call_of_field(
+        CODE("\x48\x8b\x42\x10\xff\x90\x00\x05\x00\x00\xc9\xc3\x90"), &offset));
     ck_assert_int_eq(offset, 0x500);
     ck_assert(!attach_code_call_of_field(CODE("\xff\x50\x08\xff\x50\x10\x90\x90\x90"), &offset));
     ck_assert(!attach_code_call_of_field(CODE("\xff\xd0\x90\x90\x90\x90\x90\x90"), &offset));
@@ -126,8 +126,9 @@ TEST(gadgets)
 TEST(constants)
 {
     uint64_t found[8];
-    static const char code[] = "\x53\x48\x8d\x1d\x10\x00\x00\x00\xbf\x80\xef\xa7\x00\x4c\x8d\x05\x00\x00\x00\x00"
-                               "\x90\x90\x90\x90\x90\x90";
+    static const char code[] =
+        "\x53\x48\x8d\x1d\x10\x00\x00\x00\xbf\x80\xef\xa7\x00\x4c\x8d\x05\x00\x00\x00\x00"
+        "\x90\x90\x90\x90\x90\x90";
     size_t count = attach_code_constants((const uint8_t *)code, sizeof code - 1, 0x1000, found, 8);
     ck_assert_uint_eq(count, 3);
     ck_assert_uint_eq(found[0], 0x1018);

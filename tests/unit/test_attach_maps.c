@@ -1,9 +1,9 @@
 /* test_attach_maps.c - the text of /proc/PID/maps. */
-#include <string.h>
-#include <unistd.h>
 #include "preload/attach/maps.h"
 #include "preload/attach/status.h"
 #include "support/support.h"
+#include <string.h>
+#include <unistd.h>
 
 static const char text[] =
     "003fe000-00400000 rw-p 00000000 fe:00 6041790                            /usr/bin/python3.13\n"
@@ -11,8 +11,10 @@ static const char text[] =
     "00420000-00740000 r-xp 00022000 fe:00 6041790                            /usr/bin/python3.13\n"
     "00a85000-00af9000 rw-p 00000000 00:00 0 \n"
     "31839000-318fb000 rw-p 00000000 00:00 0                                  [heap]\n"
-    "7f0000000000-7f0000001000 r--p 00000000 08:01 5                          /lib/a b.so (deleted)\n"
-    "7f0000001000-7f0000002000 r-xp 00001000 08:01 5                          /lib/a b.so (deleted)\n"
+    "7f0000000000-7f0000001000 r--p 00000000 08:01 5                          /lib/a b.so "
+    "(deleted)\n"
+    "7f0000001000-7f0000002000 r-xp 00001000 08:01 5                          /lib/a b.so "
+    "(deleted)\n"
     "7f0000003000-7f0000004000 r--p 00000000 08:01 6                          /usr/share/locale\n"
     "7fff00000000-7fff00001000 r-xp 00000000 00:00 0                          [vdso]\n"
     "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n";
@@ -47,7 +49,14 @@ TEST(objects)
 }
 
 static const char *const damaged[] = {
-    "", "\n", "x\n", "1-2\n", "2-1 r--p 0 0 0 \n", "1000-2000 r--p 0\n", "1000-2000 r--p 0 0:0 0", "-\n",
+    "",
+    "\n",
+    "x\n",
+    "1-2\n",
+    "2-1 r--p 0 0 0 \n",
+    "1000-2000 r--p 0\n",
+    "1000-2000 r--p 0 0:0 0",
+    "-\n",
 };
 
 TEST_FOR_EACH(damaged_lines_are_left_out, LENGTH_OF(damaged))

@@ -11,8 +11,8 @@
 #include "preload/attach/seccomp_filter.h"
 #include "support/support.h"
 
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define ANSWER(what) BPF_STMT(BPF_RET | BPF_K, what)
+#define LOAD(field)           BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define ANSWER(what)          BPF_STMT(BPF_RET | BPF_K, what)
 #define ON_CALL(number, what) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), ANSWER(what)
 
 static const struct sock_filter harmless[] = {
@@ -43,7 +43,8 @@ static const struct sock_filter without_executable[] = {
 TEST(what_is_forbidden)
 {
     ck_assert_ptr_null(seccomp_filter_forbids(harmless, LENGTH_OF(harmless)));
-    ck_assert_str_eq(seccomp_filter_forbids(without_timers, LENGTH_OF(without_timers)), "timer_create");
+    ck_assert_str_eq(seccomp_filter_forbids(without_timers, LENGTH_OF(without_timers)),
+                     "timer_create");
     ck_assert_str_eq(seccomp_filter_forbids(without_executable, LENGTH_OF(without_executable)),
                      "mprotect");
     ck_assert_str_eq(seccomp_filter_forbids(harmless, 1), "mmap"); /* has no end */
