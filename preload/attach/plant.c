@@ -47,12 +47,13 @@ static enum progress make_executable(struct planting *planting, struct remote *r
     int64_t result;
     const uint64_t arguments[6] = {planting->base + BLOB_CODE, BLOB_STACK - BLOB_CODE,
                                    PROT_READ | PROT_EXEC};
-    if (!target_write(planting->target, planting->base, planting->u.bytes,
-                      sizeof planting->u.bytes)) {
+    if (!planting->written && !target_write(planting->target, planting->base, planting->u.bytes,
+                                            sizeof planting->u.bytes)) {
         refuse(why, "process %d: its memory cannot be written: %s", planting->target->pid,
                strerror(errno));
         return FAILED;
     }
+    planting->written = true;
     if (!remote_call(remote, SYS_mprotect, arguments, &result))
         return AGAIN;
     if (result != 0) {

@@ -12,8 +12,8 @@ struct planting {
     const struct plant_request *request;
     struct plant_figures *figures;
     struct gadgets gadgets;
-    uint64_t base;   /* 0: not mapped */
-    bool executable; /* the blob's code is */
+    uint64_t base;            /* 0: not mapped */
+    bool written, executable; /* the blob's code */
     union {
         struct attach_blob blob;
         uint8_t bytes[BLOB_STACK]; /* data and code */

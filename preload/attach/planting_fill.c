@@ -53,6 +53,9 @@ bool planting_fill(struct planting *planting, struct refusal *why)
     blob->state = BLOB_PLANTED;
     blob->process = request->own_pid;
     blob->function = request->function;
+    /* 2.7: what looks at all objects, as the collector does, would free the frame a second time. */
+    blob->counted = planting->place->major == 2;
+    blob->count_at = planting->place->layout.head; /* Include/object.h, PyObject.ob_refcnt */
     snprintf(blob->path, sizeof blob->path, "%s", request->library);
     snprintf(blob->symbol, sizeof blob->symbol, "%s", ATTACH_FUNCTION);
     _Static_assert(BLOB_REQUEST + sizeof request->request <= BLOB_CODE, "no room");

@@ -92,7 +92,7 @@ static int look(const struct arguments *arguments)
     printf(", \"threads\": %d, \"own_pid\": %d, \"uid\": %ld, \"same_mount_namespace\": %s, ",
            examined.status.threads, (int)examined.status.own_pid,
            examined.has_status ? (long)examined.status.user : -1L,
-           status_shares(arguments->pid, "ns/mnt") ? "true" : "false");
+           status_sharing(arguments->pid, "ns/mnt") == SHARING_YES ? "true" : "false");
     print_string("refusal", good ? NULL : why.line);
     printf("%s", "}\n");
     examine_close(&examined);

@@ -179,6 +179,8 @@ static bool describe(const struct target *target, struct python_place *place, st
                       "process %d runs Python %u.%u: libpyperf profiles 2.7, and 3.6 and later",
                       target->pid, place->major, place->minor);
     place->layout = *row;
+    if (image_symbol(&place->image, "_Py_PrintReferences") != 0) /* Py_TRACE_REFS */
+        layout_trace_references(&place->layout);
     if (row->described == NULL)
         return true;
     uint64_t runtime = image_symbol(&place->image, "_PyRuntime");

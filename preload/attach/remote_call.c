@@ -12,10 +12,10 @@
 #include "trampoline/base/clock.h"
 
 enum {
-    STOP_PATIENCE = 100000000,  /* ns for one thread to stop: it may be in the kernel */
-    CALL_PATIENCE = 1000000000, /* ns for a call that only the kernel's own work delays */
+    STOP_PATIENCE = 200000000, /* ns for one thread to stop: it may be in the kernel */
     TEXT_PART = 1 << 20,
 };
+#define CALL_PATIENCE ((uint64_t)10000000000) /* ns for a call that only waits for a CPU */
 
 /* gadgets */
 

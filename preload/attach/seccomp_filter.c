@@ -168,10 +168,12 @@ static bool step(struct machine *machine, const struct sock_filter *line,
     case BPF_ALU:
         return calculate(machine, line);
     case BPF_MISC:
-        if (BPF_MISCOP(line->code) == BPF_TAX)
+        if (line->code == (BPF_MISC | BPF_TAX))
             machine->x = machine->a;
-        else
+        else if (line->code == (BPF_MISC | BPF_TXA))
             machine->a = machine->x;
+        else
+            return false;
         return true;
     }
     return false;
@@ -273,7 +275,7 @@ bool seccomp_filter_allows(pid_t process, pid_t thread, const struct status *sta
     if (read_all(thread, &forbidden))
         return forbidden == NULL || refuse_call(process, forbidden, why);
     if (!status_read(getpid(), &own) || own.seccomp == 0 || own.filters != status->filters ||
-        !status_shares(process, "ns/pid"))
+        status_sharing(process, "ns/pid") != SHARING_YES)
         return refuse(why,
                       "process %d has seccomp filters, which this process may not read: run "
                       "this as root of the machine, outside of the container (CAP_SYS_ADMIN)",

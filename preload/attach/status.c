@@ -103,10 +103,12 @@ static bool link_of(pid_t pid, const char *name, char text[PATH_MAX])
     return true;
 }
 
-bool status_shares(pid_t pid, const char *name)
+enum sharing status_sharing(pid_t pid, const char *name)
 {
     char theirs[PATH_MAX], ours[PATH_MAX];
-    return link_of(pid, name, theirs) && link_of(0, name, ours) && strcmp(theirs, ours) == 0;
+    if (!link_of(pid, name, theirs) || !link_of(0, name, ours))
+        return SHARING_UNKNOWN;
+    return strcmp(theirs, ours) == 0 ? SHARING_YES : SHARING_NO;
 }
 
 size_t status_threads(pid_t pid, pid_t *threads, size_t room)
@@ -192,7 +194,7 @@ bool status_explain_permission(pid_t pid, const struct status *status, struct re
                       "process %d: nobody may attach here: kernel.yama.ptrace_scope is 3, which "
                       "only a restart of the machine changes",
                       pid);
-    if (!status_shares(pid, "ns/user") && !may)
+    if (status_sharing(pid, "ns/user") == SHARING_NO && !may)
         return refuse(why,
                       "process %d is in another user namespace: run this as root of the machine, "
                       "or inside of its container",

@@ -27,9 +27,9 @@ bool status_read(pid_t pid, struct status *status);
 /* A file below /proc/PID, at most size - 1 bytes, and a NUL; -1 with errno. */
 ssize_t status_file(pid_t pid, const char *name, char *text, size_t size);
 
-/* Whether a link below /proc/PID, such as "ns/mnt", leads where this process's does. False if either
- * cannot be read. */
-bool status_shares(pid_t pid, const char *name);
+/* Whether a link below /proc/PID, such as "ns/mnt", leads where this process's does. */
+enum sharing { SHARING_NO, SHARING_YES, SHARING_UNKNOWN /* it may not be read */ };
+enum sharing status_sharing(pid_t pid, const char *name);
 
 /* The threads of a process, at most `room`. Returns how many; 0 when it is gone. */
 size_t status_threads(pid_t pid, pid_t *threads, size_t room);

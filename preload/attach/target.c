@@ -97,21 +97,42 @@ static void unrelocate(struct image *image)
     }
 }
 
-static bool copy_segments(const struct target *target, struct image *image, size_t count)
+static void copy_segment(const struct target *target, const struct image *image,
+                         const ElfW(Phdr) * segment, uint64_t low)
 {
-    uint64_t low = UINT64_MAX, high = 0;
-    for (size_t i = 0; i < count; i++) {
-        const ElfW(Phdr) *segment = &image->segments[i];
-        if (segment->p_type != PT_LOAD)
-            continue;
-        if (segment->p_memsz > IMAGE_MAX || segment->p_vaddr + segment->p_memsz < segment->p_vaddr)
-            return false;
-        low = segment->p_vaddr < low ? segment->p_vaddr : low;
-        if (segment->p_vaddr + segment->p_memsz > high)
-            high = segment->p_vaddr + segment->p_memsz;
+    uint64_t size = segment->p_filesz < segment->p_memsz ? segment->p_filesz : segment->p_memsz;
+    for (uint64_t at = 0; at < size; at += PART) {
+        uint64_t place = segment->p_vaddr + at, left = size - at;
+        target_read_some(target, image->bias + place, image->copy + (place - low),
+                         left < PART ? left : PART);
     }
-    low = page_down(low);
-    if (high <= low || high - low > IMAGE_MAX)
+}
+
+/* Where the segments begin and end, as linked. */
+static bool find_bounds(const ElfW(Phdr) * segments, size_t count, uint64_t *low, uint64_t *high)
+{
+    *low = UINT64_MAX;
+    *high = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t end = segments[i].p_vaddr + segments[i].p_memsz;
+        if (segments[i].p_type != PT_LOAD)
+            continue;
+        if (segments[i].p_memsz > IMAGE_MAX || end < segments[i].p_vaddr)
+            return false;
+        *low = segments[i].p_vaddr < *low ? segments[i].p_vaddr : *low;
+        *high = end > *high ? end : *high;
+    }
+    *low = page_down(*low);
+    return *high > *low && *high - *low <= IMAGE_MAX;
+}
+
+/* The copy is one segment, which is all readable: what patchelf has rearranged has tables that reach
+ * from one segment into the next. */
+static bool copy_segments(const struct target *target, struct image *image,
+                          const ElfW(Phdr) * segments, size_t count)
+{
+    uint64_t low, high;
+    if (!find_bounds(segments, count, &low, &high))
         return false;
     image->size = page_up(high - low);
     image->copy = mmap(NULL, image->size, PROT_READ | PROT_WRITE,
@@ -120,45 +141,40 @@ static bool copy_segments(const struct target *target, struct image *image, size
         image->copy = NULL;
         return false;
     }
-    image->object = (struct elf_object){(uintptr_t)image->copy - low, image->segments, count};
-    for (size_t i = 0; i < count; i++) {
-        const ElfW(Phdr) *segment = &image->segments[i];
-        for (uint64_t at = 0;
-             segment->p_type == PT_LOAD && at < segment->p_filesz && at < segment->p_memsz;
-             at += PART) {
-            uint64_t place = segment->p_vaddr + at;
-            uint64_t left = segment->p_filesz < segment->p_memsz ? segment->p_filesz - at
-                                                                 : segment->p_memsz - at;
-            size_t part = left < PART ? left : PART;
-            uint8_t *copy = image->copy + (place - low);
-            if (!target_read(target, image->bias + place, copy, part))
-                target_read_some(target, image->bias + place, copy, part);
-        }
-    }
+    image->segments[0] = (ElfW(Phdr)){.p_type = PT_LOAD,
+                                      .p_flags = PF_R,
+                                      .p_vaddr = low,
+                                      .p_memsz = image->size,
+                                      .p_filesz = image->size};
+    for (size_t i = 0; i < count; i++)
+        if (segments[i].p_type == PT_DYNAMIC)
+            image->segments[1] = segments[i];
+        else if (segments[i].p_type == PT_LOAD)
+            copy_segment(target, image, &segments[i], low);
+    image->object = (struct elf_object){(uintptr_t)image->copy - low, image->segments, 2};
     return true;
 }
 
 bool image_open(const struct target *target, const struct region *first, struct image *image)
 {
+    enum { SEGMENTS = 64 };
     ElfW(Ehdr) head;
+    ElfW(Phdr) segments[SEGMENTS];
     memset(image, 0, sizeof *image);
     if (!target_read(target, first->start, &head, sizeof head) ||
         memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64 ||
-        head.e_phentsize != sizeof *image->segments ||
-        head.e_phnum > sizeof image->segments / sizeof *image->segments ||
-        !target_read(target, first->start + head.e_phoff, image->segments,
-                     head.e_phnum * sizeof *image->segments))
+        head.e_phentsize != sizeof *segments || head.e_phnum > SEGMENTS ||
+        !target_read(target, first->start + head.e_phoff, segments,
+                     head.e_phnum * sizeof *segments))
         return false;
     size_t i = 0;
-    while (i < head.e_phnum && image->segments[i].p_type != PT_LOAD)
+    while (i < head.e_phnum && segments[i].p_type != PT_LOAD)
         i++;
-    if (i == head.e_phnum || page_down(image->segments[i].p_offset) != 0)
+    if (i == head.e_phnum || page_down(segments[i].p_offset) != 0)
         return false;
-    image->bias = first->start - page_down(image->segments[i].p_vaddr);
-    if (!copy_segments(target, image, head.e_phnum)) {
-        image_close(image);
+    image->bias = first->start - page_down(segments[i].p_vaddr);
+    if (!copy_segments(target, image, segments, head.e_phnum))
         return false;
-    }
     unrelocate(image);
     return true;
 }

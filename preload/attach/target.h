@@ -35,7 +35,7 @@ struct image {
     struct elf_object object; /* of the copy */
     uint8_t *copy;
     size_t size;
-    ElfW(Phdr) segments[64];
+    ElfW(Phdr) segments[2];
 };
 
 /* Of the object whose file begins in this region. False: it is none, or is damaged. */

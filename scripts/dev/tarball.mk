@@ -28,4 +28,5 @@ tarball-files:
 	$(Q)CC='$(CC)' SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
 	    LINK='$(ldflags) -Wl,--gc-sections $(LDFLAGS)' LIBRARIES='$(plan_libraries)' \
 	    PLAN='$(plan_objects:$(O)/obj/%=%)' INSPECT='$(inspect_objects:$(O)/obj/%=%)' \
+	    ATTACH='$(attach_objects:$(O)/obj/%=%)' \
 	    scripts/dev/tarball $(O) $(folder) $(OUT) linux-$(ARCH)

@@ -13,6 +13,7 @@ import collections
 import ctypes
 import json
 import os
+import random
 import shutil
 import signal
 import statistics
@@ -98,6 +99,14 @@ class Trials:
         self.note("refused", done.stderr)
         return False
 
+    def kill_tool(self, pid):
+        """The tool is killed at some moment; whatever it had done, the next one works."""
+        tool = subprocess.Popen([self.tool, "sample", pid, self.library, self.folder, "--sampler", "99"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.random() * 0.03)
+        tool.kill()
+        self.counts["killed"] += tool.wait() == -signal.SIGKILL
+
     def trial(self, number):
         process = subprocess.Popen(
             [self.interpreter.path, "-E", "-s", "-W", "ignore", os.path.join(HERE, "busy.py"), self.helper, self.folder, str(int(SIGNAL))],
@@ -106,6 +115,9 @@ class Trials:
         sender = Sender(process.pid)
         pid = str(process.pid)
         try:
+            if number % 5 == 4:
+                self.kill_tool(pid)
+                self.attach("off", pid, "--patience", "60")
             for again in range(1 + (number % 3 == 0)):
                 action = ACTIONS[(number + again) % len(ACTIONS)]
                 self.attach(action, pid, self.library, self.folder, "--sampler", "99", "--patience", "60")
@@ -147,9 +159,9 @@ class Trials:
         bad = ("crashed", "hung", "wrong answers", "text differs", "signals lost", "refused", "not looked at", "said")
         figures = ", ".join("%d %s" % (self.counts[name], name) for name in bad[:6])
         times = "stopped %.2f ms median, %.2f ms at most" % (statistics.median(self.stops), max(self.stops)) if self.stops else ""
-        print("%s: %d processes, %d requests: %s; %d signals; %d left mapped; %s" % (
+        print("%s: %d processes, %d requests: %s; %d signals; %d killed; %d left mapped; %s" % (
             self.interpreter.label, count, self.counts["requests"], figures, self.counts["signals"],
-            self.counts["left mapped"], times))
+            self.counts["killed"], self.counts["left mapped"], times))
         for note in self.notes:
             print("    " + note)
         sys.stdout.flush()

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 import looks
 
 NEWEST = (2, 17)
-FILES = ("libpyperf.so", "libpyperf-plan.so", "pyperf-inspect", "pyperf-unwind")
+FILES = ("libpyperf.so", "libpyperf-plan.so", "pyperf-inspect", "pyperf-unwind", "pyperf-attach")
 DEBIAN_12 = "glibc 2.36"  # with whose archives, and earlier ones, it must work
 
 

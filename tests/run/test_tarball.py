@@ -25,7 +25,7 @@ from interpreters import plain_environment
 
 LARGEST = 1500000
 WANTED = """
-bin/pyperf-run lib/libpyperf.so lib/libpyperf-plan.so lib/libpyperf/pyperf-inspect lib/libpyperf/pyperf-unwind lib/libpyperf/record.sh
+bin/pyperf-run lib/libpyperf.so lib/libpyperf-plan.so lib/libpyperf/pyperf-inspect lib/libpyperf/pyperf-unwind lib/libpyperf/pyperf-attach lib/libpyperf/record.sh
 lib/libpyperf/table.py lib/libpyperf/doctor.py share/man/man1/pyperf-run.1 share/man/man7/libpyperf.7
 share/bash-completion/completions/pyperf-run share/libpyperf/flamegraph.html share/libpyperf/flamegraph.LICENSE
 share/doc/libpyperf/README.md share/doc/libpyperf/LICENSE share/doc/libpyperf/docs/design.md
@@ -181,7 +181,7 @@ def half_unpacked(tarball):
         if "doctor" in name:
             continue
         os.rename(part, part + ".away")
-        silent = name.endswith(("pyperf-inspect", "pyperf-unwind"))
+        silent = name.endswith(("pyperf-inspect", "pyperf-unwind", "pyperf-attach"))
         tarball.one_line("%s is missing" % name, tarball.run(top, *words), least=not silent, most=not silent)
         os.rename(part + ".away", part)
     status, out, err = tarball.run(top, *words)
@@ -243,7 +243,7 @@ def install_commands(tarball):
     for name in os.listdir(os.path.dirname(script)):
         with open(os.path.join(os.path.dirname(script), name), "rb") as file:
             told = re.findall(rb"apt-get install [a-z-]*|make install", file.read())
-        if not name.endswith(("how_to_install.sh", "pyperf-inspect", "pyperf-unwind")):
+        if not name.endswith(("how_to_install.sh", "pyperf-inspect", "pyperf-unwind", "pyperf-attach")):
             tarball.equal("%s: words of a build" % name, [], told)
 
 

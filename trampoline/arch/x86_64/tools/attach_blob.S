@@ -61,6 +61,8 @@ come:
     jne leave
     mov %rsp, %rbp
     call serve
+    test %eax, %eax
+    jnz kept
 leave:
     mov TARGET(%rbx), %rax
     pop %r13
@@ -73,6 +75,14 @@ leave:
     lea 8(%rsp), %rsp       /* the slot's number */
     lock decl DATA(BLOB_INSIDE)
     notrack jmp *%rax       /* the target need not begin with a landing pad */
+kept:
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    lea 32(%rsp), %rsp      /* the arguments, and the slot's number */
+    lock decl DATA(BLOB_INSIDE)
+    ret
 
 /* The pointer of the slot rbx. Uses rax, rcx, rdx. */
 give_back:
@@ -98,11 +108,18 @@ give_all_back:
     jmp 1b
 2:  ret
 
-/* rbp: the stack pointer of `come`. Uses all registers but rbx and rbp. */
+/* rbp: the stack pointer of `come`. Uses all registers but rbx and rbp. Returns 1 if the object that is
+ * being freed was kept. */
 serve:
     push %rbx
     call give_all_back
     pop %rbx
+    mov DATA(BLOB_COUNTED), %ecx
+    jrcxz 1f
+    mov DATA(BLOB_COUNT_AT), %eax
+    mov 48(%rbp), %rdx      /* come's rdi */
+    incq (%rdx, %rax)
+1:
     lea (attach_blob_code - BLOB_CODE + BLOB_SIZE)(%rip), %rsp
     mov $SYS_gettid, %eax
     syscall
@@ -138,7 +155,14 @@ serve:
 served:
     call *DATA(BLOB_ERRNO)
     mov %r12d, (%rax)
-    mov %r13d, DATA(BLOB_STATE)
+    xor %eax, %eax
+    mov DATA(BLOB_COUNTED), %ecx
+    jrcxz 1f
+    mov DATA(BLOB_COUNT_AT), %ecx
+    mov 48(%rbp), %rdx
+    decq (%rdx, %rcx)
+    setne %al
+1:  mov %r13d, DATA(BLOB_STATE)
     lea -8(%rbp), %rsp
     ret
 

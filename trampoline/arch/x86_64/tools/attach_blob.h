@@ -38,7 +38,9 @@
 #define BLOB_DLERROR    56
 #define BLOB_ERRNO      64
 #define BLOB_FUNCTION   72
-#define BLOB_SLOT       80
+#define BLOB_COUNTED    80
+#define BLOB_COUNT_AT   84
+#define BLOB_SLOT       88
 #define BLOB_SLOT_SIZE  40
 #define BLOB_TEXT       512
 #define BLOB_PATH       (BLOB_SLOT + BLOB_SLOT_SIZE * BLOB_SLOTS)
@@ -75,6 +77,9 @@ struct attach_blob {
         own_stack; /* 1: the function is called on the thread's own stack, else on the blob's */
     uint64_t dlopen_, dlsym_, dlerror_, errno_location;
     uint64_t function; /* 0: `symbol` of the library at `path` */
+    /* 1: the entry's first argument is an object that is being freed; its count of references, which is
+     * 0, is 1 while the request is served, and it is not freed if somebody has kept it. */
+    uint32_t counted, count_at;
     struct {
         uint64_t place;  /* of a pointer; 0: there is none, or it is not ours to change */
         uint64_t expect; /* its value before */
@@ -101,6 +106,8 @@ BLOB_AT(dlsym_, BLOB_DLSYM);
 BLOB_AT(dlerror_, BLOB_DLERROR);
 BLOB_AT(errno_location, BLOB_ERRNO);
 BLOB_AT(function, BLOB_FUNCTION);
+BLOB_AT(counted, BLOB_COUNTED);
+BLOB_AT(count_at, BLOB_COUNT_AT);
 BLOB_AT(slots, BLOB_SLOT);
 BLOB_AT(slots[1], BLOB_SLOT + BLOB_SLOT_SIZE);
 BLOB_AT(path, BLOB_PATH);

@@ -25,18 +25,18 @@ static int32_t word_at(const uint8_t *code)
 static size_t load_from(const uint8_t *code, size_t size, unsigned reg, int wide, int32_t *offset)
 {
     size_t prefix = wide ? 1 : 0;
-    if (size < prefix + 6 || (wide && code[0] != 0x48) || code[prefix] != 0x8b)
+    if (size < prefix + 2 || (wide && code[0] != 0x48) || code[prefix] != 0x8b)
         return 0;
     unsigned form = code[prefix + 1];
     if (form == reg) { /* no displacement; not for rsp and rbp */
         *offset = 0;
         return prefix + 2;
     }
-    if (form == (0x40 | reg)) {
+    if (form == (0x40 | reg) && size >= prefix + 3) {
         *offset = (int8_t)code[prefix + 2];
         return prefix + 3;
     }
-    if (form == (0x80 | reg)) {
+    if (form == (0x80 | reg) && size >= prefix + 6) {
         *offset = word_at(code + prefix + 2);
         return prefix + 6;
     }
@@ -59,7 +59,7 @@ bool attach_code_mentions(const uint8_t *code, size_t size, int32_t offset)
 /* FF /2 and FF /4 with a displacement and a base other than rsp and rip. Returns its length. */
 static size_t indirect_at(const uint8_t *code, size_t size, int32_t *offset)
 {
-    if (size < 6 || code[0] != 0xff)
+    if (size < 3 || code[0] != 0xff)
         return 0;
     unsigned mode = code[1] >> 6, operation = code[1] >> 3 & 7, base = code[1] & 7;
     if ((operation != 2 && operation != 4) || base == 4)
@@ -68,7 +68,7 @@ static size_t indirect_at(const uint8_t *code, size_t size, int32_t *offset)
         *offset = (int8_t)code[2];
         return 3;
     }
-    if (mode == 2) {
+    if (mode == 2 && size >= 6) {
         *offset = word_at(code + 2);
         return 6;
     }
@@ -131,13 +131,13 @@ static size_t load_variable(const uint8_t *code, size_t size, uint64_t address, 
                             uint64_t *variable)
 {
     size_t prefix = wide ? 1 : 0;
-    if (size < prefix + 7 || (wide && code[0] != 0x48) || code[prefix] != 0x8b)
+    if (size < prefix + 6 || (wide && code[0] != 0x48) || code[prefix] != 0x8b)
         return 0;
     if (code[prefix + 1] == 0x05) {
         *variable = address + prefix + 6 + (uint64_t)(int64_t)word_at(code + prefix + 2);
         return prefix + 6;
     }
-    if (code[prefix + 1] == 0x04 && code[prefix + 2] == 0x25) {
+    if (size >= prefix + 7 && code[prefix + 1] == 0x04 && code[prefix + 2] == 0x25) {
         *variable = (uint64_t)(int64_t)word_at(code + prefix + 3);
         return prefix + 7;
     }
