@@ -11,6 +11,7 @@ from cases_stacks import AT_LEAST, worst
 
 FREQUENCY = "999"
 SECONDS_TO_ATTACH = 10
+STACK = "24576"  # bytes of a copy: gunicorn's 19 Python calls take some 17,500 on 3.14
 EVALUATOR = "_PyEval_EvalFrameDefault"
 
 
@@ -18,7 +19,7 @@ class Recording:
     def __init__(self, bench, pids):
         self.bench = bench
         self.data = os.path.join(bench.folder, "perf.data")
-        words = ["perf", "record", "-e", "cpu-clock", "--call-graph", "dwarf,16384"]
+        words = ["perf", "record", "-e", "cpu-clock", "--call-graph", "dwarf," + STACK]
         words += ["-F", FREQUENCY, "-o", self.data, "-p", ",".join(map(str, pids))]
         try:
             self.process = bench.start(words, bench.environment(preload=False, support=None))
