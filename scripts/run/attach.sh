@@ -6,6 +6,7 @@
 attaching='' # pids, after blanks
 attacher=''  # the process that attaches and holds them
 lenders=''   # folders of images, a line each
+on=''        # pids of those that have trampolines already
 
 # $@: options of perf record, as many as perf_words says; then the command, if there is one.
 record_running() {
@@ -20,7 +21,6 @@ record_running() {
         # shellcheck source=scripts/run/record.sh
         . "$parts/record.sh"
         attaching=$free
-        find_lenders
         record "$@"
     fi
     for pid in $on; do
@@ -103,10 +103,9 @@ is_for_perf() {
     [ "$perf_words" != 0 ] || [ -n "$event$stack_size$call_graph$archive$on" ] || [ "$frequency" = max ]
 }
 
-# The folders of images that were made before: profiles need them, too.
+# The folders of images that were made before, also by an earlier run: the profile needs them, too.
 find_lenders() {
-    lenders=
-    for pid in $on; do
+    for pid in $on $attaching; do
         lenders="$lenders
 $(sed -n 's/^[^/]* \(\/.*\)\/pyperf-[0-9]*-[^/]*\.so$/\1/p' "/proc/$pid/maps" | sort -u)"
     done

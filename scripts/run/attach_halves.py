@@ -142,8 +142,13 @@ def attach(arguments):
             free.append(pid)
         elif way == TRAMPOLINES:
             say("trampolines are on already in process %d: %s" % (pid, next_step(pid)))
-    done = attachment.attach(tool, free, arguments.library, arguments.action, arguments.sampler, None, lambda: True)
-    for one, _ in done:
+    prepared = list(attachment.prepare_all(free, arguments.library, arguments.action, None))
+    done = []
+    for one, answer in zip(prepared, tool.run([one.command(arguments.action, arguments.sampler) for one in prepared])):
+        if not attachment.settle(tool, one, answer):
+            say(answer.line)
+            continue
+        done.append(one)
         if arguments.action == attachment.SAMPLE:
             say(
                 "process %d is sampled into %s: pyperf-run --report %s shows it at any time; pyperf-run --detach %d ends it"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -18,7 +17,6 @@ def say(text):
 
 
 def own_group():
-    """Ctrl-C is for us alone: who is told to stop, and when, is decided here."""
     os.setpgid(0, 0)
 
 
@@ -44,7 +42,6 @@ class Tool:
 
     def __init__(self, words, patience):
         self.words, self.patience = words, ["--patience", patience] if patience else []
-        self.running = []
 
     def look(self, pids):
         return self.run([("look", pid) for pid in pids])
@@ -53,14 +50,12 @@ class Tool:
         """The answers to commands (action, pid, arguments): so many at once as are permitted."""
         answers = []
         for first in range(0, len(commands), AT_ONCE):
-            self.running = [self.start(*one) for one in commands[first : first + AT_ONCE]]
-            for child, command in zip(list(self.running), commands[first:]):
-                out, err = child.communicate()
-                answers.append(Answer(command[1], child.returncode, out, err.decode("utf-8", "replace")))
-            self.running = []
+            running = [(one[1], self.start(*one)) for one in commands[first : first + AT_ONCE]]
+            answers += [answer(pid, child) for pid, child in running]
         return answers
 
     def start(self, action, pid, *more):
+        """The tool as a process of its own group: who is told to stop by Ctrl-C is decided here."""
         return subprocess.Popen(
             self.words + [action, str(pid)] + list(more) + (self.patience if action != "look" else []),
             stdin=open(os.devnull),
@@ -69,8 +64,8 @@ class Tool:
             preexec_fn=own_group,
         )
 
-    def stop(self):
-        """Those that still try to attach: they take everything back."""
-        for child in self.running:
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
+
+def answer(pid, child):
+    """Waits for its end."""
+    out, err = child.communicate()
+    return Answer(pid, child.returncode, out, err.decode("utf-8", "replace"))

@@ -3,8 +3,8 @@
 and then switches off and takes away what it has put there.
 
     pyperf-run                               attacher.py
-      starts it, waits for READY             looks, makes folders, attaches; writes READY
-      runs the command
+      starts it, waits for READY             makes folders, attaches; writes READY
+      runs the command                       goes on with those that sleep, as long as --patience
       sends SIGTERM, waits                   switches off, also children that were forked meanwhile;
                                              moves their files to INTO, removes its folders
 
@@ -17,6 +17,7 @@ import os
 import select
 import signal
 import sys
+import time
 
 sys.dont_write_bytecode = True
 
@@ -27,16 +28,14 @@ import attachment
 from attach_tool import say
 
 LOOK_EVERY = 0.5  # seconds: whether pyperf-run is still there
+TICK = 0.02  # while processes are attached
+OTHERS = 1.0  # for so long one that is attached waits for the others
+monotonic = getattr(time, "monotonic", time.time)  # not in 2.7
 
 
 def main():
-    arguments = parse_arguments()
-    attacher = Attacher(arguments)
-    attacher.begin()
-    # Complete when it appears.
-    with open(arguments.ready + ".new", "w") as out:
-        out.write("%s\n" % ",".join(str(one.pid) for one in attacher.attached))
-    os.rename(arguments.ready + ".new", arguments.ready)
+    attacher = Attacher(parse_arguments())
+    attacher.attach()
     if attacher.attached:
         attacher.wait()
         attacher.end()
@@ -51,7 +50,7 @@ def parse_arguments():
     parser.add_argument("--sampler", help="as the value of PYPERF_SAMPLER")
     parser.add_argument("--images", help="where trampoline images lie if they can")
     parser.add_argument("--into", required=True, help="a folder for the sampler's files")
-    parser.add_argument("--ready", required=True, help="a file for the pids that were attached")
+    parser.add_argument("--ready", required=True, help="a file for the pids that were attached; beside it their roots")
     parser.add_argument("--patience", metavar="SECONDS", help="in which a thread must run Python")
     parser.add_argument("--quiet", action="store_true", help="without hints")
     parser.add_argument("pids", nargs="+", type=int)
@@ -61,37 +60,93 @@ def parse_arguments():
 class Attacher:
     def __init__(self, arguments):
         self.arguments, self.tool = arguments, attach_tool.Tool(arguments.tool.split("\n"), arguments.patience)
-        self.attached, self.holds, self.told, self.parent = [], False, False, os.getppid()
+        self.attached, self.running, self.told, self.is_ready = [], [], False, False
+        self.parent = os.getppid()
         self.wake_read, self.wake_write = os.pipe()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self.tell)
         signal.signal(signal.SIGQUIT, signal.SIG_IGN)
 
     def tell(self, number, _):
-        """Ctrl-C cuts attaching short; later it is pyperf-run alone that says when to end."""
-        if number == signal.SIGTERM or not self.holds:
+        """Before the command runs, Ctrl-C is for us, too; then it is pyperf-run alone that says when to end."""
+        if number == signal.SIGTERM or not self.is_ready:
             self.told = True
             os.write(self.wake_write, b"x")
-        if not self.holds:
-            self.tool.stop()
 
-    def begin(self):
-        asked = self.arguments
-        done = attachment.attach(
-            self.tool, asked.pids, asked.library, asked.action, asked.sampler, asked.images, lambda: not self.told
-        )
-        self.holds = True
-        self.attached = [one for one, _ in done]
-        for one, figures in done:
-            if not asked.quiet:
-                say("attached to process %d%s" % (one.pid, stopped(figures)))
+    # attaching
+
+    def attach(self):
+        asked, began = self.arguments, None
+        left = list(attachment.prepare_all(asked.pids, asked.library, asked.action, asked.images))
+        while (left or self.running) and not self.is_over():
+            while left and len(self.running) < attach_tool.AT_ONCE:
+                one = left.pop(0)
+                self.running.append((one, self.tool.start(*one.command(asked.action, asked.sampler))))
+            self.collect()
+            if self.attached and began is None:
+                began = monotonic()
+            if began is not None and monotonic() - began > OTHERS:
+                self.ready()
+            self.sleep(TICK)
+        self.stop_others(left)
+        self.ready()
+
+    def collect(self):
+        """What has ended of the tools."""
+        for one, child in list(self.running):
+            if child.poll() is None:
+                continue
+            self.running.remove((one, child))
+            answer = attach_tool.answer(one.pid, child)
+            if attachment.settle(self.tool, one, answer):
+                self.attached.append(one)
+                if not self.arguments.quiet:
+                    say("attached to process %d%s" % (one.pid, stopped(answer.figures)))
+            elif not self.told:
+                say(answer.line)
+
+    def stop_others(self, left):
+        """When it ends before all could be attached: they take everything back."""
+        late = [one.pid for one in left] + [one.pid for one, _ in self.running]
+        for one in left:
+            one.remove()
+        for _, child in self.running:
+            child.terminate()
+        for _, child in self.running:
+            child.wait()
+        self.collect()
+        late = [pid for pid in late if pid not in [one.pid for one in self.attached]]
+        if late and self.is_ready:
+            say("process %s called no Python function, and is not in the profile" % ", ".join(map(str, late)))
+
+    def ready(self):
+        """Tells pyperf-run who is attached, and whose files have other paths here."""
+        if self.is_ready:
+            return
+        self.is_ready = True
+        path = self.arguments.ready
+        with open(path + ".roots", "w") as out:
+            out.writelines(one.one.root + "\n" for one in self.attached if not one.one.sees_our_files())
+        # Complete when it appears.
+        with open(path + ".new", "w") as out:
+            out.write("%s\n" % ",".join(str(one.pid) for one in self.attached))
+        os.rename(path + ".new", path)
+
+    # then
+
+    def is_over(self):
+        return self.told or os.getppid() != self.parent
 
     def wait(self):
-        while not self.told and os.getppid() == self.parent:
-            try:
-                select.select([self.wake_read], [], [], LOOK_EVERY)
-            except select.error:
-                pass  # a signal; to be handled by tell()
+        while not self.is_over():
+            self.sleep(LOOK_EVERY)
+
+    def sleep(self, seconds):
+        """Not for longer than it takes to be told."""
+        try:
+            select.select([self.wake_read], [], [], seconds)
+        except select.error:
+            pass  # a signal: tell() was called
 
     def end(self):
         killed = os.getppid() != self.parent

@@ -47,7 +47,7 @@ def prepare(pid, library, action, images):
     folder = None
     try:
         one = target.Target(pid)
-        wanted = target_folder.libraries(library, action != SAMPLE)
+        wanted = target_folder.libraries(library)
         copied = not target_folder.can_be_loaded(one, wanted)
         if not copied and images and target_folder.can_be_written(one, images):
             return Attachment(one, None, library, images)
@@ -67,30 +67,23 @@ def prepare(pid, library, action, images):
     return Attachment(one, folder, library, folder.path)
 
 
-def attach(tool, pids, library, action, sampler, images, wanted):
-    """Those that could be attached, each with the tool's figures. A line for each other one. wanted(): whether to go
-    on at all."""
-    prepared = []
+def prepare_all(pids, library, action, images):
+    """Those that can be prepared; a line for each other one."""
     for pid in pids:
         try:
-            prepared.append(prepare(pid, library, action, images))
+            yield prepare(pid, library, action, images)
         except target_folder.Failed as why:
             say(str(why))
-    answers = tool.run([one.command(action, sampler) for one in prepared]) if wanted() else []
-    done = []
-    for one, answer in zip(prepared, answers):
-        if answer.line is None:
-            done.append((one, answer.figures))
-            continue
-        if wanted():
-            say(answer.line)
-        if answer.was_killed:
-            undo(tool, one)
-    good = [one for one, _ in done]
-    for one in prepared:
-        if one not in good:
-            one.remove()
-    return done
+
+
+def settle(tool, one, answer):
+    """Whether it is attached. If not, what was prepared is removed."""
+    if answer.line is None:
+        return True
+    if answer.was_killed:
+        undo(tool, one)
+    one.remove()
+    return False
 
 
 def undo(tool, one):

@@ -8,6 +8,8 @@ import bisect
 import os
 import struct
 
+import roots
+
 PT_LOAD, PT_NOTE = 1, 4
 SHT_SYMTAB, SHT_DYNSYM = 2, 11
 STT_FUNC, STT_GNU_IFUNC = 2, 10
@@ -30,10 +32,10 @@ class Damaged(Exception):
 
 
 class File:
-    """An ELF file: its build_id, its segments and its symbol table."""
+    """An ELF file: its build_id, its segments and its symbol table. file: open; it is closed if it is none."""
 
-    def __init__(self, path):
-        self.file = open(path, "rb")
+    def __init__(self, file):
+        self.file = file
         try:
             self.read_headers()
         except Exception:
@@ -113,9 +115,9 @@ def functions(data):
 class Symbols:
     """The names in one file. Symbols of a debug file are added where the file itself has none of its own."""
 
-    def __init__(self, path, recorded):
+    def __init__(self, file, recorded):
         """recorded: the build id that the mapped file had, or nothing. Raises Damaged, IOError, OSError."""
-        self.file = File(path)
+        self.file = File(file)
         if recorded and self.file.build_id != recorded:
             raise Damaged
         self.found, self.names = self.file.symbols(SHT_SYMTAB)
@@ -153,7 +155,7 @@ def of_debug_file(number):
     if not text or not os.path.exists(path):
         return [], b""
     try:
-        file = File(path)
+        file = File(open(path, "rb"))
     except (Damaged, IOError, OSError):
         return [], b""
     with file.file:
@@ -163,22 +165,23 @@ def of_debug_file(number):
 class Cache:
     """The symbols of all files, each read when it is first needed."""
 
-    def __init__(self):
-        self.known = {}
+    def __init__(self, files=None):
+        self.known, self.files = {}, files or roots.Roots()
 
     def name(self, path, recorded, offset):
         """None where the file is not here, or is another than the one that was mapped."""
         key = (path, recorded)
         if key not in self.known:
-            self.known[key] = load(path, recorded)
+            self.known[key] = self.load(path, recorded)
         symbols = self.known[key]
         return symbols and symbols.name(offset)
 
-
-def load(path, recorded):
-    if not path.startswith("/"):
-        return None  # [vdso]
-    try:
-        return Symbols(path[: -len(DELETED)] if path.endswith(DELETED) else path, recorded)
-    except (Damaged, IOError, OSError):
+    def load(self, path, recorded):
+        if not path.startswith("/"):
+            return None  # [vdso]
+        for file in self.files.opened(path[: -len(DELETED)] if path.endswith(DELETED) else path):
+            try:
+                return Symbols(file, recorded)
+            except (Damaged, IOError, OSError):
+                file.close()
         return None

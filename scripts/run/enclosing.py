@@ -9,6 +9,8 @@ import bisect
 import io
 import re
 
+import roots
+
 TOKEN = re.compile(
     r"#[^\n]*"
     r"|'{3}(?:[^\\]|\\.)*?'{3}"
@@ -82,21 +84,22 @@ def statements(text):
 class Sources:
     """Those that have been read; None for a file that is not to be had."""
 
-    def __init__(self):
-        self.known = {}
+    def __init__(self, files=None):
+        self.known, self.files = {}, files or roots.Roots()
 
     def qualified(self, name, path, line):
         if path not in self.known:
-            self.known[path] = read(path)
+            self.known[path] = self.read(path)
         source = self.known[path]
         return source.qualified(name, line) if source else name
 
-
-def read(path):
-    if not path.endswith((".py", ".pyw")) and "/" not in path:
-        return None  # <string>
-    try:
-        with io.open(path, encoding="utf-8", errors="replace") as file:
-            return Source(file.read(LARGEST))
-    except (IOError, OSError, ValueError):  # of a path with a zero byte
+    def read(self, path):
+        if not path.endswith((".py", ".pyw")) and "/" not in path:
+            return None  # <string>
+        for file in self.files.opened(path):
+            with io.TextIOWrapper(file, encoding="utf-8", errors="replace") as text:
+                try:
+                    return Source(text.read(LARGEST))
+                except (IOError, OSError):
+                    pass
         return None

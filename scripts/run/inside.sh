@@ -61,6 +61,7 @@ attach_sampler() {
 detach_sampler() {
     end_attacher
     images=$dir/taken
+    roots=$(cat "$dir/attached.roots")
 }
 
 # Refuses the options that only perf has.

@@ -26,13 +26,13 @@ LENIENT = "surrogatepass" if sys.version_info[0] > 2 else "replace"
 
 class Recording:
     """How a profile was recorded; records() are its samples: with `locked`, those of threads that had the
-    interpreter's lock."""
+    interpreter's lock. files: the roots.Roots in which names are looked for."""
 
     mode = stacks.INSIDE
     stack_size = max_stack = first = last = None  # of perf
 
-    def __init__(self, path, by_line=False, locked=False):
-        self.path, self.locked, self.notes, names = path, locked, [], Names(by_line)
+    def __init__(self, path, by_line=False, locked=False, files=None):
+        self.path, self.locked, self.notes, names = path, locked, [], Names(by_line, files)
         self.processes = [Process(part, names) for part in sample_file.parts(path)]
         headers = [one.part.header for one in self.processes]
         self.watched = any(one.flags & sample_file.WATCHED for one in headers)  # has threads that wait
@@ -91,9 +91,9 @@ class Recording:
 class Names:
     """Sources and symbol tables, which the frames of all processes share."""
 
-    def __init__(self, by_line):
+    def __init__(self, by_line, files):
         self.by_line = by_line
-        self.sources, self.symbols = enclosing.Sources(), elf.Cache()
+        self.sources, self.symbols = enclosing.Sources(files), elf.Cache(files)
 
     def python(self, code, instruction):
         function, line = (code.qualified(self.sources), code.file), code.lines.line(instruction)

@@ -21,6 +21,7 @@ import flames
 import model
 import perf_data
 import pprof
+import roots
 import sample_file
 import samples
 import source
@@ -84,6 +85,7 @@ def parse_arguments():
     parser.add_argument("--template", metavar="FILE", help="of flame graphs")
     parser.add_argument("--lines", action="store_true", help="a row for each line, not function")
     parser.add_argument("--gil", action="store_true", help="only of threads that hold the GIL")
+    parser.add_argument("--root", action="append", default=[], metavar="PATH", help="where a process's files are")
     parser.add_argument("--stack-size", type=stack_size, metavar="N", help="that were copied")
     parser.add_argument("--used", type=cpu_time, metavar="TIMES", help="of the program: 1m0.5s 0m0.2s")
     parser.add_argument("--lasted", type=span, metavar="TIMES", help="when it began and ended: 10.25 16.5")
@@ -161,7 +163,7 @@ def open_profile(arguments):
     """How it was recorded, and its samples: of perf, or of the sampler."""
     path = arguments.data
     if sample_file.recognises(path):
-        recording = samples.Recording(path, arguments.lines, arguments.gil)
+        recording = samples.Recording(path, arguments.lines, arguments.gil, roots.Roots(arguments.root))
         return recording, recording.records()
     if arguments.lines or arguments.source or arguments.gil:
         what = "who holds the GIL" if arguments.gil else "lines of Python functions"

@@ -52,8 +52,9 @@ def open_place(root, place):
     return above
 
 
-def libraries(library, with_plan):
-    names = [library] + [os.path.join(os.path.dirname(library), "libpyperf-plan.so")] * with_plan
+def libraries(library):
+    """That one, and the one that it looks for beside itself, also for the symbols of a stripped interpreter."""
+    names = [library, os.path.join(os.path.dirname(library), "libpyperf-plan.so")]
     return [name for name in names if os.path.exists(name)]
 
 

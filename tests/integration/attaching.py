@@ -29,7 +29,7 @@ class Program:
         if seen_at:
             paths = [path.replace(bench.folder, seen_at, 1) for path in paths]
         plain = bench.environment(preload=False, support=None, images=False)
-        self.process = bench.start(list(prefix) + [bench.python] + paths + [part] * bool(part), plain)
+        self.process = bench.start(list(prefix) + [bench.python, "-W", "ignore"] + paths + [part] * bool(part), plain)
         if self.process.stdout.readline() != "ready\n":
             raise Skip("the program cannot be run so: %s" % harness.kill(self.process).err.strip())
         self.pid = self.process.pid
@@ -62,7 +62,7 @@ def children_of(pid):
 
 def is_python(pid):
     with open("/proc/%d/cmdline" % pid, "rb") as file:
-        return b"attached.py" in file.read().split(b"\0")[1]
+        return file.read().split(b"\0")[1] == b"-W"
 
 
 def changed_text(pid):

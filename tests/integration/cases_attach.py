@@ -24,17 +24,21 @@ def look_at_end(bench, program, before=None):
 
 
 def look_at_names(bench, recording):
-    """Each sample has its functions down to the one that begins its thread. A thread that begins or ends has none."""
+    """Each sample has its functions down to the one that begins its thread. A thread that begins or ends has none; and
+    the sampler finds none, also where it was preloaded, at some switches of threads in 3.11 and 3.12."""
     ones = list(recording.records())
-    count, wrong = sampler.total(ones), []
+    count, none, wrong = sampler.total(ones), 0, []
     for one in ones:
         names = sampler.names(one)
-        expected = ["<module>"] if one.tid == one.pid else ["bootstrap"]
         last = [name.split(".")[-1].lstrip("_") for name in names[-1:]]
-        if not one.whole or last != expected and (names or one.tid == one.pid):
+        if not names and one.whole:
+            none += one.count * (one.tid == one.pid)
+        elif not one.whole or last != (["<module>"] if one.tid == one.pid else ["bootstrap"]):
             wrong.append((one.count, names, one.whole))
-    bench.that("samples", "50 or more", count >= 50, str(count))
+    bench.that("samples", "20 or more", count >= 20, str(count))
     bench.equal("that lack functions", [], wrong[:3])
+    least = 2 + 0.05 * count if bench.version in ((3, 11), (3, 12)) else 0
+    bench.that("of the main thread, without any", "%d or fewer" % least, none <= least, "%d of %d" % (none, count))
     inside = [one for one in ones if "inner" in sampler.names(one)]
     chains = {tuple(sampler.names(one)[-3:]) for one in inside}
     bench.equal("of the main thread", {("inner", "outer", "<module>")}, chains)
@@ -103,7 +107,7 @@ def attach_forked(bench):
     _, err = child.communicate()
     bench.equal("status, stderr", (0, ""), (child.returncode, err))
     count = sampler.total(one for one in attaching.recording(bench).records() if "in_child" in sampler.names(one))
-    bench.that("its samples", "20 or more", count >= 20, str(count))
+    bench.that("its samples", "10 or more", count >= 10, str(count))
     seen = attaching.look(bench, forked)
     bench.equal("the child: sampled, changed text", (False, 0), (seen["sampling"], attaching.changed_text(forked)))
     look_at_end(bench, program)

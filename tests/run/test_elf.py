@@ -17,6 +17,7 @@ from looks import case, main, missing
 sys.path.insert(1, os.path.join(looks.ROOT, "scripts", "run"))
 
 import elf
+import roots
 
 CASES = []
 SOURCE = """
@@ -57,7 +58,7 @@ def build(look):
     words = ["gcc", "-O1", "-shared", "-fPIC", "-Wl,--build-id=sha1", "-o", whole, out.name]
     subprocess.run(words, check=True)
     subprocess.run(["strip", "-o", bare, whole], check=True)
-    symbols = elf.Symbols(whole, b"")
+    symbols = elf.Symbols(open(whole, "rb"), b"")
     at = {symbols.names[one[3] :].split(b"\0")[0]: one[0] for one in symbols.found}[b"hidden"]
     return whole, bare, in_file(symbols, at), symbols.file.build_id
 
@@ -90,7 +91,7 @@ def build_ids_and_debug_files(look):
         look.equal("with another's debug file", None, elf.Cache().name(bare, number, offset))
     finally:
         elf.DEBUG_FILES = kept
-    shown = elf.Symbols(bare, number)
+    shown = elf.Symbols(open(bare, "rb"), number)
     names = {shown.names[one[3] :].split(b"\0")[0] for one in shown.found}
     look.that("of .dynsym", "shown, other", {b"shown", b"other"} <= names, repr(names))
     at = next(one[0] for one in shown.found if shown.names[one[3] :].startswith(b"shown\0"))
@@ -112,6 +113,37 @@ def damaged_files(look):
             out.write(data)
         elf.Cache().name(path, b"", 0x4100)
     look.that("150 files", "no error", True, "none")
+
+
+@case(CASES)
+def other_roots(look):
+    """A file of a process with another root is found there, but not through the links of its owner."""
+    folder = look.path("root", "srv")
+    os.makedirs(folder)
+    for name, text in (("there.py", "its"), ("both.py", "its")):
+        with open(os.path.join(folder, name), "w") as out:
+            out.write(text)
+    with open(look.path("ours.py"), "w") as out:
+        out.write("ours")
+    os.symlink(look.path("ours.py"), os.path.join(folder, "link.py"))
+    os.symlink("/", look.path("root", "all"))
+    os.mkfifo(os.path.join(folder, "fifo.py"))
+    files = roots.Roots([look.path("root"), look.path("none")])
+    for path, expected in (
+        ("/srv/there.py", ["its"]),
+        ("/srv/link.py", []),
+        ("/srv", []),
+        ("/srv/none.py", []),
+        ("/all" + look.path("ours.py"), []),
+        (look.path("ours.py"), ["ours"]),
+        ("/srv/a\0b.py", []),
+        ("/srv/fifo.py", [""]),
+    ):
+        got = []
+        for file in files.opened(path):
+            with file:
+                got.append(file.read().decode())
+        look.equal(repr(path.replace(look.folder, "")), expected, got)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def addresses_lead_to_lines(look):
 def symbols(look):
     """Our own reader finds the names, at places of the file that are the addresses."""
     image, path = made(look)
-    found = elf.Symbols(path, image.build_id)
+    found = elf.Symbols(open(path, "rb"), image.build_id)
     for (function, line), address in image.places.items():
         name = found.name(address)
         if not name.startswith("py::" + function[0].split("\n")[0]):

@@ -41,7 +41,7 @@ def names(look, found):
     """What the image has for an address."""
     image = os.path.realpath(look.path("x.data")) + ".functions.so"
     row = next(one for one in found.of(MMAP2) if one.name == image)
-    symbols = elf.Symbols(image, row.build_id)
+    symbols = elf.Symbols(open(image, "rb"), row.build_id)
 
     def name(address):
         inside = row.start <= address < row.start + row.size
