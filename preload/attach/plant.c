@@ -207,6 +207,23 @@ static bool read_answer(struct planting *planting, struct refusal *why)
                   u.blob.step);
 }
 
+bool plant_clean(struct target *target, const struct python_place *place,
+                 struct plant_figures *figures, struct refusal *why)
+{
+    static struct planting planting;
+    planting = (struct planting){.target = target, .place = place, .figures = figures};
+    planting.base = planting_find_earlier(target, place);
+    if (planting.base == 0)
+        return true;
+    if (!planting_read(&planting))
+        return refuse(
+            why,
+            "process %d: a pyperf-attach of another version was killed at its work there: "
+            "try again when the process has called a Python function",
+            target->pid);
+    return remote_gadgets(target, &planting.gadgets, why) && planting_remove(&planting, why);
+}
+
 bool plant(struct target *target, const struct python_place *place,
            const struct plant_request *request, struct plant_figures *figures, struct refusal *why)
 {
