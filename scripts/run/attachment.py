@@ -175,7 +175,8 @@ def take_away(attachments):
         if one.is_off:
             one.remove()
         elif one.folder:
-            say("%s stays: pyperf-run --detach %d removes it" % (one.folder.seen_here, one.pid))
+            again = "process %d is not switched off yet: pyperf-run --detach %d does that later, and removes %s"
+            say(again % (one.pid, one.pid, one.folder.seen_here))
 
 
 def keep_images(attachments):
