@@ -37,8 +37,10 @@ bool planting_read(struct planting *planting);
 /* Whether a pointer leads to the blob. */
 bool planting_is_reachable(const struct planting *planting);
 
-/* Whether no thread that sleeps will return to from <= address < to, by the words on its stack; and
- * none of those that are stopped, also by its registers. */
+/* Whether a stack has an address of from <= address < to, above the stack pointer; and whether no thread
+ * that sleeps has one, and none of those that are stopped, also in its registers. */
+bool planting_points_into(const struct planting *planting, uint64_t stack, uint64_t from,
+                          uint64_t to);
 bool planting_sleepers_are_clear(const struct planting *planting, uint64_t from, uint64_t to);
 bool planting_stopped_are_clear(const struct planting *planting, const struct threads *stopped,
                                 uint64_t from, uint64_t to);
