@@ -81,6 +81,7 @@ static bool is_deserted(const struct planting *planting, const struct remote *re
     return !planting_is_reachable(planting) &&
            target_read(planting->target, planting->base + BLOB_INSIDE, &inside, sizeof inside) &&
            inside == 0 && !attach_registers_point(&remote->own, code, end) &&
+           !planting_points_into(planting, attach_stack_pointer(&remote->own), code, end) &&
            planting_stopped_are_clear(planting, threads, code, end);
 }
 
