@@ -103,25 +103,13 @@ static bool act(const struct attach_request *request, struct failure *why)
     return request->action == ATTACH_SAMPLE ? sample(request, why) : profile(request, why);
 }
 
-/* In 2.7 the frame has no reference any more, and is still in the collector's lists. A collection
- * would free it, and gc.get_objects, which qualnames.h calls, would give it references and take them
- * away, which frees it twice. So it gets one for the time being. */
-static void refer(const void *frame, intptr_t references)
-{
-    if (python.layout != NULL && python.layout->python_2)
-        *(intptr_t *)((char *)(uintptr_t)frame + python.layout->head) += references;
-}
-
 static bool serve(const struct attach_request *request, const void *const arguments[2],
                   struct failure *why)
 {
     const void *evaluator = (const void *)(uintptr_t)request->evaluator;
     if (request->action != ATTACH_OFF && !lifecycle_join(evaluator, arguments, why))
         return false;
-    refer(arguments[0], 1);
-    bool done = act(request, why);
-    refer(arguments[0], -1);
-    return done;
+    return act(request, why);
 }
 
 static bool is_sound(const struct attach_request *request)

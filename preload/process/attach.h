@@ -58,7 +58,8 @@ struct attachable {
 /* In the constructor. */
 void attach_start(void);
 
-/* Called at the evaluator's entry, in 2.7 at the entry of a frame's tp_dealloc, with the
+/* Called at the evaluator's entry, in 2.7 at the entry of a frame's tp_dealloc (the caller has given
+ * the frame a reference for the time being: the collector still knows it), with the
  * interpreter's lock. For ATTACH_SAMPLE and ATTACH_OFF the stack may be another one than the
  * thread's own, of 512 KiB or more; for trampolines it is the thread's own, because from 3.14 on
  * calls of Python objects compare the stack pointer with the thread's limits (Python/ceval.c,
