@@ -24,7 +24,7 @@
 # shellcheck source=scripts/run/ready.sh
 . "$parts/ready.sh"
 # shellcheck source=scripts/run/attach.sh
-. "$parts/attach.sh"
+[ -n "$pids" ] || . "$parts/attach.sh" # with -p it has been read
 # shellcheck source=scripts/run/places.sh
 . "$parts/places.sh"
 # shellcheck source=scripts/run/unwind.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""pyperf-run -p, --attach and --detach: what is attached, where files are, what is said, and what is left. The tool that
-attaches is a fake one (attaching.py). One line for each check; the exit status is 1 if any failed."""
+"""pyperf-run -p, --attach and --detach: what is attached, where files are, what is said, and what is left. The tool
+that attaches is a fake one (attaching.py). One line for each check; the exit status is 1 if any failed."""
 
 import glob
 import os
