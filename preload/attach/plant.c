@@ -11,9 +11,9 @@
 
 enum {
     TRIES = 200,
-    TRY_AGAIN = 2000000,       /* ns */
-    LOOK = 500000,             /* ns between looks whether it is served */
-    STOP_PATIENCE = 500000000, /* ns for all threads that run to stop */
+    TRY_AGAIN = 2000000,      /* ns */
+    LOOK = 500000,            /* ns between looks whether it is served */
+    STOP_PATIENCE = 50000000, /* ns for all threads that run to stop */
 };
 #define LOADING_PATIENCE ((uint64_t)60000000000) /* ns for the library, once it is being loaded */
 
@@ -205,6 +205,23 @@ static bool read_answer(struct planting *planting, struct refusal *why)
         return refuse(why, "process %d: %s", planting->target->pid, answer.said);
     return refuse(why, "process %d: libpyperf has not answered (step %u)", planting->target->pid,
                   u.blob.step);
+}
+
+bool plant_clean(struct target *target, const struct python_place *place,
+                 struct plant_figures *figures, struct refusal *why)
+{
+    static struct planting planting;
+    planting = (struct planting){.target = target, .place = place, .figures = figures};
+    planting.base = planting_find_earlier(target, place);
+    if (planting.base == 0)
+        return true;
+    if (!planting_read(&planting))
+        return refuse(
+            why,
+            "process %d: a pyperf-attach of another version was killed at its work there: "
+            "try again when the process has called a Python function",
+            target->pid);
+    return remote_gadgets(target, &planting.gadgets, why) && planting_remove(&planting, why);
 }
 
 bool plant(struct target *target, const struct python_place *place,

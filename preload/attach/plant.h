@@ -42,6 +42,10 @@ struct plant_figures {
     char said[sizeof((struct attach_request *)0)->said];
 };
 
+/* Takes back what a pyperf-attach that was killed has left; true also if there is nothing. */
+bool plant_clean(struct target *target, const struct python_place *place,
+                 struct plant_figures *figures, struct refusal *why);
+
 /* False with the reason: nothing of ours is left but what `figures` says. */
 bool plant(struct target *target, const struct python_place *place,
            const struct plant_request *request, struct plant_figures *figures, struct refusal *why);

@@ -29,11 +29,18 @@ bool planting_fill_slots(struct planting *planting, struct refusal *why);
 /* Slots of interpreters that have ended meanwhile are nobody's. */
 void planting_drop_slots(struct planting *planting);
 
+/* The base of a blob of an earlier pyperf-attach, which was killed, if a pointer still leads there; 0:
+ * none. Then that blob is read: false if it cannot be, or is another version's. */
+uint64_t planting_find_earlier(const struct target *target, const struct python_place *place);
+bool planting_read(struct planting *planting);
+
 /* Whether a pointer leads to the blob. */
 bool planting_is_reachable(const struct planting *planting);
 
-/* Whether no thread that sleeps will return to from <= address < to, by the words on its stack; and
- * none of those that are stopped, also by its registers. */
+/* Whether a stack has an address of from <= address < to, above the stack pointer; and whether no thread
+ * that sleeps has one, and none of those that are stopped, also in its registers. */
+bool planting_points_into(const struct planting *planting, uint64_t stack, uint64_t from,
+                          uint64_t to);
 bool planting_sleepers_are_clear(const struct planting *planting, uint64_t from, uint64_t to);
 bool planting_stopped_are_clear(const struct planting *planting, const struct threads *stopped,
                                 uint64_t from, uint64_t to);

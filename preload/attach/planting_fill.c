@@ -68,22 +68,38 @@ bool planting_fill(struct planting *planting, struct refusal *why)
 
 /* slots */
 
-/* A pointer that leads to the blob of an injector that was killed: what it should have got back. */
-static void look_through(const struct planting *planting, uint64_t *before, uint64_t *target)
+/* Where a blob is whose slot this value leads to; 0: it leads elsewhere. */
+static uint64_t blob_of(const struct target *target, uint64_t value)
 {
-    static struct attach_blob earlier;
-    const struct region *region = maps_at(&planting->target->maps, *before);
-    if (region == NULL || !region->executable || region->path[0] != '\0' ||
-        region->start < BLOB_CODE ||
-        !target_read(planting->target, region->start - BLOB_CODE, &earlier, sizeof earlier) ||
-        memcmp(earlier.magic, BLOB_MAGIC, sizeof earlier.magic) != 0)
-        return;
-    for (size_t i = 0; i < BLOB_SLOTS; i++)
-        if (earlier.slots[i].ours == *before) {
-            *target = earlier.slots[i].target;
-            *before = earlier.slots[i].before;
-            return;
-        }
+    char magic[sizeof((struct attach_blob *)0)->magic];
+    const struct region *region = maps_at(&target->maps, value);
+    uint64_t base = region != NULL ? region->start - BLOB_CODE : 0;
+    return region != NULL && region->executable && region->path[0] == '\0' &&
+                   target_read(target, base, magic, sizeof magic) &&
+                   memcmp(magic, BLOB_MAGIC, sizeof magic) == 0
+               ? base
+               : 0;
+}
+
+uint64_t planting_find_earlier(const struct target *target, const struct python_place *place)
+{
+    uint64_t pointers[PYTHON_INTERPRETERS], value;
+    size_t count = python_place_pointers(target, place, pointers);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t base = target_word(target, pointers[i], &value) ? blob_of(target, value) : 0;
+        if (base != 0)
+            return base;
+    }
+    return 0;
+}
+
+bool planting_read(struct planting *planting)
+{
+    size_t size = (size_t)(attach_blob_code_end - attach_blob_code);
+    planting->executable = true;
+    return target_read(planting->target, planting->base, &planting->u, sizeof planting->u) &&
+           planting->u.blob.count <= BLOB_SLOTS &&
+           memcmp(planting->u.bytes + BLOB_CODE, attach_blob_code, size) == 0;
 }
 
 bool planting_fill_slots(struct planting *planting, struct refusal *why)
@@ -99,13 +115,10 @@ bool planting_fill_slots(struct planting *planting, struct refusal *why)
         uint64_t value;
         if (!target_word(planting->target, pointers[i], &value))
             count = 0;
-        uint64_t before = value, target = value;
-        look_through(planting, &before, &target);
         blob->slots[i].place = pointers[i];
-        blob->slots[i].expect = value;
+        blob->slots[i].expect = blob->slots[i].before = value;
         blob->slots[i].ours = planting->base + BLOB_ENTRY(i);
-        blob->slots[i].before = before;
-        blob->slots[i].target = target != 0 ? target : place->evaluator;
+        blob->slots[i].target = value != 0 ? value : place->evaluator;
     }
     return count > 0 || refuse(why, "process %d: its interpreter has ended", planting->target->pid);
 }

@@ -9,10 +9,10 @@
 #include "trampoline/base/clock.h"
 
 enum {
-    TRIES = 100,
-    TRY_AGAIN = 3000000,       /* ns */
-    STOP_PATIENCE = 500000000, /* ns */
-    WINDOW = 64,               /* bytes of code in front of a thread that are looked at */
+    TRIES = 300,
+    TRY_AGAIN = 3000000,      /* ns */
+    STOP_PATIENCE = 30000000, /* ns: the others wait meanwhile */
+    WINDOW = 64,              /* bytes of code in front of a thread that are looked at */
 };
 
 void planting_note_stop(struct planting *planting, uint64_t since, size_t threads, size_t asleep)
@@ -21,10 +21,10 @@ void planting_note_stop(struct planting *planting, uint64_t since, size_t thread
     uint64_t time = clock_now() - since;
     if (time > figures->stopped)
         figures->stopped = time;
-    if (threads > figures->threads_stopped) {
+    if (threads > figures->threads_stopped)
         figures->threads_stopped = threads;
+    if (asleep > figures->left_asleep)
         figures->left_asleep = asleep;
-    }
 }
 
 bool planting_interrupted(uint64_t time)
@@ -81,6 +81,7 @@ static bool is_deserted(const struct planting *planting, const struct remote *re
     return !planting_is_reachable(planting) &&
            target_read(planting->target, planting->base + BLOB_INSIDE, &inside, sizeof inside) &&
            inside == 0 && !attach_registers_point(&remote->own, code, end) &&
+           !planting_points_into(planting, attach_stack_pointer(&remote->own), code, end) &&
            planting_stopped_are_clear(planting, threads, code, end);
 }
 
@@ -95,46 +96,62 @@ static bool unmap(struct planting *planting, struct remote *remote)
 }
 
 /* With all threads that run stopped, and one of them borrowed. */
-static void try_to_remove(struct planting *planting, struct remote *remote, struct threads *threads)
+static void take_back(struct planting *planting, struct remote *remote, struct threads *threads)
 {
-    uint64_t routine = planting->base + attach_blob_take_back;
-    bool reachable = planting_is_reachable(planting);
+    if (!threads_stop_running(threads, planting->target->pid, remote->traced.thread,
+                              clock_now() + STOP_PATIENCE) ||
+        !none_before_call(planting, remote, threads))
+        return;
+    planting_drop_slots(planting);
+    remote_run(remote, planting->base + attach_blob_take_back, SYS_getpid);
+}
+
+/* Nobody comes to the blob any more: those that may be there, or on their way, have run ever since. */
+static void leave(struct planting *planting, struct remote *remote, struct threads *threads)
+{
+    if (threads_stop_noted(threads, remote->traced.thread, clock_now() + STOP_PATIENCE) &&
+        is_deserted(planting, remote, threads))
+        unmap(planting, remote);
+}
+
+/* Whether a pointer leads to the blob, or it would still serve who comes. */
+static bool is_open(const struct planting *planting)
+{
     uint32_t state = 0;
     target_read(planting->target, planting->base + BLOB_STATE, &state, sizeof state);
-    if (planting->executable && (reachable || state == BLOB_PLANTED)) {
-        if (!none_before_call(planting, remote, threads))
-            return;
-        planting_drop_slots(planting);
-        if (!remote_run(remote, routine, SYS_getpid))
-            return;
-    }
-    if (is_deserted(planting, remote, threads))
-        unmap(planting, remote);
+    return planting->executable && (planting_is_reachable(planting) || state == BLOB_PLANTED);
+}
+
+static void try_to_remove(struct planting *planting, enum remote_choice choice, struct refusal *why)
+{
+    static struct threads threads;
+    static struct remote remote;
+    uint64_t code = planting->base + BLOB_CODE, end = planting->base + BLOB_STACK;
+    bool open = is_open(planting);
+    threads.count = threads.asleep = 0;
+    if (!open && (!threads_look(&threads, planting->target->pid) ||
+                  !planting_sleepers_are_clear(planting, code, end)))
+        return;
+    if (!remote_borrow(&remote, planting->target, &planting->gadgets, choice, why))
+        return;
+    if (open)
+        take_back(planting, &remote, &threads);
+    else
+        leave(planting, &remote, &threads);
+    size_t count = 1;
+    for (size_t i = 0; i < threads.count; i++)
+        count += threads.stopped[i].state != TRACED_GONE;
+    threads_release(&threads);
+    remote_return(&remote);
+    planting_note_stop(planting, remote.since, count, threads.asleep);
 }
 
 bool planting_remove(struct planting *planting, struct refusal *why)
 {
-    static struct threads threads;
-    static struct remote remote;
     for (int i = 0; i < TRIES && planting->base != 0; i++) {
-        if (i > 0)
+        if (i > 1)
             planting_interrupted(TRY_AGAIN);
-        /* Before the stop, because there may be many: one that wakes later will not come there. */
-        if (!planting_is_reachable(planting) &&
-            !planting_sleepers_are_clear(planting, planting->base + BLOB_CODE,
-                                         planting->base + BLOB_STACK))
-            continue;
-        if (!remote_borrow(&remote, planting->target, &planting->gadgets,
-                           i < TRIES / 2 ? REMOTE_UNSEEN : REMOTE_ANY, why))
-            continue;
-        bool stopped = threads_stop_running(&threads, planting->target->pid, remote.traced.thread,
-                                            clock_now() + STOP_PATIENCE);
-        if (stopped)
-            try_to_remove(planting, &remote, &threads);
-        size_t count = threads.count + 1, asleep = threads.asleep;
-        threads_release(&threads);
-        remote_return(&remote);
-        planting_note_stop(planting, remote.since, count, asleep);
+        try_to_remove(planting, i < TRIES / 2 ? REMOTE_UNSEEN : REMOTE_ANY, why);
     }
     planting->figures->left_mapped = planting->base != 0 ? BLOB_SIZE : 0;
     if (planting->base == 0 || !planting_is_reachable(planting))

@@ -5,7 +5,8 @@
 
 enum { STACK_WORDS = 8 << 10 }; /* of a stack that are looked at: 64 KiB */
 
-static bool points_into(const struct planting *planting, uint64_t stack, uint64_t from, uint64_t to)
+bool planting_points_into(const struct planting *planting, uint64_t stack, uint64_t from,
+                          uint64_t to)
 {
     static uint64_t words[STACK_WORDS];
     size_t got = target_read_some(planting->target, stack & ~(uint64_t)7, words, sizeof words);
@@ -23,7 +24,7 @@ bool planting_sleepers_are_clear(const struct planting *planting, uint64_t from,
         long number;
         uint64_t stack;
         if (status_activity(planting->target->pid, threads[i], &number, &stack) == THREAD_SLEEPS &&
-            stack != 0 && points_into(planting, stack, from, to))
+            stack != 0 && planting_points_into(planting, stack, from, to))
             return false;
     }
     return true;
@@ -39,7 +40,7 @@ bool planting_stopped_are_clear(const struct planting *planting, const struct th
             continue;
         if (!attach_registers_get(traced->thread, &registers) ||
             attach_registers_point(&registers, from, to) ||
-            points_into(planting, attach_stack_pointer(&registers), from, to))
+            planting_points_into(planting, attach_stack_pointer(&registers), from, to))
             return false;
     }
     return true;

@@ -137,7 +137,8 @@ static bool perform(const struct arguments *arguments, struct examined *examined
 {
     struct plant_request request = {.patience = 0};
     if (!fill_request(arguments, &request, why) ||
-        !examine(arguments->pid, arguments->patience, examined, why))
+        !examine(arguments->pid, arguments->patience, examined, why) ||
+        !plant_clean(&examined->target, &examined->place, figures, why))
         return false;
     if (request.request.action == ATTACH_OFF && examined->library.function == 0) {
         snprintf(figures->said, sizeof figures->said, "libpyperf is not in process %d",

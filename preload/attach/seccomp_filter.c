@@ -38,6 +38,12 @@ static const struct call {
     CALL(munmap),
     CALL(openat),
     CALL(read),
+    CALL(pread64), /* the loader */
+    CALL(write),
+    CALL(fstatfs),
+    CALL(uname),
+    CALL(getppid),
+    CALL(clock_gettime),
     CALL(lseek),
     CALL(close),
     CALL(fstat),

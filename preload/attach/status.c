@@ -137,19 +137,30 @@ static char state_of(pid_t pid, pid_t thread)
     return end != NULL && end[1] == ' ' ? end[2] : '?';
 }
 
+enum thread_activity status_runs(pid_t pid, pid_t thread)
+{
+    switch (state_of(pid, thread)) {
+    case 'R':
+        return THREAD_RUNS;
+    case 'S':
+        return THREAD_SLEEPS;
+    case 'D':
+        return THREAD_UNREACHABLE;
+    default:
+        return THREAD_ENDED;
+    }
+}
+
 /* task/TID/syscall: "running", or the number, six arguments, the stack pointer and the pc. */
 enum thread_activity status_activity(pid_t pid, pid_t thread, long *number, uint64_t *stack_pointer)
 {
-    char name[64], text[512], state = state_of(pid, thread);
+    char name[64], text[512];
+    enum thread_activity activity = status_runs(pid, thread);
     *number = -1;
     *stack_pointer = 0;
-    if (state == 'R')
-        return THREAD_RUNS;
-    if (state != 'S')
-        return THREAD_UNREACHABLE;
     snprintf(name, sizeof name, "task/%d/syscall", (int)thread);
-    if (status_file(pid, name, text, sizeof text) <= 0)
-        return THREAD_SLEEPS; /* not readable */
+    if (activity != THREAD_SLEEPS || status_file(pid, name, text, sizeof text) <= 0)
+        return activity;
     if (strncmp(text, "running", 7) == 0)
         return THREAD_RUNS;
     char *at;

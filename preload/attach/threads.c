@@ -163,48 +163,74 @@ bool traced_settle(struct traced *traced, uint64_t deadline)
 
 /* all that run */
 
-static bool is_stopped(const struct threads *threads, pid_t thread)
+static bool is_known(const struct threads *threads, pid_t thread)
 {
     for (size_t i = 0; i < threads->count; i++)
-        if (threads->stopped[i].thread == thread && threads->stopped[i].state != TRACED_GONE)
+        if (threads->stopped[i].thread == thread)
             return true;
     return false;
 }
 
-/* Asks all that run and are not stopped; returns how many were new. */
-static size_t ask(struct threads *threads, pid_t except)
+/* Adds those that run and are not known. */
+static bool look(struct threads *threads)
 {
     static pid_t all[THREADS_MAX];
-    size_t count = status_threads(threads->process, all, THREADS_MAX), new = 0;
+    size_t count = status_threads(threads->process, all, THREADS_MAX);
     threads->asleep = 0;
     for (size_t i = 0; i < count && threads->count < THREADS_MAX; i++) {
-        long number;
-        uint64_t unused;
-        if (all[i] == except || is_stopped(threads, all[i]))
+        if (is_known(threads, all[i]))
             continue;
-        if (status_activity(threads->process, all[i], &number, &unused) != THREAD_RUNS)
-            threads->asleep++;
-        else if (seize(&threads->stopped[threads->count], all[i]))
-            threads->count++, new ++;
+        enum thread_activity activity = status_runs(threads->process, all[i]);
+        threads->asleep += activity == THREAD_SLEEPS;
+        if (activity == THREAD_RUNS)
+            threads->stopped[threads->count++] = (struct traced){.thread = all[i]};
+        errno = EBUSY;
+        if (activity == THREAD_UNREACHABLE)
+            return false;
     }
-    return new;
+    return true;
+}
+
+bool threads_look(struct threads *threads, pid_t process)
+{
+    threads->process = process;
+    threads->count = 0;
+    return look(threads);
+}
+
+/* From the thread `first` on. */
+static bool stop_from(struct threads *threads, size_t first, pid_t except, uint64_t deadline)
+{
+    traced_attend_late();
+    errno = ETIMEDOUT;
+    if (late_count > 0)
+        return false;
+    for (size_t i = first; i < threads->count; i++)
+        if (threads->stopped[i].thread != except)
+            seize(&threads->stopped[i], threads->stopped[i].thread);
+    for (size_t i = first; i < threads->count; i++)
+        if (threads->stopped[i].state == TRACED_RUNS && !wait_for(&threads->stopped[i], deadline) &&
+            threads->stopped[i].state != TRACED_GONE)
+            return false;
+    return true;
+}
+
+bool threads_stop_noted(struct threads *threads, pid_t except, uint64_t deadline)
+{
+    return stop_from(threads, 0, except, deadline);
 }
 
 bool threads_stop_running(struct threads *threads, pid_t process, pid_t except, uint64_t deadline)
 {
-    threads->process = process;
-    threads->count = 0;
-    traced_attend_late();
-    if (late_count > 0) {
-        errno = ETIMEDOUT;
+    size_t before = 0;
+    if (!threads_look(threads, process))
         return false;
+    for (int i = 0; i < ROUNDS && threads->count > before; i++) {
+        size_t first = before;
+        before = threads->count;
+        if (!stop_from(threads, first, except, deadline) || !look(threads))
+            return false;
     }
-    for (int i = 0; i < ROUNDS && ask(threads, except) > 0; i++)
-        for (size_t j = 0; j < threads->count; j++)
-            if (threads->stopped[j].state == TRACED_RUNS &&
-                !wait_for(&threads->stopped[j], deadline) &&
-                threads->stopped[j].state != TRACED_GONE)
-                return false;
     return true;
 }
 

@@ -58,7 +58,15 @@ struct threads {
     struct traced stopped[THREADS_MAX];
 };
 
-/* Stops all that run, but for `except`. False with errno; what has been stopped is to be released. */
+/* Notes which threads run now, without stopping any. False with errno: EBUSY, one is in the kernel, and
+ * nobody knows what it does. */
+bool threads_look(struct threads *threads, pid_t process);
+
+/* Stops those that were noted and have not ended, but for `except`. False with errno; what has been
+ * stopped is to be released. */
+bool threads_stop_noted(struct threads *threads, pid_t except, uint64_t deadline);
+
+/* Stops all that run, also those that wake meanwhile, but for `except`; as above. */
 bool threads_stop_running(struct threads *threads, pid_t process, pid_t except, uint64_t deadline);
 void threads_release(struct threads *threads);
 

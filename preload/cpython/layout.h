@@ -42,6 +42,10 @@ struct layout {
      * (Include/cpython/pystate.h, C_RECURSION_LIMIT) or 10,000 (Py_C_RECURSION_LIMIT); debug builds
      * of 3.13 of 500. */
     uint32_t profiled_stack;
+    /* How much of a thread's C stack stays free, or else seven eighths: from 3.14 on objects that
+     * are freed deep in it wait until 96 KiB are free (Objects/object.c, _Py_Dealloc), and if any
+     * wait, a switch of greenlet 3.3 frees one twice (TPythonState.cpp, delete_later). */
+    uint32_t free_stack;
     /* Has a map and switches of its own (native_support.h), and interpreters that may have a lock
      * each (PEP 684). */
     bool has_native_support;

@@ -92,13 +92,22 @@ __attribute__((noinline)) static void take(uintptr_t end)
     *room = 0;
 }
 
+/* How much of a stack is profiled. */
+static size_t share_of(size_t size)
+{
+    size_t share = size < SMALL_STACK ? size / 4 : size / 2;
+    size_t most = python.layout->profiled_stack;
+    if (most != 0 && most < share)
+        share = most;
+    if (size - share < python.layout->free_stack)
+        share = size / 8;
+    return share;
+}
+
 static void find_floors(uintptr_t stack_pointer)
 {
     size_t size = size_now();
-    size_t share = size < SMALL_STACK ? size / 4 : size / 2;
-    size_t profiled = python.layout->profiled_stack;
-    if (profiled == 0 || profiled > share)
-        profiled = share;
+    size_t profiled = share_of(size);
     uintptr_t floor = own.top - profiled;
     own.deep = floor - profiled / 4;
     if (own.grows) {

@@ -5,7 +5,7 @@
  * itself (hook.h, hook_stack); frames outside of it are decided on here:
  *
  *     top     +------------------+  high addresses
- *             | profiled         |  half of the stack, a quarter of a small one, or what the row says
+ *             | profiled         |  half of the stack, a quarter or an eighth of a small one, or what the row says
  *     floor   +------------------+
  *             | short            |  run without the hook
  *     deep    +------------------+  a quarter more

@@ -88,12 +88,12 @@ def need_libunwind(bench):
         raise harness.Skip("this perf has no libunwind")
 
 
-def script(bench, data, options=()):
-    """All samples in order of time."""
+def text(bench, data, options=()):
+    """The output of perf script with FIELDS."""
     words = [bench.perf, "script", "-i", data] + FIELDS + list(options)
     if bench.interpreter.musl and bench.perf != "perf":
         words += ["--symfs", files_with_unwind_data(bench), "--kallsyms", "/proc/kallsyms"]
-    shown = subprocess.run(
+    return subprocess.run(
         words,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -103,7 +103,15 @@ def script(bench, data, options=()):
         errors="backslashreplace",
         timeout=300,
     ).stdout
-    return sorted(samples(shown), key=lambda sample: sample.time)
+
+
+def script(bench, data, options=()):
+    """All samples in order of time."""
+    return in_order(samples(text(bench, data, options)))
+
+
+def in_order(found):
+    return sorted(found, key=lambda sample: sample.time)
 
 
 def samples(shown):

@@ -81,7 +81,7 @@ interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
 
 $(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
 $(interpreted_tests): LDFLAGS += $(profile_wraps),--wrap=hook_resolve
-$(O)/tests/test_attach: LDFLAGS += -Wl,--wrap=next_symbol
+$(O)/tests/test_attach: private LDFLAGS += -Wl,--wrap=next_symbol
 -include $(patsubst %.o,%.d,$(interpreter_objects))
 
 # The frame pointer of a thread that waits is not known: a stack ends where a function needs it.
