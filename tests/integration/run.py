@@ -40,7 +40,7 @@ CHOICE = """
     jitdump-stacks fork-maps map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
     sys-calls sys-scope toggle-late text-restored same-behaviour recursion co-extra-of-others
     left-alone lives-share-trampolines growth-of-same-functions dropped-functions evaluator-orders
-    unknown-version
+    unknown-version attach-names attach-by-perf
 """.split()
 # More than a third of the time: not on each interpreter that runs all cases (interpreters.py, patient).
 SLOW = """
@@ -48,7 +48,7 @@ SLOW = """
     confined-to-address-space doctor-unread doctor-under-mdwe doctor-interrupted
     sampler-rotation-and-others sampler-rotation-of-threads sampler-rotation-without-room
     waits-ends waits-churn waits-failed-exec waits-fewer-rights waits-orphans waits-other-user waits-children
-    waits-interpreters
+    waits-interpreters attach-own-namespaces attach-again
 """.split()
 LIBRARY = "library"  # in the place of an interpreter: cases that need none
 SLOWEST = 20  # cases whose time is printed
