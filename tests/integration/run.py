@@ -48,7 +48,7 @@ SLOW = """
     confined-to-address-space doctor-unread doctor-under-mdwe doctor-interrupted
     sampler-rotation-and-others sampler-rotation-of-threads sampler-rotation-without-room
     waits-ends waits-churn waits-failed-exec waits-fewer-rights waits-orphans waits-other-user waits-children
-    waits-interpreters attach-own-namespaces attach-again
+    waits-interpreters attach-own-namespaces attach-again attach-killed attach-other-user
 """.split()
 LIBRARY = "library"  # in the place of an interpreter: cases that need none
 SLOWEST = 20  # cases whose time is printed
