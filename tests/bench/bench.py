@@ -19,7 +19,7 @@ import traceback
 
 import measure
 
-ROWS = ("calls", "instructions", "programs", "functions", "startup", "report", "stacks", "sampler")
+ROWS = ("calls", "instructions", "programs", "functions", "startup", "report", "stacks", "sampler", "attach")
 
 
 def first_line(command):
