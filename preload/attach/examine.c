@@ -129,6 +129,20 @@ bool examine(pid_t pid, uint64_t patience, struct examined *examined, struct ref
     return wait_until_ready(examined, patience, why) && look_at_filters(examined, why);
 }
 
+/* The place keeps pointers into the maps, so it is found again, too. */
+bool examine_again(struct examined *examined, struct refusal *why)
+{
+    python_place_close(&examined->place);
+    examined->has_python = false;
+    maps_free(&examined->target.maps);
+    if (!maps_read(examined->target.pid, &examined->target.maps))
+        return refuse(why, "process %d has ended", examined->target.pid);
+    if (!python_place_find(&examined->target, &examined->place, why))
+        return false;
+    examined->has_python = true;
+    return library_there_find(&examined->target, &examined->library, why);
+}
+
 void examine_close(struct examined *examined)
 {
     if (examined->has_python)

@@ -22,6 +22,8 @@ struct examined {
 /* Fills in what can be known, also when it answers false with the reason. Waits for an interpreter that
  * is still starting, `patience` nanoseconds at most. examine_close in any case. */
 bool examine(pid_t pid, uint64_t patience, struct examined *examined, struct refusal *why);
+/* Looks again for the library. */
+bool examine_again(struct examined *examined, struct refusal *why);
 void examine_close(struct examined *examined);
 
 #endif

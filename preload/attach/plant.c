@@ -207,21 +207,49 @@ static bool read_answer(struct planting *planting, struct refusal *why)
                   u.blob.step);
 }
 
-bool plant_clean(struct target *target, const struct python_place *place,
-                 struct plant_figures *figures, struct refusal *why)
+/* Until whoever serves an earlier request has done so. */
+static void wait_until_served(const struct planting *planting, uint64_t patience)
 {
-    static struct planting planting;
-    planting = (struct planting){.target = target, .place = place, .figures = figures};
-    planting.base = planting_find_earlier(target, place);
-    if (planting.base == 0)
-        return true;
-    if (!planting_read(&planting))
+    uint64_t deadline = clock_now() + patience;
+    uint32_t state = BLOB_RUNNING;
+    while (state == BLOB_RUNNING && clock_now() < deadline && !planting_interrupted(LOOK))
+        if (!target_read(planting->target, planting->base + BLOB_STATE, &state, sizeof state))
+            return;
+}
+
+/* A child of the process has a copy of the parent's, of which no more is needed than that no pointer of
+ * its own leads there. */
+static bool clean_one(struct planting *planting, uint32_t own_pid, uint64_t patience,
+                      struct refusal *why)
+{
+    if (!planting_read(planting))
         return refuse(
             why,
             "process %d: a pyperf-attach of another version was killed at its work there: "
-            "try again when the process has called a Python function",
-            target->pid);
-    return remote_gadgets(target, &planting.gadgets, why) && planting_remove(&planting, why);
+            "restart the process",
+            planting->target->pid);
+    if (planting->u.blob.process != own_pid && !planting_is_reachable(planting))
+        return true;
+    if (planting->u.blob.process == own_pid)
+        wait_until_served(planting, patience);
+    return planting_remove(planting, why);
+}
+
+bool plant_clean(struct target *target, const struct python_place *place, uint32_t own_pid,
+                 uint64_t patience, struct plant_figures *figures, bool *found, struct refusal *why)
+{
+    static struct planting planting;
+    uint64_t base = 0;
+    *found = false;
+    while ((base = planting_find_earlier(target, base)) != 0) {
+        planting =
+            (struct planting){.target = target, .place = place, .figures = figures, .base = base};
+        *found = true;
+        if (!remote_gadgets(target, &planting.gadgets, why) ||
+            !clean_one(&planting, own_pid, patience, why))
+            return false;
+    }
+    return true;
 }
 
 bool plant(struct target *target, const struct python_place *place,

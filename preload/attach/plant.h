@@ -42,9 +42,12 @@ struct plant_figures {
     char said[sizeof((struct attach_request *)0)->said];
 };
 
-/* Takes back what a pyperf-attach that was killed has left; true also if there is nothing. */
-bool plant_clean(struct target *target, const struct python_place *place,
-                 struct plant_figures *figures, struct refusal *why);
+/* Takes back what a pyperf-attach that was killed has left, and waits for a library that it has made the
+ * process load, `patience` nanoseconds at most; true also if there is nothing. *found: there was
+ * something, and the target's maps and libraries are to be looked at again. */
+bool plant_clean(struct target *target, const struct python_place *place, uint32_t own_pid,
+                 uint64_t patience, struct plant_figures *figures, bool *found,
+                 struct refusal *why);
 
 /* False with the reason: nothing of ours is left but what `figures` says. */
 bool plant(struct target *target, const struct python_place *place,

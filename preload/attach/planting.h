@@ -29,9 +29,9 @@ bool planting_fill_slots(struct planting *planting, struct refusal *why);
 /* Slots of interpreters that have ended meanwhile are nobody's. */
 void planting_drop_slots(struct planting *planting);
 
-/* The base of a blob of an earlier pyperf-attach, which was killed, if a pointer still leads there; 0:
- * none. Then that blob is read: false if it cannot be, or is another version's. */
-uint64_t planting_find_earlier(const struct target *target, const struct python_place *place);
+/* The base of the next blob, at a higher address, of an earlier pyperf-attach, which was killed; 0: there
+ * is none. Then that blob is read: false if it cannot be, or is another version's. */
+uint64_t planting_find_earlier(const struct target *target, uint64_t after);
 bool planting_read(struct planting *planting);
 
 /* Whether a pointer leads to the blob. */

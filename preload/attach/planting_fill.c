@@ -68,27 +68,22 @@ bool planting_fill(struct planting *planting, struct refusal *why)
 
 /* slots */
 
-/* Where a blob is whose slot this value leads to; 0: it leads elsewhere. */
-static uint64_t blob_of(const struct target *target, uint64_t value)
+/* Whether a blob's code is mapped in this region. */
+static bool is_blob(const struct target *target, const struct region *region)
 {
     char magic[sizeof((struct attach_blob *)0)->magic];
-    const struct region *region = maps_at(&target->maps, value);
-    uint64_t base = region != NULL ? region->start - BLOB_CODE : 0;
-    return region != NULL && region->executable && region->path[0] == '\0' &&
-                   target_read(target, base, magic, sizeof magic) &&
-                   memcmp(magic, BLOB_MAGIC, sizeof magic) == 0
-               ? base
-               : 0;
+    return region->executable && region->path[0] == '\0' &&
+           region->end - region->start == BLOB_STACK - BLOB_CODE && region->start > BLOB_CODE &&
+           target_read(target, region->start - BLOB_CODE, magic, sizeof magic) &&
+           memcmp(magic, BLOB_MAGIC, sizeof magic) == 0;
 }
 
-uint64_t planting_find_earlier(const struct target *target, const struct python_place *place)
+uint64_t planting_find_earlier(const struct target *target, uint64_t after)
 {
-    uint64_t pointers[PYTHON_INTERPRETERS], value;
-    size_t count = python_place_pointers(target, place, pointers);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t base = target_word(target, pointers[i], &value) ? blob_of(target, value) : 0;
-        if (base != 0)
-            return base;
+    for (size_t i = 0; i < target->maps.count; i++) {
+        const struct region *region = &target->maps.regions[i];
+        if (region->start > after + BLOB_CODE && is_blob(target, region))
+            return region->start - BLOB_CODE;
     }
     return 0;
 }

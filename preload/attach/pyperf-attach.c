@@ -132,13 +132,25 @@ static bool fill_request(const struct arguments *arguments, struct plant_request
     return true;
 }
 
+/* What an earlier one has left is taken back; it may have had the library loaded meanwhile. */
+static bool clean(const struct arguments *arguments, struct examined *examined,
+                  struct plant_figures *figures, struct refusal *why)
+{
+    bool found;
+    struct target *target = &examined->target;
+    if (!plant_clean(target, &examined->place, (uint32_t)examined->status.own_pid,
+                     arguments->patience, figures, &found, why))
+        return false;
+    return !found || examine_again(examined, why);
+}
+
 static bool perform(const struct arguments *arguments, struct examined *examined,
                     struct plant_figures *figures, struct refusal *why)
 {
     struct plant_request request = {.patience = 0};
     if (!fill_request(arguments, &request, why) ||
         !examine(arguments->pid, arguments->patience, examined, why) ||
-        !plant_clean(&examined->target, &examined->place, figures, why))
+        !clean(arguments, examined, figures, why))
         return false;
     if (request.request.action == ATTACH_OFF && examined->library.function == 0) {
         snprintf(figures->said, sizeof figures->said, "libpyperf is not in process %d",
