@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Looks at processes that run already; attaches libpyperf to them and leaves it there; or takes it away again.
 
-    attach_halves.py look PID...       a line for each that is there: its number and free, trampolines, sampled or refused
-    attach_halves.py attach PID...     what perf's own user then does, a line each
-    attach_halves.py detach PID...     what was there; the sampler's files go to INTO
+    attach_halves.py look PID...      a line for each that is there: its number and what can be done with it (way_of)
+    attach_halves.py attach PID...    what perf's own user then does, a line each
+    attach_halves.py detach PID...    what was there; the sampler's files go to INTO
 """
 
 import argparse
@@ -100,7 +100,8 @@ def tell_children(pids, children):
     named = ",".join(str(one) for one in pids)
     all_of_them = ",".join(str(one) for one in pids + children)
     if len(children) > MANY:
-        say("-p %s leaves out %d processes below it that run Python: --children takes them, too" % (named, len(children)))
+        count = len(children)
+        say("-p %s leaves out %d processes below it that run Python: --children takes them, too" % (named, count))
     else:
         say("-p %s leaves out its children: -p %s, or --children, takes them, too" % (named, all_of_them))
 
@@ -151,8 +152,8 @@ def attach(arguments):
         done.append(one)
         if arguments.action == attachment.SAMPLE:
             say(
-                "process %d is sampled into %s: pyperf-run --report %s shows it at any time; pyperf-run --detach %d ends it"
-                " and keeps the profile" % (one.pid, one.folder.path, one.folder.seen_here, one.pid)
+                "process %d is sampled into %s: pyperf-run --report %s shows it at any time; pyperf-run --detach %d ends"
+                " it and keeps the profile" % (one.pid, one.folder.path, one.folder.seen_here, one.pid)
             )
         else:
             say("process %d has trampolines now: %s" % (one.pid, next_step(one.pid)))
@@ -201,7 +202,8 @@ def detach_one(tool, one, into):
     attachment.take_away(attachments)
     if failed:
         return False
-    say("process %d: %s" % (one.pid, "%s; all is off and removed" % ", ".join(parts) if parts else nothing(one, answer)))
+    told = "%s; all is off and removed" % ", ".join(parts) if parts else nothing(one, answer)
+    say("process %d: %s" % (one.pid, told))
     return True
 
 

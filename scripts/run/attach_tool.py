@@ -33,7 +33,8 @@ class Answer:
         lines = [one[len(OWN_PREFIX) :] if one.startswith(OWN_PREFIX) else one for one in err.splitlines() if one]
         self.line, self.was_killed = None, status < 0
         if status != 0:
-            line = self.figures.get("refusal") or (lines[-1] if lines else "pyperf-attach ended with status %d" % status)
+            said = lines[-1] if lines else "pyperf-attach ended with status %d" % status
+            line = self.figures.get("refusal") or said
             self.line = line if str(pid) in line.split(":")[0] else "process %d: %s" % (pid, line)
 
 

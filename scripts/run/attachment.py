@@ -17,7 +17,7 @@ class Attachment:
     def __init__(self, one, folder, library, directory):
         self.one, self.folder, self.library, self.directory = one, folder, library, directory
         self.since, self.environment = now(), one.environment()
-        self.is_off = False
+        self.is_off = self.has_map = False
 
     @property
     def pid(self):
@@ -28,6 +28,8 @@ class Attachment:
         return [action, self.pid, self.library, self.directory] + more
 
     def remove(self):
+        if self.has_map:
+            target_folder.remove_map(self.one)
         if self.folder:
             try:
                 self.folder.remove()
@@ -97,6 +99,7 @@ def found(one, folder, mark):
     left = Attachment(one, folder, None, folder.path)
     since = mark.get("since")
     left.since = since if isinstance(since, (int, float)) else 0
+    left.has_map = mark.get("action") != SAMPLE
     return left
 
 
@@ -161,9 +164,10 @@ def gather(attachments, into):
             for name in one.folder.files() if one.folder else ():
                 one.folder.take_out(name, os.path.join(into, "%d-%s" % (one.pid, name)))
         except (IOError, OSError) as error:
+            folder = one.folder.seen_here
             say(
-                "the samples of process %d cannot be read, or written to %s: %s; they stay in %s: pyperf-run --report %s"
-                % (one.pid, into, error.strerror, one.folder.seen_here, one.folder.seen_here)
+                "the samples of process %d cannot be read, or written to %s: %s; they stay in %s: pyperf-run --report"
+                " %s shows them" % (one.pid, into, error.strerror, folder, folder)
             )
             one.is_off = good = False
     return good
@@ -183,6 +187,7 @@ def keep_images(attachments):
     """Of folders in the processes' roots, because perf report reads the images where they were made. Copies of the
     library go."""
     for one in attachments:
+        target_folder.remove_map(one.one)
         if not one.folder:
             continue
         images = one.folder.drop_libraries()

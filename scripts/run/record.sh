@@ -24,7 +24,7 @@
 # shellcheck source=scripts/run/ready.sh
 . "$parts/ready.sh"
 # shellcheck source=scripts/run/attach.sh
-. "$parts/attach.sh"
+[ -n "$pids" ] || . "$parts/attach.sh" # with -p it has been read
 # shellcheck source=scripts/run/places.sh
 . "$parts/places.sh"
 # shellcheck source=scripts/run/unwind.sh
@@ -165,8 +165,9 @@ finish() {
         replace_perf "$@"
     fi
     [ -z "$replaceable" ] || tell_nameless
-    # perf 7.2 reports a kernel without schedstat in each recording.
-    grep -v -e '^\[ perf record: ' -e '^Failed to open /proc/schedstat$' "$dir/log" >&2
+    # perf 7.2 reports a kernel without schedstat in each recording, and with -p each a thread that ends just then.
+    grep -v -e '^\[ perf record: ' -e '^Failed to open /proc/schedstat$' -e '^WARNING: Ignored open failure for pid ' \
+        "$dir/log" >&2
     remove_maps
     chmod 755 "$images"
     take_turns publish

@@ -20,10 +20,12 @@ PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/run")
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 NAME = re.compile(r"pyperf-(\d+)-[a-z0-9]{6}$")
 MARK = "attached"  # a file of ours in it: JSON
-LARGEST = 1 << 20  # of that file, and no more than the sampler's limit of any other
+LARGEST_MARK = 1 << 20
+LARGEST = 65 << 20  # of the sampler's files: a limit of 64 MiB, in whole segments (sample_file.c)
 O_PATH = 0o10000000  # fcntl.h
 READ_ONLY, NO_EXECUTION = 1, 8  # statvfs(3)
 ROOM = 4 << 20
+PART = 1 << 20
 # What the sampler does not write to: see own_file_is_copied_on_write.
 COPIED_ON_WRITE = ("9123683e", "ca451a4e", "2fc12fc1", "3434")
 
@@ -125,7 +127,7 @@ class Folder:
         """What mark() wrote; None if it is not ours. The process's user could have written anything."""
         try:
             with self.open(MARK) as file:
-                text = file.read(LARGEST).decode("utf-8")
+                text = file.read(LARGEST_MARK).decode("utf-8")
             found = json.loads(text)
         except (IOError, OSError, ValueError):
             return None
@@ -151,7 +153,8 @@ class Folder:
         with self.open(name) as source:
             out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(out, "wb") as out:
-                shutil.copyfileobj(source, out)
+                for _ in range(0, LARGEST, PART):
+                    out.write(source.read(PART))
 
     def remove(self):
         """With all that is in it. There are no folders in it that we have made."""
@@ -235,7 +238,7 @@ def make_in(one, place, above):
         handle = open_below(above, name, os.O_RDONLY)
         folder = Folder(one, place, above, name, handle)
         status = os.fstat(handle)
-        if status.st_uid != os.geteuid() or folder.names():
+        if status.st_uid != os.geteuid() or status.st_mode & 0o777 != 0o700 or folder.names():
             raise OSError(errno.EPERM, "another process puts its folders there")
         return folder
 
@@ -262,6 +265,23 @@ def found(one):
                 folder.close()
             else:
                 yield folder, mark
+
+
+def remove_map(one):
+    """/tmp/perf-PID.map, which is of no use when trampolines are off, and is made anew with them."""
+    try:
+        above = open_place(one.root, "/tmp")
+    except (IOError, OSError):
+        return
+    try:
+        path = at(above, "perf-%d.map" % one.own_pid)
+        status = os.lstat(path)
+        if stat.S_ISREG(status.st_mode) and status.st_uid == one.uid:
+            os.unlink(path)
+    except OSError:
+        pass
+    finally:
+        os.close(above)
 
 
 def listed(root, place):

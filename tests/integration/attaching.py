@@ -89,6 +89,7 @@ def environment(bench, **more):
     library = os.path.join(bench.build, "libpyperf.so")
     kept = bench.environment(preload=False, support=None, images=False)
     kept.update(PYPERF_LIBRARY=library, PYPERF_PYTHON=sys.executable, PATH=os.environ["PATH"])
+    kept.update(TMPDIR=bench.folder)  # where one that is killed leaves its own
     return dict(kept, **more)
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 
 import attaching
+import perf
 import sampler
 from attaching import Program
 from harness import Skip, case
@@ -75,6 +76,23 @@ def attach_again(bench):
     look_at_end(bench, program, before)
 
 
+@case(CASES, needs=("perf",))
+def attach_by_perf(bench):
+    """Trampolines for the time of the recording: what is called meanwhile has its name, and the text is restored."""
+    program = Program(bench)
+    before = program.looks()
+    for turn in range(2):
+        words = ["-q", "--sampler=perf", "-o", "p.data", "-p", str(program.pid), "--", "sleep", "1.5"]
+        bench.equal("%d: status, stderr" % turn, (0, ""), attaching.run(bench, *words))
+        samples = perf.script(bench, os.path.join(bench.folder, "p.data"))
+        called = [one for one in samples if any(name.startswith("check:") for name in one.python)]
+        got = perf.share(len(called), len(samples))
+        bench.that("%d: samples in what was called" % turn, "20 or more", len(called) >= 20, got)
+    left = attaching.folders(program.pid) + [bench.map_path(program.pid)] * os.path.exists(bench.map_path(program.pid))
+    bench.equal("folders, maps", [], left)
+    look_at_end(bench, program, before)
+
+
 @case(CASES)
 def attach_killed(bench):
     """pyperf-run and all that it has started are killed: --detach cleans up, and keeps the samples."""
@@ -85,10 +103,12 @@ def attach_killed(bench):
     bench.run(["sleep", "1"], {})
     os.killpg(child.pid, signal.SIGKILL)
     child.communicate()
-    bench.equal("still on", (True, 1), (attaching.look(bench, program.pid)["sampling"], len(attaching.folders(program.pid))))
+    seen = attaching.look(bench, program.pid)
+    bench.equal("still on", (True, 1), (seen["sampling"], len(attaching.folders(program.pid))))
     status, err = attaching.run(bench, "--detach", pid, "-o", "p.samples")
     bench.that("--detach", "two lines", status == 0 and "the sampler was on" in err and err.count("\n") == 2, err)
-    bench.equal("off, folders", (False, []), (attaching.look(bench, program.pid)["sampling"], attaching.folders(program.pid)))
+    seen = attaching.look(bench, program.pid)
+    bench.equal("off, folders", (False, []), (seen["sampling"], attaching.folders(program.pid)))
     look_at_names(bench, attaching.recording(bench))
     look_at_end(bench, program, before)
 

@@ -40,7 +40,7 @@ CHOICE = """
     jitdump-stacks fork-maps map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
     sys-calls sys-scope toggle-late text-restored same-behaviour recursion co-extra-of-others
     left-alone lives-share-trampolines growth-of-same-functions dropped-functions evaluator-orders
-    unknown-version
+    unknown-version attach-names attach-by-perf
 """.split()
 # More than a third of the time: not on each interpreter that runs all cases (interpreters.py, patient).
 SLOW = """

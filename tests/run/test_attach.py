@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""pyperf-run -p, --attach and --detach: what is attached, where files are, what is said, and what is left. The tool that
-attaches is a fake one (attaching.py). One line for each check; the exit status is 1 if any failed."""
+"""pyperf-run -p, --attach and --detach: what is attached, where files are, what is said, and what is left. The tool
+that attaches is a fake one (attaching.py). One line for each check; the exit status is 1 if any failed."""
 
 import glob
 import os
@@ -48,7 +48,8 @@ def sampled_by_default(look):
             look.that("%s: says" % words[0], "a line, and the table", good, err)
             told = work.commands("sample", "off")
             folder = told[0][3]
-            expected = [["sample", str(pid), look.path("fake/libpyperf.so"), folder, "--sampler", "199"], ["off", str(pid)]]
+            library = look.path("fake/libpyperf.so")
+            expected = [["sample", str(pid), library, folder, "--sampler", "199"], ["off", str(pid)]]
             look.equal("%s: the tool" % words[0], expected, told)
             good = folder.startswith("/tmp/pyperf-%d-" % pid) and not os.path.exists(folder)
             look.that("%s: its folder" % words[0], "/tmp/pyperf-PID-, removed", good, folder)
@@ -119,8 +120,8 @@ def children(look):
         try:
             _, _, err = work.run("-q", "-p", str(parent.pid), "--", "true")
             named = "%d,%d,%d" % (parent.pid, pids[0], pids[1])
-            expected = "pyperf-run: -p %d leaves out its children: -p %s, or --children, takes them, too\n" % (parent.pid, named)
-            look.equal("without", expected, err)
+            expected = "pyperf-run: -p %d leaves out its children: -p %s, or --children, takes them, too\n"
+            look.equal("without", expected % (parent.pid, named), err)
             _, _, err = work.run("-q", "-p", named, "--", "true")
             look.that("named", "nothing on children", "children" not in err, err)
             work.commands()
