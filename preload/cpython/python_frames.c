@@ -6,10 +6,6 @@
  * FRAME_OWNED_BY_INTERPRETER and more from 3.14 on. */
 enum { OWNED_BY_EVALUATOR = 3 };
 
-/* How far an evaluator's _PyCFrame is below its CFA: the same in all, as they are one function. 0:
- * not known. */
-static uintptr_t cframe_depth;
-
 struct reader {
     const struct python_place *place;
     struct readable memory;
@@ -107,22 +103,55 @@ static void add(struct reader *reader, struct python_calls *calls, const char *f
     }
 }
 
-/* The innermost frame; NULL if there is none, or, with `cut`, if it cannot be found. */
+static bool is_frame(struct reader *reader, const char *frame)
+{
+    if (frame == NULL || !may_read(reader, frame))
+        return false;
+    const python_object *code =
+        python_untag((python_object *)pointer_at(frame, python.layout->frame_code));
+    size_t size = python.layout->head + OBJECT_TYPE + sizeof(void *);
+    return ((uintptr_t)code & 7) == 0 && readable(&reader->memory, (uintptr_t)code, size) &&
+           python_type(code) == python.PyCode_Type;
+}
+
+/* Whether the innermost _PyCFrame is that of an evaluator that may not have filled it. */
+static bool may_be_unfilled(const struct reader *reader)
+{
+    const struct python_place *place = reader->place;
+    uintptr_t cframe = (uintptr_t)reader->cframe;
+    return place->beginning &&
+           (place->evaluator == 0 || (cframe >= place->stack_pointer && cframe < place->evaluator));
+}
+
+/* The innermost frame; NULL if there is none, or, with `cut`, if it cannot be read.
+ *
+ * In 3.11 and 3.12 an evaluator has a _PyCFrame in its C frame, and links it before it fills it
+ * (Python/ceval.c, _PyEval_EvalFrameDefault):
+ *
+ *     cframe.previous = tstate->cframe;      the thread's is still that of the next evaluator outwards
+ *     tstate->cframe = &cframe;              from here on ours, with an earlier evaluator's frame in it
+ *     ...
+ *     cframe.current_frame = frame;
+ *
+ * The code around it also runs for each call that the evaluator inlines, when it has long been filled.
+ * So what is there is tested, and passed over if it is no frame. */
 static char *begin(struct reader *reader, char *thread, bool *cut)
 {
     const struct layout *layout = python.layout;
     char *frame = pointer_at(thread, layout->thread_frame);
-    if (!has_cframes())
+    if (!has_cframes() || frame == NULL)
         return frame;
     reader->cframe = frame;
-    if (reader->place->entering) {
-        uintptr_t depth = __atomic_load_n(&cframe_depth, __ATOMIC_RELAXED);
-        if (reader->place->outer == 0)
-            return NULL;
-        reader->cframe = depth == 0 ? NULL : (char *)(reader->place->outer - depth);
-    } else if (frame == NULL) {
+    *cut = !may_read_cframe(reader);
+    if (*cut)
         return NULL;
-    }
+    char *innermost = pointer_at(reader->cframe, layout->cframe_frame);
+    if (!may_be_unfilled(reader))
+        return innermost;
+    reader->doubtful = true;
+    if (is_frame(reader, innermost))
+        return innermost;
+    reader->cframe = pointer_at(reader->cframe, layout->cframe_previous);
     *cut = !may_read_cframe(reader);
     return *cut ? NULL : pointer_at(reader->cframe, layout->cframe_frame);
 }
@@ -140,6 +169,7 @@ void python_frames_read(struct python_calls *calls, const struct python_place *p
     if (python.layout->thread_chunk != 0)
         reader.chunk = pointer_at(thread, python.layout->thread_chunk);
     char *frame = begin(&reader, thread, &calls->cut);
+    calls->doubtful = reader.doubtful;
     for (int i = 0; frame != NULL; i++) {
         if (i == 2 * PYTHON_CALLS || calls->count == PYTHON_CALLS || !may_read(&reader, frame)) {
             calls->cut = true;
@@ -148,32 +178,4 @@ void python_frames_read(struct python_calls *calls, const struct python_place *p
         add(&reader, calls, frame);
         frame = pointer_at(frame, python.layout->frame_back);
     }
-}
-
-void python_frames_learn(const char *thread, uintptr_t stack_pointer, uintptr_t cfa)
-{
-    if (!has_cframes() || thread == NULL || __atomic_load_n(&cframe_depth, __ATOMIC_RELAXED) != 0)
-        return;
-    uintptr_t cframe = (uintptr_t)pointer_at(thread, python.layout->thread_frame);
-    if (cframe >= stack_pointer && cframe < cfa)
-        __atomic_store_n(&cframe_depth, cfa - cframe, __ATOMIC_RELAXED);
-}
-
-/* The outermost _PyCFrame is in the thread's state (root_cframe), the next one in the C frame of its
- * first evaluator. */
-void python_frames_learn_first(const char *thread, uintptr_t cfa)
-{
-    enum { STATE = 1024, CFRAME = 24, CFRAMES = 10000, MOST = 4096 };
-    struct readable memory = {{0}};
-    if (!has_cframes() || thread == NULL || __atomic_load_n(&cframe_depth, __ATOMIC_RELAXED) != 0)
-        return;
-    uintptr_t first = 0, cframe = (uintptr_t)pointer_at(thread, python.layout->thread_frame);
-    for (int i = 0; i < CFRAMES && cframe - (uintptr_t)thread >= STATE; i++) {
-        if ((cframe & 7) != 0 || !readable(&memory, cframe, CFRAME))
-            return;
-        first = cframe;
-        cframe = (uintptr_t)pointer_at((const char *)cframe, python.layout->cframe_previous);
-    }
-    if (first < cfa && cfa - first < MOST)
-        __atomic_store_n(&cframe_depth, cfa - first, __ATOMIC_RELAXED);
 }

@@ -43,22 +43,14 @@ struct python_calls {
 struct python_place {
     char *thread;                       /* its state (python_threads.h); NULL: it has none */
     uintptr_t stack_pointer, stack_top; /* what is between is mapped; both 0: not known */
-    /* The evaluator is about to begin: what is linked is not complete. And the CFA of the next
-     * evaluator outwards; 0: there is none. */
-    bool entering;
-    uintptr_t outer;
+    /* The evaluator may be about to begin, so what it links may not be complete; and its CFA, 0: not
+     * known. */
+    bool beginning;
+    uintptr_t evaluator;
 };
 
 /* Reads the calls of a thread: of this one, or of one that waits. For signal handlers; changes
  * errno. */
 void python_frames_read(struct python_calls *calls, const struct python_place *place);
-
-/* 3.11 and 3.12: the C frame, from its stack pointer to its CFA, of a thread's innermost evaluator
- * when it is not about to begin. From it the place of a _PyCFrame in an evaluator's C frame is
- * learned. */
-void python_frames_learn(const char *thread, uintptr_t stack_pointer, uintptr_t cfa);
-
-/* The same from the CFA of the thread's first evaluator, which is not about to begin. */
-void python_frames_learn_first(const char *thread, uintptr_t cfa);
 
 #endif

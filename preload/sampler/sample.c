@@ -133,39 +133,14 @@ static struct place *take_place(uint32_t thread, uint32_t taker)
     return NULL;
 }
 
-/* The index of the next evaluator from `index` on outwards, counted from 1; 0: none. */
-static uint32_t evaluator_from(const struct unwind_stack *stack, uint32_t index)
-{
-    while (index > 0 && !evaluator_code_has(unwind_address(stack, index - 1)))
-        index--;
-    return index;
-}
-
-/* The same from the outermost frame on inwards. */
-static uint32_t first_evaluator(const struct unwind_stack *stack)
-{
-    uint32_t index = 0;
-    while (index < stack->count && !evaluator_code_has(unwind_address(stack, index)))
-        index++;
-    return index == stack->count ? 0 : index + 1;
-}
-
 static void read_calls(struct place *place, const struct sample_point *point)
 {
     const struct unwind_stack *stack = &place->stack;
     const struct unwind_registers *registers = &stack->frames[stack->count - 1].registers;
     struct python_place where = {point->state, registers->sp, stack->top, false, 0};
-    where.entering = !point->waits && evaluator_code_begins(registers->pc);
-    uint32_t innermost = evaluator_from(stack, stack->count);
-    if (where.entering) {
-        uint32_t outer = innermost == 0 ? 0 : evaluator_from(stack, innermost - 1);
-        where.outer = outer == 0 ? 0 : unwind_cfa(stack, outer - 1);
-        if (outer != 0 && !stack->cut)
-            python_frames_learn_first(point->state, unwind_cfa(stack, first_evaluator(stack) - 1));
-    } else if (innermost > 0) {
-        python_frames_learn(point->state, stack->frames[innermost - 1].registers.sp,
-                            unwind_cfa(stack, innermost - 1));
-    }
+    where.beginning = !point->waits && evaluator_code_begins(registers->pc);
+    if (where.beginning)
+        where.evaluator = unwind_cfa(stack, stack->count - 1);
     python_frames_read(&place->calls, &where);
 }
 

@@ -62,6 +62,52 @@ def sampler_stacks(bench):
     check_whole(bench, recording)
 
 
+SMALL_CALLS = """
+import os
+
+def leaf(number):
+    return number + 1
+
+def mid(number):
+    return leaf(number) + leaf(number)
+
+def each(count):
+    for number in range(count):
+        yield leaf(number)
+
+def main():
+    end = sum(os.times()[:2]) + 1
+    while sum(os.times()[:2]) < end:
+        for number in range(200):
+            mid(number)
+        for number in each(20):
+            mid(number)
+        sorted(range(20), key=leaf)
+
+main()
+"""
+
+
+@case(CASES)
+def sampler_small_calls(bench):
+    """Calls and returns take most of the time: whatever an evaluator is at, its functions are seen, down to <module>."""
+    path = bench.write("small_calls.py", SMALL_CALLS)
+    done, recording = sampler.run(bench, [bench.python, "-S", path], "999")
+    bench.equal("status, stderr", (0, ""), (done.status, done.err))
+    entered = {name + ":" + path for name in ("leaf", "mid", "each", "main")}
+    found = list(recording.records())
+    inside = [one for one in found if any("EvalFrame" in frame.symbol for frame in one.frames)]
+    # Debian's 3.14 and 3.15 have no symbol of it: there the start, in C, is among these.
+    inside, part = (inside, 0.005) if sampler.total(inside) >= 100 else (found, 0.05)
+    nameless = [one for one in inside if not one.python]
+    cut = [one for one in inside if entered & set(one.python) and one.python[-1:] != ["<module>:" + path]]
+    count = sampler.total(inside)
+    bench.that("samples in an evaluator", "100 or more", count >= 100, str(count))
+    for what, ones in (("without a function", nameless), ("without <module>", cut)):
+        missing = sampler.total(ones)
+        bench.that(what, "%.1f %% at most, or 2" % (100 * part), missing <= max(2, part * count), perf.share(missing, count))
+
+
 @case(CASES)
 def sampler_lines(bench):
     answer, _ = sampler.part(bench, "lines")

@@ -115,11 +115,6 @@ static void read_calls(void)
     python_frames_read(&calls, &place);
 }
 
-static void learn(uintptr_t stack_pointer, uintptr_t cfa)
-{
-    python_frames_learn((char *)thread_state, stack_pointer, cfa);
-}
-
 static const char *evaluator_of(int n)
 {
     if (row()->frame_owner == 0)
@@ -331,75 +326,68 @@ TEST_BY(for_each_version, while_the_interpreter_ends)
     child_check(!calls.doubtful, "%s", "code objects need to be tested");
 }
 
-/* 3.11 and 3.12: the evaluator has linked its _PyCFrame, and not yet filled it. What is outside of
- * it is found by where a _PyCFrame is in an evaluator's C frame. */
+/* 3.11 and 3.12: the evaluator may have linked its _PyCFrame, and not yet filled it. */
+static struct python_place beginning_at(const char *stack_pointer, const char *cfa)
+{
+    return (struct python_place){.thread = (char *)thread_state,
+                                 .stack_pointer = (uintptr_t)stack_pointer,
+                                 .beginning = true,
+                                 .evaluator = (uintptr_t)cfa};
+}
+
+static char begun[4096] __attribute__((aligned(8))); /* the C frame of one that begins */
+
+static void link_begun(const void *frame)
+{
+    link_calls();
+    set_cframe(begun + 8, frame, evaluators[0]);
+    put(thread_state, row()->thread_frame, begun + 8);
+}
+
+/* What it has not filled is no frame: the calls are those of the next evaluator outwards. */
 TEST_BY(for_each_version, an_evaluator_begins)
 {
-    enum { DEPTH = 40 };
-    struct python_place place = {.thread = (char *)thread_state, .entering = true};
+    struct python_place place = beginning_at(begun, begun + 64);
     start();
     if (!has_cframes())
         return;
-    link_calls();
-    place.outer = (uintptr_t)evaluators[0] + DEPTH;
-    python_frames_read(&calls, &place);
-    child_check(calls.count == 0 && calls.cut, "%u", calls.count); /* not learned yet */
-    learn((uintptr_t)evaluators[0] + 8, (uintptr_t)evaluators[0] + DEPTH);
-    python_frames_read(&calls, &place);
-    child_check(calls.count == 0 && calls.cut, "%u", calls.count); /* it is not in that C frame */
-    python_frames_learn(NULL, 0, UINTPTR_MAX);                     /* Python does not know it */
-    learn((uintptr_t)evaluators[0] - 64, (uintptr_t)evaluators[0] + DEPTH);
-    put(thread_state, row()->thread_frame, guarded_end());
-    python_frames_read(&calls, &place);
-    check_calls(0);
-    put(thread_state, row()->thread_frame, evaluators[0]);
-    learn((uintptr_t)evaluators[0] - 64, (uintptr_t)evaluators[0] + 2 * DEPTH);
-    python_frames_read(&calls, &place); /* learned once */
-    check_calls(0);
-    place.outer = (uintptr_t)guarded_end() + DEPTH;
+    const void *unfilled[] = {NULL, guarded_end(), begun + 100, begun + 1024};
+    memset(begun, 0x5a, sizeof begun);
+    for (size_t i = 0; i < LENGTH_OF(unfilled); i++) {
+        link_begun(unfilled[i]);
+        python_frames_read(&calls, &place);
+        check_calls(0);
+        child_check(calls.doubtful, "%s", "code objects need to be tested");
+    }
+    set_cframe(begun + 8, NULL, guarded_end());
     python_frames_read(&calls, &place);
     child_check(calls.count == 0 && calls.cut, "%u", calls.count);
-    place.outer = 0; /* the first evaluator of the thread */
-    python_frames_read(&calls, &place);
-    child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
 }
 
-/* So a process's first sample may be of that moment. */
-TEST_BY(for_each_version, an_evaluator_begins_in_the_first_sample)
+/* It has filled it, and inlines a call by the same code. */
+TEST_BY(for_each_version, an_evaluator_goes_on)
 {
-    enum { DEPTH = 40 };
-    struct python_place place = {.thread = (char *)thread_state, .entering = true};
+    struct python_place place = beginning_at(begun, begun + 64);
     start();
     if (!has_cframes())
         return;
-    link_calls();
-    char *root = (char *)&thread_state[LENGTH_OF(thread_state) - 4];
-    place.outer = (uintptr_t)evaluators[0] + DEPTH;
-    uintptr_t first = (uintptr_t)evaluators[1] + DEPTH;
-    put(evaluators[1], row()->cframe_previous, guarded_end());
-    python_frames_learn_first((char *)thread_state, first); /* it does not end in the state */
-    python_frames_read(&calls, &place);
-    child_check(calls.count == 0 && calls.cut, "%u", calls.count);
-    put(evaluators[1], row()->cframe_previous, root);
-    python_frames_learn_first((char *)thread_state, (uintptr_t)evaluators[1] + 4096);
-    python_frames_learn_first((char *)thread_state, (uintptr_t)evaluators[1]);
-    python_frames_read(&calls, &place);
-    child_check(calls.count == 0 && calls.cut, "%u", calls.count);
-    python_frames_learn_first((char *)thread_state, first);
-    put(thread_state, row()->thread_frame, guarded_end());
-    python_frames_read(&calls, &place);
-    check_calls(0);
+    link_begun(chunk.frames[0]);
+    set_cframe(evaluators[0], NULL, NULL);
+    for (int known = 1; known >= 0; known--) {
+        place.evaluator = known ? (uintptr_t)begun + 64 : 0;
+        python_frames_read(&calls, &place);
+        child_check(calls.count == 3 && !calls.cut, "%u", calls.count);
+        child_check(calls.doubtful, "%s", "code objects need to be tested");
+    }
 }
 
-/* Versions without a _PyCFrame have nothing to learn. */
-TEST_BY(for_each_version, entering_changes_nothing_else)
+/* It has not linked it: what is linked is complete. */
+TEST_BY(for_each_version, an_evaluator_has_not_begun)
 {
-    struct python_place place = {.thread = (char *)thread_state, .entering = true, .outer = 4711};
+    struct python_place place = beginning_at(begun, begun + 64);
     start();
-    if (has_cframes())
-        return;
     link_calls();
-    learn(0, UINTPTR_MAX);
     python_frames_read(&calls, &place);
     check_calls(0);
+    child_check(!calls.doubtful, "%s", "nothing is in doubt");
 }
