@@ -77,7 +77,9 @@ TEST_BY(for_each_version, searches_nothing_in_the_handler)
 {
     be_running();
     ask(ATTACH_SAMPLE, ATTACH_DONE, "");
+#ifndef PYPERF_WHOLE_LIBC /* else the loader has found them (libc_functions.c) */
     child_check(searched_all, "%s", "not all is searched for at the start");
+#endif
     searched = NULL;
     uint64_t end = clock_read(CLOCK_PROCESS_CPUTIME_ID) + 100000000;
     while (clock_read(CLOCK_PROCESS_CPUTIME_ID) < end)
