@@ -32,8 +32,7 @@ void attach_start(void)
     memcpy(pyperf_attachable.magic, ATTACH_MAGIC, sizeof pyperf_attachable.magic);
 }
 
-/* Of the files that a request asks for: the sampler and the images keep a pointer to it. A process
- * has its images where the first request for trampolines wanted them. */
+/* Where the files of the last request are: the sampler and the registry keep a pointer to it. */
 static char directory[sizeof((struct attach_request *)NULL)->directory];
 static char images[sizeof directory];
 
@@ -64,8 +63,7 @@ static bool sample(const struct attach_request *request, struct failure *why)
 
 static bool use_trampolines(const struct attach_request *request, struct failure *why)
 {
-    if (*images == '\0')
-        memcpy(images, request->directory, sizeof images);
+    memcpy(images, request->directory, sizeof images);
     if (!lifecycle_join_with_detour(images, why))
         return false;
     /* Before 3.11, names of functions that exist already; without it they are less complete. */

@@ -21,7 +21,7 @@
 static struct profile {
     struct lock lock;
     enum profile_mode mode;
-    uint32_t generation; /* forks between the first process and this one */
+    uint32_t generation; /* of trampolines: forks since the first process, and registry_renew */
     const struct detour_plan *detour;
     bool committed; /* the jump is in the text */
     bool stuck;     /* and could not be taken out, which was reported */
@@ -149,6 +149,8 @@ static bool switch_on(enum profile_mode mode, struct failure *why)
 {
     bool made;
     earlier_maps_cover();
+    if (registry_renew())
+        profile.generation++;
     if (!registry_prepare(mode, &made, why))
         return false;
     /* With several interpreters and without the jump only this one is profiled. */

@@ -36,10 +36,10 @@ static struct registry {
         struct image *image;
         struct registry_function *functions;
         enum profile_mode mode;
-        enum { UNKNOWN, USABLE, UNUSABLE } inherited; /* its trampolines in a forked child */
+        enum { UNKNOWN, USABLE, UNUSABLE } inherited; /* its trampolines, if it is before `first` */
     } images[REGISTRY_IMAGES];
     uint8_t image_count;
-    uint8_t first;                          /* image of this process: the others are its parent's */
+    uint8_t first;                          /* image that takes functions: the others were left */
     uint8_t current[PROFILE_MODES];         /* the image that takes functions, or NO_IMAGE */
     struct id_table table;                  /* by name, file and line */
     struct id_list used;                    /* in this process, in order of registration */
@@ -367,7 +367,8 @@ uint32_t registry_add(enum profile_mode mode, const struct registry_function *fu
     return id;
 }
 
-void registry_forked(void)
+/* New functions get other images; a function of these gets one, too, if its image cannot be read. */
+static void leave_images(void)
 {
     for (uint32_t i = 0; i < registry.image_count; i++) {
         image_freeze(registry.images[i].image);
@@ -375,6 +376,24 @@ void registry_forked(void)
     }
     memset(registry.current, NO_IMAGE, sizeof registry.current);
     registry.first = registry.image_count;
+}
+
+bool registry_renew(void)
+{
+    for (uint32_t i = 0; i < registry.image_count; i++) {
+        const struct image_entry *entry = &registry.images[i];
+        bool in_use = i >= registry.first || entry->inherited == USABLE;
+        if (in_use && image_path(entry->image) != NULL && !image_is_readable(entry->image)) {
+            leave_images();
+            return true;
+        }
+    }
+    return false;
+}
+
+void registry_forked(void)
+{
+    leave_images();
     memset(registry.functions, 0, sizeof registry.functions);
     registry.files.now = false;
     id_list_clear(&registry.used);

@@ -43,6 +43,10 @@ struct registry_function {
  * valid. */
 void registry_start(const char *directory, const struct detour_plan *detour);
 
+/* After images were removed (pyperf-run --detach, or somebody who tidies): functions get trampolines
+ * of other images. Returns whether so; then the trampolines that code objects have are not valid. */
+bool registry_renew(void);
+
 /* Makes sure that this process has an image of the mode with room for functions; *made says whether
  * it was made now. False with `why` when there can be no trampolines. */
 bool registry_prepare(enum profile_mode mode, bool *made, struct failure *why);

@@ -139,6 +139,11 @@ def is_sampled(own_pid):
     return any(name.endswith(".samples") for path in folders(own_pid) for name in os.listdir(path))
 
 
+def images(own_pid):
+    """The files with the names of trampolines."""
+    return [name for path in folders(own_pid) for name in os.listdir(path) if name.endswith(".so") and name.startswith("pyperf-")]
+
+
 def look(bench, pid):
     """What pyperf-attach says of it."""
     words = [os.path.join(bench.build, "pyperf-attach"), "look", str(pid)]

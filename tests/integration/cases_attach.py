@@ -68,6 +68,8 @@ def attach_again(bench):
         bench.equal("%d: --attach: status, lines" % turn, (0, 1), (status, err.count("\n")))
         mode = attaching.look(bench, program.pid).get("mode")
         bench.equal("%d: mode" % turn, "map", mode)
+        found = attaching.wait_for(lambda: attaching.images(program.pid))
+        bench.that("%d: images" % turn, "1 or more", len(found) >= 1, str(found))
         status, err = attaching.run(bench, "--detach", str(program.pid))
         bench.that("%d: --detach" % turn, "trampolines were on", status == 0 and "trampolines were on" in err, err)
     bench.equal("folders left", [], attaching.folders(program.pid))

@@ -93,6 +93,28 @@ TEST_BY(for_each_version, off_and_on)
     check_files();
 }
 
+/* Images are removed while it is off: perf would find no name for their trampolines. */
+TEST_BY(for_each_version, removed_images)
+{
+    start(PROFILE_MAP);
+    python_object *code = code_named("f"), *later = code_named("g");
+    uint32_t id = run(code);
+    switch_to(PROFILE_OFF);
+    switch_to(PROFILE_MAP);
+    child_check(run(code) == id && count_images(getpid()) == 1, "%u", id); /* nothing was removed */
+    for (int i = 1; i <= 2; i++) {
+        uint32_t before = id;
+        switch_to(PROFILE_OFF);
+        remove_files("pyperf-*.so");
+        switch_to(PROFILE_MAP);
+        id = run(code);
+        child_check(id != before && strcmp(name_run(code), "f") == 0, "%s", name_run(code));
+        child_check(run(later) != REGISTRY_NONE && run(code) == id, "%u", id);
+        child_check(count_images(getpid()) == 1 && registry_has_symbol(id), "%s", "no image");
+    }
+    child_check(*reports() == '\0', "%s", reports());
+}
+
 /* A failed switch leaves profiling as it was. */
 TEST_BY(for_each_version, no_memory_for_a_switch)
 {
