@@ -2,16 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "preload/attach/planting.h"
 #include "preload/attach/remote_call.h"
 #include "preload/attach/seccomp_filter.h"
+#include "preload/attach/signals.h"
 #include "trampoline/base/clock.h"
 
 enum { LOOK_AGAIN = 20000000 }; /* ns */
@@ -102,7 +101,7 @@ static bool wait_until_ready(const struct examined *examined, uint64_t patience,
                           "process %d: its interpreter is still starting, or has ended: try "
                           "again",
                           examined->target.pid);
-        if (planting_interrupted(LOOK_AGAIN))
+        if (signals_interrupt(LOOK_AGAIN))
             return refuse(why, "interrupted: nothing has been changed in process %d",
                           examined->target.pid);
     }
@@ -125,7 +124,6 @@ bool examine(pid_t pid, uint64_t patience, struct examined *examined, struct ref
     examined->has_python = true;
     if (!library_there_find(&examined->target, &examined->library, why))
         return false;
-    examined->has_library = true;
     return wait_until_ready(examined, patience, why) && look_at_filters(examined, why);
 }
 

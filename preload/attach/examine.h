@@ -16,7 +16,7 @@ struct examined {
     struct status status;
     struct python_place place;
     struct library_there library;
-    bool has_status, has_python, has_library; /* how far it came */
+    bool has_status, has_python; /* how far it came */
 };
 
 /* Fills in what can be known, also when it answers false with the reason. Waits for an interpreter that

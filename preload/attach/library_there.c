@@ -10,38 +10,36 @@ static bool may_be_it(const char *name)
     return strstr(name, "libpyperf") != NULL && strncmp(name, "libpyperf-plan", 14) != 0;
 }
 
-void library_there_look(const struct target *target, struct library_there *library)
+static void look(const struct target *target, const struct attachable *variable,
+                 struct library_there *library)
 {
-    struct attachable variable;
-    uint8_t sampling = 0;
-    uint32_t mode = 0;
-    if (library->variable == 0 ||
-        !target_read(target, library->variable, &variable, sizeof variable))
-        return;
-    target_read(target, (uintptr_t)variable.sampling, &sampling, sizeof sampling);
-    target_read(target, (uintptr_t)variable.mode, &mode, sizeof mode);
+    uint8_t sampling = 0; /* as any byte may be there */
+    enum profile_mode mode = PROFILE_OFF;
+    target_read(target, (uintptr_t)variable->sampling, &sampling, sizeof sampling);
+    target_read(target, (uintptr_t)variable->mode, &mode, sizeof mode);
     library->sampling = sampling != 0;
     library->mode = mode;
 }
 
-static bool read_variable(const struct target *target, struct library_there *library,
-                          const char *path, struct refusal *why)
+static bool read_variable(const struct target *target, uint64_t place, const char *path,
+                          struct library_there *library, struct refusal *why)
 {
     struct attachable variable;
-    if (library->variable == 0 || library->function == 0 ||
-        !target_read(target, library->variable, &variable, sizeof variable) ||
+    if (place == 0 || library->function == 0 ||
+        !target_read(target, place, &variable, sizeof variable) ||
         memcmp(variable.magic, ATTACH_MAGIC, sizeof variable.magic) != 0)
         return refuse(why,
                       "process %d has a libpyperf that cannot be talked to (%s): restart it "
                       "with this version, or use the other one's signal",
                       target->pid, path);
-    if (variable.format != ATTACH_FORMAT || variable.size != sizeof variable)
+    if (!target_string(target, (uintptr_t)variable.version, library->version,
+                       sizeof library->version) ||
+        variable.format != ATTACH_FORMAT || variable.size != sizeof variable)
         return refuse(why,
-                      "process %d has another version of libpyperf, %.63s (%s): use the "
+                      "process %d has another version of libpyperf, %s (%s): use the "
                       "pyperf-run of that version",
-                      target->pid, variable.version, path);
-    memcpy(library->version, variable.version, sizeof library->version - 1);
-    library_there_look(target, library);
+                      target->pid, library->version, path);
+    look(target, &variable, library);
     return true;
 }
 
@@ -55,10 +53,10 @@ bool library_there_find(const struct target *target, struct library_there *libra
         struct image image;
         if (!may_be_it(maps_name(region->path)) || !image_open(target, region, &image))
             continue;
-        library->variable = image_symbol(&image, ATTACH_VARIABLE);
+        uint64_t place = image_symbol(&image, ATTACH_VARIABLE);
         library->function = image_symbol(&image, ATTACH_FUNCTION);
         image_close(&image);
-        return read_variable(target, library, region->path, why);
+        return read_variable(target, place, region->path, library, why);
     }
     return true;
 }

@@ -7,20 +7,17 @@
 
 #include "preload/attach/refusal.h"
 #include "preload/attach/target.h"
+#include "preload/profile/mode.h"
 
 struct library_there {
     uint64_t function; /* pyperf_attach; 0: libpyperf is not there */
-    uint64_t variable; /* pyperf_attachable */
     char version[64];
     bool sampling;
-    uint32_t mode; /* enum profile_mode */
+    enum profile_mode mode;
 };
 
 /* True also when it is not there. False: one is there that cannot be talked to. */
 bool library_there_find(const struct target *target, struct library_there *library,
                         struct refusal *why);
-
-/* Reads again what is on. */
-void library_there_look(const struct target *target, struct library_there *library);
 
 #endif

@@ -29,15 +29,13 @@ bool maps_parse(const char *text, struct maps *maps)
     for (const char *at = text; *at != '\0'; at++)
         lines += *at == '\n';
     size_t size = strlen(text) + 1;
-    *maps = (struct maps){.text = malloc(size),
-                          .paths = malloc(size),
-                          .regions = calloc(lines + 1, sizeof *maps->regions)};
-    if (maps->text == NULL || maps->paths == NULL || maps->regions == NULL) {
+    *maps =
+        (struct maps){.paths = malloc(size), .regions = calloc(lines + 1, sizeof *maps->regions)};
+    if (maps->paths == NULL || maps->regions == NULL) {
         maps_free(maps);
         errno = ENOMEM;
         return false;
     }
-    memcpy(maps->text, text, size);
     memcpy(maps->paths, text, size);
     for (char *line = maps->paths, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
         *end = '\0';
@@ -82,7 +80,6 @@ bool maps_read(pid_t pid, struct maps *maps)
 
 void maps_free(struct maps *maps)
 {
-    free(maps->text);
     free(maps->paths);
     free(maps->regions);
     *maps = (struct maps){.count = 0};

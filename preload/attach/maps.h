@@ -10,12 +10,11 @@
 struct region {
     uint64_t start, end, offset;
     bool readable, writable, executable;
-    const char *path; /* of maps.text; "" for anonymous memory */
+    const char *path; /* "" for anonymous memory */
 };
 
 struct maps {
-    char *text; /* as the kernel wrote it: for near_memory_find_in */
-    char *paths;
+    char *paths; /* the text, of which they are parts */
     struct region *regions;
     size_t count;
 };

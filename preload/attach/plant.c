@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 
 #include "preload/attach/planting.h"
+#include "preload/attach/signals.h"
 #include "trampoline/base/clock.h"
 
 enum {
@@ -134,7 +135,7 @@ static bool reach(struct planting *planting, uint64_t deadline, struct refusal *
     enum progress progress = AGAIN;
     for (int i = 0; progress == AGAIN; i++) {
         bool any = i > TRIES && planting->place->major != 2;
-        if (i > 0 && planting_interrupted(TRY_AGAIN))
+        if (i > 0 && signals_interrupt(TRY_AGAIN))
             return refuse(why, "interrupted: nothing has been changed in process %d",
                           planting->target->pid);
         if (remote_borrow(&remote, planting->target, &planting->gadgets,
@@ -163,7 +164,7 @@ static bool wait_for_service(struct planting *planting, uint64_t deadline, struc
         planting->figures->served = clock_now() - since;
         if (state == BLOB_DONE || state == BLOB_FAILED)
             return true;
-        bool signalled = planting_interrupted(LOOK);
+        bool signalled = signals_interrupt(LOOK);
         if (state == BLOB_RUNNING && clock_now() < deadline + LOADING_PATIENCE)
             continue; /* it cannot be called off */
         if (state == BLOB_RUNNING)
@@ -194,7 +195,6 @@ static bool read_answer(struct planting *planting, struct refusal *why)
     memcpy(&answer, u.bytes + BLOB_REQUEST, sizeof answer);
     answer.said[sizeof answer.said - 1] = '\0';
     u.blob.error[sizeof u.blob.error - 1] = '\0';
-    planting->figures->server = u.blob.server;
     memcpy(planting->figures->said, answer.said, sizeof answer.said);
     if (u.blob.state == BLOB_FAILED)
         return refuse(why, "process %d cannot load libpyperf: %s", planting->target->pid,
@@ -212,7 +212,7 @@ static void wait_until_served(const struct planting *planting, uint64_t patience
 {
     uint64_t deadline = clock_now() + patience;
     uint32_t state = BLOB_RUNNING;
-    while (state == BLOB_RUNNING && clock_now() < deadline && !planting_interrupted(LOOK))
+    while (state == BLOB_RUNNING && clock_now() < deadline && !signals_interrupt(LOOK))
         if (!target_read(planting->target, planting->base + BLOB_STATE, &state, sizeof state))
             return;
 }

@@ -37,7 +37,6 @@ struct plant_figures {
     uint64_t stopped; /* ns, the longest that a thread was stopped at a time */
     size_t threads_stopped, left_asleep;
     uint64_t served;      /* ns from the moment that it could be */
-    uint32_t server;      /* the thread's number in its own namespace */
     uint64_t left_mapped; /* bytes */
     char said[sizeof((struct attach_request *)0)->said];
 };

@@ -51,7 +51,4 @@ bool planting_remove(struct planting *planting, struct refusal *why);
 /* Notes for how long threads were stopped. */
 void planting_note_stop(struct planting *planting, uint64_t since, size_t threads, size_t asleep);
 
-/* Whether SIGINT, SIGTERM or SIGHUP, which are blocked, come within this time, nanoseconds. */
-bool planting_interrupted(uint64_t time);
-
 #endif

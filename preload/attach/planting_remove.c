@@ -1,11 +1,9 @@
 /* planting_remove.c - the end of a request: nothing of ours stays in the process. */
-#include <errno.h>
-#include <signal.h>
-#include <string.h>
 #include <sys/syscall.h>
 
 #include "attach_code.h"
 #include "preload/attach/planting.h"
+#include "preload/attach/signals.h"
 #include "trampoline/base/clock.h"
 
 enum {
@@ -25,25 +23,6 @@ void planting_note_stop(struct planting *planting, uint64_t since, size_t thread
         figures->threads_stopped = threads;
     if (asleep > figures->left_asleep)
         figures->left_asleep = asleep;
-}
-
-bool planting_interrupted(uint64_t time)
-{
-    uint64_t end = clock_now() + time;
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    sigaddset(&signals, SIGCHLD);
-    for (uint64_t now; (now = clock_now()) < end;) {
-        struct timespec limit = clock_timespec(end - now);
-        int got = sigtimedwait(&signals, NULL, &limit);
-        traced_attend_late();
-        if (got > 0 && got != SIGCHLD)
-            return true;
-    }
-    return false;
 }
 
 /* `if (interp->eval_frame == NULL) ...; else interp->eval_frame(...)`, from 3.11 on
@@ -150,7 +129,7 @@ bool planting_remove(struct planting *planting, struct refusal *why)
 {
     for (int i = 0; i < TRIES && planting->base != 0; i++) {
         if (i > 1)
-            planting_interrupted(TRY_AGAIN);
+            signals_interrupt(TRY_AGAIN);
         try_to_remove(planting, i < TRIES / 2 ? REMOTE_UNSEEN : REMOTE_ANY, why);
     }
     planting->figures->left_mapped = planting->base != 0 ? BLOB_SIZE : 0;

@@ -14,7 +14,6 @@
  *
  * Exit status: 0 if it is done, for `look` if it could be; 1 if not; 2 for wrong arguments. */
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +23,7 @@
 #include "attach_blob.h"
 #include "preload/attach/examine.h"
 #include "preload/attach/plant.h"
+#include "preload/attach/signals.h"
 #include "preload/profile/mode.h"
 
 enum { PATIENCE = 10, PATIENCE_MAX = 86400 }; /* seconds */
@@ -88,7 +88,7 @@ static int look(const struct arguments *arguments)
     printf("%s", ", ");
     print_string("libpyperf", library->function != 0 ? library->version : "none");
     printf(", \"sampling\": %s, ", library->sampling ? "true" : "false");
-    print_string("mode", profile_mode_name((enum profile_mode)library->mode));
+    print_string("mode", profile_mode_name(library->mode));
     printf(", \"threads\": %d, \"own_pid\": %d, \"uid\": %ld, \"same_mount_namespace\": %s, ",
            examined.status.threads, (int)examined.status.own_pid,
            examined.has_status ? (long)examined.status.user : -1L,
@@ -224,19 +224,6 @@ static bool read_arguments(int argc, char **argv, struct arguments *arguments)
     return read_options(argc - 5, argv + 5, arguments);
 }
 
-/* SIGINT, SIGTERM and SIGHUP wait until everything can be taken back (planting_interrupted); SIGCHLD
- * says that a thread has stopped. */
-static void block_signals(void)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGCHLD);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-}
-
 /* On a busy machine a thread that has stopped waits for us to get a CPU. Root alone may do it. */
 static void hurry(void)
 {
@@ -249,7 +236,7 @@ int main(int argc, char **argv)
     struct arguments arguments;
     if (!read_arguments(argc, argv, &arguments))
         return usage();
-    block_signals();
+    signals_block();
     hurry();
     int status = strcmp(arguments.action, "look") == 0 ? look(&arguments) : act(&arguments);
     return fflush(stdout) == 0 ? status : 1;

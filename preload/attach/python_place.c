@@ -82,12 +82,11 @@ static bool find_version(const struct target *target, struct python_place *place
 
 static bool find_evaluator(const struct target *target, struct python_place *place)
 {
-    struct elf_symbol symbol = {.name = place->major == 2 ? "PyEval_EvalFrameEx"
-                                                          : "_PyEval_EvalFrameDefault"};
-    image_symbols(target, place->region, &place->image, &symbol, 1, true);
-    place->evaluator = symbol.address;
-    place->evaluator_size = symbol.size;
-    return symbol.address != 0;
+    const char *name = place->major == 2 ? "PyEval_EvalFrameEx" : "_PyEval_EvalFrameDefault";
+    place->evaluator = image_symbol(&place->image, name);
+    if (place->evaluator == 0)
+        place->evaluator = image_file_symbol(target, place->region, &place->image, name);
+    return place->evaluator != 0;
 }
 
 static bool is_named(const struct region *region)
@@ -199,7 +198,7 @@ static bool describe(const struct target *target, struct python_place *place, st
                   failure.what);
 }
 
-static bool examine(const struct target *target, struct python_place *place, struct refusal *why)
+static bool fill_in(const struct target *target, struct python_place *place, struct refusal *why)
 {
     if (!find_version(target, place))
         return refuse(why, "process %d: the version of the interpreter in %s cannot be told",
@@ -242,7 +241,7 @@ bool python_place_find(const struct target *target, struct python_place *place, 
                       "wrapper (a shell, sudo, a container's init), name the process that it "
                       "has started",
                       target->pid);
-    if (examine(target, place, why))
+    if (fill_in(target, place, why))
         return true;
     python_place_close(place);
     return false;
@@ -253,19 +252,9 @@ void python_place_close(struct python_place *place)
     image_close(&place->image);
 }
 
-bool python_place_is_ready(const struct target *target, const struct python_place *place)
-{
-    int32_t value = 1;
-    uint64_t interpreters[PYTHON_INTERPRETERS], thread;
-    if (place->initialized != 0 && !target_read(target, place->initialized, &value, sizeof value))
-        return false;
-    return value != 0 && python_place_interpreters(target, place, interpreters) > 0 &&
-           target_word(target, interpreters[0] + place->layout.interpreter_threads, &thread) &&
-           thread != 0;
-}
-
-size_t python_place_interpreters(const struct target *target, const struct python_place *place,
-                                 uint64_t *interpreters)
+/* Their addresses; 0: there is none, or the list cannot be followed. */
+static size_t list_interpreters(const struct target *target, const struct python_place *place,
+                                uint64_t *interpreters)
 {
     uint64_t next;
     size_t count = 0;
@@ -282,10 +271,21 @@ size_t python_place_interpreters(const struct target *target, const struct pytho
     return count;
 }
 
+bool python_place_is_ready(const struct target *target, const struct python_place *place)
+{
+    int32_t value = 1;
+    uint64_t interpreters[PYTHON_INTERPRETERS], thread;
+    if (place->initialized != 0 && !target_read(target, place->initialized, &value, sizeof value))
+        return false;
+    return value != 0 && list_interpreters(target, place, interpreters) > 0 &&
+           target_word(target, interpreters[0] + place->layout.interpreter_threads, &thread) &&
+           thread != 0;
+}
+
 size_t python_place_pointers(const struct target *target, const struct python_place *place,
                              uint64_t *pointers)
 {
-    size_t count = python_place_interpreters(target, place, pointers);
+    size_t count = list_interpreters(target, place, pointers);
     if (place->major == 2 && count > 0) {
         pointers[0] = place->dealloc;
         return 1;

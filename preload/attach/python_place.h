@@ -28,7 +28,7 @@ struct python_place {
     struct image image;
     unsigned major, minor;
     struct layout layout;
-    uint64_t evaluator, evaluator_size;
+    uint64_t evaluator;
     uint64_t head;        /* of the variable that has the first interpreter's address */
     uint64_t initialized; /* of an int; 0: not known */
     int32_t pointer_at;   /* in an interpreter, the pointer to its evaluator */
@@ -45,13 +45,9 @@ void python_place_close(struct python_place *place);
 /* Whether the interpreter has started, and has not ended. */
 bool python_place_is_ready(const struct target *target, const struct python_place *place);
 
-/* The addresses of the interpreters, at most PYTHON_INTERPRETERS. Returns how many; 0: none, or the
- * list cannot be followed. They come and go while their threads run. */
-size_t python_place_interpreters(const struct target *target, const struct python_place *place,
-                                 uint64_t *interpreters);
-
 /* The addresses of the pointers that a Python call follows: each interpreter's one to its evaluator, or
- * 2.7's. As above. */
+ * 2.7's; at most PYTHON_INTERPRETERS. Returns how many; 0: there is no interpreter, or their list
+ * cannot be followed. They come and go while their threads run. */
 size_t python_place_pointers(const struct target *target, const struct python_place *place,
                              uint64_t *pointers);
 

@@ -199,39 +199,18 @@ uint64_t image_symbol(const struct image *image, const char *name)
     return symbol.address != 0 ? symbol.address + image->bias : 0;
 }
 
-static bool look_into_file(const struct target *target, const struct region *first,
-                           struct elf_symbol *symbols, size_t count)
+uint64_t image_file_symbol(const struct target *target, const struct region *first,
+                           const struct image *image, const char *name)
 {
     char path[PATH_MAX + 64];
     struct failure why;
+    struct elf_symbol symbol = {.name = name};
     snprintf(path, sizeof path, "/proc/%d/map_files/%llx-%llx", (int)target->pid,
              (unsigned long long)first->start, (unsigned long long)first->end);
-    if (elf_lookup(path, first->path, SEPARATE_DEBUG_ROOT, symbols, count, &why))
-        return true;
-    snprintf(path, sizeof path, "/proc/%d/root%s", (int)target->pid, first->path);
-    return elf_lookup(path, first->path, SEPARATE_DEBUG_ROOT, symbols, count, &why);
-}
-
-size_t image_symbols(const struct target *target, const struct region *first,
-                     const struct image *image, struct elf_symbol *symbols, size_t count,
-                     bool in_file)
-{
-    enum { MOST = 16 };
-    struct elf_symbol missing[MOST];
-    size_t lacking = 0;
-    elf_mapped_lookup(&image->object, symbols, count);
-    for (size_t i = 0; i < count && lacking < MOST; i++)
-        if (symbols[i].address == 0 && in_file)
-            missing[lacking++] = (struct elf_symbol){.name = symbols[i].name};
-    bool looked = lacking > 0 && look_into_file(target, first, missing, lacking);
-    lacking = 0;
-    for (size_t i = 0, j = 0; i < count; i++) {
-        if (symbols[i].address == 0 && looked)
-            symbols[i] = missing[j++];
-        if (symbols[i].address != 0)
-            symbols[i].address += image->bias;
-        else
-            lacking++;
+    if (!elf_lookup(path, first->path, SEPARATE_DEBUG_ROOT, &symbol, 1, &why)) {
+        snprintf(path, sizeof path, "/proc/%d/root%s", (int)target->pid, first->path);
+        if (!elf_lookup(path, first->path, SEPARATE_DEBUG_ROOT, &symbol, 1, &why))
+            return 0;
     }
-    return lacking;
+    return symbol.address != 0 ? symbol.address + image->bias : 0;
 }

@@ -11,7 +11,6 @@
 
 #include "preload/attach/maps.h"
 #include "trampoline/base/elf_object.h"
-#include "trampoline/base/elf_symbol.h"
 
 struct target {
     pid_t pid;
@@ -28,6 +27,7 @@ size_t target_read_some(const struct target *target, uint64_t address, void *byt
 bool target_string(const struct target *target, uint64_t address, char *text, size_t size);
 /* Into writable memory. */
 bool target_write(const struct target *target, uint64_t address, const void *bytes, size_t size);
+
 /* An object's segments, copied from the target's memory: so its symbols are known also when its file
  * has been replaced, or is in another mount namespace. */
 struct image {
@@ -45,14 +45,12 @@ void image_close(struct image *image);
 /* The address in the target of a dynamic symbol; 0: not found. */
 uint64_t image_symbol(const struct image *image, const char *name);
 
-/* The same for several, with their sizes; addresses are the target's. Those that the object does not
- * export are looked for in its file, in the target's mount namespace, and its debug file. Returns how
- * many are missing. */
-size_t image_symbols(const struct target *target, const struct region *first,
-                     const struct image *image, struct elf_symbol *symbols, size_t count,
-                     bool in_file);
+/* The same of one that the object does not export: from its file, in the target's mount namespace, or
+ * its debug file. `first` is the region that image_open was given. */
+uint64_t image_file_symbol(const struct target *target, const struct region *first,
+                           const struct image *image, const char *name);
 
-/* An address in the copy as it is in the target, and the bytes of the copy at one; NULL: not there. */
+/* The copied bytes at an address in the target; NULL: they are not all in the object. */
 const uint8_t *image_bytes(const struct image *image, uint64_t address, size_t size);
 
 #endif

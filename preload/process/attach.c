@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "preload/cpython/python.h"
 #include "preload/cpython/qualnames.h"
 #include "preload/process/backend.h"
+#include "preload/process/dlopen_libpython.h"
 #include "preload/process/lifecycle.h"
 #include "preload/profile/profile.h"
 #include "preload/sampler/sampler.h"
@@ -17,20 +17,14 @@
 
 #define VISIBLE __attribute__((visibility("default")))
 
-_Static_assert(sizeof(bool) == sizeof(uint8_t), "attachable.sampling");
-_Static_assert(sizeof(enum profile_mode) == sizeof(uint32_t), "attachable.mode");
-
-VISIBLE struct attachable pyperf_attachable;
-
-void attach_start(void)
-{
-    pyperf_attachable.format = ATTACH_FORMAT;
-    pyperf_attachable.size = sizeof pyperf_attachable;
-    snprintf(pyperf_attachable.version, sizeof pyperf_attachable.version, "%s", libpyperf_version);
-    pyperf_attachable.sampling = (const uint8_t *)sampler_state();
-    pyperf_attachable.mode = (const uint32_t *)profile_state();
-    memcpy(pyperf_attachable.magic, ATTACH_MAGIC, sizeof pyperf_attachable.magic);
-}
+/* Without a constructor's work, and so without any in a process that is not Python. */
+extern const struct attachable pyperf_attachable;
+VISIBLE const struct attachable pyperf_attachable = {.magic = ATTACH_MAGIC,
+                                                     .format = ATTACH_FORMAT,
+                                                     .size = sizeof pyperf_attachable,
+                                                     .version = libpyperf_version,
+                                                     .sampling = &sampler_on,
+                                                     .mode = &profile_mode_now};
 
 /* Where the files of the last request are: the sampler and the registry keep a pointer to it. */
 static char directory[sizeof((struct attach_request *)NULL)->directory];
@@ -94,20 +88,16 @@ static bool switch_off(struct failure *why)
     return true;
 }
 
-static bool act(const struct attach_request *request, struct failure *why)
-{
-    if (request->action == ATTACH_OFF)
-        return switch_off(why);
-    return request->action == ATTACH_SAMPLE ? sample(request, why) : profile(request, why);
-}
-
 static bool serve(const struct attach_request *request, const void *const arguments[2],
                   struct failure *why)
 {
     const void *evaluator = (const void *)(uintptr_t)request->evaluator;
-    if (request->action != ATTACH_OFF && !lifecycle_join(evaluator, arguments, why))
+    if (request->action == ATTACH_OFF)
+        return switch_off(why);
+    dlopen_libpython_found();
+    if (!lifecycle_join(evaluator, arguments, why))
         return false;
-    return act(request, why);
+    return request->action == ATTACH_SAMPLE ? sample(request, why) : profile(request, why);
 }
 
 static bool is_sound(const struct attach_request *request)

@@ -12,7 +12,10 @@
 #ifndef PYPERF_ATTACH_H
 #define PYPERF_ATTACH_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "preload/profile/mode.h"
 
 #define ATTACH_FUNCTION "pyperf_attach"
 #define ATTACH_VARIABLE "pyperf_attachable"
@@ -50,13 +53,10 @@ struct attach_request {
 struct attachable {
     char magic[8];
     uint32_t format, size;
-    char version[64];
-    const uint8_t *sampling; /* bool */
-    const uint32_t *mode;    /* enum profile_mode */
+    const char *version;
+    const bool *sampling;
+    const enum profile_mode *mode;
 };
-
-/* In the constructor. */
-void attach_start(void);
 
 /* Called at the evaluator's entry, in 2.7 at the entry of a frame's tp_dealloc (the caller has given
  * the frame a reference for the time being: the collector still knows it), with the

@@ -19,8 +19,7 @@ bool backend_switch(enum backend backend, struct failure *why)
     bool sample = backend == BACKEND_SAMPLER, sampled = sampler_is_on();
     if (sample && !sampler_switch(true, why))
         return false;
-    bool stays_off = modes[backend] == PROFILE_OFF && profile_mode() == PROFILE_OFF;
-    if (!stays_off && !profile_switch(modes[backend], why)) {
+    if (!profile_switch(modes[backend], why)) {
         if (sample && !sampled)
             sampler_switch(false, NULL);
         return false;

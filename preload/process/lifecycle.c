@@ -15,7 +15,6 @@
 #include "preload/cpython/python.h"
 #include "preload/cpython/qualnames.h"
 #include "preload/cpython/static_python.h"
-#include "preload/process/dlopen_libpython.h"
 #include "preload/process/native_api.h"
 #include "preload/process/plan_library.h"
 #include "preload/process/switches.h"
@@ -310,7 +309,6 @@ static bool find_interpreter(const void *evaluator, struct failure *why)
     if (!python_is_here() && !python_arrives(evaluator) &&
         !static_python_find(evaluator, plan_library_look_into_files, why))
         return false;
-    dlopen_libpython_found();
     line_leave_stderr();
     if (!python_find(plan_library_look_into_files, why))
         return false;

@@ -7,14 +7,12 @@
 #include <sys/auxv.h>
 
 #include "preload/cpython/python.h"
-#include "preload/process/attach.h"
 #include "preload/process/dlopen_libpython.h"
 #include "preload/process/lifecycle.h"
 
 __attribute__((constructor)) static void enter(void)
 {
     dlopen_libpython_start(!python_is_here());
-    attach_start();
     /* AT_SECURE: set-user-ID and the like (ld.so(8)); such a process is not changed. */
     if (python_is_here() && !python_has_started() && getauxval(AT_SECURE) == 0)
         lifecycle_start();

@@ -18,9 +18,10 @@
 #include "trampoline/earlier_maps.h"
 #include "trampoline/loader_lock.h"
 
+enum profile_mode profile_mode_now;
+
 static struct profile {
     struct lock lock;
-    enum profile_mode mode;
     uint32_t generation; /* of trampolines: forks since the first process, and registry_renew */
     const struct detour_plan *detour;
     bool committed; /* the jump is in the text */
@@ -39,7 +40,7 @@ static void publish(enum profile_mode mode)
     if (mode != PROFILE_OFF)
         tag = CODE_TAG_TRAMPOLINES + profile.generation % CODE_TAG_GENERATIONS * CODE_TAG_MODES +
               (mode - PROFILE_MAP);
-    __atomic_store_n(&profile.mode, mode, __ATOMIC_RELAXED);
+    __atomic_store_n(&profile_mode_now, mode, __ATOMIC_RELAXED);
     __atomic_store_n(&hook_state.tag, HOOK_TAG(tag), __ATOMIC_RELEASE);
 }
 
@@ -48,7 +49,7 @@ static void start_child(void)
 {
     fork_watch_seen(FORK_WATCH_PROFILE);
     profile.generation++;
-    publish(profile.mode);
+    publish(profile_mode_now);
     lock_reset(&profile.lock); /* another thread may have held it */
     held = held_over_fork = false;
     debug_log(process, 1, "forked, generation %u", profile.generation);
@@ -135,14 +136,9 @@ bool profile_arm(struct failure *why)
     return true;
 }
 
-const enum profile_mode *profile_state(void)
-{
-    return &profile.mode;
-}
-
 enum profile_mode profile_mode(void)
 {
-    return __atomic_load_n(&profile.mode, __ATOMIC_RELAXED);
+    return __atomic_load_n(&profile_mode_now, __ATOMIC_RELAXED);
 }
 
 static bool switch_on(enum profile_mode mode, struct failure *why)
@@ -183,6 +179,8 @@ static void switch_off(void)
 bool profile_switch(enum profile_mode mode, struct failure *why)
 {
     bool done = true;
+    if (mode == PROFILE_OFF && profile.detour == NULL)
+        return true; /* profile_start was not called: the process was attached to, and is sampled */
     if (!lock(FOR_A_SWITCH))
         return failure_set(why, FAILURE_BUSY, 0, "another interpreter is being profiled");
     if (mode == PROFILE_OFF)
@@ -205,8 +203,8 @@ static void give_trampoline(python_object *code, uint64_t value, uintptr_t *addr
         value = code_values_get(code);
     if (lock(FOR_A_FRAME)) {
         tag = hook_state.tag;
-        if (profile.mode != PROFILE_OFF)
-            found = trampolines_find(profile.mode, code, value);
+        if (profile_mode_now != PROFILE_OFF)
+            found = trampolines_find(profile_mode_now, code, value);
         unlock();
     }
     debug_log(profile, 3, "code object %p: trampoline %#lx", (void *)code, (unsigned long)found);

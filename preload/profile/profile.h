@@ -39,8 +39,8 @@ bool profile_switch(enum profile_mode mode, struct failure *why);
 /* Any thread. */
 enum profile_mode profile_mode(void);
 
-/* The variable that profile_mode reads, for those who look from outside (attach.h). */
-const enum profile_mode *profile_state(void);
+/* The variable that profile_mode reads; it has a name for those who look from outside (attach.h). */
+extern enum profile_mode profile_mode_now;
 
 /* The address at which a frame is to run. Under its interpreter's lock. Keeps the exception. */
 uintptr_t profile_frame(const void *frame);

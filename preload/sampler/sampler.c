@@ -44,12 +44,14 @@ enum {
     PART = 10,
 };
 
+/* Off, handlers that are inside the gate may still use what was made when it was switched on. */
+bool sampler_on;
+
 static struct sampler {
     struct lock lock; /* switching */
     struct sampler_wish wish;
     const char *directory;
     bool sees_forks;
-    bool on; /* off, handlers that are inside the gate may still use what `on` had made */
     uint64_t period;
     uint32_t python;       /* version */
     uint32_t missed;       /* weight of signals that found their thread busy */
@@ -127,12 +129,7 @@ void sampler_prepare(const struct sampler_wish *wish, const char *directory)
 
 bool sampler_is_on(void)
 {
-    return __atomic_load_n(&sampler.on, __ATOMIC_RELAXED);
-}
-
-const bool *sampler_state(void)
-{
-    return &sampler.on;
+    return __atomic_load_n(&sampler_on, __ATOMIC_RELAXED);
 }
 
 bool sampler_is_wanted(void)
@@ -204,7 +201,7 @@ static void handle(int number, siginfo_t *info, void *context)
     if (!gate_enter()) {
         __atomic_fetch_add(&sampler.missed, clock_timer_weight(info), __ATOMIC_RELAXED);
     } else {
-        if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST))
+        if (__atomic_load_n(&sampler_on, __ATOMIC_SEQ_CST))
             sample(info, context);
         gate_leave();
     }
@@ -222,7 +219,7 @@ static void watch(void)
 {
     if (!gate_enter())
         return;
-    if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
+    if (__atomic_load_n(&sampler_on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
         waiting_look();
     gate_leave();
 }
@@ -231,7 +228,7 @@ static void end_watching(void)
 {
     if (!gate_enter())
         return;
-    if (__atomic_load_n(&sampler.on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
+    if (__atomic_load_n(&sampler_on, __ATOMIC_SEQ_CST) && sample_file_is_watched())
         waiting_end();
     gate_leave();
 }
@@ -352,13 +349,13 @@ static bool set_up(struct failure *why)
     signal_mask_watch(SIGNAL);
     evaluator_code_find();
     python_threads_start();
-    __atomic_store_n(&sampler.on, true, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&sampler_on, true, __ATOMIC_SEQ_CST);
     if (sampler.wish.wall)
         start_watching();
     if (clock_timer_start(SIGNAL, sampler.period, sampler.wish.by_thread, why))
         return true;
     stop_watching();
-    __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&sampler_on, false, __ATOMIC_SEQ_CST);
     remove_handler();
     return false;
 }
@@ -403,7 +400,7 @@ static void stop(void)
 {
     stop_watching();
     clock_timer_stop();
-    __atomic_store_n(&sampler.on, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&sampler_on, false, __ATOMIC_SEQ_CST);
     remove_handler();
     bool cleared = clear();
     log_times();
@@ -420,9 +417,9 @@ static void leave_parent(void)
     gate_reset();
     kept_files_forget();
     own.number = 0;
-    if (!sampler.on)
+    if (!sampler_on)
         return;
-    sampler.on = false;
+    sampler_on = false;
     clock_timer_forget();
     watcher_forget();
     remove_handler();
@@ -438,9 +435,9 @@ bool sampler_switch(bool on, struct failure *why)
     if (on == sampler_is_on())
         return true;
     lock_take(&sampler.lock);
-    if (on && !sampler.on)
+    if (on && !sampler_on)
         done = start(why);
-    else if (!on && sampler.on)
+    else if (!on && sampler_on)
         stop();
     lock_release(&sampler.lock);
     return done;
@@ -453,7 +450,7 @@ void sampler_forked(void)
     gate_reset();
     kept_files_forget();
     own.number = 0;
-    if (sampler.on) {
+    if (sampler_on) {
         sample_forget();
         sample_file_forget();
         sample_tree_forget_all();

@@ -56,8 +56,8 @@ bool sampler_switch(bool on, struct failure *why);
 
 bool sampler_is_on(void);
 
-/* The variable that sampler_is_on reads, for those who look from outside (attach.h). */
-const bool *sampler_state(void);
+/* The variable that sampler_is_on reads; it has a name for those who look from outside (attach.h). */
+extern bool sampler_on;
 
 /* Whether PYPERF_SAMPLER asks for it, and whether from the start. */
 bool sampler_is_wanted(void);

@@ -7,13 +7,12 @@
 #include "preload/process/lifecycle.h"
 #include "trampoline/base/clock.h"
 
-extern struct attachable pyperf_attachable;
+extern const struct attachable pyperf_attachable;
 
 static void be_running(void)
 {
     process_load();
     process_run();
-    attach_start();
 }
 
 static struct attach_request request;
