@@ -43,7 +43,7 @@ static bool sample(const struct attach_request *request, struct failure *why)
 {
     struct sampler_wish wish;
     if (!sampler_read_wish(request->sampler, &wish))
-        return failure_set(why, FAILURE_SAMPLE_FILE, 0, "\"%s\" is not understood",
+        return failure_set(why, FAILURE_SAMPLER_VALUE, 0, "\"%s\" is not understood",
                            request->sampler);
     if (!is_off(why))
         return false;

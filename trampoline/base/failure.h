@@ -45,6 +45,7 @@
     X(FAILURE_BUSY, "profiling is being switched or extended elsewhere in the process; try again") \
     X(FAILURE_FULL, "there is no room for more functions")                                         \
     X(FAILURE_SAMPLE_FILE, "no file of samples can be made")                                       \
+    X(FAILURE_SAMPLER_VALUE, "the value for the sampler cannot be used")                           \
     X(FAILURE_SIGNAL, "the program has a handler for SIGURG, or ignores it")                       \
     X(FAILURE_ON, "libpyperf is on already")                                                       \
     X(FAILURE_CLOCK, "the kernel gives no timer of CPU time")                                      \

@@ -48,7 +48,9 @@ come:
     imul $BLOB_SLOT_SIZE, 56(%rsp), %rbx
     lea DATA(BLOB_SLOT), %rax
     add %rax, %rbx
-    call give_back
+    mov $OURS, %r8d
+    mov $BEFORE, %r9d
+    call exchange
     cmpl $BLOB_PLANTED, DATA(BLOB_STATE)
     jne leave
     mov $SYS_getpid, %eax
@@ -84,32 +86,38 @@ kept:
     lock decl DATA(BLOB_INSIDE)
     ret
 
-/* The pointer of the slot rbx. Uses rax, rcx, rdx. */
-give_back:
+/* The pointer of the slot rbx: from the slot's word at r8 to its word at r9. Uses rax, rcx, rdx. */
+exchange:
     mov PLACE(%rbx), %rdx
     test %rdx, %rdx
     jz 1f
-    mov OURS(%rbx), %rax
-    mov BEFORE(%rbx), %rcx
+    mov (%rbx, %r8), %rax
+    mov (%rbx, %r9), %rcx
     lock cmpxchg %rcx, (%rdx)
     jne 1f
     incl DATA(BLOB_CHANGED)
 1:  ret
 
-/* All pointers. Uses rsi, rbx. The library that is called sees none of ours. The pointer's other readers
- * wait for the lock that this thread has, unless each interpreter has its own (3.12 and later): then one
- * may be between a look at the pointer and the call. That is harmless if the look has loaded what is
- * called, as in all of Debian's and pyenv's builds that were looked at (3.11 to 3.13). */
-give_all_back:
+/* The same of all slots. Uses rsi and rbx as well. */
+exchange_all:
     mov DATA(BLOB_COUNT), %esi
     lea DATA(BLOB_SLOT), %rbx
 1:  test %esi, %esi
     jz 2f
-    call give_back
+    call exchange
     add $BLOB_SLOT_SIZE, %rbx
     dec %esi
     jmp 1b
 2:  ret
+
+/* All pointers. The library that is called sees none of ours. The pointer's other readers wait for the
+ * lock that this thread has, unless each interpreter has its own (3.12 and later): then one may be
+ * between a look at the pointer and the call. That is harmless if the look has loaded what is called,
+ * as in all of Debian's and pyenv's builds that were looked at (3.11 to 3.13). */
+give_all_back:
+    mov $OURS, %r8d
+    mov $BEFORE, %r9d
+    jmp exchange_all
 
 /* rbp: the stack pointer of `come`. Uses all registers but rbx and rbp. Returns 1 if the object that is
  * being freed was kept. */
@@ -189,22 +197,10 @@ failed:
 
 /* For a stopped thread: the system call at the end is the mark by which the debugger stops it. */
 plant:
-    mov DATA(BLOB_COUNT), %esi
-    lea DATA(BLOB_SLOT), %rbx
-1:  test %esi, %esi
-    jz 3f
-    mov PLACE(%rbx), %rdx
-    test %rdx, %rdx
-    jz 2f
-    mov EXPECT(%rbx), %rax
-    mov OURS(%rbx), %rcx
-    lock cmpxchg %rcx, (%rdx)
-    jne 2f
-    incl DATA(BLOB_CHANGED)
-2:  add $BLOB_SLOT_SIZE, %rbx
-    dec %esi
-    jmp 1b
-3:  mov $SYS_getpid, %eax
+    mov $EXPECT, %r8d
+    mov $OURS, %r9d
+    call exchange_all
+    mov $SYS_getpid, %eax
     syscall
     ret
 
