@@ -25,6 +25,7 @@ import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
+import attaching  # noqa: E402
 import interpreters  # noqa: E402
 
 SIGNAL = signal.SIGRTMIN + 5
@@ -51,25 +52,6 @@ class Sender(threading.Thread):
         self.ended = True
         self.join()
         return self.sent
-
-
-def differing_text(pid, path):
-    """How many bytes of the executable mappings of a file are not the file's."""
-    differing = 0
-    with open("/proc/%d/maps" % pid) as lines, open("/proc/%d/mem" % pid, "rb") as memory:
-        for line in lines:
-            fields = line.split(None, 5)
-            if len(fields) < 6 or fields[5].strip() != path or "x" not in fields[1]:
-                continue
-            start, end = (int(part, 16) for part in fields[0].split("-"))
-            memory.seek(start)
-            there = memory.read(end - start)
-            with open(path, "rb") as file:
-                file.seek(int(fields[2], 16))
-                wanted = file.read(end - start).ljust(end - start, b"\0")
-            if there != wanted:
-                differing += sum(a != b for a, b in zip(there, wanted))
-    return differing
 
 
 class Trials:
@@ -134,7 +116,7 @@ class Trials:
         facts = json.loads(looked.stdout)
         if facts["interpreter"] is None:
             self.note("not looked at", facts["refusal"])
-        elif differing_text(int(pid), facts["interpreter"]) != 0:
+        elif attaching.changed_text(int(pid), facts["interpreter"]) != 0:
             self.note("text differs", pid)
 
     def finish(self, process, sender):

@@ -4,10 +4,8 @@ import glob
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
-import time
 
 import harness
 import sampler
@@ -15,7 +13,6 @@ from harness import Skip
 
 ROOT = os.path.dirname(os.path.dirname(harness.HERE))
 RUN = os.path.join(ROOT, "scripts", "pyperf-run")
-SEGMENT = struct.Struct("<IIQQQQQQ")  # Elf64_Phdr
 
 
 class Program:
@@ -65,14 +62,15 @@ def is_python(pid):
         return file.read().split(b"\0")[1] == b"-W"
 
 
-def changed_text(pid):
-    """How many bytes of mapped code are not those of their files."""
+def changed_text(pid, only=None):
+    """How many bytes of mapped code are not those of their files. only: the path of the one that is looked at."""
     changed = 0
     with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
         for line in maps:
             span, access, offset, _, inode = line.split()[:5]
-            path = "/proc/%d/root%s" % (pid, line.split(None, 5)[-1].strip())
-            if "x" not in access or inode == "0" or not os.path.exists(path):
+            named = line.split(None, 5)[-1].strip()
+            path = "/proc/%d/root%s" % (pid, named)
+            if "x" not in access or inode == "0" or only not in (None, named) or not os.path.exists(path):
                 continue
             start, end = (int(one, 16) for one in span.split("-"))
             memory.seek(start)
@@ -127,13 +125,6 @@ def folders(own_pid, root=""):
     return [path for pattern in patterns for path in glob.glob(pattern) if os.path.isdir(path)]
 
 
-def wait_for(what, seconds=30):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.05)
-    return what()
-
-
 def is_sampled(own_pid):
     """Whether there is a file of samples."""
     return any(name.endswith(".samples") for path in folders(own_pid) for name in os.listdir(path))
@@ -141,7 +132,8 @@ def is_sampled(own_pid):
 
 def images(own_pid):
     """The files with the names of trampolines."""
-    return [name for path in folders(own_pid) for name in os.listdir(path) if name.endswith(".so") and name.startswith("pyperf-")]
+    names = [name for path in folders(own_pid) for name in os.listdir(path)]
+    return [name for name in names if name.startswith("pyperf-") and name.endswith(".so")]
 
 
 def look(bench, pid):

@@ -6,6 +6,7 @@ import shutil
 import signal
 
 import attaching
+import harness
 import perf
 import sampler
 from attaching import Program
@@ -68,7 +69,7 @@ def attach_again(bench):
         bench.equal("%d: --attach: status, lines" % turn, (0, 1), (status, err.count("\n")))
         mode = attaching.look(bench, program.pid).get("mode")
         bench.equal("%d: mode" % turn, "map", mode)
-        found = attaching.wait_for(lambda: attaching.images(program.pid))
+        found = harness.wait_for(lambda: attaching.images(program.pid))
         bench.that("%d: images" % turn, "1 or more", len(found) >= 1, str(found))
         status, err = attaching.run(bench, "--detach", str(program.pid))
         bench.that("%d: --detach" % turn, "trampolines were on", status == 0 and "trampolines were on" in err, err)
@@ -99,7 +100,7 @@ def attach_killed(bench):
     program = Program(bench)
     before, pid = program.looks(), str(program.pid)
     child = attaching.start(bench, "-p", pid, "--", "sleep", "60")
-    attaching.wait_for(lambda: attaching.is_sampled(program.pid))
+    harness.wait_for(lambda: attaching.is_sampled(program.pid))
     bench.run(["sleep", "1"], {})
     os.killpg(child.pid, signal.SIGKILL)
     child.communicate()
@@ -118,10 +119,10 @@ def attach_forked(bench):
     """A child that is forked meanwhile is sampled, and switched off, too."""
     program = Program(bench, "fork")
     child = attaching.start(bench, "-q", "-o", "p.samples", "-p", str(program.pid), "--", "sleep", "3")
-    attaching.wait_for(lambda: attaching.is_sampled(program.pid))
+    harness.wait_for(lambda: attaching.is_sampled(program.pid))
     open(program.stop + ".fork", "w").close()
     named = program.stop + ".child"
-    attaching.wait_for(lambda: os.path.exists(named) and os.path.getsize(named))
+    harness.wait_for(lambda: os.path.exists(named) and os.path.getsize(named))
     with open(named) as file:
         forked = int(file.read())
     _, err = child.communicate()
@@ -238,7 +239,7 @@ def attach_ended(bench):
     """The process dies meanwhile: its samples are reported."""
     program = Program(bench)
     child = attaching.start(bench, "-q", "-o", "p.samples", "-p", str(program.pid))
-    attaching.wait_for(lambda: attaching.is_sampled(program.pid))
+    harness.wait_for(lambda: attaching.is_sampled(program.pid))
     bench.run(["sleep", "1"], {})
     program.process.kill()
     program.process.communicate()

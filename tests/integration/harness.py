@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 import interpreters
@@ -23,6 +24,14 @@ import python_2
 HERE = os.path.dirname(os.path.realpath(__file__))
 PROGRAMS = os.path.join(HERE, "programs")
 TIMEOUT = 120
+
+
+def wait_for(what, seconds=30):
+    """Until it is true, or for so long; returns what it is then."""
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.05)
+    return what()
 
 
 class Tally:

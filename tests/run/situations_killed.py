@@ -3,9 +3,8 @@
 import glob
 import os
 import signal
-import time
 
-from harness import case, finish
+from harness import case, finish, wait_for
 from recorded import start_run
 
 CASES = []
@@ -17,13 +16,6 @@ end = time.time() + 60
 while time.time() < end and not os.path.exists("stop"):
     sum(range(10000))
 """
-
-
-def until(condition):
-    end = time.monotonic() + 30
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    return condition()
 
 
 def writers(folder):
@@ -53,7 +45,7 @@ def killed(bench):
     """perf goes on writing: not a word. Then the next run names the folder, and the profile is readable."""
     program = bench.write("program.py", PROGRAM)
     run = start_run(bench, "--", bench.python, program)
-    begun = until(lambda: os.path.exists(os.path.join(bench.folder, "started")))
+    begun = wait_for(lambda: os.path.exists(os.path.join(bench.folder, "started")))
     bench.equal("the program has begun", True, begun)
     (folder,) = glob.glob(os.path.join(bench.folder, "perf.data.images", "*.recording"))
     os.kill(run.pid, signal.SIGKILL)
@@ -65,7 +57,7 @@ def killed(bench):
         look_from_container(bench, folder)
     finally:
         bench.write("stop", "")
-    bench.equal("perf has ended", True, until(lambda: not writers(folder)))
+    bench.equal("perf has ended", True, wait_for(lambda: not writers(folder)))
     done = finish(start_run(bench, "--", "true"))
     bench.that("then", folder, folder in done.err, done.err)
     done = finish(start_run(bench, "-q", "--", "true"))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """pyperf-run -p, --attach and --detach: what is attached, where files are, what is said, and what is left. The tool
-that attaches is a fake one (attaching.py). One line for each check; the exit status is 1 if any failed."""
+that attaches is a fake one (fake_attach.py). One line for each check; the exit status is 1 if any failed."""
 
 import glob
 import os
@@ -11,9 +11,11 @@ import time
 
 sys.dont_write_bytecode = True
 
-from attaching import RUN, Attaching
 from canned import EVALUATOR, START, Canned, py, sample
-from looks import case, main
+from fake_attach import RUN, Attaching
+from looks import case, main  # finds tests/integration, too
+
+from harness import wait_for
 
 CASES = []
 TABLE = "/srv/app.py"
@@ -21,14 +23,6 @@ TABLE = "/srv/app.py"
 
 def folders(pid):
     return glob.glob("/tmp/pyperf-%d-*" % pid)
-
-
-def wait_for(what, seconds=20):
-    """Until it is true; returns whether it is."""
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
-        time.sleep(0.05)
-    return what()
 
 
 def left(work):

@@ -2,10 +2,9 @@
 
 import glob
 import os
-import signal
-import subprocess
 import threading
 
+import attaching
 import harness
 import inside
 import recording
@@ -41,28 +40,6 @@ class Attached:
         return samples.Recording(self.path, False)
 
 
-def text_of(pid):
-    """The bytes of all code that a process has from files, and whether they differ from the files'."""
-    changed = []
-    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
-        for line in maps:
-            fields = line.split(None, 5)
-            if "x" not in fields[1] or len(fields) < 6 or not fields[5].startswith("/"):
-                continue
-            start, end = (int(one, 16) for one in fields[0].split("-"))
-            path, offset = fields[5].strip(), int(fields[2], 16)
-            try:
-                with open("/proc/%d/root%s" % (pid, path), "rb") as file:
-                    file.seek(offset)
-                    wanted = file.read(end - start)
-            except OSError:
-                continue
-            memory.seek(start)
-            if memory.read(len(wanted)) != wanted:
-                changed.append(path)
-    return changed
-
-
 def look_at_profile(bench, what, profile, kind, pids, beneath):
     """Each worker's stacks reach the outermost function, although all of them were running before."""
     bench.equal(what + ": what is missing", [], profile.notes)
@@ -79,7 +56,7 @@ def look_at_profile(bench, what, profile, kind, pids, beneath):
 def look_at_processes(bench, pids):
     """Nothing of it is left but the library."""
     for pid in sorted(pids):
-        bench.equal("text that differs from the file's", [], text_of(pid))
+        bench.equal("bytes of code that differ from the file's", 0, attaching.changed_text(pid))
         files = [os.readlink(one) for one in glob.glob("/proc/%d/fd/*" % pid)]
         ours = [one for one in files if "pyperf" in one and not one.startswith(bench.folder + "/")]
         bench.equal("descriptors of ours", [], ours)
