@@ -150,7 +150,7 @@ static bool reach(struct planting *planting, uint64_t deadline, struct refusal *
     return progress == READY;
 }
 
-/* Until it is served, patience is over, or a signal comes. */
+/* Waits until it is served, patience is over, or a signal comes. */
 static bool wait_for_service(struct planting *planting, uint64_t deadline, struct refusal *why)
 {
     uint64_t since = clock_now();
@@ -207,7 +207,7 @@ static bool read_answer(struct planting *planting, struct refusal *why)
                   u.blob.step);
 }
 
-/* Until whoever serves an earlier request has done so. */
+/* Waits until an earlier request has been served. */
 static void wait_until_served(const struct planting *planting, uint64_t patience)
 {
     uint64_t deadline = clock_now() + patience;

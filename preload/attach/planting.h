@@ -20,25 +20,28 @@ struct planting {
     } u;
 };
 
-/* What does not depend on the base or on interpreters: functions, texts, the request. */
+/* Fills in the parts of the blob that depend neither on its address nor on interpreters: functions of
+ * the C library, strings, the request. */
 bool planting_fill(struct planting *planting, struct refusal *why);
 
-/* The slots, for a known base: from the interpreters as they are now. */
+/* Fills in a slot for each pointer that there is now. pre: the base is known. */
 bool planting_fill_slots(struct planting *planting, struct refusal *why);
 
-/* Slots of interpreters that have ended meanwhile are nobody's. */
+/* Clears the slots of interpreters that have ended meanwhile. */
 void planting_drop_slots(struct planting *planting);
 
-/* The base of the next blob, at a higher address, of an earlier pyperf-attach, which was killed; 0: there
- * is none. Then that blob is read: false if it cannot be, or is another version's. */
+/* The first: the base of a blob that a killed pyperf-attach has left, the next one above `after`; 0:
+ * there is none. The second reads that blob; false if it cannot be read, or another version has made
+ * it. */
 uint64_t planting_find_earlier(const struct target *target, uint64_t after);
 bool planting_read(struct planting *planting);
 
 /* Whether a pointer leads to the blob. */
 bool planting_is_reachable(const struct planting *planting);
 
-/* Whether a stack has an address of from <= address < to, above the stack pointer; and whether no thread
- * that sleeps has one, and none of those that are stopped, also in its registers. */
+/* The first: whether a word of a stack, from the stack pointer `stack` upwards, is an address of
+ * from <= address < to. The others: whether no thread that sleeps has such a word; whether no stopped
+ * thread has one, on its stack or in its registers. */
 bool planting_points_into(const struct planting *planting, uint64_t stack, uint64_t from,
                           uint64_t to);
 bool planting_sleepers_are_clear(const struct planting *planting, uint64_t from, uint64_t to);

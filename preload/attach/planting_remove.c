@@ -85,7 +85,8 @@ static void take_back(struct planting *planting, struct remote *remote, struct t
     remote_run(remote, planting->base + attach_blob_take_back, SYS_getpid);
 }
 
-/* Nobody comes to the blob any more: those that may be there, or on their way, have run ever since. */
+/* The blob is closed, so no thread enters it any more. One that is still in it runs: such threads are
+ * stopped and looked at. The stacks of threads that sleep were looked at before. */
 static void leave(struct planting *planting, struct remote *remote, struct threads *threads)
 {
     if (threads_stop_noted(threads, remote->traced.thread, clock_now() + STOP_PATIENCE) &&
@@ -93,7 +94,7 @@ static void leave(struct planting *planting, struct remote *remote, struct threa
         unmap(planting, remote);
 }
 
-/* Whether a pointer leads to the blob, or it would still serve who comes. */
+/* Whether a pointer leads to the blob, or the blob would serve a thread that comes. */
 static bool is_open(const struct planting *planting)
 {
     uint32_t state = 0;

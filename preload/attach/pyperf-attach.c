@@ -132,7 +132,8 @@ static bool fill_request(const struct arguments *arguments, struct plant_request
     return true;
 }
 
-/* What an earlier one has left is taken back; it may have had the library loaded meanwhile. */
+/* Takes back what a killed pyperf-attach has left. It may have had the library loaded, so that the
+ * process is examined again. */
 static bool clean(const struct arguments *arguments, struct examined *examined,
                   struct plant_figures *figures, struct refusal *why)
 {

@@ -145,7 +145,7 @@ static bool find_pointer(struct python_place *place)
            attach_code_mentions(other, others, *offset);
 }
 
-/* What is there must be plausible in each interpreter. */
+/* Whether in each interpreter the pointer leads to code, or is NULL in versions where it may be. */
 static bool confirm_pointer(const struct target *target, const struct python_place *place)
 {
     uint64_t pointers[PYTHON_INTERPRETERS];

@@ -38,12 +38,12 @@ struct remote {
  * EINTR. */
 enum remote_choice { REMOTE_UNSEEN, REMOTE_ANY };
 
-/* False with `why`: none of the process's threads can be had now; it may be tried again. */
+/* False with `why`: no thread of the process can be borrowed now; the caller may try again. */
 bool remote_borrow(struct remote *remote, const struct target *target,
                    const struct gadgets *gadgets, enum remote_choice choice, struct refusal *why);
 
-/* *result is the system call's, or -errno. False: a signal came first, or the process has ended; then
- * the thread is to be returned, and all may be tried again. */
+/* *result is the system call's, or -errno. False: a signal came first, or the process has ended;
+ * then the caller returns the thread, and may begin anew. */
 bool remote_call(struct remote *remote, long number, const uint64_t arguments[6], int64_t *result);
 
 /* Runs code that ends in one system call, this one, and `ret`. False as above: the code may have been

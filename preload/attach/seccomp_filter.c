@@ -16,8 +16,8 @@ enum {
     FILTERS_MAX = 64,
 };
 
-/* What a start of the sampler and of trampolines, and dlopen of both libraries, call: strace. mmap and
- * mprotect with the arguments that filters look at: executable memory. */
+/* The system calls of a start of the sampler or of trampolines, and of dlopen of both libraries, as
+ * strace shows them. mmap and mprotect have the arguments that filters look at: executable memory. */
 #define CALL(name, ...)                                                                            \
     {                                                                                              \
 #name, SYS_##name,                                                                         \

@@ -16,7 +16,7 @@
 #include "preload/attach/refusal.h"
 #include "preload/attach/status.h"
 
-/* What a filter answers: SECCOMP_RET_... with data. A program that cannot be run to its end, which the
+/* The answer of a filter: SECCOMP_RET_... with data. A program that cannot be run to its end, which the
  * kernel would not have taken, kills. */
 uint32_t seccomp_filter_run(const struct sock_filter *program, size_t count,
                             const struct seccomp_data *data);

@@ -41,7 +41,7 @@ enum thread_activity {
     THREAD_ENDED,       /* or is stopped */
 };
 
-/* What a thread does at this moment. *number and *stack_pointer are set for one that sleeps: -1 and 0
+/* The activity of a thread now. *number and *stack_pointer are set for one that sleeps: -1 and 0
  * if they are not known. */
 enum thread_activity status_activity(pid_t pid, pid_t thread, long *number,
                                      uint64_t *stack_pointer);

@@ -22,7 +22,7 @@ static long request(int number, pid_t thread, long data)
     return ptrace((enum __ptrace_request)number, thread, NULL, (void *)data);
 }
 
-/* Waits for any child's change, the main program has SIGCHLD blocked. */
+/* Waits until a traced thread stops or ends. SIGCHLD is blocked (signals.h). */
 static void wait_a_moment(void)
 {
     sigset_t child;

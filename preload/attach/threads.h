@@ -38,8 +38,8 @@ bool traced_stop(struct traced *traced, pid_t thread, uint64_t deadline);
 /* Lets it go on. */
 void traced_release(struct traced *traced);
 
-/* To be called as long as this process waits for anything, whenever SIGCHLD has come: lets those threads
- * go that have stopped after nobody waited for them any more. */
+/* To be called as long as this process waits for anything, whenever SIGCHLD has come: detaches
+ * threads that stopped only after traced_stop or a stop of all had given them up. */
 void traced_attend_late(void);
 
 /* Goes on until its next stop, with ptrace's request PTRACE_CONT or PTRACE_SYSCALL. False with errno:
@@ -58,12 +58,12 @@ struct threads {
     struct traced stopped[THREADS_MAX];
 };
 
-/* Notes which threads run now, without stopping any. False with errno: EBUSY, one is in the kernel, and
- * nobody knows what it does. */
+/* Notes which threads run now, without stopping any. False with errno: EBUSY, one is in a system
+ * call that no signal interrupts. */
 bool threads_look(struct threads *threads, pid_t process);
 
-/* Stops those that were noted and have not ended, but for `except`. False with errno; what has been
- * stopped is to be released. */
+/* Stops those that were noted and have not ended, but for `except`. False with errno; the caller
+ * releases those that were stopped. */
 bool threads_stop_noted(struct threads *threads, pid_t except, uint64_t deadline);
 
 /* Stops all that run, also those that wake meanwhile, but for `except`; as above. */

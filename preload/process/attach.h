@@ -58,14 +58,14 @@ struct attachable {
     const enum profile_mode *mode;
 };
 
-/* Called at the evaluator's entry, in 2.7 at the entry of a frame's tp_dealloc (the caller has given
- * the frame a reference for the time being: the collector still knows it), with the
+/* Called at the evaluator's entry, in 2.7 at the entry of a frame's tp_dealloc (the caller has
+ * given the frame a reference for the time being: the collector still knows it), with the
  * interpreter's lock. For ATTACH_SAMPLE and ATTACH_OFF the stack may be another one than the
  * thread's own, of 512 KiB or more; for trampolines it is the thread's own, because from 3.14 on
  * calls of Python objects compare the stack pointer with the thread's limits (Python/ceval.c,
- * _Py_CheckRecursiveCall) and end the process. first, second: the arguments in the registers of the first two, one of which
- * is the frame. Interpreters have the evaluators (PEP 523) that they had before the request. Keeps
- * errno and the current exception. */
+ * _Py_CheckRecursiveCall) and end the process. first, second: the arguments in the registers of the
+ * first two, one of which is the frame. Interpreters have the evaluators (PEP 523) that they had
+ * before the request. Keeps errno and the current exception. */
 void pyperf_attach(struct attach_request *request, void *first, void *second);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * Most processes that inherit LD_PRELOAD are no Python at all: shells, compilers, ls. For them only
  * a symbol is looked up, and nothing is loaded. dlopen_libpython.h is for those that load Python
- * later. An interpreter that is running already was not started with this library: somebody has
- * loaded it, who says what is wanted (attach.h). */
+ * later. If an interpreter is running already, pyperf-attach has loaded the library, and its request
+ * follows (attach.h). */
 #include <sys/auxv.h>
 
 #include "preload/cpython/python.h"

@@ -39,7 +39,7 @@ bool profile_switch(enum profile_mode mode, struct failure *why);
 /* Any thread. */
 enum profile_mode profile_mode(void);
 
-/* The variable that profile_mode reads; it has a name for those who look from outside (attach.h). */
+/* The variable that profile_mode reads; pyperf-attach reads it from outside (attach.h). */
 extern enum profile_mode profile_mode_now;
 
 /* The address at which a frame is to run. Under its interpreter's lock. Keeps the exception. */

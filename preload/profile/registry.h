@@ -43,8 +43,9 @@ struct registry_function {
  * valid. */
 void registry_start(const char *directory, const struct detour_plan *detour);
 
-/* After images were removed (pyperf-run --detach, or somebody who tidies): functions get trampolines
- * of other images. Returns whether so; then the trampolines that code objects have are not valid. */
+/* If the file of an image was removed (by pyperf-run --detach, or by hand), its functions get
+ * trampolines of other images from now on. Returns whether that is so; then the trampolines that code
+ * objects have are not valid. */
 bool registry_renew(void);
 
 /* Makes sure that this process has an image of the mode with room for functions; *made says whether

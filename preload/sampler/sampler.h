@@ -56,7 +56,7 @@ bool sampler_switch(bool on, struct failure *why);
 
 bool sampler_is_on(void);
 
-/* The variable that sampler_is_on reads; it has a name for those who look from outside (attach.h). */
+/* The variable that sampler_is_on reads; pyperf-attach reads it from outside (attach.h). */
 extern bool sampler_on;
 
 /* Whether PYPERF_SAMPLER asks for it, and whether from the start. */

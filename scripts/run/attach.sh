@@ -60,7 +60,7 @@ ready_to_attach() {
     case ,$pids, in
     *,,*) fail 1 "-p $pids: there is no such process" ;;
     esac
-    # The process's own is better than none.
+    # Where there is no other Python, the process's own runs our scripts.
     find_python "/proc/${pids%%,*}/exe"
     [ -n "$python" ] || fail 1 'what attaches needs a Python of 2.7, or of 3.6 or later: set PYPERF_PYTHON'
     find_tool

@@ -55,7 +55,7 @@ def look(arguments):
 
 
 def find(arguments):
-    """Each process with what can be done with it; those of which nothing can be have had a line."""
+    """(pid, way) of each process that is there. A line was printed for those that are refused."""
     tool, found = tool_of(arguments), []
     pids = [pid for pid in sorted(set(arguments.pids), key=arguments.pids.index) if is_there(pid)]
     answers = tool.look(pids)
@@ -107,7 +107,7 @@ def tell_children(pids, children):
 
 
 def way_of(answer):
-    """What can be done with a process."""
+    """How a process can be recorded."""
     if answer.figures.get("sampling"):
         return SAMPLED
     if answer.figures.get("mode", "off") != "off":

@@ -21,7 +21,8 @@ def own_group():
 
 
 class Answer:
-    """What a tool has printed. figures: its object; line: why it has failed, or None; was_killed: by a signal."""
+    """The answer of one tool. figures: the object that it has printed; line: why it has failed, or None; was_killed: by
+    a signal."""
 
     def __init__(self, pid, status, out, err):
         try:
@@ -56,7 +57,7 @@ class Tool:
         return answers
 
     def start(self, action, pid, *more):
-        """The tool as a process of its own group: who is told to stop by Ctrl-C is decided here."""
+        """Starts the tool in a process group of its own, so that Ctrl-C does not reach it."""
         return subprocess.Popen(
             self.words + [action, str(pid)] + list(more) + (self.patience if action != "look" else []),
             stdin=open(os.devnull),

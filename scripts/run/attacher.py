@@ -92,7 +92,7 @@ class Attacher:
         self.ready()
 
     def collect(self):
-        """What has ended of the tools."""
+        """Looks after the tools that have ended."""
         for one, child in list(self.running):
             if child.poll() is None:
                 continue
@@ -120,7 +120,7 @@ class Attacher:
             say("process %s called no Python function, and is not in the profile" % ", ".join(map(str, late)))
 
     def ready(self):
-        """Tells pyperf-run who is attached, and whose files have other paths here."""
+        """Tells pyperf-run which processes are attached, and in which of them our paths lead elsewhere."""
         if self.is_ready:
             return
         self.is_ready = True

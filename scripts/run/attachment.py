@@ -1,5 +1,5 @@
-"""What pyperf-run has put into a process that runs already: the sampler or trampolines, switched on, and a folder with
-their files."""
+"""The sampler or the trampolines that pyperf-run has switched on in a running process, and the folder with their
+files."""
 
 import os
 
@@ -70,7 +70,7 @@ def prepare(pid, library, action, images):
 
 
 def prepare_all(pids, library, action, images):
-    """Those that can be prepared; a line for each other one."""
+    """Yields what could be prepared, and prints a line for each other process."""
     for pid in pids:
         try:
             yield prepare(pid, library, action, images)
@@ -95,7 +95,7 @@ def undo(tool, one):
 
 
 def found(one, folder, mark):
-    """What was left in a folder: see target_folder.found."""
+    """The attachment to which a folder of target_folder.found belongs."""
     left = Attachment(one, folder, None, folder.path)
     since = mark.get("since")
     left.since = since if isinstance(since, (int, float)) else 0

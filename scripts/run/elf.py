@@ -32,7 +32,8 @@ class Damaged(Exception):
 
 
 class File:
-    """An ELF file: its build_id, its segments and its symbol table. file: open; it is closed if it is none."""
+    """An ELF file: its build_id, its segments and its symbol table. file: open; closed if it is not
+    one."""
 
     def __init__(self, file):
         self.file = file

@@ -20,7 +20,7 @@ attach_and_leave() {
     exit
 }
 
-# What was sampled becomes a profile, as at the end of pyperf-run -p.
+# The files of samples become a profile, as at the end of pyperf-run -p.
 detach_and_gather() {
     # shellcheck source=scripts/run/inside.sh
     . "$parts/inside.sh"

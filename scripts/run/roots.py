@@ -16,7 +16,7 @@ class Roots:
         self.roots = roots
 
     def opened(self, path):
-        """The file of that path in each root, then ours: open, in binary. Those that are not there are left out."""
+        """Opens the path in each root, and then in ours, in binary. Skips files that cannot be opened."""
         for root in self.roots if path.startswith("/") else ():
             try:
                 yield below(root, path)

@@ -26,7 +26,7 @@ O_PATH = 0o10000000  # fcntl.h
 READ_ONLY, NO_EXECUTION = 1, 8  # statvfs(3)
 ROOM = 4 << 20
 PART = 1 << 20
-# What the sampler does not write to: see own_file_is_copied_on_write.
+# File systems that the sampler refuses: see own_file_is_copied_on_write.
 COPIED_ON_WRITE = ("9123683e", "ca451a4e", "2fc12fc1", "3434")
 
 
@@ -55,7 +55,7 @@ def open_place(root, place):
 
 
 def libraries(library):
-    """That one, and the one that it looks for beside itself, also for the symbols of a stripped interpreter."""
+    """libpyperf.so, and libpyperf-plan.so if it is there, which is loaded for trampolines and stripped interpreters."""
     names = [library, os.path.join(os.path.dirname(library), "libpyperf-plan.so")]
     return [name for name in names if os.path.exists(name)]
 
@@ -124,7 +124,7 @@ class Folder:
             out.write(json.dumps(more).encode("utf-8"))
 
     def marked(self):
-        """What mark() wrote; None if it is not ours. The process's user could have written anything."""
+        """The content of the mark; None if it is not valid: the process's user can write anything there."""
         try:
             with self.open(MARK) as file:
                 text = file.read(LARGEST_MARK).decode("utf-8")
@@ -149,7 +149,7 @@ class Folder:
         os.fchmod(self.handle, 0o1733 if self.owner.is_root() else 0o700)
 
     def take_out(self, name, path):
-        """That file's content, to a new file of ours."""
+        """Copies the file to a new file of ours."""
         with self.open(name) as source:
             out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(out, "wb") as out:
@@ -207,7 +207,7 @@ def make(one, executable, uncopied):
 
 
 def unfit(above, executable, uncopied):
-    """Why a folder is none for our files; None if it is one."""
+    """The reason why a folder cannot take our files; None if it can."""
     status = os.statvfs(at(above, "."))
     if status.f_flag & READ_ONLY:
         return "read-only"

@@ -48,6 +48,18 @@ def measure(bench, one, depth, copy):
     return len(every), sum(is_complete(one, depth) for one in every), size
 
 
+def sizes(bench):
+    table = Table(
+        "Bytes of the stack a Python call, with trampolines",
+        ["interpreter", "direct", "through a function of C"],
+        ["by the stack pointer of a thread that sleeps 20 and 60 calls deep; through max(map(function, ...))"],
+    )
+    for one in bench.python_2 + bench.found:
+        variables, words = bench.command(one, ON, "workload_stack.py")
+        table.add([one.label] + bench.execute(words, variables).split())
+    return table
+
+
 def rows(bench):
     default = default_copy()
     table = Table(
@@ -72,4 +84,4 @@ def rows(bench):
             share = shares.get(default, 0)
             cells.append("%.0f %%" % (100 * share))
             table.add(cells, "default: 95 % complete", share >= 0.95)
-    return [table]
+    return [table, sizes(bench)]

@@ -344,7 +344,8 @@ static void link_begun(const void *frame)
     put(thread_state, row()->thread_frame, begun + 8);
 }
 
-/* What it has not filled is no frame: the calls are those of the next evaluator outwards. */
+/* It has not filled its _PyCFrame, which leads to no frame: the calls are those of the next evaluator
+ * outwards. */
 TEST_BY(for_each_version, an_evaluator_begins)
 {
     struct python_place place = beginning_at(begun, begun + 64);

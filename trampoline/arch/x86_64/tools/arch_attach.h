@@ -5,7 +5,7 @@
 
 #include <linux/audit.h>
 
-/* What a seccomp filter sees as the kind of system call. */
+/* The architecture of system calls that seccomp filters see (struct seccomp_data). */
 #define ATTACH_AUDIT_ARCH AUDIT_ARCH_X86_64
 
 #endif

@@ -8,10 +8,11 @@
  *
  * The stack grows towards the code, which is not writable: its guard page.
  *
- * A slot is an entry of the blob: a pointer to the function, `place`, leads to it instead of to the
- * function. Who comes through a slot first gives the pointers back, loads and calls, and then goes on
- * to the function as if nothing had been; all others give their own pointer back and go on. So does
- * a forked child, in which nothing is loaded. The assembly includes this file for the numbers. */
+ * A slot is an entry of the blob: a pointer to the function, `place`, leads to it instead of to
+ * the function. The first thread that comes through a slot restores all pointers, loads the
+ * library, calls its function, and goes on to the original function; later ones restore their own
+ * pointer and go on. So do threads of a forked child, in which nothing is loaded. The assembly
+ * includes this file for the numbers. */
 #ifndef PYPERF_ATTACH_BLOB_H
 #define PYPERF_ATTACH_BLOB_H
 
@@ -50,11 +51,11 @@
 #define BLOB_REQUEST    (BLOB_SYMBOL + BLOB_SYMBOL_MAX)
 
 /* BLOB_STATE */
-#define BLOB_PLANTED 1 /* nobody has come yet */
+#define BLOB_PLANTED 1 /* no thread has come yet */
 #define BLOB_RUNNING 2
 #define BLOB_DONE    3
 #define BLOB_FAILED  4 /* `error` has what dlerror says, `step` where */
-#define BLOB_EXPIRED 5 /* taken back before anybody came */
+#define BLOB_EXPIRED 5 /* closed before a thread came */
 
 #define BLOB_MAGIC "PYPERF-B"
 
@@ -66,8 +67,7 @@
 struct attach_blob {
     char magic[8];
     uint32_t state;
-    uint32_t
-        inside; /* threads between the first and the last instruction of the code, but for a few */
+    uint32_t inside;  /* threads in the code, but for its first and last instructions */
     uint32_t process; /* what getpid gives in the process that is meant */
     uint32_t step;    /* 1: dlopen, 2: dlsym, 3: the function, 4: it has returned */
     uint32_t server;  /* the thread that has come first, as gettid gives it */
@@ -81,11 +81,11 @@ struct attach_blob {
      * 0, is 1 while the request is served, and it is not freed if somebody has kept it. */
     uint32_t counted, count_at;
     struct {
-        uint64_t place;  /* of a pointer; 0: there is none, or it is not ours to change */
+        uint64_t place;  /* of a pointer; 0: the slot is not used */
         uint64_t expect; /* its value before */
         uint64_t ours;   /* the slot's entry */
         uint64_t before; /* what it gets back */
-        uint64_t target; /* where who comes through the slot goes on */
+        uint64_t target; /* the function to which a thread goes on */
     } slots[BLOB_SLOTS];
     char path[BLOB_TEXT], error[BLOB_TEXT], symbol[BLOB_SYMBOL_MAX];
     uint8_t request[]; /* the function's first argument; the other two are those of the entry */
@@ -119,9 +119,9 @@ _Static_assert(BLOB_REQUEST + 2048 <= BLOB_CODE, "room for a request");
 /* The code: these bytes, at any base + BLOB_CODE. */
 extern const uint8_t attach_blob_code[], attach_blob_code_end[];
 
-/* Distances from the base of two routines for a thread that is stopped elsewhere: the first makes
- * the pointers lead to the slots, the second gives them back, each by compare-and-swap, and closes
- * the blob for who has not come yet. They use any register, and end in getpid(2) and `ret`. */
+/* Distances from the base of two routines for a thread that is stopped elsewhere: the first makes the
+ * pointers lead to the slots, the second restores them, each by compare-and-swap, and closes the blob:
+ * a thread that comes later loads nothing. They use any register, and end in getpid(2) and `ret`. */
 extern const uint32_t attach_blob_plant, attach_blob_take_back;
 
 #endif

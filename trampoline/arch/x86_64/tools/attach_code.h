@@ -27,7 +27,7 @@ bool attach_code_variable(const uint8_t *code, size_t size, uint64_t address, ui
                           bool *indirect, int32_t *offset);
 
 /* The addresses that instructions load as constants, as far as they can be told without decoding:
- * some are none. Returns how many, at most `room`. */
+ * some are not addresses. Returns how many, at most `room`. */
 size_t attach_code_constants(const uint8_t *code, size_t size, uint64_t address,
                              uint64_t *constants, size_t room);
 

@@ -117,8 +117,8 @@ static size_t vector_state(pid_t thread, uint8_t area[ATTACH_XSTATE_MAX])
     return software.extended_size;
 }
 
-/* What the kernel would do if the thread went on: a system call that was interrupted is made again,
- * from its beginning, because restart_syscall(2) does not survive rt_sigreturn. */
+/* As the kernel does when a thread goes on, a system call that was interrupted is made again; from its
+ * beginning, because restart_syscall(2) does not survive rt_sigreturn. */
 static void repeat_system_call(greg_t *general, const struct user_regs_struct *user)
 {
     long error = -(long)user->rax;

@@ -13,11 +13,11 @@
  *
  *     `syscall; ret`, or a routine that ends in `ret` ---> mov $15, %rax; syscall ---> as before
  *
- * That is a signal handler's frame (arch/x86/kernel/signal_64.c, struct rt_sigframe) of a signal that
- * never came. A signal that does come is handled on the stack below, and returns to the call. What
- * gets lost, if the debugger is killed in these some 100 microseconds, is the time that a timed wait
- * has already waited: it begins anew (repeat_system_call). A process with a shadow stack (Linux 6.6, glibc's
- * tunable x86_shstk) has no such way back: there the thread would fault.
+ * That is a signal handler's frame (arch/x86/kernel/signal_64.c, struct rt_sigframe) of a signal
+ * that never came. A signal that does come is handled on the stack below, and returns to the call.
+ * What gets lost, if the debugger is killed in these some 100 microseconds, is the time that a
+ * timed wait has already waited: it begins anew (repeat_system_call). A process with a shadow
+ * stack (Linux 6.6, glibc's tunable x86_shstk) has no such way back: there the thread would fault.
  *
  * The frame's bytes on the stack are put back at the end. */
 #ifndef PYPERF_ATTACH_THREAD_H
