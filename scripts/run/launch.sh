@@ -4,8 +4,8 @@
 #
 #     launch.sh DIR PRELOAD IMAGES VARIABLES IGNORED STDERR UNUSED program [arguments]
 #
-# DIR is pyperf-run's private directory, VARIABLES what switches libpyperf on (not without IMAGES), IGNORED the signals that the program
-# shall ignore, STDERR and UNUSED numbers of descriptors (program.sh, spare_descriptors).
+# DIR is pyperf-run's private directory, VARIABLES what switches libpyperf on (not without IMAGES), IGNORED the signals
+# that the program shall ignore, STDERR and UNUSED numbers of descriptors (program.sh, spare_descriptors).
 set -u
 
 dir=$1 preload=$2 images=$3 variables=$4 ignored=$5 err=$6 unused=$7
