@@ -8,11 +8,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "preload/sampler/kept_files.h"
 #include "preload/sampler/proc_file.h"
 #include "preload/sampler/sample_refusal.h"
 #include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"
+#include "trampoline/base/kept_files.h"
 #include "trampoline/base/lock.h"
 #include "trampoline/base/own_file.h"
 
@@ -34,6 +34,8 @@ static struct sample_file {
     uint8_t *segments[SEGMENTS];
     struct sample_header *header; /* the beginning of the first segment */
 } file;
+
+static struct kept_files kept;
 
 bool sample_file_start(const char *directory, struct failure *why)
 {
@@ -128,7 +130,7 @@ static void fill_header(struct sample_header *header, uint32_t python, uint64_t 
 static bool make(uint32_t python, uint64_t period)
 {
     struct stat status;
-    long fd = kept_files_make_room(file.directory) ? create() : -1;
+    long fd = kept_files_make_room(&kept, file.directory) ? create() : -1;
     if (fd < 0)
         return false;
     uint8_t *first = fstat((int)fd, &status) != 0 ? NULL : map_segment((int)fd, 0);
@@ -140,7 +142,7 @@ static bool make(uint32_t python, uint64_t period)
         return false;
     }
     file.own = own_file_of(&status);
-    kept_files_add(&file.own, strrchr(file.path, '/') + 1);
+    kept_files_add(&kept, &file.own, strrchr(file.path, '/') + 1);
     file.segments[0] = first;
     file.header = (struct sample_header *)first;
     fill_header(file.header, python, period);
@@ -287,6 +289,16 @@ void sample_file_finish(void)
     /* If that fails, the file stays as long as it was: `length` says how much of it counts. */
     syscall(SYS_ftruncate, fd, length);
     syscall(SYS_close, fd);
+}
+
+void sample_file_keep(uint32_t most)
+{
+    kept.most = most;
+}
+
+void sample_file_forget_kept(void)
+{
+    kept_files_forget(&kept);
 }
 
 void sample_file_forget(void)

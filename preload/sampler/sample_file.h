@@ -47,7 +47,11 @@ void sample_file_lost(uint32_t weight);
  * handlers; changes errno. pre: no other thread samples. */
 void sample_file_finish(void);
 
-/* In a forked child, whose file is another one. */
+/* How many files of this process are kept (kept_files.h). */
+void sample_file_keep(uint32_t most);
+
+/* In a forked child, whose files are others: of the files that are kept, and of the present one. */
+void sample_file_forget_kept(void);
 void sample_file_forget(void);
 
 #endif

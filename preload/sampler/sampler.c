@@ -15,7 +15,6 @@
 #include "preload/cpython/python_threads.h"
 #include "preload/sampler/clock_timer.h"
 #include "preload/sampler/gate.h"
-#include "preload/sampler/kept_files.h"
 #include "preload/sampler/process_end.h"
 #include "preload/sampler/rotation.h"
 #include "preload/sampler/sample.h"
@@ -27,6 +26,7 @@
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/fork_watch.h"
+#include "trampoline/base/kept_files.h"
 #include "trampoline/base/libc_functions.h"
 #include "trampoline/base/lock.h"
 #include "trampoline/base/report.h"
@@ -124,7 +124,7 @@ void sampler_prepare(const struct sampler_wish *wish, const char *directory)
     sampler.wish = *wish;
     sampler.directory = directory;
     rotation_set((uint64_t)wish->every * 1000000000u);
-    kept_files_keep(wish->keep);
+    sample_file_keep(wish->keep);
 }
 
 bool sampler_is_on(void)
@@ -415,7 +415,7 @@ static void leave_parent(void)
     fork_watch_seen(FORK_WATCH_SAMPLER);
     lock_reset(&sampler.lock);
     gate_reset();
-    kept_files_forget();
+    sample_file_forget_kept();
     own.number = 0;
     if (!sampler_on)
         return;
@@ -448,7 +448,7 @@ void sampler_forked(void)
     int saved = errno;
     lock_reset(&sampler.lock);
     gate_reset();
-    kept_files_forget();
+    sample_file_forget_kept();
     own.number = 0;
     if (sampler_on) {
         sample_forget();

@@ -1,5 +1,5 @@
 /* test_kept_files.c - the oldest file goes, and never one that is not ours. */
-#include "preload/sampler/kept_files.h"
+#include "trampoline/base/kept_files.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "support/support.h"
+
+static struct kept_files files;
 
 static const char *name_of(int number)
 {
@@ -32,12 +34,12 @@ static void make(int number)
     write_file(path_of(number), "x", 1);
     ck_assert_int_eq(lstat(path_of(number), &status), 0);
     struct own_file own = own_file_of(&status);
-    kept_files_add(&own, name_of(number));
+    kept_files_add(&files, &own, name_of(number));
 }
 
 static void make_next(int number)
 {
-    ck_assert(kept_files_make_room(folder));
+    ck_assert(kept_files_make_room(&files, folder));
     make(number);
 }
 
@@ -45,29 +47,29 @@ TEST(all_are_kept)
 {
     for (int i = 0; i < 5; i++)
         make_next(i);
-    kept_files_keep(1); /* they are not remembered */
-    ck_assert(kept_files_make_room(folder));
+    files.most = 1; /* they are not remembered */
+    ck_assert(kept_files_make_room(&files, folder));
     ck_assert_int_eq(count_entries(), 5);
 }
 
 TEST(the_oldest_goes)
 {
     int descriptors = count_descriptors();
-    kept_files_keep(3);
+    files.most = 3;
     for (int i = 0; i < 10; i++) {
         make_next(i);
         ck_assert_int_eq(count_entries(), i < 3 ? i + 1 : 3);
         ck_assert(is_there(i) && (i < 3 || !is_there(i - 3)));
     }
-    ck_assert(kept_files_make_room(folder)); /* once, however often it is asked for */
-    ck_assert(kept_files_make_room(folder));
+    ck_assert(kept_files_make_room(&files, folder)); /* once, however often it is asked for */
+    ck_assert(kept_files_make_room(&files, folder));
     ck_assert_int_eq(count_entries(), 2);
     ck_assert_int_eq(count_descriptors(), descriptors);
 }
 
 TEST(as_many_as_there_may_be)
 {
-    kept_files_keep(KEPT_FILES);
+    files.most = KEPT_FILES;
     for (int i = 0; i < KEPT_FILES * 5 / 2; i++)
         make_next(i);
     ck_assert_int_eq(count_entries(), KEPT_FILES);
@@ -77,7 +79,7 @@ TEST(as_many_as_there_may_be)
 /* Removed by someone, replaced, a link, a folder. */
 TEST(what_is_not_ours_any_more)
 {
-    kept_files_keep(4);
+    files.most = 4;
     for (int i = 0; i < 4; i++)
         make_next(i);
     ck_assert_int_eq(unlink(path_of(0)), 0);
@@ -101,23 +103,23 @@ TEST(transient_errors)
 {
     char elsewhere[300];
     snprintf(elsewhere, sizeof elsewhere, "%s-elsewhere", folder);
-    kept_files_keep(1);
+    files.most = 1;
     make_next(0);
     ck_assert_int_eq(rename(folder, elsewhere), 0);
     for (int i = 0; i < 3; i++)
-        ck_assert(!kept_files_make_room(folder));
+        ck_assert(!kept_files_make_room(&files, folder));
     ck_assert_int_eq(rename(elsewhere, folder), 0);
     ck_assert(is_there(0));
-    ck_assert(kept_files_make_room(folder));
+    ck_assert(kept_files_make_room(&files, folder));
     ck_assert_int_eq(count_entries(), 0);
 }
 
 TEST_IN_CHILD(without_descriptors)
 {
-    kept_files_keep(1);
+    files.most = 1;
     make_next(0);
     child_forbid_open();
-    child_check(!kept_files_make_room(folder), "%s", "there is room");
+    child_check(!kept_files_make_room(&files, folder), "%s", "there is room");
     child_check(access(path_of(0), F_OK) == 0, "%s", strerror(errno));
 }
 
@@ -127,22 +129,22 @@ TEST_IN_CHILD(files_of_an_earlier_user)
     if (geteuid() != 0)
         child_skip("another user", EPERM);
     child_check(chmod(folder, 01733) == 0, "%s", strerror(errno));
-    kept_files_keep(1);
+    files.most = 1;
     make_next(0);
     child_check(setuid(65534) == 0, "%s", strerror(errno));
-    child_check(kept_files_make_room(folder), "%s", "no room");
+    child_check(kept_files_make_room(&files, folder), "%s", "no room");
     child_check(access(path_of(0), F_OK) == 0, "%s", strerror(errno));
 }
 
 TEST(of_a_parent)
 {
     int status;
-    kept_files_keep(2);
+    files.most = 2;
     make_next(0);
     make_next(1);
     pid_t child = fork();
     if (child == 0) {
-        kept_files_forget();
+        kept_files_forget(&files);
         for (int i = 10; i < 20; i++)
             make_next(i);
         _exit(0);

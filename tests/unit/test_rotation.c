@@ -7,11 +7,11 @@
 #include <time.h>
 
 #include "preload/sampler/gate.h"
-#include "preload/sampler/kept_files.h"
 #include "preload/sampler/sample_file.h"
 #include "preload/sampler/sample_tree.h"
 #include "support/sample_reader.h"
 #include "trampoline/base/clock.h"
+#include "trampoline/base/kept_files.h"
 
 enum { PYTHON = 3 << 8 | 11, PERIOD = 1000000, THREADS = 4, MILLISECOND = 1000000, DEPTH = 8 };
 
@@ -21,7 +21,7 @@ static void start(uint64_t span, uint32_t keep)
     child_check(sample_file_start(folder, &why), "%s", why.what);
     child_check(sample_tree_start(), "%s", strerror(errno));
     rotation_set(span);
-    kept_files_keep(keep);
+    sample_file_keep(keep);
 }
 
 /* A sample of a stack that is chosen by its number; false: it could not be stored. */
@@ -211,7 +211,7 @@ static void fork_one(void)
     pid_t child = fork();
     if (child == 0) {
         gate_reset();
-        kept_files_forget();
+        sample_file_forget_kept();
         sample_file_forget();
         sample_tree_forget_all();
         for (uint32_t i = 0; i < 4; i++)

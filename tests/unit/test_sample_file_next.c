@@ -2,7 +2,6 @@
  * which are kept. */
 #include <errno.h>
 
-#include "preload/sampler/kept_files.h"
 #include "preload/sampler/sample_file.h"
 #include "support/sample_reader.h"
 
@@ -53,7 +52,7 @@ TEST_IN_CHILD(once_more)
 TEST_IN_CHILD(kept)
 {
     child_mount_small_disk(SAMPLE_SEGMENT * 5 / 2, 0);
-    kept_files_keep(3);
+    sample_file_keep(3);
     for (int i = 0; i < 8; i++) {
         start();
         add();
@@ -72,7 +71,7 @@ TEST_IN_CHILD(kept)
 /* The next file cannot be made: those that are there stay, but for the oldest one. */
 TEST_IN_CHILD(kept_without_room_for_the_next)
 {
-    kept_files_keep(3);
+    sample_file_keep(3);
     for (int i = 0; i < 3; i++) {
         start();
         sample_file_finish();

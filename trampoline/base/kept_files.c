@@ -1,24 +1,10 @@
-#include "preload/sampler/kept_files.h"
+#include "trampoline/base/kept_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-static struct kept_files {
-    uint32_t most, count;
-    uint32_t first; /* the oldest; the others follow, around the end */
-    struct kept_file {
-        struct own_file own;
-        char name[KEPT_FILES_NAME];
-    } files[KEPT_FILES];
-} kept;
-
-void kept_files_keep(uint32_t most)
-{
-    kept.most = most;
-}
 
 /* Whether the file is not there any more: it is removed, unless another one is in its place. What
  * the user that the process has become may not remove (EPERM: the folder is sticky) counts as gone,
@@ -47,27 +33,27 @@ static bool remove_file(const char *path, const struct kept_file *file)
     return gone;
 }
 
-bool kept_files_make_room(const char *directory)
+bool kept_files_make_room(struct kept_files *kept, const char *directory)
 {
-    while (kept.most != 0 && kept.count >= kept.most) {
-        if (!remove_file(directory, &kept.files[kept.first]))
+    while (kept->most != 0 && kept->count >= kept->most) {
+        if (!remove_file(directory, &kept->files[kept->first]))
             return false;
-        kept.first = (kept.first + 1) % KEPT_FILES;
-        kept.count--;
+        kept->first = (kept->first + 1) % KEPT_FILES;
+        kept->count--;
     }
     return true;
 }
 
-void kept_files_add(const struct own_file *file, const char *name)
+void kept_files_add(struct kept_files *kept, const struct own_file *file, const char *name)
 {
-    if (kept.most == 0 || strlen(name) >= KEPT_FILES_NAME)
+    if (kept->most == 0 || strlen(name) >= KEPT_FILES_NAME)
         return;
-    struct kept_file *added = &kept.files[(kept.first + kept.count++) % KEPT_FILES];
+    struct kept_file *added = &kept->files[(kept->first + kept->count++) % KEPT_FILES];
     added->own = *file;
     strcpy(added->name, name);
 }
 
-void kept_files_forget(void)
+void kept_files_forget(struct kept_files *kept)
 {
-    kept.count = kept.first = 0;
+    kept->count = kept->first = 0;
 }
