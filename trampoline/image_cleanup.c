@@ -17,7 +17,7 @@
 #include "trampoline/image_file.h"
 
 enum {
-    NAME_SIZE = 32, /* pyperf-4194304-XXXXXX.so, the longest name, and its NUL */
+    NAME_SIZE = 32, /* pyperf-4194304-XXXXXX.calls, the longest name, and its NUL */
     RANDOM_LETTERS = 6,
 };
 
@@ -43,7 +43,7 @@ static bool is_image_name(const char *name)
     for (int i = 0; i < RANDOM_LETTERS; i++)
         if (!isalnum((unsigned char)*at++))
             return false;
-    return strcmp(at, ".so") == 0;
+    return strcmp(at, ".so") == 0 || strcmp(at, ".calls") == 0;
 }
 
 static void take(struct sample *sample, const char *name)

@@ -4,7 +4,7 @@
  * later process removes it, if:
  *
  *   - it is a regular file of the same user with one link, named pyperf-PID-XXXXXX.so, and has the
- *     head of an image;
+ *     head of an image, or .calls (running_calls.h);
  *   - no process has it open or mapped: otherwise the kernel gives no write lease (fcntl(2),
  *     F_SETLEASE). That includes other containers, and forked children that use images of an ended
  *     parent;

@@ -67,16 +67,15 @@ static void put_note(uint8_t *note, uint32_t type, const void *descriptor, uint3
     memcpy(note + sizeof header + sizeof ELF_NOTE_GNU, descriptor, size);
 }
 
-static void put_owner(uint8_t *out, const struct process_identity *owner)
+void image_put_owner(uint8_t *head, const struct process_identity *owner)
 {
-    memcpy(out, owner_magic, sizeof owner_magic);
-    memcpy(out + sizeof owner_magic, owner, sizeof *owner);
+    memcpy(head + OWNER_OFFSET, owner_magic, sizeof owner_magic);
+    memcpy(head + OWNER_OFFSET + sizeof owner_magic, owner, sizeof *owner);
 }
 
 bool image_get_owner(const uint8_t *head, struct process_identity *owner)
 {
-    if (memcmp(head, ELFMAG, SELFMAG) != 0 ||
-        memcmp(head + OWNER_OFFSET, owner_magic, sizeof owner_magic) != 0)
+    if (memcmp(head + OWNER_OFFSET, owner_magic, sizeof owner_magic) != 0)
         return false;
     memcpy(owner, head + OWNER_OFFSET + sizeof owner_magic, sizeof *owner);
     return true;
@@ -124,7 +123,7 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
     put_segments(head + sizeof header);
     put_note(head + PROPERTY_OFFSET, NT_GNU_PROPERTY_TYPE_0, property, sizeof property);
     put_note(head + NOTE_OFFSET, NT_GNU_BUILD_ID, build_id, IMAGE_BUILD_ID_SIZE);
-    put_owner(head + OWNER_OFFSET, owner);
+    image_put_owner(head, owner);
     image_put_unwind(head, detour, prologue_size(detour));
     put_prologue(head, detour);
 }

@@ -81,7 +81,11 @@ void image_put_head(uint8_t *head, const struct detour_plan *detour,
 void image_put_dynamic(uint8_t *dynamic);
 void image_put_sections(uint8_t *sections);
 
-/* Reads the owner from an image's head; false if this is no image's head, or has no owner. */
+/* Writes the owner into the head of an image, or of another file that image_cleanup is to remove:
+ * IMAGE_EH_FRAME_HDR_OFFSET bytes. */
+void image_put_owner(uint8_t *head, const struct process_identity *owner);
+
+/* Reads it; false if there is none. */
 bool image_get_owner(const uint8_t *head, struct process_identity *owner);
 
 /* Fills the first symbols and names: null, and the prologue's. Returns the bytes of names used. */

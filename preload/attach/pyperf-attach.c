@@ -2,7 +2,10 @@
  *
  *     pyperf-attach look PID
  *     pyperf-attach sample|map|jitdump PID LIBRARY DIRECTORY [--sampler 99:wall] [--patience SECONDS]
- *     pyperf-attach off PID [--patience SECONDS]
+ *     pyperf-attach off|calls PID [--patience SECONDS]
+ *
+ * calls: where trampolines are on, the process writes down once more which Python calls are running
+ * (running_calls.h).
  *
  * LIBRARY and DIRECTORY are paths as the process sees them. If libpyperf is in it already, LIBRARY is
  * not loaded.
@@ -66,7 +69,7 @@ static int usage(void)
             "usage: pyperf-attach look PID\n"
             "       pyperf-attach sample|map|jitdump PID LIBRARY DIRECTORY [--sampler RATE[:wall]] "
             "[--patience SECONDS]\n"
-            "       pyperf-attach off PID [--patience SECONDS]\n");
+            "       pyperf-attach off|calls PID [--patience SECONDS]\n");
     return 2;
 }
 
@@ -115,7 +118,7 @@ static void print_figures(const struct plant_figures *figures)
 static bool fill_request(const struct arguments *arguments, struct plant_request *request,
                          struct refusal *why)
 {
-    static const char *const actions[] = {"off", "sample", "map", "jitdump"};
+    static const char *const actions[] = {"off", "sample", "map", "jitdump", "calls"};
     struct attach_request *asked = &request->request;
     while (strcmp(actions[asked->action], arguments->action) != 0)
         asked->action++;
@@ -153,7 +156,7 @@ static bool perform(const struct arguments *arguments, struct examined *examined
         !examine(arguments->pid, arguments->patience, examined, why) ||
         !clean(arguments, examined, figures, why))
         return false;
-    if (request.request.action == ATTACH_OFF && examined->library.function == 0) {
+    if (arguments->library[0] == '\0' && examined->library.function == 0) {
         snprintf(figures->said, sizeof figures->said, "libpyperf is not in process %d",
                  (int)arguments->pid);
         return true;
@@ -214,7 +217,7 @@ static bool read_arguments(int argc, char **argv, struct arguments *arguments)
                                     .patience = (uint64_t)PATIENCE * 1000000000u};
     if (strcmp(argv[1], "look") == 0)
         return argc == 3;
-    if (strcmp(argv[1], "off") == 0)
+    if (strcmp(argv[1], "off") == 0 || strcmp(argv[1], "calls") == 0)
         return read_options(argc - 3, argv + 3, arguments);
     if (argc < 5 || argv[3][0] != '/' || argv[4][0] != '/' ||
         (strcmp(argv[1], "sample") != 0 && strcmp(argv[1], "map") != 0 &&

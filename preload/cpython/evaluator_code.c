@@ -76,6 +76,13 @@ void evaluator_code_find(void)
     errno = saved;
 }
 
+bool evaluator_code_part(unsigned part, uintptr_t *begin, uintptr_t *end)
+{
+    *begin = part == 0 ? python.evaluator : other_begin;
+    *end = *begin + (part == 0 ? python.evaluator_size : other_size);
+    return *end > *begin;
+}
+
 bool evaluator_code_has(uintptr_t address)
 {
     return address - python.evaluator < python.evaluator_size || address - other_begin < other_size;

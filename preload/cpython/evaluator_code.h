@@ -13,6 +13,10 @@
 /* Finds the other part, if there is one. Once; takes the loader's lock. */
 void evaluator_code_find(void);
 
+/* The begin and the end of a part; false if there is none. */
+enum { EVALUATOR_CODE_PARTS = 2 };
+bool evaluator_code_part(unsigned part, uintptr_t *begin, uintptr_t *end);
+
 /* Whether code at the address is the evaluator's; for signal handlers. */
 bool evaluator_code_has(uintptr_t address);
 

@@ -171,6 +171,36 @@ char *python_threads_find(uint32_t thread, char *known)
     return search(has_number, thread);
 }
 
+struct visit {
+    python_threads_visitor *visit;
+    void *context;
+    const void *interpreter; /* NULL: of all */
+};
+
+/* Never what is searched for. */
+static bool visit_it(const char *state, uintptr_t wanted, struct readable *memory)
+{
+    const struct visit *visit = (const struct visit *)wanted;
+    uintptr_t record = (uintptr_t)pointer_at(state, python.layout->thread_id);
+    bool shares_lock = visit->interpreter == NULL ||
+                       visit->interpreter == pointer_at(state, python.layout->thread_interpreter);
+    if (shares_lock && record != 0 && (record & 7) == 0 &&
+        readable(memory, record + threads.number_at, sizeof(uint32_t)))
+        visit->visit((char *)state, *(const uint32_t *)(record + threads.number_at),
+                     visit->context);
+    return false;
+}
+
+/* From 3.12 on, where states have a status, interpreters may have a lock each. */
+void python_threads_visit(python_threads_visitor *visit, void *context)
+{
+    struct visit visited = {visit, context, NULL};
+    if (python.layout->thread_status != 0)
+        visited.interpreter = python.PyInterpreterState_Get();
+    if (threads.number_at != 0)
+        search(visit_it, (uintptr_t)&visited);
+}
+
 /* Include/cpython/pystate.h: ._status has the bits initialized, bound, unbound, bound_gilstate,
  * active. */
 bool python_threads_has_lock(const char *state)

@@ -27,6 +27,11 @@ char *python_threads_own(void);
  * that thread, or NULL. For the watcher. */
 char *python_threads_find(uint32_t thread, char *known);
 
+/* Calls `visit` for each thread's state, with its number, of all interpreters that share this
+ * thread's lock; this thread has it. */
+typedef void python_threads_visitor(char *state, uint32_t thread, void *context);
+void python_threads_visit(python_threads_visitor *visit, void *context);
+
 /* Whether a thread has the interpreter's lock. */
 bool python_threads_has_lock(const char *state);
 

@@ -242,6 +242,12 @@ void qualnames_scan(const python_object *code)
         scan();
 }
 
+void qualnames_scan_now(void)
+{
+    if (scan_is_due)
+        scan();
+}
+
 void qualnames_see(const python_object *code)
 {
     static struct name name;

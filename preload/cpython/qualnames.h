@@ -41,6 +41,9 @@ void qualnames_see(const python_object *code);
  * leaves no exception. */
 void qualnames_scan(const python_object *code);
 
+/* Scans if one is due, whichever code objects are asked for. */
+void qualnames_scan_now(void);
+
 /* Appends the qualified name, as far as it is known, of a code object with this value. Runs
  * no Python code. */
 void qualnames_put(struct name *name, const python_object *code, uint64_t value);

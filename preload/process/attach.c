@@ -63,7 +63,10 @@ static bool use_trampolines(const struct attach_request *request, struct failure
     /* Before 3.11, names of functions that exist already; without it they are less complete. */
     if (!qualnames_prepare())
         python.PyErr_Clear();
-    return backend_switch(request->action == ATTACH_MAP ? BACKEND_MAP : BACKEND_JITDUMP, why);
+    if (!backend_switch(request->action == ATTACH_MAP ? BACKEND_MAP : BACKEND_JITDUMP, why))
+        return false;
+    profile_begin_running_calls();
+    return true;
 }
 
 static bool profile(const struct attach_request *request, struct failure *why)
@@ -94,6 +97,10 @@ static bool serve(const struct attach_request *request, const void *const argume
     const void *evaluator = (const void *)(uintptr_t)request->evaluator;
     if (request->action == ATTACH_OFF)
         return switch_off(why);
+    if (request->action == ATTACH_CALLS) {
+        profile_look_at_running_calls();
+        return true;
+    }
     dlopen_libpython_found();
     if (!lifecycle_join(evaluator, arguments, why))
         return false;
@@ -103,7 +110,7 @@ static bool serve(const struct attach_request *request, const void *const argume
 static bool is_sound(const struct attach_request *request)
 {
     return request->format == ATTACH_FORMAT && request->size == sizeof *request &&
-           request->action <= ATTACH_JITDUMP &&
+           request->action <= ATTACH_CALLS &&
            memchr(request->sampler, '\0', sizeof request->sampler) != NULL &&
            memchr(request->directory, '\0', sizeof request->directory) != NULL;
 }

@@ -28,6 +28,7 @@ enum attach_action {
     ATTACH_SAMPLE,  /* the sampler */
     ATTACH_MAP,     /* trampolines, and /tmp/perf-PID.map */
     ATTACH_JITDUMP, /* trampolines, and /tmp/jit-PID.dump */
+    ATTACH_CALLS,   /* says which of the calls that had no trampoline are still running */
 };
 
 enum attach_answer {

@@ -359,6 +359,7 @@ bool lifecycle_join_with_detour(const char *directory, struct failure *why)
         return false;
     python.Py_AtExit(interpreter_ended);
     session.state = SESSION_DECIDED;
+    qualnames_missed();
     return true;
 }
 

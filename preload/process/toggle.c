@@ -46,6 +46,7 @@
 
 #include "preload/cpython/qualnames.h"
 #include "preload/process/backend.h"
+#include "preload/profile/profile.h"
 #include "preload/sampler/sampler.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/report.h"
@@ -135,6 +136,8 @@ static python_object *toggle(python_object *self, python_object *number_and_fram
     debug_log(toggle, 1, "signal %d: %s", signal_number, on ? "off" : "on");
     if (!backend_switch(on ? BACKEND_OFF : wanted, &why))
         report_failure(on ? "still profiling" : "not profiling", &why);
+    else if (profile_mode() != PROFILE_OFF)
+        profile_begin_running_calls();
     errno = saved;
     return python.Py_BuildValue("");
 }

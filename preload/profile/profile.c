@@ -10,6 +10,7 @@
 #include "preload/cpython/qualnames.h"
 #include "preload/profile/outputs.h"
 #include "preload/profile/registry.h"
+#include "preload/profile/running_calls.h"
 #include "preload/profile/trampolines.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/fork_watch.h"
@@ -55,6 +56,7 @@ static void start_child(void)
     debug_log(process, 1, "forked, generation %u", profile.generation);
     frame_evaluator_is_alone();
     registry_forked();
+    running_calls_forked();
     outputs_forked();
 }
 
@@ -164,6 +166,7 @@ static void switch_off(void)
 {
     struct failure why;
     qualnames_missed();
+    running_calls_end();
     publish(PROFILE_OFF);
     if (!profile.committed || !frame_evaluator_may_be_patched())
         return;
@@ -192,6 +195,27 @@ bool profile_switch(enum profile_mode mode, struct failure *why)
     if (done)
         frame_evaluator_adopt_all(mode != PROFILE_OFF);
     return done;
+}
+
+void profile_begin_running_calls(void)
+{
+    python_object *type, *value, *trace;
+    python.PyErr_Fetch(&type, &value, &trace);
+    running_calls_prepare();
+    python.PyErr_Restore(type, value, trace);
+    if (lock(FOR_A_FRAME)) {
+        if (profile_mode_now != PROFILE_OFF)
+            running_calls_begin(registry_directory());
+        unlock();
+    }
+}
+
+void profile_look_at_running_calls(void)
+{
+    if (lock(FOR_A_FRAME)) {
+        running_calls_look();
+        unlock();
+    }
 }
 
 static void give_trampoline(python_object *code, uint64_t value, uintptr_t *address)

@@ -36,6 +36,12 @@ bool profile_arm(struct failure *why);
  * taken out of the text, the hook passes all frames on, and one line says so. */
 bool profile_switch(enum profile_mode mode, struct failure *why);
 
+/* Writes down the Python calls that are running (running_calls.h): directly after a switch to on, but
+ * for those by the program itself, which may switch for each of its tasks; and again at any time.
+ * Under the interpreter's lock. Keeps the exception and errno. */
+void profile_begin_running_calls(void);
+void profile_look_at_running_calls(void);
+
 /* Any thread. */
 enum profile_mode profile_mode(void);
 

@@ -83,6 +83,11 @@ uint32_t registry_at(uintptr_t address)
     return REGISTRY_NONE;
 }
 
+const char *registry_directory(void)
+{
+    return registry.directory;
+}
+
 uint32_t registry_next(enum profile_mode mode, uint32_t id)
 {
     do

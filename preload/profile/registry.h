@@ -43,6 +43,9 @@ struct registry_function {
  * valid. */
 void registry_start(const char *directory, const struct detour_plan *detour);
 
+/* The folder for images. */
+const char *registry_directory(void);
+
 /* If the file of an image was removed (by pyperf-run --detach, or by hand), its functions get
  * trampolines of other images from now on. Returns whether that is so; then the trampolines that code
  * objects have are not valid. */

@@ -1,6 +1,7 @@
 #include "preload/profile/trampolines.h"
 
 #include "preload/cpython/code_tags.h"
+#include "preload/cpython/code_values.h"
 #include "preload/cpython/interned.h"
 #include "preload/cpython/names.h"
 #include "preload/cpython/qualnames.h"
@@ -47,6 +48,22 @@ uintptr_t trampolines_find(enum profile_mode mode, const python_object *code, ui
         return why.code == FAILURE_FULL ? UINTPTR_MAX : 0;
     outputs_update(mode);
     return registry_address(id);
+}
+
+const struct name *trampolines_name(const python_object *code)
+{
+    static struct name name;
+    uint64_t value = code_values_get(code);
+    uint32_t known =
+        code_tag_is_trampoline(value) ? registry_at(HOOK_ADDRESS(value)) : REGISTRY_NONE;
+    if (known != REGISTRY_NONE)
+        return registry_name(known);
+    name_clear(&name);
+    name_put_bytes(&name, "py::", 4);
+    qualnames_put(&name, code, value);
+    name_put_bytes(&name, ":", 1);
+    qualnames_put_string(&name, python_field(code, python.layout->code_filename));
+    return &name;
 }
 
 const char *trampolines_qualname(uintptr_t address)

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "preload/cpython/names.h"
 #include "preload/cpython/python.h"
 #include "preload/profile/mode.h"
 
@@ -16,6 +17,10 @@
  * 0 when there is none now; UINTPTR_MAX when there never will be one. Under the profile's lock, and
  * so runs no Python code: no allocation of the interpreter, no exception. */
 uintptr_t trampolines_find(enum profile_mode mode, const python_object *code, uint64_t value);
+
+/* The name that a code object's trampoline has or would have: py::<qualified name>:<file>. Valid until
+ * the next call and the next registry_add. Under the profile's lock. */
+const struct name *trampolines_name(const python_object *code);
 
 /* The qualified name of the function at an address that trampolines_find has returned. Never
  * freed. */

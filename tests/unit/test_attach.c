@@ -146,7 +146,7 @@ TEST(requests_that_are_wrong)
     request.size--;
     serve();
     child_check(request.answer == ATTACH_REFUSED && *request.said == '\0', "%s", request.said);
-    prepare(ATTACH_JITDUMP + 1);
+    prepare(ATTACH_CALLS + 1);
     serve();
     child_check(request.answer == ATTACH_REFUSED && *request.said == '\0', "%s", request.said);
     prepare(ATTACH_SAMPLE);

@@ -4,8 +4,9 @@
 
 #include "interpreter/interpreter.h"
 #include "support/guarded.h"
+#include "support/made_frames.h"
 
-enum { FRAME = 128, FRAMES = 12000, OWNED_BY_THREAD = 0, OWNED_BY_GENERATOR = 1, OWNED_BY_C = 3 };
+enum { FRAMES = 12000, OWNED_BY_GENERATOR = 1 };
 
 static struct {
     void *previous;
@@ -17,11 +18,6 @@ static char generator[FRAME];
 static struct python_calls calls;
 static python_object *codes[4];
 
-static const struct layout *row(void)
-{
-    return &interpreter.row;
-}
-
 static bool has_chunks(void)
 {
     return row()->thread_chunk != 0;
@@ -30,11 +26,6 @@ static bool has_chunks(void)
 static bool has_cframes(void)
 {
     return row()->cframe_previous != 0;
-}
-
-static void put(void *object, size_t offset, const void *pointer)
-{
-    memcpy((char *)object + offset, &pointer, sizeof pointer);
 }
 
 static void start(void)
@@ -51,39 +42,14 @@ static void start(void)
 /* A frame of code `n`, with an instruction of its own. */
 static void set_frame(void *frame, int n, const void *back)
 {
-    uint32_t instruction = 10 * (uint32_t)n + 2;
-    memset(frame, 0x5a, FRAME);
-    put(frame, row()->frame_code, (char *)codes[n] + (row()->tagged_frames ? 1 : 0));
-    put(frame, row()->frame_back, back);
-    if (row()->code_adaptive != 0)
-        put(frame, row()->frame_instruction, (char *)codes[n] + row()->code_adaptive + instruction);
-    else
-        memcpy((char *)frame + row()->frame_instruction, &instruction, sizeof instruction);
-    if (row()->frame_owner != 0)
-        ((char *)frame)[row()->frame_owner] = OWNED_BY_THREAD;
-    if (row()->frame_is_entry != 0)
-        ((char *)frame)[row()->frame_is_entry] = 0;
-}
-
-/* A frame of the C stack, from 3.12 on. */
-static void set_c_frame(void *frame, const void *back)
-{
-    memset(frame, 0x5a, FRAME);
-    put(frame, row()->frame_back, back);
-    ((char *)frame)[row()->frame_owner] = OWNED_BY_C;
-}
-
-static void set_cframe(char *cframe, const void *frame, const void *previous)
-{
-    put(cframe, row()->cframe_frame, frame);
-    put(cframe, row()->cframe_previous, previous);
+    make_frame(frame, codes[n], 10 * (uint32_t)n + 2, back);
 }
 
 static void set_first(const void *frame)
 {
     if (has_cframes()) {
-        set_cframe(evaluators[0], frame, evaluators[1]);
-        set_cframe(evaluators[1], NULL, NULL);
+        make_cframe(evaluators[0], frame, evaluators[1]);
+        make_cframe(evaluators[1], NULL, NULL);
         put(thread_state, row()->thread_frame, evaluators[0]);
     } else {
         put(thread_state, row()->thread_frame, frame);
@@ -96,8 +62,8 @@ static void link_calls(void)
     bool marks = row()->frame_owner != 0 && row()->frame_is_entry == 0;
     set_frame(chunk.frames[2], 2, NULL);
     if (marks) {
-        set_c_frame(evaluators[2], NULL);
-        set_c_frame(evaluators[3], chunk.frames[2]);
+        make_c_frame(evaluators[2], NULL);
+        make_c_frame(evaluators[3], chunk.frames[2]);
         put(chunk.frames[2], row()->frame_back, evaluators[2]);
     }
     set_frame(generator, 1, marks ? evaluators[3] : chunk.frames[2]);
@@ -200,14 +166,14 @@ TEST_BY(for_each_version, chains_without_end)
     child_check(calls.cut && calls.count == PYTHON_CALLS, "%u", calls.count);
     if (row()->frame_owner == 0 || row()->frame_is_entry != 0)
         return;
-    set_c_frame(evaluators[2], evaluators[3]);
-    set_c_frame(evaluators[3], evaluators[2]);
+    make_c_frame(evaluators[2], evaluators[3]);
+    make_c_frame(evaluators[3], evaluators[2]);
     set_first(evaluators[2]);
     read_calls();
     child_check(calls.cut && calls.count == 0, "%u", calls.count);
     if (!has_cframes())
         return;
-    set_cframe(evaluators[0], chunk.frames[0], evaluators[0]);
+    make_cframe(evaluators[0], chunk.frames[0], evaluators[0]);
     read_calls();
     child_check(calls.cut, "%u", calls.count);
 }
@@ -340,7 +306,7 @@ static char begun[4096] __attribute__((aligned(8))); /* the C frame of one that 
 static void link_begun(const void *frame)
 {
     link_calls();
-    set_cframe(begun + 8, frame, evaluators[0]);
+    make_cframe(begun + 8, frame, evaluators[0]);
     put(thread_state, row()->thread_frame, begun + 8);
 }
 
@@ -360,7 +326,7 @@ TEST_BY(for_each_version, an_evaluator_begins)
         check_calls(0);
         child_check(calls.doubtful, "%s", "code objects need to be tested");
     }
-    set_cframe(begun + 8, NULL, guarded_end());
+    make_cframe(begun + 8, NULL, guarded_end());
     python_frames_read(&calls, &place);
     child_check(calls.count == 0 && calls.cut, "%u", calls.count);
 }
@@ -373,7 +339,7 @@ TEST_BY(for_each_version, an_evaluator_goes_on)
     if (!has_cframes())
         return;
     link_begun(chunk.frames[0]);
-    set_cframe(evaluators[0], NULL, NULL);
+    make_cframe(evaluators[0], NULL, NULL);
     for (int known = 1; known >= 0; known--) {
         place.evaluator = known ? (uintptr_t)begun + 64 : 0;
         python_frames_read(&calls, &place);

@@ -76,7 +76,7 @@ check-unit-other-layout:
 interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))
 interpreted := code_values qualnames profile profile_shared frame_evaluator native_support \
     native_api probe sys_functions python lifecycle attach trampolines sample_tree python_frames \
-    python_threads waiting waiting_stacks
+    python_threads waiting waiting_stacks running_calls
 interpreted_tests := $(patsubst %,$(O)/tests/test_%,$(interpreted))
 
 $(interpreted_tests): $(interpreter_objects) $(support_objects) $(profile_objects)
