@@ -9,6 +9,8 @@
 # found by its path; then the archive also has all files by path, for --symfs.
 set -eu
 
+calls='/pyperf-[0-9]*-[^/]*\.calls$'
+
 main() {
     [ "$1" != --ready ] || set -- --ready - "$2"
     [ $# = 3 ] || fail 'usage: archive.sh DATA DEBUGDIR OUT.tar.bz2'
@@ -115,10 +117,20 @@ list_unidentified() {
     sed 's/^[^ ]* //' "$dir/identified" | sort -u >"$dir/known"
     perf script -i "$top/perf.data" --fields comm --show-mmap-events 2>/dev/null </dev/null |
         sed -n 's/.*PERF_RECORD_MMAP.*: [r-][w-]x[ps] \(\/.*\)$/\1/p' | sort -u |
-        comm -23 - "$dir/known" |
+        comm -23 - "$dir/known" >"$dir/mapped"
+    grep -v "$calls" "$dir/mapped" |
         while read -r path; do
             [ ! -f "$path" ] || printf '%s\n' "$path"
         done >"$dir/unidentified"
+    keep_calls
+}
+
+# What libpyperf has written down for table.py (running.py).
+keep_calls() {
+    grep "$calls" "$dir/mapped" | while read -r path; do
+        mkdir -p "$top/calls"
+        [ ! -f "$path" ] || link_or_copy "$path" "$top/calls/${path##*/}"
+    done
 }
 
 arrange_by_path() {

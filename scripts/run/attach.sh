@@ -111,6 +111,24 @@ $(sed -n 's/^[^/]* \(\/.*\)\/pyperf-[0-9]*-[^/]*\.so$/\1/p' "/proc/$pid/maps" | 
     done
 } 2>/dev/null
 
+# Has processes write down which of the calls that have no trampoline are still running (running.py). Where nobody
+# calls Python just now, some of them stay unnamed.
+note_calls() {
+    asked=
+    for pid in $on $attaching; do
+        grep -q '/pyperf-[0-9]*-[^/]*\.calls$' "/proc/$pid/maps" || continue
+        (
+            IFS='
+'
+            # shellcheck disable=SC2086  # a line for each word
+            exec $tool calls "$pid" --patience 2
+        ) </dev/null >/dev/null &
+        asked="$asked $!"
+    done
+    # shellcheck disable=SC2086  # numbers
+    [ -z "$asked" ] || wait $asked
+} 2>/dev/null
+
 # $1: sample, map or jitdump; $2: options. When it returns, the processes are attached, or it has ended us.
 start_attacher() {
     mkdir "$dir/taken"

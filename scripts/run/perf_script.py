@@ -11,10 +11,13 @@ WHOLE_STACKS = ["--no-inline", "--max-stack", "4096"]
 
 # A name set with prctl may look like the fields that follow it: the last match counts.
 HEADER = re.compile(r"(.*)\s(-?\d+)/(-?\d+)\s+(\d+\.\d+):\s+(\d+)\s+(\S+):[ \t]*(.*)$")
-# With --show-task-events. A thread that is cloned is a FORK, too.
+# With --show-task-events. A thread that is cloned is a FORK, too; behind it is who has made it.
 TASK = re.compile(
-    r".*\s(\d+\.\d+): PERF_RECORD_(?:(FORK|EXIT)\((-?\d+):(-?\d+)\)|COMM (exec): .*:(\d+)/(\d+)$)"
+    r".*\s(\d+\.\d+): PERF_RECORD_"
+    r"(?:(FORK|EXIT)\((-?\d+):(-?\d+)\):\((-?\d+):(-?\d+)\)|COMM (exec): .*:(\d+)/(\d+)$)"
 )
+# With --show-mmap-events: pid and thread, address and size, offset, device and inode or build id, permissions, path.
+MAPPING = re.compile(r".*: PERF_RECORD_MMAP2? (-?\d+)/-?\d+: \[[^@]* @ (0x[0-9a-f]+|0) [^]]*\]: \S+ (/.*)$")
 FRAME = re.compile(r"\s*([0-9a-f]+) (.* \(.*\))$")
 # py::<qualified name>:<file>. A file's name may have colons anywhere. A qualified name has them in
 # angle brackets alone, where the compiler's own names are, and IPython's "<cell line: 1>".
@@ -49,7 +52,9 @@ def parse_frame(line):
     symbol, holder = text[:at], text[at + 2 : -1]
     upper = address.startswith("ffff") and len(address) == len(NOWHERE)
     kernel = upper and address != NOWHERE and holder != "[vsyscall]"
-    return model.Frame(python_function(symbol), symbol, holder, kernel)
+    frame = model.Frame(python_function(symbol), symbol, holder, kernel)
+    frame.address = int(address, 16)
+    return frame
 
 
 def parse_header(comm, pid, tid, time, period, event):
@@ -60,7 +65,7 @@ def parse_header(comm, pid, tid, time, period, event):
 
 def parse(lines):
     """Samples from the output of perf script with FIELDS: a header, its frames, an empty line; or,
-    from a profile without stacks, all in the header's line. Also tasks, if perf shows them."""
+    from a profile without stacks, all in the header's line. Also tasks and mappings, if perf shows them."""
     frames, sample = {}, None
     for line in lines:
         if sample is not None:
@@ -82,6 +87,10 @@ def parse(lines):
                 sample.frames.append(only)
                 yield sample
                 sample = None
+        elif " PERF_RECORD_MMAP" in line:
+            mapping = MAPPING.match(line)
+            if mapping:
+                yield model.Mapping(*mapping.groups())
         elif " PERF_RECORD_" in line:
             task = TASK.match(line)
             if task:

@@ -103,7 +103,7 @@ remove_older() {
         case ${run##*/} in *.*) continue ;; esac
         [ ! -d "$run.recording" ] || continue
         if ! is_wanted && [ -z "$(processes_of "$run")" ]; then
-            rm -f "$run/profiles" "$run"/pyperf-*.so
+            rm -f "$run/profiles" "$run"/pyperf-*.so "$run"/pyperf-*.calls
             rm -rf "$run.debug"
             rmdir "$run"
         fi

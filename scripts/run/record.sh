@@ -64,6 +64,7 @@ record() {
     start_perf "$@"
     [ -z "$caught" ] || deliver "$caught"
     wait_for_end
+    note_calls
     find_lenders
     end_attacher
     finish "$@"

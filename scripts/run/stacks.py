@@ -8,6 +8,7 @@ import tempfile
 
 import perf_script
 import python2
+import running
 
 # perf record's own limit: the size travels in 16 bits, and is a multiple of 8 (perf_event_open(2)).
 LARGEST_COPY = 65528
@@ -73,7 +74,7 @@ class Archive:
     """Options for perf to read the files beside a profile in an archive (archive.sh)."""
 
     def __init__(self, path):
-        folder = os.path.dirname(os.path.realpath(path))
+        self.folder = folder = os.path.dirname(os.path.realpath(path))
         self.before, self.after = [], []
         if copies():
             self.before = ["--buildid-dir", copies()]
@@ -84,6 +85,21 @@ class Archive:
             for option, name in (("--symfs", "files"), ("--kallsyms", "kallsyms")):
                 if os.path.exists(os.path.join(folder, name)):
                     self.after += [option, os.path.join(folder, name)]
+
+    def mapped(self, pid, path):
+        """The content of a file that libpyperf has made and the process has mapped: in the archive, or where it was
+        made, which the process may have seen at another place. None if it is not there."""
+        for place in (
+            os.path.join(self.folder, "calls", os.path.basename(path)),
+            "/proc/%d/root%s" % (pid, path),
+            path,
+        ):
+            try:
+                with open(place, "rb") as file:
+                    return file.read(running.LARGEST)
+            except (IOError, OSError):
+                pass
+        return None
 
 
 def perf(words, **more):
@@ -138,13 +154,13 @@ def build_ids(path):
 def records(path):
     """All samples and tasks in perf's order. Raises Failed, possibly after some of them."""
     archive = Archive(path)
-    words = archive.before + ["script", "-i", path, "--show-task-events"] + archive.after
+    words = archive.before + ["script", "-i", path, "--show-task-events", "--show-mmap-events"] + archive.after
     words += whole_stacks() + ["--fields", perf_script.FIELDS]
     with tempfile.TemporaryFile() as errors:
         child = perf(words, stdout=subprocess.PIPE, stderr=errors)
         try:
             with python2.text_of(child.stdout) as lines:
-                for record in perf_script.parse(lines):
+                for record in running.Running(archive.mapped).named(perf_script.parse(lines)):
                     yield record
             child.stdout.close()
             status = child.wait()

@@ -43,7 +43,7 @@ class Process:
         self.samples += sample.count
         if len(self.threads) < 2:
             self.threads.add(sample.tid)
-        if is_whole(sample.frames) if sample.whole is None else sample.whole:
+        if model.is_whole(sample.frames) if sample.whole is None else sample.whole:
             self.whole += sample.count
             return
         frames = sample.frames
@@ -54,26 +54,6 @@ class Process:
         self.longest_count += sample.count * (length == self.longest)
         known = (frame.object for frame in reversed(frames) if frame.object != model.UNKNOWN)
         self.ends[next(known, model.UNKNOWN)] += sample.count
-
-
-def is_whole(frames):
-    """Whether the stack goes down to where its process or thread begins. That is not always the
-    last frame: without its symbols, the program or libc has no name for it, and for Python the stack
-    is whole from Py_BytesMain on, or pythread_wrapper in a thread. A sample in the kernel alone (kernel threads, idle,
-    exec) has nothing to lose, and the dynamic loader runs before _start."""
-    last = frames[-1]
-    if last.kernel or last.loader or any(frame.beginning for frame in frames[-3:]):
-        return True
-    return begins_thread(frames)
-
-
-def begins_thread(frames):
-    """Whether the stack is whole where neither libc nor the interpreter has a name for its part: a
-    thread's first Python function, and at the end start_thread and clone."""
-    if not all(model.LIBC.search(one.object) and one.symbol == model.UNKNOWN for one in frames[-2:]):
-        return False
-    outermost = next((one.function for one in reversed(frames) if one.function), ("", ""))
-    return outermost[0] == "Thread._bootstrap" and outermost[1].endswith("/threading.py")
 
 
 class Event:

@@ -34,6 +34,7 @@ script)
     echo $$ >"$CANNED/pid"
     cat "$CANNED/errors" >&2
     case $* in
+    *"task-events --show-mmap-events"*) . "$CANNED/script" ;;
     *--show-mmap-events*) cat "$CANNED/maps" ;;
     *) . "$CANNED/script" ;;
     esac ;;

@@ -9,7 +9,7 @@
 check-run: all flamegraph-template
 	$(Q)failed=; \
 	CC='$(CC)' $(PYTHON) tests/run/test_inspect.py --build $(O) || failed=1; \
-	for test in check completions options attach table lines enclosing elf function_image samples exports firefox \
+	for test in check completions options attach table running lines enclosing elf function_image samples exports firefox \
 	    perf_data fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \

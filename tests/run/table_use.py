@@ -26,7 +26,7 @@ def what_perf_is_asked_for(look):
         expected = [
             "C report --header-only -i %s" % canned.data,
             "C script -h",
-            "C script -i %s --show-task-events --no-inline --max-stack 4096"
+            "C script -i %s --show-task-events --show-mmap-events --no-inline --max-stack 4096"
             " --fields comm,pid,tid,time,period,event,ip,sym,dso" % canned.data,
         ]
     look.equal("commands", expected, asked)
