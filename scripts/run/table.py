@@ -148,7 +148,7 @@ def run(arguments):
     for path, made in files:
         write_bytes(path, made.content(found))
     if arguments.perf_data:
-        write_perf_data(arguments, recording)
+        write_perf_data(arguments, new_perf_data(arguments, recording))
     if arguments.json:
         shown = as_object(found, arguments.name or arguments.data)
         write(arguments.json, [json.dumps(shown, indent=2, separators=(",", ": "))])
@@ -297,17 +297,25 @@ def folded_lines(found, path):
     return sorted("%s %d" % stack for stack in chosen.folded.items())
 
 
-def write_perf_data(arguments, recording):
-    """With its file of Python functions, which is complete before."""
+def new_perf_data(arguments, recording):
+    """Of a profile of the sampler, which has taken all samples."""
+    check_perf_data(arguments)
+    command = ["pyperf-run", "--report", arguments.name or arguments.data, "--perf-data", arguments.perf_data]
+    return perf_data.File(recording, arguments.perf_data, command)
+
+
+def check_perf_data(arguments):
     if not is_replaceable(arguments.perf_data):
         why = "--perf-data %s: is no regular file, name one: a second one, of Python functions, lies beside it"
         raise stacks.Failed(why % arguments.perf_data)
-    path = os.path.realpath(arguments.perf_data)
-    command = ["pyperf-run", "--report", arguments.name or arguments.data, "--perf-data", arguments.perf_data]
-    made = perf_data.File(recording, path, command)
-    if made.image:
-        replace(made.image_path, lambda out: out.write(made.image))
-    replace(path, made.write)
+
+
+def write_perf_data(arguments, made):
+    """With its file of Python functions, which is complete before."""
+    image = made.image()
+    if image:
+        replace(image.path, lambda out: out.write(image.content))
+    replace(os.path.realpath(arguments.perf_data), made.write)
 
 
 def write(path, lines):
