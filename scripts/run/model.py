@@ -29,14 +29,14 @@ IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
 class Frame:
     """function: the key of a row of the table: (qualified name, file) of a Python function, with its line as a third
     if rows are lines; None for machine code. line, column (from 1 on), and first, the function's first line: None
-    where they are not known."""
+    where they are not known. address: as perf script prints it; None for what perf has not seen."""
 
-    __slots__ = ("function", "line", "column", "first", "symbol", "object", "kernel")
+    __slots__ = ("function", "line", "column", "first", "symbol", "object", "kernel", "address")
     __slots__ += ("beginning", "interpreter", "loader", "nameless")
 
     def __init__(self, function, symbol, holder, kernel=False):
         self.function, self.symbol, self.object, self.kernel = function, symbol, holder, kernel
-        self.line = self.column = self.first = None
+        self.line = self.column = self.first = self.address = None
         self.beginning = bool(BEGINNING.match(symbol))
         self.interpreter = function is not None or bool(INTERPRETER.search(holder))
         self.loader = bool(LOADER.search(holder))

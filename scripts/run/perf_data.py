@@ -14,8 +14,8 @@ import model
 from mapped_image import MappedImage, functions, place
 from perf_format import (
     COMM, COMM_EXEC, CONTEXT_USER, FEATURE_ARCH, FEATURE_BUILD_ID, FEATURE_COMMAND, FEATURE_CPUS, FEATURE_EVENT,
-    FEATURE_HOST, FEATURE_RELEASE, FEATURE_TIME, FEATURE_VERSION, FORK, HEADER, LARGEST, MAGIC, PAIR, RECORD, SAMPLE, USER,
-    aligned, build_id, file_of, mapping, record, string, text, write_features,
+    FEATURE_HOST, FEATURE_RELEASE, FEATURE_TIME, FEATURE_VERSION, FORK, HEADER, LARGEST, MAGIC, PAIR, RECORD, SAMPLE,
+    USER, aligned, build_id, file_of, mapping, record, string, text, write_features,
 )
 
 # perf_event_attr as of Linux 4.8, PERF_ATTR_SIZE_VER5: type, size, config, period, kinds of fields in a sample,
@@ -103,7 +103,8 @@ class File:
         the one that makes the file, without whose CPUs perf 7.2 warns."""
         system, cpus = os.uname(), os.sysconf("SC_NPROCESSORS_CONF")
         words = [string(word) for word in self.command]
-        event = struct.pack("<II", 1, len(attribute)) + attribute + struct.pack("<I", 0) + string(self.recording.events[0])
+        event = struct.pack("<II", 1, len(attribute)) + attribute
+        event += struct.pack("<I", 0) + string(self.recording.events[0])
         return [
             (FEATURE_BUILD_ID, b"".join(build_id(path, number) for path, number in self.build_ids())),
             (FEATURE_HOST, string(system[1])),

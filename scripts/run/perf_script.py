@@ -49,7 +49,9 @@ def parse_frame(line):
     symbol, holder = text[:at], text[at + 2 : -1]
     upper = address.startswith("ffff") and len(address) == len(NOWHERE)
     kernel = upper and address != NOWHERE and holder != "[vsyscall]"
-    return model.Frame(python_function(symbol), symbol, holder, kernel)
+    frame = model.Frame(python_function(symbol), symbol, holder, kernel)
+    frame.address = int(address, 16)
+    return frame
 
 
 def parse_header(comm, pid, tid, time, period, event):
