@@ -30,8 +30,8 @@ IMAGE = re.compile(r"(^|/)pyperf-\d+-\w{6}\.so[^/]*$")
 
 class Frame:
     """function: the key of a row of the table: (qualified name, file) of a Python function, with its line as a third
-    if rows are lines; None for machine code. line, column (from 1 on), and first, the function's first line, and
-    address: None where they are not known."""
+    if rows are lines; None for machine code. line, column (from 1 on), and first, the function's first line: None
+    where they are not known. address: as perf script prints it; None for what perf has not seen."""
 
     __slots__ = ("function", "line", "column", "first", "symbol", "object", "kernel", "address")
     __slots__ += ("beginning", "interpreter", "loader", "nameless")

@@ -2,12 +2,8 @@
 time, call chains of addresses, the mappings that lead from them to files, and a file made for the names and lines of
 Python functions (function_image.py).
 
-    header      where all else is                     struct perf_file_header, tools/perf/util/header.h
-    attribute   of the event, cpu-clock               struct perf_event_attr, include/uapi/linux/perf_event.h
-    data        records, in the order of time         enum perf_event_type, the same file
-    features    command line, build ids ...           tools/perf/Documentation/perf.data-file-format.txt
-
-Any perf from Linux 4.8 on knows what is used here.
+One event, cpu-clock, and records in the order of time; perf_format.py has the parts of the file. Any perf from Linux
+4.8 on knows what is used here.
 """
 
 import os
@@ -15,11 +11,13 @@ import struct
 
 import function_image
 import model
-import python2
+from mapped_image import MappedImage, functions, place
+from perf_format import (
+    COMM, COMM_EXEC, CONTEXT_USER, FEATURE_ARCH, FEATURE_BUILD_ID, FEATURE_COMMAND, FEATURE_CPUS, FEATURE_EVENT,
+    FEATURE_HOST, FEATURE_RELEASE, FEATURE_TIME, FEATURE_VERSION, FORK, HEADER, LARGEST, MAGIC, PAIR, RECORD, SAMPLE,
+    USER, aligned, build_id, file_of, mapping, record, string, text, write_features,
+)
 
-MAGIC = b"PERFILE2"
-HEADER = struct.Struct("<8sQQQQQQQQ4Q")
-PAIR = struct.Struct("<QQ")  # a place in the file and a size
 # perf_event_attr as of Linux 4.8, PERF_ATTR_SIZE_VER5: type, size, config, period, kinds of fields in a sample,
 # read_format, flags, wakeup_events, bp_type, config1, config2, branch_sample_type, sample_regs_user,
 # sample_stack_user, clockid, sample_regs_intr, aux_watermark, sample_max_stack
@@ -30,71 +28,42 @@ FIELDS = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 5 | 1 << 8  # PERF_SAMPLE_IP, TID, TIME
 FLAGS = 1 << 0 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << 18 | 1 << 23 | 1 << 24 | 1 << 25
 CLOCK_MONOTONIC = 1
 
-COMM, FORK, SAMPLE, MMAP2 = 3, 7, 9, 10  # PERF_RECORD_
-USER = 2  # PERF_RECORD_MISC_USER
-COMM_EXEC, MMAP_BUILD_ID, BUILD_ID_SIZE = 1 << 13, 1 << 14, 1 << 15  # PERF_RECORD_MISC_
-CONTEXT_USER = (1 << 64) - 512  # PERF_CONTEXT_USER
-READ_EXECUTE, PRIVATE = 5, 2  # PROT_READ | PROT_EXEC, MAP_PRIVATE
-RECORD = struct.Struct("<IHH")
-LARGEST = 65528  # bytes of a record: its size has 16 bits, and is a multiple of 8
 SAMPLE_HEAD = struct.Struct("<QIIQQQ")
 MOST = (LARGEST - RECORD.size - SAMPLE_HEAD.size) // 8 - 2  # frames, with the mark before them and the one of a gap
-LONGEST_PATH = 4096  # PATH_MAX
-BUILD_ID_ROOM = 20
-FEATURE_BUILD_ID, FEATURE_HOST, FEATURE_RELEASE, FEATURE_VERSION, FEATURE_ARCH, FEATURE_CPUS = range(2, 8)
-FEATURE_COMMAND, FEATURE_EVENT, FEATURE_TIME = 11, 12, 21
-STRING_ALIGNED = 64  # NAME_ALIGN
-DELETED = b" (deleted)"
-ANONYMOUS = b"//anon"  # what the kernel calls it: perf_event_mmap_event, kernel/events/core.c
-PAGE = 4096
 ADDRESSES = (1 << 64) - 1
-LOWEST = 1 << 16  # address of a mapping: vm.mmap_min_addr is that, or less
-FARTHEST = 1 << 26  # in the file of functions: beyond, its places are no longer the addresses
 KNOWN_CHAINS = 4096
 
 
-def aligned(content, size):
-    return content + b"\0" * (-len(content) % size)
-
-
-def record(kind, misc, body):
-    body = aligned(body, 8)
-    return RECORD.pack(kind, misc, RECORD.size + len(body)) + body
-
-
-def text(content):
-    return content if isinstance(content, bytes) else python2.bytes_of(content)
-
-
 class File:
-    """recording: of samples.py; path: where the file will be. image: content of the file of Python functions, and
-    image_path; None if there are no such functions."""
+    """recording: of samples.py; path: where the file will be."""
 
     def __init__(self, recording, path, command):
         self.recording, self.command = recording, command
-        self.image = self.image_path = self.image_row = None
-        found = functions(recording.processes)
-        start = free_place(recording.processes, function_image.largest(found))
-        self.functions = function_image.Image(found, start if start <= FARTHEST else LOWEST)
-        self.base = start - self.functions.start
-        if found or recording.watched:
-            self.image, number = self.functions.content()
-            self.image_path = os.path.realpath(path) + ".functions.so"
-            # As the file system has it, whatever its encoding is.
-            name = getattr(os, "fsencode", bytes)(self.image_path)
-            size = (self.functions.end - self.functions.start + PAGE - 1) // PAGE * PAGE
-            self.image_row = (start, start + size, self.functions.start, name, number)
-        pids = own_pids(recording.processes)
+        processes = recording.processes
+        found = functions(
+            place(frame)
+            for process in processes
+            for frame, address in zip(process.frames[1:], process.addresses[1:])
+            if address is None
+        )
+        taken = [row[:2] for process in processes for _, _, row in process.mapped]
+        self.functions = MappedImage(found, taken, path)
+        self.has_image = bool(found or recording.watched)
+        pids = own_pids(processes)
         self.processes = {
-            id(one): Process(one, pid, self.values(one)) for one, pid in zip(recording.processes, pids)
+            id(one): Process(one, pid, self.values(one)) for one, pid in zip(processes, pids)
         }
+
+    def image(self):
+        """The file of Python functions, or None if there are none."""
+        return self.functions if self.has_image else None
 
     def values(self, process):
         """For each frame what a call chain has for it: of machine code a return address."""
         found = [0]
         for frame, address in zip(process.frames[1:], process.addresses[1:]):
             if address is None:
-                found.append(self.base + self.functions.places[place(frame)])
+                found.append(self.functions.address(place(frame)))
             else:
                 found.append(address + 1 & ADDRESSES)
         return found
@@ -109,26 +78,19 @@ class File:
         begin = out.tell()
         first, last = self.write_data(out)
         end = out.tell()
-        features = self.features(attribute, first, last)
-        place = end + PAIR.size * len(features)
-        for _, content in features:
-            out.write(PAIR.pack(place, len(content)))
-            place += len(content)
-        for _, content in features:
-            out.write(content)
-        bits = sum(1 << number for number, _ in features)
+        bits = write_features(out, self.features(attribute, first, last))
         out.seek(0)
         size = ATTRIBUTE.size + PAIR.size
-        out.write(HEADER.pack(MAGIC, HEADER.size, size, HEADER.size, size, begin, end - begin, 0, 0, bits, 0, 0, 0))
+        out.write(HEADER.pack(MAGIC, HEADER.size, size, HEADER.size, size, begin, end - begin, 0, 0, *bits))
 
     def write_data(self, out):
         """Returns the times of the first and the last sample."""
         events = []
         for one in self.processes.values():
-            events += one.events(self.image_row)
+            events += one.events(self.has_image and self.functions.row)
         events.sort(reverse=True)
         first, last = None, 0
-        marks = {name: self.base + address for name, address in self.functions.marks.items()}
+        marks = self.functions.marks()
         for sample in self.recording.moments():
             while events and events[-1][0] <= sample.moment:
                 out.write(events.pop()[-1])
@@ -141,7 +103,8 @@ class File:
         the one that makes the file, without whose CPUs perf 7.2 warns."""
         system, cpus = os.uname(), os.sysconf("SC_NPROCESSORS_CONF")
         words = [string(word) for word in self.command]
-        event = struct.pack("<II", 1, len(attribute)) + attribute + struct.pack("<I", 0) + string(self.recording.events[0])
+        event = struct.pack("<II", 1, len(attribute)) + attribute
+        event += struct.pack("<I", 0) + string(self.recording.events[0])
         return [
             (FEATURE_BUILD_ID, b"".join(build_id(path, number) for path, number in self.build_ids())),
             (FEATURE_HOST, string(system[1])),
@@ -157,7 +120,7 @@ class File:
     def build_ids(self):
         """Of each path the last one."""
         rows = [row for process in self.recording.processes for _, _, row in process.mapped]
-        rows += [self.image_row] if self.image_row else []
+        rows += [self.functions.row] if self.has_image else []
         found = {file_of(row): row[4] for row in rows if row[4]}
         return sorted(pair for pair in found.items() if pair[0].startswith(b"/"))
 
@@ -183,9 +146,9 @@ class Process:
         for before, changed, row in self.process.mapped:
             late = changed and before and self.times
             time = self.times[min(before, len(self.times) - 1)] if late else self.begin
-            found.append((time, len(found), self.mapping(row, time)))
+            found.append((time, len(found), mapping(self.pid, row, self.ending(self.pid, time))))
         if image_row:
-            found.append((self.begin, len(found), self.mapping(image_row, self.begin)))
+            found.append((self.begin, len(found), mapping(self.pid, image_row, self.ending(self.pid, self.begin))))
         return found
 
     def thread(self, sampled):
@@ -200,18 +163,6 @@ class Process:
         """A thread's name; `sampled` is its number in the profile."""
         name = aligned(text(self.process.name_of(sampled))[:15] + b"\0", 8)
         return record(COMM, misc, struct.pack("<II", self.pid, thread) + name + self.ending(thread, self.begin))
-
-    def mapping(self, row, time):
-        start, end, offset, _, number = row
-        body = struct.pack("<IIQQQ", self.pid, self.pid, start, end - start, offset)
-        if number:
-            number = number[:BUILD_ID_ROOM]
-            body += struct.pack("<BBH20s", len(number), 0, 0, number)
-        else:
-            body += struct.pack("<IIQQ", 0, 0, 0, 0)  # device, inode and its generation are not known
-        body += struct.pack("<II", READ_EXECUTE, PRIVATE) + aligned(file_of(row) + b"\0", 8)
-        misc = USER | (MMAP_BUILD_ID if number else 0)
-        return record(MMAP2, misc, body + self.ending(self.pid, time))
 
     def sample(self, sample, marks):
         key = (sample.node, sample.state)
@@ -243,31 +194,6 @@ class Process:
         return len(found), found[1] if found[1:] else 0, struct.pack("<%dQ" % len(found), *found)
 
 
-def place(frame):
-    """The key of a Python frame in the image: its function, and its line, which DWARF has without a sign."""
-    return frame.function[:2] + (frame.first,), max(frame.line or 0, 0)
-
-
-def functions(processes):
-    """{(name, file, first line): lines} of all that were sampled."""
-    found = {}
-    for process in processes:
-        for frame, address in zip(process.frames[1:], process.addresses[1:]):
-            if address is None:
-                function, line = place(frame)
-                found.setdefault(function, set()).add(line)
-    return found
-
-
-def free_place(processes, size):
-    """The first address from which on no process has a mapping of its own."""
-    found = LOWEST
-    for start, end, _, _, _ in sorted(row for process in processes for _, _, row in process.mapped):
-        if start < found + size + PAGE and end > found:
-            found = (end + PAGE - 1) // PAGE * PAGE
-    return found
-
-
 def own_pids(processes):
     """Their pids; another one for a process that ran at the same time as one of the same pid, in another namespace."""
     spans, found = {}, []
@@ -282,23 +208,3 @@ def own_pids(processes):
             taken.append(span)
         found.append(pid)
     return found
-
-
-def file_of(row):
-    """The path of a mapping. What has a build id and was removed may be there again."""
-    path, number = row[3:]
-    path = text(path) or ANONYMOUS
-    return (path[: -len(DELETED)] if number and path.endswith(DELETED) else path)[: LONGEST_PATH - 1]
-
-
-def string(content):
-    """With its length in front, of 4 bytes."""
-    content = aligned(text(content) + b"\0", STRING_ALIGNED)
-    return struct.pack("<I", len(content)) + content
-
-
-def build_id(path, number):
-    """struct perf_record_header_build_id (tools/lib/perf/include/perf/event.h). The pid -1 is of no process."""
-    number = number[:BUILD_ID_ROOM]
-    body = struct.pack("<i20sB3x", -1, number, len(number)) + aligned(path + b"\0", STRING_ALIGNED)
-    return RECORD.pack(0, USER | BUILD_ID_SIZE, RECORD.size + len(body)) + body

@@ -25,6 +25,11 @@ def text_of(pipe):
     return io.open(pipe.fileno(), encoding="utf-8", errors="pyperf-escaped", newline="\n", closefd=False)
 
 
+def escaped_text(content):
+    """Of bytes the text that text_of has for them."""
+    return content.decode("utf-8", "pyperf-escaped")
+
+
 def bytes_of(text):
     """UTF-8; a lone surrogate is escaped in Python 3, and encoded in 2.7."""
     return text.encode("utf-8", "backslashreplace")

@@ -12,6 +12,7 @@ import running
 
 # perf record's own limit: the size travels in 16 bits, and is a multiple of 8 (perf_event_open(2)).
 LARGEST_COPY = 65528
+DEFAULT_COPY = 8192  # of perf record --call-graph dwarf
 NO_STACKS = "none"
 INSIDE = "inside"  # of the sampler: samples.py
 
@@ -35,6 +36,10 @@ class Recording:
         self.stack_size = max([int(size) for size in sizes] or [None])
         self.max_stack = max([int(limit) for limit in limits] or [None])
         self.mode = None  # not known
+        copied = re.search(r"--call-graph[ =]dwarf(?:,(\d+))?", command)
+        if copied and not self.stack_size and "CALLCHAIN" in text:
+            # perf_chains.py has put call chains in place of the copies.
+            self.stack_size = int(copied.group(1) or DEFAULT_COPY)
         if self.stack_size:
             self.mode = "dwarf"
         elif re.search(r"(--call-graph[ =]|-g ?)lbr\b", command):

@@ -19,6 +19,7 @@ import columns
 import firefox
 import flames
 import model
+import perf_chains
 import perf_data
 import pprof
 import roots
@@ -80,7 +81,7 @@ def parse_arguments():
     parser.add_argument("--pprof", metavar="FILE", help="also a profile for pprof")
     parser.add_argument("--speedscope", metavar="FILE", help="also a profile for speedscope")
     parser.add_argument("--firefox", metavar="FILE", help="also a profile for Firefox's profiler")
-    parser.add_argument("--perf-data", metavar="FILE", help="also a perf.data, of the sampler's profile")
+    parser.add_argument("--perf-data", metavar="FILE", help="also a perf.data with call chains")
     parser.add_argument("--source", metavar="FILE", help="the lines of that file in place of the table")
     parser.add_argument("--template", metavar="FILE", help="of flame graphs")
     parser.add_argument("--lines", action="store_true", help="a row for each line, not function")
@@ -133,7 +134,8 @@ def run(arguments):
     view = source.Source(arguments.source) if arguments.source else None
     # Of the sampler, what wants each sample by itself has its own way through them.
     single = [made for _, made in files if made.each and recording.mode == stacks.INSIDE]
-    several = [made for _, made in files if made not in single] + [view] * bool(view)
+    chains = new_chains(arguments) if arguments.perf_data and recording.mode != stacks.INSIDE else None
+    several = [made for _, made in files if made not in single] + [made for made in (view, chains) if made]
     failure = add_records(found, records, bar, several)
     if not found.events:
         raise failure or stacks.Failed(
@@ -148,7 +150,7 @@ def run(arguments):
     for path, made in files:
         write_bytes(path, made.content(found))
     if arguments.perf_data:
-        write_perf_data(arguments, recording)
+        write_perf_data(arguments, chains or new_perf_data(arguments, recording))
     if arguments.json:
         shown = as_object(found, arguments.name or arguments.data)
         write(arguments.json, [json.dumps(shown, indent=2, separators=(",", ": "))])
@@ -169,11 +171,6 @@ def open_profile(arguments):
         what = "who holds the GIL" if arguments.gil else "lines of Python functions"
         raise stacks.Failed(
             "%s was recorded by perf, which does not know %s: record with pyperf-run --sampler=inside" % (path, what)
-        )
-    if arguments.perf_data:
-        raise stacks.Failed(
-            "%s is a perf.data already, which perf report reads: --perf-data makes one of a profile of pyperf-run"
-            " --sampler=inside" % path
         )
     recording = stacks.recording(path)
     if arguments.stack_size:
@@ -297,17 +294,33 @@ def folded_lines(found, path):
     return sorted("%s %d" % stack for stack in chosen.folded.items())
 
 
-def write_perf_data(arguments, recording):
-    """With its file of Python functions, which is complete before."""
+def new_chains(arguments):
+    """Of a profile of perf. It takes all samples."""
+    check_perf_data(arguments)
+    if os.path.realpath(arguments.perf_data) == os.path.realpath(arguments.data):
+        raise stacks.Failed("--perf-data %s: is the profile itself, name another file" % arguments.perf_data)
+    return perf_chains.File(arguments.data, arguments.perf_data)
+
+
+def new_perf_data(arguments, recording):
+    """Of a profile of the sampler, which has taken all samples."""
+    check_perf_data(arguments)
+    command = ["pyperf-run", "--report", arguments.name or arguments.data, "--perf-data", arguments.perf_data]
+    return perf_data.File(recording, arguments.perf_data, command)
+
+
+def check_perf_data(arguments):
     if not is_replaceable(arguments.perf_data):
         why = "--perf-data %s: is no regular file, name one: a second one, of Python functions, lies beside it"
         raise stacks.Failed(why % arguments.perf_data)
-    path = os.path.realpath(arguments.perf_data)
-    command = ["pyperf-run", "--report", arguments.name or arguments.data, "--perf-data", arguments.perf_data]
-    made = perf_data.File(recording, path, command)
-    if made.image:
-        replace(made.image_path, lambda out: out.write(made.image))
-    replace(path, made.write)
+
+
+def write_perf_data(arguments, made):
+    """With its file of Python functions, which is complete before."""
+    image = made.image()
+    if image:
+        replace(image.path, lambda out: out.write(image.content))
+    replace(os.path.realpath(arguments.perf_data), made.write)
 
 
 def write(path, lines):

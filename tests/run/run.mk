@@ -9,11 +9,11 @@
 check-run: all flamegraph-template
 	$(Q)failed=; \
 	CC='$(CC)' $(PYTHON) tests/run/test_inspect.py --build $(O) || failed=1; \
-	for test in check completions options attach table running lines enclosing elf function_image samples exports firefox \
-	    perf_data fetch_interpreters; do \
+	for test in check completions options attach table running lines enclosing elf function_image samples exports \
+	    firefox perf_data perf_chains fetch_interpreters; do \
 	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
 	done; \
-	for test in libc inside perf_reads preloaded unwind flamegraph archive package tarball situations; do \
+	for test in libc inside perf_reads chains_read preloaded unwind flamegraph archive package tarball situations; do \
 	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
 	done; [ -z "$$failed" ]
 
