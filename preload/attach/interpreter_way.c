@@ -70,8 +70,11 @@ static enum progress look(struct asking *asking, struct refusal *why)
         return FAILED;
     }
     bool was_there = asking->library.mailbox != 0;
-    if ((!was_there && !look_for_library(asking)) || !read_counts(asking, counts))
+    if ((!was_there && !look_for_library(asking)) || !read_counts(asking, counts)) {
+        if (!was_there)
+            asking->library.mailbox = 0; /* it is not relocated yet */
         return WAITING;
+    }
     if (counts[1] != asking->ended)
         return SERVED;
     return !was_there || counts[0] != asking->begun ? BEGUN : WAITING;
