@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,16 +20,10 @@ enum { LOOK_AGAIN = 20000000 }; /* ns */
 
 static bool look_at_status(pid_t pid, const struct status *status, struct refusal *why)
 {
-    struct status tracer;
     if (status->state == 'Z' || status->state == 'X')
         return refuse(why, "process %d has ended, and its parent has not asked for its status yet",
                       pid);
-    if (status->tracer != 0) {
-        bool named = status_read(status->tracer, &tracer);
-        return refuse(why, "process %d is traced by process %d (%s): end that first", pid,
-                      status->tracer, named ? tracer.name : "in another namespace");
-    }
-    if (status->state == 'T' || status->state == 't')
+    if (status->state == 'T' || (status->state == 't' && status->tracer == 0))
         return refuse(why, "process %d is stopped: let it go on first (kill -CONT %d)", pid, pid);
     if (status->seccomp == 1)
         return refuse(why,
@@ -74,6 +69,53 @@ static bool open_target(pid_t pid, const struct status *status, struct target *t
     return true;
 }
 
+/* the way */
+
+/* Whether the system call is refused, whatever it is made for: there is no process 0. */
+static bool is_ptrace_forbidden(void)
+{
+    return syscall(SYS_ptrace, (long)PTRACE_SEIZE, 0L, 0L, 0L) != 0 && errno != ESRCH;
+}
+
+/* Why ptrace is refused, though memory can be read; and in *remedy what to do. */
+static bool find_refusal(pid_t pid, const struct status *status, struct refusal *refused,
+                         const char **remedy)
+{
+    struct status tracer;
+    if (status->tracer != 0) {
+        bool named = status_read(status->tracer, &tracer);
+        *remedy = "end that first";
+        return !refuse(refused, "process %d is traced by process %d (%s)", pid, status->tracer,
+                       named ? tracer.name : "in another namespace");
+    }
+    *remedy = "run this with another seccomp profile (docker: --cap-add SYS_PTRACE)";
+    return is_ptrace_forbidden() &&
+           !refuse(refused, "process %d may not be traced: ptrace is forbidden to this process",
+                   pid);
+}
+
+static bool choose_way(struct examined *examined, struct refusal *why)
+{
+    const char *remedy, *line = examined->refused.line;
+    examined->has_point = safe_point_find(&examined->target, &examined->place, &examined->point);
+    if (!find_refusal(examined->target.pid, &examined->status, &examined->refused, &remedy))
+        return true;
+    switch (examined->has_point) {
+    case SAFE_POINT_FOUND:
+        examined->way = WAY_INTERPRETER;
+        return true;
+    case SAFE_POINT_DISABLED:
+        return refuse(why,
+                      "%s, and its Python %u.%u takes no requests otherwise: %s, or start it "
+                      "without -X disable-remote-debug and PYTHON_DISABLE_REMOTE_DEBUG",
+                      line, examined->place.major, examined->place.minor, remedy);
+    case SAFE_POINT_NO_THREAD:
+        return refuse(why, "%s, and the interpreter's first thread has ended: %s", line, remedy);
+    default:
+        return refuse(why, "%s: %s", line, remedy);
+    }
+}
+
 /* filters */
 
 static bool look_at_filters(struct examined *examined, struct refusal *why)
@@ -83,6 +125,8 @@ static bool look_at_filters(struct examined *examined, struct refusal *why)
     pid_t pid = examined->target.pid;
     if (examined->status.seccomp != 2 || examined->library.function != 0)
         return true;
+    if (examined->way == WAY_INTERPRETER)
+        return seccomp_filter_allows(pid, pid, &examined->status, why);
     if (!remote_gadgets(&examined->target, &gadgets, why) ||
         !remote_borrow(&remote, &examined->target, &gadgets, REMOTE_UNSEEN, why))
         return false;
@@ -124,7 +168,8 @@ bool examine(pid_t pid, uint64_t patience, struct examined *examined, struct ref
     examined->has_python = true;
     if (!library_there_find(&examined->target, &examined->library, why))
         return false;
-    return wait_until_ready(examined, patience, why) && look_at_filters(examined, why);
+    return wait_until_ready(examined, patience, why) && choose_way(examined, why) &&
+           look_at_filters(examined, why);
 }
 
 /* The place keeps pointers into the maps, so it is found again, too. */

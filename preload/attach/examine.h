@@ -8,14 +8,25 @@
 #include "preload/attach/library_there.h"
 #include "preload/attach/python_place.h"
 #include "preload/attach/refusal.h"
+#include "preload/attach/safe_point.h"
 #include "preload/attach/status.h"
 #include "preload/attach/target.h"
+
+/* How a request gets in. */
+enum way {
+    WAY_PTRACE,      /* plant.h */
+    WAY_INTERPRETER, /* interpreter_way.h: ptrace is refused */
+};
 
 struct examined {
     struct target target;
     struct status status;
     struct python_place place;
     struct library_there library;
+    enum way way;
+    struct refusal refused; /* why not by ptrace; "" */
+    struct safe_point point;
+    enum safe_point_answer has_point;
     bool has_status, has_python; /* how far it came */
 };
 

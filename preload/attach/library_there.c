@@ -1,5 +1,6 @@
 #include "preload/attach/library_there.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "preload/process/attach.h"
@@ -21,6 +22,16 @@ static void look(const struct target *target, const struct attachable *variable,
     library->mode = mode;
 }
 
+/* By this the process's loader knows it, even when the file has been removed (proc(5), maps). */
+static void copy_path(const char *path, char copy[PATH_MAX])
+{
+    static const char removed[] = " (deleted)";
+    snprintf(copy, PATH_MAX, "%s", path);
+    char *end = strstr(copy, removed);
+    if (end != NULL && end[strlen(removed)] == '\0')
+        *end = '\0';
+}
+
 static bool read_variable(const struct target *target, uint64_t place, const char *path,
                           struct library_there *library, struct refusal *why)
 {
@@ -39,6 +50,8 @@ static bool read_variable(const struct target *target, uint64_t place, const cha
                       "process %d has another version of libpyperf, %s (%s): use the "
                       "pyperf-run of that version",
                       target->pid, library->version, path);
+    library->mailbox = (uintptr_t)variable.mailbox;
+    copy_path(path, library->path);
     look(target, &variable, library);
     return true;
 }

@@ -2,6 +2,7 @@
 #ifndef PYPERF_ATTACH_LIBRARY_THERE_H
 #define PYPERF_ATTACH_LIBRARY_THERE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,6 +12,8 @@
 
 struct library_there {
     uint64_t function; /* pyperf_attach; 0: libpyperf is not there */
+    uint64_t mailbox;  /* struct attach_mailbox */
+    char path[PATH_MAX];
     char version[64];
     bool sampling;
     enum profile_mode mode;

@@ -13,7 +13,8 @@
  * Prints one JSON object, and if something is in the way also "pyperf-attach: ...", a line that says what
  * it is and what to do. `look` prints what it knows of the process and stops no thread, unless there are
  * seccomp filters to read; the others print figures: for how long a thread was stopped, how many were,
- * how many that sleep were left alone, and when the request was served.
+ * how many that sleep were left alone, and when the request was served. Both print the way in ("ptrace",
+ * "remote_exec"), and why it is not ptrace.
  *
  * Exit status: 0 if it is done, for `look` if it could be; 1 if not; 2 for wrong arguments. */
 #include <limits.h>
@@ -25,6 +26,7 @@
 
 #include "attach_blob.h"
 #include "preload/attach/examine.h"
+#include "preload/attach/interpreter_way.h"
 #include "preload/attach/plant.h"
 #include "preload/attach/signals.h"
 #include "preload/profile/mode.h"
@@ -55,6 +57,15 @@ static void print_string(const char *name, const char *text)
             printf("%.1s", (const char *)at);
     }
     printf("%s", "\"");
+}
+
+static void print_way(const struct examined *examined)
+{
+    bool by_ptrace = examined->way == WAY_PTRACE;
+    print_string("way", by_ptrace ? "ptrace" : "remote_exec");
+    printf("%s", ", ");
+    print_string("no_ptrace", by_ptrace ? NULL : examined->refused.line);
+    printf("%s", ", ");
 }
 
 static int complain(const struct refusal *why)
@@ -96,6 +107,7 @@ static int look(const struct arguments *arguments)
            examined.status.threads, (int)examined.status.own_pid,
            examined.has_status ? (long)examined.status.user : -1L,
            status_sharing(arguments->pid, "ns/mnt") == SHARING_YES ? "true" : "false");
+    print_way(&examined);
     print_string("refusal", good ? NULL : why.line);
     printf("%s", "}\n");
     examine_close(&examined);
@@ -104,9 +116,11 @@ static int look(const struct arguments *arguments)
 
 /* the others */
 
-static void print_figures(const struct plant_figures *figures)
+static void print_figures(const struct examined *examined, const struct plant_figures *figures)
 {
-    printf("{\"stopped_ms\": %.3f, \"threads_stopped\": %lu, \"left_asleep\": %lu, "
+    printf("%s", "{");
+    print_way(examined);
+    printf("\"stopped_ms\": %.3f, \"threads_stopped\": %lu, \"left_asleep\": %lu, "
            "\"served_after_ms\": %.3f, \"left_mapped\": %llu, ",
            (double)figures->stopped / 1e6, (unsigned long)figures->threads_stopped,
            (unsigned long)figures->left_asleep, (double)figures->served / 1e6,
@@ -142,6 +156,8 @@ static bool clean(const struct arguments *arguments, struct examined *examined,
 {
     bool found;
     struct target *target = &examined->target;
+    if (examined->has_point == SAFE_POINT_FOUND)
+        interpreter_way_clean(target, &examined->point);
     if (!plant_clean(target, &examined->place, (uint32_t)examined->status.own_pid,
                      arguments->patience, figures, &found, why))
         return false;
@@ -164,6 +180,8 @@ static bool perform(const struct arguments *arguments, struct examined *examined
     request.function = examined->library.function;
     request.own_pid = (uint32_t)examined->status.own_pid;
     request.request.evaluator = examined->place.evaluator;
+    if (examined->way == WAY_INTERPRETER)
+        return interpreter_way(examined, &request, figures, why);
     return plant(&examined->target, &examined->place, &request, figures, why);
 }
 
@@ -174,7 +192,7 @@ static int act(const struct arguments *arguments)
     struct refusal why = {""};
     bool good = perform(arguments, &examined, &figures, &why);
     examine_close(&examined);
-    print_figures(&figures);
+    print_figures(&examined, &figures);
     return good ? 0 : complain(&why);
 }
 

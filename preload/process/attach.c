@@ -17,6 +17,8 @@
 
 #define VISIBLE __attribute__((visibility("default")))
 
+static struct attach_mailbox mailbox;
+
 /* Without a constructor's work, and so without any in a process that is not Python. */
 extern const struct attachable pyperf_attachable;
 VISIBLE const struct attachable pyperf_attachable = {.magic = ATTACH_MAGIC,
@@ -24,7 +26,8 @@ VISIBLE const struct attachable pyperf_attachable = {.magic = ATTACH_MAGIC,
                                                      .size = sizeof pyperf_attachable,
                                                      .version = libpyperf_version,
                                                      .sampling = &sampler_on,
-                                                     .mode = &profile_mode_now};
+                                                     .mode = &profile_mode_now,
+                                                     .mailbox = &mailbox};
 
 /* Where the files of the last request are: the sampler and the registry keep a pointer to it. */
 static char directory[sizeof((struct attach_request *)NULL)->directory];
@@ -135,4 +138,13 @@ VISIBLE void pyperf_attach(struct attach_request *request, void *first, void *se
     const void *const arguments[] = {first, second};
     answer(request, serve(request, arguments, &why), &why);
     errno = saved;
+}
+
+VISIBLE void *PyInit__pyperf_attach(void)
+{
+    __atomic_add_fetch(&mailbox.begun, 1, __ATOMIC_RELEASE);
+    if (mailbox.request.format == ATTACH_FORMAT && mailbox.request.answer == ATTACH_UNANSWERED)
+        pyperf_attach(&mailbox.request, NULL, NULL);
+    __atomic_add_fetch(&mailbox.ended, 1, __ATOMIC_RELEASE);
+    return NULL;
 }

@@ -7,6 +7,9 @@
  *        waits until `done`                 <------------   pyperf_attach(request, first, second)
  *        takes everything back
  *
+ * Where ptrace is refused, the interpreter is asked to import the library as an extension module,
+ * whose init function serves the request in a mailbox (preload/attach/interpreter_way.h).
+ *
  * The library never writes to the target's streams while it serves a request: what it would print
  * is in the answer. */
 #ifndef PYPERF_ATTACH_H
@@ -20,6 +23,7 @@
 #define ATTACH_FUNCTION "pyperf_attach"
 #define ATTACH_VARIABLE "pyperf_attachable"
 #define ATTACH_MAGIC    "PYPERF-A"
+#define ATTACH_MODULE   "_pyperf_attach"
 
 enum { ATTACH_FORMAT = 1 }; /* another one is another library's: it is not called */
 
@@ -49,7 +53,13 @@ struct attach_request {
     char said[512];      /* out: lines without the prefix "libpyperf: " */
 };
 
-/* The library's variable that is read from outside: whether it is there, and what is on. The two
+/* Written and read from outside; its address is in the variable below. */
+struct attach_mailbox {
+    struct attach_request request; /* format 0: there is none */
+    uint32_t begun, ended;         /* calls of the init function */
+};
+
+/* The library's variable that is read from outside: whether it is there, and what is on. The
  * addresses are of the owners' own variables, so nothing is stored twice. */
 struct attachable {
     char magic[8];
@@ -57,6 +67,7 @@ struct attachable {
     const char *version;
     const bool *sampling;
     const enum profile_mode *mode;
+    const struct attach_mailbox *mailbox;
 };
 
 /* Called at the evaluator's entry, in 2.7 at the entry of a frame's tp_dealloc (the caller has
@@ -68,5 +79,10 @@ struct attachable {
  * first two, one of which is the frame. Interpreters have the evaluators (PEP 523) that they had
  * before the request. Keeps errno and the current exception. */
 void pyperf_attach(struct attach_request *request, void *first, void *second);
+
+/* The init function of ATTACH_MODULE (3.14 on): serves the request in the mailbox, if there is one,
+ * on the thread's own stack. The frame is the thread's innermost. Gives neither a module nor an
+ * exception, for which the interpreter raises a SystemError. */
+void *PyInit__pyperf_attach(void);
 
 #endif

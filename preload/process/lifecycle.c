@@ -13,6 +13,7 @@
 #include "preload/cpython/native_support.h"
 #include "preload/cpython/probe.h"
 #include "preload/cpython/python.h"
+#include "preload/cpython/python_threads.h"
 #include "preload/cpython/qualnames.h"
 #include "preload/cpython/static_python.h"
 #include "preload/process/native_api.h"
@@ -326,6 +327,13 @@ static bool probe_running(const void *frame, struct failure *why)
     return agrees;
 }
 
+/* The innermost one of this thread, in versions that link it in its state itself. */
+static const void *running_frame(void)
+{
+    const char *thread = python.layout->described != NULL ? python_threads_own() : NULL;
+    return thread != NULL ? *(void *const *)(thread + python.layout->thread_frame) : NULL;
+}
+
 bool lifecycle_join(const void *evaluator, const void *const arguments[2], struct failure *why)
 {
     switch (session.state) {
@@ -339,8 +347,10 @@ bool lifecycle_join(const void *evaluator, const void *const arguments[2], struc
     default:
         break;
     }
-    if (!find_interpreter(evaluator, why) ||
-        !probe_running(arguments[python.layout->frame_argument], why))
+    if (!find_interpreter(evaluator, why))
+        return false;
+    const void *frame = arguments[python.layout->frame_argument];
+    if (!probe_running(frame != NULL ? frame : running_frame(), why))
         return false;
     session.confirmed = true;
     session.state = SESSION_LATE;

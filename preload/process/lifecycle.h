@@ -28,8 +28,9 @@ void lifecycle_finish(void);
 
 /* At a frame's beginning, under the interpreter's lock, in a process that may or may not have been
  * started with libpyperf: afterwards the sampler can be switched on. evaluator: its address, by
- * which the interpreter is found; arguments: those in its first two registers. False with `why`:
- * nothing has changed. Keeps the exception. */
+ * which the interpreter is found; arguments: those in its first two registers, or from 3.13 on NULL:
+ * then the frame is the thread's innermost. False with `why`: nothing has changed. Keeps the
+ * exception. */
 bool lifecycle_join(const void *evaluator, const void *const arguments[2], struct failure *why);
 
 /* Behind it: afterwards trampolines can be switched on. directory, for images, must stay valid.

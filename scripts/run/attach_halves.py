@@ -150,6 +150,8 @@ def attach(arguments):
             say(answer.line)
             continue
         done.append(one)
+        if answer.way() and not arguments.quiet:
+            say("attached to process %d%s" % (one.pid, answer.way()))
         if arguments.action == attachment.SAMPLE:
             say(
                 "process %d is sampled into %s: pyperf-run --report %s shows it at any time; pyperf-run --detach %d ends"

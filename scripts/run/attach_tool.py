@@ -38,6 +38,11 @@ class Answer:
             line = self.figures.get("refusal") or said
             self.line = line if str(pid) in line.split(":")[0] else "process %d: %s" % (pid, line)
 
+    def way(self):
+        """How the request got in, if not by ptrace: a part of a line, or ""."""
+        why = self.figures.get("no_ptrace")
+        return " by sys.remote_exec, because %s" % why if why else ""
+
 
 class Tool:
     """words: the command; patience: seconds, as a string, or None for the tool's own."""

@@ -101,7 +101,7 @@ class Attacher:
             if attachment.settle(self.tool, one, answer):
                 self.attached.append(one)
                 if not self.arguments.quiet:
-                    say("attached to process %d%s" % (one.pid, stopped(answer.figures)))
+                    say("attached to process %d%s" % (one.pid, answer.way() or stopped(answer.figures)))
             elif not self.told:
                 say(answer.line)
 

@@ -89,9 +89,8 @@ def settle(tool, one, answer):
 
 
 def undo(tool, one):
-    """The tool was killed, perhaps when all was done."""
-    if is_on(tool.look([one.pid])[0].figures):
-        off(tool, [one.one])
+    """The tool was killed, perhaps when all was done. It takes back what that has left, also where nothing is on."""
+    off(tool, [one.one])
 
 
 def found(one, folder, mark):

@@ -1,5 +1,6 @@
 """Attaches to running programs by pyperf-run, and looks from outside at what that has changed in them."""
 
+import ctypes
 import glob
 import json
 import os
@@ -18,15 +19,17 @@ RUN = os.path.join(ROOT, "scripts", "pyperf-run")
 class Program:
     """programs/attached.py as a process, which no library was preloaded into."""
 
-    def __init__(self, bench, part="", prefix=(), seen_at=None):
-        """prefix: the command that starts it; seen_at: where that puts the case's folder."""
+    def __init__(self, bench, part="", prefix=(), seen_at=None, options=()):
+        """prefix: the command that starts it; seen_at: where that puts the case's folder; options: the interpreter's.
+        """
         self.bench, self.stop = bench, os.path.join(bench.folder, "stop%d" % len(bench.processes))
         with open(bench.program("attached.py"), encoding="utf-8") as text:
             paths = [bench.write("attached.py", text.read()), self.stop]
         if seen_at:
             paths = [path.replace(bench.folder, seen_at, 1) for path in paths]
         plain = bench.environment(preload=False, support=None, images=False)
-        self.process = bench.start(list(prefix) + [bench.python, "-W", "ignore"] + paths + [part] * bool(part), plain)
+        words = [bench.python, "-W", "ignore"] + list(options) + paths + [part] * bool(part)
+        self.process = bench.start(list(prefix) + words, plain)
         if self.process.stdout.readline() != "ready\n":
             raise Skip("the program cannot be run so: %s" % harness.kill(self.process).err.strip())
         self.pid = self.process.pid
@@ -91,9 +94,10 @@ def environment(bench, **more):
     return dict(kept, **more)
 
 
-def start(bench, *words, **more):
+def start(bench, *words, prefix=(), **more):
+    """prefix: the command that starts pyperf-run."""
     return subprocess.Popen(
-        (RUN,) + words,
+        tuple(prefix) + (RUN,) + words,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -128,6 +132,40 @@ def folders(own_pid, root=""):
 def is_sampled(own_pid):
     """Whether there is a file of samples."""
     return any(name.endswith(".samples") for path in folders(own_pid) for name in os.listdir(path))
+
+
+class Tracer:
+    """A process that traces another one's main thread, and lets it go on whenever it stops for a signal."""
+
+    CONTINUE, SEIZE = 7, 0x4206  # linux/ptrace.h
+
+    def __init__(self, pid):
+        self.traced = pid
+
+    def __enter__(self):
+        ours, its = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.trace(its)
+        if os.read(ours, 9) != b"0":
+            raise Skip("no process can be traced here")
+        os.close(ours)
+        os.close(its)
+
+    def trace(self, its):
+        try:
+            ptrace = ctypes.CDLL(None).ptrace
+            os.write(its, b"%d" % ptrace(self.SEIZE, self.traced, None, None))
+            while True:
+                status = os.waitpid(self.traced, 0)[1]
+                # Above the signal is the number of an event.
+                ptrace(self.CONTINUE, self.traced, None, ctypes.c_void_p(status >> 8 if status >> 16 == 0 else 0))
+        finally:
+            os._exit(1)
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
 
 
 def images(own_pid):

@@ -1,6 +1,5 @@
 """pyperf-run -p: programs that run already, without libpyperf, are sampled as they are, and are as before then."""
 
-import ctypes
 import os
 import shutil
 import signal
@@ -9,7 +8,7 @@ import attaching
 import harness
 import perf
 import sampler
-from attaching import Program
+from attaching import Program, Tracer
 from harness import Skip, case
 
 CASES = []
@@ -195,7 +194,7 @@ def attach_refused(bench):
     bench.that("stopped", "a line", status == 1 and err.count("\n") == 1 and "stopped" in err, err)
     program.process.send_signal(signal.SIGCONT)
     with Tracer(program.pid):
-        status, err = attaching.run(bench, "-q", "-p", pid, "--", "true")
+        status, err = attaching.run(bench, "-q", "--patience", "1", "-p", pid, "--", "true")
         bench.that("traced", "a line", status == 1 and err.count("\n") == 1 and "traced" in err, err)
     bench.equal("as before", before, dict(program.looks(), threads=os.listdir("/proc/%d/task" % program.pid)))
     bench.equal("folders left", [], attaching.folders(program.pid))
@@ -206,32 +205,6 @@ def attach_refused(bench):
     bench.that("no Python", "a line", status == 1 and err.count("\n") == 1 and "Python" in err, err)
     sleeper.kill()
     sleeper.communicate()
-
-
-class Tracer:
-    """A process that traces another one, without stopping it."""
-
-    SEIZE = 0x4206  # PTRACE_SEIZE, linux/ptrace.h
-
-    def __init__(self, pid):
-        self.traced = pid
-
-    def __enter__(self):
-        ours, its = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            done = ctypes.CDLL(None).ptrace(self.SEIZE, self.traced, None, None)
-            os.write(its, b"%d" % done)
-            signal.pause()
-            os._exit(0)
-        if os.read(ours, 9) != b"0":
-            raise Skip("no process can be traced here")
-        os.close(ours)
-        os.close(its)
-
-    def __exit__(self, *_):
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
 
 
 @case(CASES)

@@ -5,6 +5,7 @@
 #include "interpreter/process.h"
 #include "preload/process/attach.h"
 #include "preload/process/lifecycle.h"
+#include "preload/sampler/sampler.h"
 #include "trampoline/base/clock.h"
 
 extern const struct attachable pyperf_attachable;
@@ -103,6 +104,37 @@ TEST_BY(for_each_version, sampled)
     child_check(process_text_is_own(), "%s", "the sampler needs no jump");
     child_check(PySys_GetObject("activate_stack_trampoline") == NULL, "%s", "sys has changed");
     lifecycle_finish();
+    child_check(*reports() == '\0', "%s", reports());
+}
+
+/* As the interpreter calls it while it imports, with the thread's innermost frame. */
+static void import(enum attach_action action, enum attach_answer expected)
+{
+    struct attach_mailbox *mailbox = (struct attach_mailbox *)(uintptr_t)pyperf_attachable.mailbox;
+    uint32_t ended = mailbox->ended;
+    prepare(action);
+    mailbox->request = request;
+    thread_state[interpreter.row.thread_frame / 8] =
+        (uintptr_t)frame_of(new_code("app.py", "main", "main", 1));
+    child_check(PyInit__pyperf_attach() == NULL && pending_type() == NULL, "%s", "a module");
+    child_check(mailbox->ended == ended + 1 && mailbox->request.answer == expected,
+                "%u.%u: action %d: answer %u, %s", version.major, version.minor, action,
+                mailbox->request.answer, mailbox->request.said);
+}
+
+TEST_BY(for_each_version, imported)
+{
+    struct attach_mailbox *mailbox = (struct attach_mailbox *)(uintptr_t)pyperf_attachable.mailbox;
+    if (version.major == 2 || version.minor < 13)
+        return;
+    be_running();
+    child_check(PyInit__pyperf_attach() == NULL && mailbox->ended == 1, "%s", "without a request");
+    import(ATTACH_SAMPLE, ATTACH_DONE);
+    is_on(true, PROFILE_OFF);
+    child_check(PyInit__pyperf_attach() == NULL && sampler_is_on(), "%s", "it was answered");
+    import(ATTACH_SAMPLE, ATTACH_REFUSED);
+    import(ATTACH_OFF, ATTACH_DONE);
+    is_on(false, PROFILE_OFF);
     child_check(*reports() == '\0', "%s", reports());
 }
 
