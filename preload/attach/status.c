@@ -171,6 +171,18 @@ enum thread_activity status_activity(pid_t pid, pid_t thread, long *number, uint
     return THREAD_SLEEPS;
 }
 
+/* /proc/PID/limits, "Max file size": the soft limit is the first value. */
+bool status_permits_file(pid_t pid, uint64_t size)
+{
+    static const char name[] = "Max file size";
+    char text[STATUS_SIZE];
+    if (status_file(pid, "limits", text, sizeof text) <= 0)
+        return true;
+    const char *line = strstr(text, name), *value = line == NULL ? "" : line + strlen(name);
+    value += strspn(value, " ");
+    return *value < '0' || *value > '9' || strtoull(value, NULL, 10) >= size;
+}
+
 /* permissions */
 
 static long setting(const char *path)
