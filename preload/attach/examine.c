@@ -118,18 +118,30 @@ static bool choose_way(struct examined *examined, struct refusal *why)
 
 /* filters */
 
-static bool look_at_filters(struct examined *examined, struct refusal *why)
+/* Of a thread that is stopped. When no thread can be had, a mere look leaves the filters unread: what is
+ * done to the process afterwards begins with them. */
+static bool look_at_filters(struct examined *examined, uint64_t patience, struct refusal *why)
 {
     static struct remote remote;
     struct gadgets gadgets;
     pid_t pid = examined->target.pid;
+    uint64_t deadline = clock_now() + patience;
     if (examined->status.seccomp != 2 || examined->library.function != 0)
         return true;
     if (examined->way == WAY_INTERPRETER)
         return seccomp_filter_allows(pid, pid, &examined->status, why);
-    if (!remote_gadgets(&examined->target, &gadgets, why) ||
-        !remote_borrow(&remote, &examined->target, &gadgets, REMOTE_UNSEEN, why))
+    if (!remote_gadgets(&examined->target, &gadgets, why))
         return false;
+    for (int i = 0; !remote_borrow(&remote, &examined->target, &gadgets,
+                                   remote_choice_of(i, examined->place.major), why);
+         i++) {
+        if (errno != EPERM && patience == 0)
+            return true;
+        if (errno == EPERM || clock_now() > deadline)
+            return false;
+        if (signals_interrupt(REMOTE_TRY_AGAIN))
+            return refuse(why, "interrupted: nothing has been changed in process %d", pid);
+    }
     bool allowed = seccomp_filter_allows(pid, remote.traced.thread, &examined->status, why);
     remote_return(&remote);
     return allowed;
@@ -169,7 +181,7 @@ bool examine(pid_t pid, uint64_t patience, struct examined *examined, struct ref
     if (!library_there_find(&examined->target, &examined->library, why))
         return false;
     return wait_until_ready(examined, patience, why) && choose_way(examined, why) &&
-           look_at_filters(examined, why);
+           look_at_filters(examined, patience, why);
 }
 
 /* The place keeps pointers into the maps, so it is found again, too. */

@@ -11,8 +11,6 @@
 #include "trampoline/base/clock.h"
 
 enum {
-    TRIES = 200,
-    TRY_AGAIN = 2000000,      /* ns */
     LOOK = 500000,            /* ns between looks whether it is served */
     STOP_PATIENCE = 50000000, /* ns for all threads that run to stop */
 };
@@ -26,7 +24,7 @@ static enum progress map_blob(struct planting *planting, struct remote *remote, 
 {
     int64_t result;
     const uint64_t arguments[6] = {0,
-                                   BLOB_SIZE,
+                                   planting_size(planting),
                                    PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                                    (uint64_t)-1,
@@ -34,12 +32,22 @@ static enum progress map_blob(struct planting *planting, struct remote *remote, 
     if (!remote_call(remote, SYS_mmap, arguments, &result))
         return AGAIN;
     if (result < 0) {
-        refuse(why, "process %d: %d KiB of memory cannot be mapped there: %s",
-               planting->target->pid, BLOB_SIZE >> 10, strerror((int)-result));
+        refuse(why, "process %d: %llu KiB of memory cannot be mapped there: %s",
+               planting->target->pid, (unsigned long long)planting_size(planting) >> 10,
+               strerror((int)-result));
         return FAILED;
     }
     planting->base = (uint64_t)result;
     return READY;
+}
+
+static bool write_all(const struct planting *planting)
+{
+    const struct plant_request *request = planting->request;
+    return target_write(planting->target, planting->base, planting->u.bytes,
+                        sizeof planting->u.bytes) &&
+           (request->content == NULL || target_write(planting->target, planting->base + BLOB_SIZE,
+                                                     request->content, request->content_size));
 }
 
 static enum progress make_executable(struct planting *planting, struct remote *remote,
@@ -48,8 +56,7 @@ static enum progress make_executable(struct planting *planting, struct remote *r
     int64_t result;
     const uint64_t arguments[6] = {planting->base + BLOB_CODE, BLOB_STACK - BLOB_CODE,
                                    PROT_READ | PROT_EXEC};
-    if (!planting->written && !target_write(planting->target, planting->base, planting->u.bytes,
-                                            sizeof planting->u.bytes)) {
+    if (!planting->written && !write_all(planting)) {
         refuse(why, "process %d: its memory cannot be written: %s", planting->target->pid,
                strerror(errno));
         return FAILED;
@@ -134,12 +141,11 @@ static bool reach(struct planting *planting, uint64_t deadline, struct refusal *
     static struct remote remote;
     enum progress progress = AGAIN;
     for (int i = 0; progress == AGAIN; i++) {
-        bool any = i > TRIES && planting->place->major != 2;
-        if (i > 0 && signals_interrupt(TRY_AGAIN))
+        enum remote_choice choice = remote_choice_of(i, planting->place->major);
+        if (i > 0 && signals_interrupt(REMOTE_TRY_AGAIN))
             return refuse(why, "interrupted: nothing has been changed in process %d",
                           planting->target->pid);
-        if (remote_borrow(&remote, planting->target, &planting->gadgets,
-                          any ? REMOTE_ANY : REMOTE_UNSEEN, why)) {
+        if (remote_borrow(&remote, planting->target, &planting->gadgets, choice, why)) {
             progress = in_thread(planting, &remote, why);
             remote_return(&remote);
             planting_note_stop(planting, remote.since, 1, 0);
@@ -196,6 +202,11 @@ static bool read_answer(struct planting *planting, struct refusal *why)
     answer.said[sizeof answer.said - 1] = '\0';
     u.blob.error[sizeof u.blob.error - 1] = '\0';
     memcpy(planting->figures->said, answer.said, sizeof answer.said);
+    if (u.blob.state == BLOB_FAILED && u.blob.no_memory != 0)
+        return refuse(why,
+                      "process %d: libpyperf cannot be put into a file in its memory "
+                      "(memfd_create): %s",
+                      planting->target->pid, strerror((int)u.blob.no_memory));
     if (u.blob.state == BLOB_FAILED)
         return refuse(why, "process %d cannot load libpyperf: %s", planting->target->pid,
                       u.blob.error);

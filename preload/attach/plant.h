@@ -28,9 +28,12 @@
 struct plant_request {
     struct attach_request request;
     const char *library; /* its path as the target sees it; not used if it is there */
-    uint64_t function;   /* pyperf_attach, if the library is there, or 0 */
-    uint32_t own_pid;    /* what getpid gives in the target */
-    uint64_t patience;   /* ns */
+    const void
+        *content; /* the library's bytes, which are loaded in the place of `library`; or NULL */
+    uint32_t content_size;
+    uint64_t function; /* pyperf_attach, if the library is there, or 0 */
+    uint32_t own_pid;  /* what getpid gives in the target */
+    uint64_t patience; /* ns */
 };
 
 struct plant_figures {

@@ -24,6 +24,9 @@ struct planting {
  * the C library, strings, the request. */
 bool planting_fill(struct planting *planting, struct refusal *why);
 
+/* Of the mapping. */
+uint64_t planting_size(const struct planting *planting);
+
 /* Fills in a slot for each pointer that there is now. pre: the base is known. */
 bool planting_fill_slots(struct planting *planting, struct refusal *why);
 

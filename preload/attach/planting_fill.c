@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "preload/attach/planting.h"
+#include "trampoline/base/page.h"
 
 /* functions of the C library */
 
@@ -42,6 +43,22 @@ static bool find_functions(struct planting *planting, struct refusal *why)
                   planting->target->pid);
 }
 
+/* The path of a descriptor, whose number follows. plan_library.c loads by /proc/PID/fd/NUMBER: glibc
+ * takes an object of the same name for the same object. */
+static void fill_path(struct attach_blob *blob, const struct plant_request *request)
+{
+    blob->content = request->content_size;
+    if (blob->content != 0)
+        snprintf(blob->path, sizeof blob->path, "/proc/%u/./fd/", (unsigned)request->own_pid);
+    else
+        snprintf(blob->path, sizeof blob->path, "%s", request->library);
+}
+
+uint64_t planting_size(const struct planting *planting)
+{
+    return BLOB_SIZE + page_up(planting->u.blob.content);
+}
+
 bool planting_fill(struct planting *planting, struct refusal *why)
 {
     struct attach_blob *blob = &planting->u.blob;
@@ -56,7 +73,7 @@ bool planting_fill(struct planting *planting, struct refusal *why)
     /* 2.7: what looks at all objects, as the collector does, would free the frame a second time. */
     blob->counted = planting->place->major == 2;
     blob->count_at = planting->place->layout.head; /* Include/object.h, PyObject.ob_refcnt */
-    snprintf(blob->path, sizeof blob->path, "%s", request->library);
+    fill_path(blob, request);
     snprintf(blob->symbol, sizeof blob->symbol, "%s", ATTACH_FUNCTION);
     _Static_assert(BLOB_REQUEST + sizeof request->request <= BLOB_CODE, "no room");
     memcpy(blob->request, &request->request, sizeof request->request);

@@ -67,7 +67,7 @@ static bool is_deserted(const struct planting *planting, const struct remote *re
 static bool unmap(struct planting *planting, struct remote *remote)
 {
     int64_t result = -1;
-    const uint64_t arguments[6] = {planting->base, BLOB_SIZE};
+    const uint64_t arguments[6] = {planting->base, planting_size(planting)};
     if (!remote_call(remote, SYS_munmap, arguments, &result) || result != 0)
         return false;
     planting->base = 0;
@@ -133,7 +133,7 @@ bool planting_remove(struct planting *planting, struct refusal *why)
             signals_interrupt(TRY_AGAIN);
         try_to_remove(planting, i < TRIES / 2 ? REMOTE_UNSEEN : REMOTE_ANY, why);
     }
-    planting->figures->left_mapped = planting->base != 0 ? BLOB_SIZE : 0;
+    planting->figures->left_mapped = planting->base != 0 ? planting_size(planting) : 0;
     if (planting->base == 0 || !planting_is_reachable(planting))
         return true;
     return refuse(why,

@@ -2,12 +2,14 @@
  *
  *     pyperf-attach look PID
  *     pyperf-attach sample|map|jitdump PID LIBRARY DIRECTORY [--sampler 99:wall] [--patience SECONDS]
+ *                                                            [--in-memory]
  *     pyperf-attach off|calls PID [--patience SECONDS]
  *
  * calls: where trampolines are on, the process writes down once more which Python calls are running
  * (running_calls.h).
  *
- * LIBRARY and DIRECTORY are paths as the process sees them. If libpyperf is in it already, LIBRARY is
+ * LIBRARY and DIRECTORY are paths as the process sees them. With --in-memory LIBRARY is one of ours, and
+ * is loaded from a file in the process's memory (memfd_create). If libpyperf is in it already, LIBRARY is
  * not loaded.
  *
  * Prints one JSON object, and if something is in the way also "pyperf-attach: ...", a line that says what
@@ -17,10 +19,14 @@
  * "remote_exec"), and why it is not ptrace.
  *
  * Exit status: 0 if it is done, for `look` if it could be; 1 if not; 2 for wrong arguments. */
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,12 +37,17 @@
 #include "preload/attach/signals.h"
 #include "preload/profile/mode.h"
 
-enum { PATIENCE = 10, PATIENCE_MAX = 86400 }; /* seconds */
+enum {
+    PATIENCE = 10, /* seconds */
+    PATIENCE_MAX = 86400,
+    CONTENT_MAX = 64 << 20, /* bytes of a library */
+};
 
 struct arguments {
     const char *action;
     pid_t pid;
     const char *library, *directory, *sampler;
+    bool in_memory;
     uint64_t patience; /* ns */
 };
 
@@ -79,7 +90,7 @@ static int usage(void)
     fprintf(stderr, "%s",
             "usage: pyperf-attach look PID\n"
             "       pyperf-attach sample|map|jitdump PID LIBRARY DIRECTORY [--sampler RATE[:wall]] "
-            "[--patience SECONDS]\n"
+            "[--patience SECONDS] [--in-memory]\n"
             "       pyperf-attach off|calls PID [--patience SECONDS]\n");
     return 2;
 }
@@ -129,6 +140,29 @@ static void print_figures(const struct examined *examined, const struct plant_fi
     printf("%s", "}\n");
 }
 
+/* Until this process ends. The limit is that of a signal which the process may not ignore. */
+static bool map_library(const struct arguments *arguments, struct plant_request *request,
+                        struct refusal *why)
+{
+    struct stat status;
+    int fd = open(arguments->library, O_RDONLY | O_CLOEXEC);
+    void *content = MAP_FAILED;
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size > 0 && status.st_size <= CONTENT_MAX)
+        content = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (content == MAP_FAILED)
+        return refuse(why, "%s cannot be read: %s", arguments->library, strerror(error));
+    request->content = content;
+    request->content_size = (uint32_t)status.st_size;
+    return status_permits_file(arguments->pid, (uint64_t)status.st_size) ||
+           refuse(why,
+                  "process %d: its limit for the size of a file is less than libpyperf's size, "
+                  "which has to be put into a file in its memory: raise it (prlimit --fsize)",
+                  (int)arguments->pid);
+}
+
 static bool fill_request(const struct arguments *arguments, struct plant_request *request,
                          struct refusal *why)
 {
@@ -146,7 +180,7 @@ static bool fill_request(const struct arguments *arguments, struct plant_request
     snprintf(asked->sampler, sizeof asked->sampler, "%s", arguments->sampler);
     request->library = arguments->library;
     request->patience = arguments->patience;
-    return true;
+    return !arguments->in_memory || map_library(arguments, request, why);
 }
 
 /* Takes back what a killed pyperf-attach has left. It may have had the library loaded, so that the
@@ -180,6 +214,11 @@ static bool perform(const struct arguments *arguments, struct examined *examined
     request.function = examined->library.function;
     request.own_pid = (uint32_t)examined->status.own_pid;
     request.request.evaluator = examined->place.evaluator;
+    if (examined->way == WAY_INTERPRETER && request.content != NULL && request.function == 0)
+        return refuse(why,
+                      "%s, and without ptrace libpyperf is loaded from a folder alone, which must "
+                      "permit execution: mount a tmpfs on its /tmp (docker run --tmpfs /tmp:exec)",
+                      examined->refused.line);
     if (examined->way == WAY_INTERPRETER)
         return interpreter_way(examined, &request, figures, why);
     return plant(&examined->target, &examined->place, &request, figures, why);
@@ -209,6 +248,11 @@ static bool read_options(int count, char **values, struct arguments *arguments)
 {
     for (int i = 0; i < count; i += 2) {
         long seconds;
+        if (strcmp(values[i], "--in-memory") == 0) {
+            arguments->in_memory = true;
+            i--;
+            continue;
+        }
         if (i + 1 == count)
             return false;
         if (strcmp(values[i], "--sampler") == 0)

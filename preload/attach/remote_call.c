@@ -114,6 +114,12 @@ static bool try_thread(struct remote *remote, pid_t thread)
     return false;
 }
 
+enum remote_choice remote_choice_of(int i, unsigned major)
+{
+    enum { TRIES = 200 };
+    return i > TRIES && major != 2 ? REMOTE_ANY : REMOTE_UNSEEN;
+}
+
 bool remote_borrow(struct remote *remote, const struct target *target,
                    const struct gadgets *gadgets, enum remote_choice choice, struct refusal *why)
 {

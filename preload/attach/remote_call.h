@@ -38,7 +38,12 @@ struct remote {
  * EINTR. */
 enum remote_choice { REMOTE_UNSEEN, REMOTE_ANY };
 
-/* False with `why`: no thread of the process can be borrowed now; the caller may try again. */
+/* For the caller's try i, from 0. A stopped call fails in Python 2, which repeats none. */
+enum { REMOTE_TRY_AGAIN = 2000000 /* ns between two */ };
+enum remote_choice remote_choice_of(int i, unsigned major);
+
+/* False with `why` and errno: no thread of the process can be borrowed now; the caller may try again,
+ * unless it is EPERM. */
 bool remote_borrow(struct remote *remote, const struct target *target,
                    const struct gadgets *gadgets, enum remote_choice choice, struct refusal *why);
 

@@ -36,6 +36,7 @@ static const struct call {
     CALL(mprotect, 0, 4096, 5),
     CALL(mprotect, 0, 4096, 1),
     CALL(munmap),
+    CALL(memfd_create),
     CALL(openat),
     CALL(read),
     CALL(pread64), /* the loader */

@@ -171,6 +171,18 @@ enum thread_activity status_activity(pid_t pid, pid_t thread, long *number, uint
     return THREAD_SLEEPS;
 }
 
+/* /proc/PID/limits, "Max file size": the soft limit is the first value. */
+bool status_permits_file(pid_t pid, uint64_t size)
+{
+    static const char name[] = "Max file size";
+    char text[STATUS_SIZE];
+    if (status_file(pid, "limits", text, sizeof text) <= 0)
+        return true;
+    const char *line = strstr(text, name), *value = line == NULL ? "" : line + strlen(name);
+    value += strspn(value, " ");
+    return *value < '0' || *value > '9' || strtoull(value, NULL, 10) >= size;
+}
+
 /* permissions */
 
 static long setting(const char *path)
@@ -193,6 +205,8 @@ static bool is_dumpable(pid_t pid, const struct status *status)
     return stat(path, &file) != 0 || file.st_uid == status->user;
 }
 
+#define AS_ROOT "as root, in a container with CAP_SYS_PTRACE (docker: --cap-add SYS_PTRACE)"
+
 bool status_explain_permission(pid_t pid, const struct status *status, struct refusal *why)
 {
     enum { CAP_SYS_PTRACE = 19 }; /* linux/capability.h */
@@ -211,17 +225,17 @@ bool status_explain_permission(pid_t pid, const struct status *status, struct re
                       "or inside of its container",
                       pid);
     if (!may && known && own.user != status->user)
-        return refuse(why, "process %d is of user %u: run this as that user or as root", pid,
+        return refuse(why, "process %d is of user %u: run this as that user, or " AS_ROOT, pid,
                       (unsigned)status->user);
     if (!may && scope == 2)
         return refuse(why,
                       "process %d: only root may attach here (kernel.yama.ptrace_scope is 2): "
-                      "run this as root",
+                      "run this " AS_ROOT,
                       pid);
     if (!may && scope == 1)
         return refuse(why,
                       "process %d: kernel.yama.ptrace_scope is 1, so that only its ancestors may "
-                      "attach: run this as root",
+                      "attach: run this " AS_ROOT,
                       pid);
     if (!may && !is_dumpable(pid, status))
         return refuse(why,
@@ -234,10 +248,7 @@ bool status_explain_permission(pid_t pid, const struct status *status, struct re
                       "CAP_SYS_PTRACE (docker: --cap-add SYS_PTRACE)",
                       pid);
     if (!may)
-        return refuse(why,
-                      "process %d may not be traced: run this as root, in a container with "
-                      "CAP_SYS_PTRACE (docker: --cap-add SYS_PTRACE)",
-                      pid);
+        return refuse(why, "process %d may not be traced: run this " AS_ROOT, pid);
     return refuse(why,
                   "process %d may not be traced, though this process has CAP_SYS_PTRACE: a "
                   "security module or a seccomp filter forbids it",

@@ -49,6 +49,9 @@ enum thread_activity status_activity(pid_t pid, pid_t thread, long *number,
 /* The same without the system call: cheaper where there are many threads. */
 enum thread_activity status_runs(pid_t pid, pid_t thread);
 
+/* Whether the process's limit (RLIMIT_FSIZE) permits a file of that size; true if it cannot be read. */
+bool status_permits_file(pid_t pid, uint64_t size);
+
 /* Why this process may not trace that one, which has answered EPERM: always false. */
 bool status_explain_permission(pid_t pid, const struct status *status, struct refusal *why);
 

@@ -17,38 +17,42 @@
 
 /* memory */
 
-/* For a process whose seccomp filter forbids the calls below: the same rights are needed. */
-static ssize_t transfer_by_file(bool write, pid_t pid, void *here, uint64_t there, size_t size)
+/* Through /proc/PID/mem: where a seccomp filter refuses the system calls below and permits ptrace, as
+ * Docker's does to 20.10. */
+static ssize_t transfer_by_file(bool writes, pid_t pid, void *here, uint64_t there, size_t size)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
-    int file = open(path, (write ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
-    if (file < 0)
+    int fd = open(path, (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    if (fd < 0) {
+        errno = errno == EACCES ? EPERM : errno;
         return -1;
-    long got = syscall(write ? SYS_pwrite64 : SYS_pread64, file, here, size, there);
-    int error = errno;
-    close(file);
-    errno = error == EIO ? EFAULT : error;
-    return got;
+    }
+    ssize_t done =
+        writes ? pwrite(fd, here, size, (off_t)there) : pread(fd, here, size, (off_t)there);
+    int error = errno == EIO ? EFAULT : errno;
+    close(fd);
+    errno = error;
+    return done;
+}
+
+static bool is_refused(ssize_t done)
+{
+    return done < 0 && (errno == EPERM || errno == ENOSYS);
 }
 
 /* As system calls: the functions came with glibc 2.15 and are not in all others. */
-static ssize_t transfer(long number, pid_t pid, void *here, uint64_t there, size_t size)
+static ssize_t transfer(bool writes, pid_t pid, void *here, uint64_t there, size_t size)
 {
+    long number = writes ? SYS_process_vm_writev : SYS_process_vm_readv;
     struct iovec local = {here, size}, remote = {(void *)(uintptr_t)there, size};
-    ssize_t got = syscall(number, pid, &local, 1UL, &remote, 1UL, 0UL);
-    if (got >= 0 || (errno != EPERM && errno != ENOSYS))
-        return got;
-    int error = errno;
-    got = transfer_by_file(number == SYS_process_vm_writev, pid, here, there, size);
-    if (got < 0 && errno != EFAULT)
-        errno = error == ENOSYS ? EPERM : error;
-    return got;
+    ssize_t done = syscall(number, pid, &local, 1UL, &remote, 1UL, 0UL);
+    return is_refused(done) ? transfer_by_file(writes, pid, here, there, size) : done;
 }
 
 bool target_read(const struct target *target, uint64_t address, void *bytes, size_t size)
 {
-    ssize_t got = transfer(SYS_process_vm_readv, target->pid, bytes, address, size);
+    ssize_t got = transfer(false, target->pid, bytes, address, size);
     if (got >= 0 && (size_t)got != size)
         errno = EFAULT;
     return got >= 0 && (size_t)got == size;
@@ -73,10 +77,10 @@ size_t target_read_some(const struct target *target, uint64_t address, void *byt
             remote[count++] = (struct iovec){(void *)(uintptr_t)at, part < left ? part : left};
             local.iov_len += remote[count - 1].iov_len;
         }
-        ssize_t got = syscall(SYS_process_vm_readv, target->pid, &local, 1UL, remote, count, 0UL);
-        if (got < 0 && errno != EFAULT)
-            got = transfer(SYS_process_vm_readv, target->pid, local.iov_base, address + done,
-                           local.iov_len);
+        long got = syscall(SYS_process_vm_readv, target->pid, &local, 1UL, remote, count, 0UL);
+        if (is_refused(got))
+            got =
+                transfer_by_file(false, target->pid, local.iov_base, address + done, local.iov_len);
         if (got <= 0)
             break;
         done += (size_t)got;
@@ -95,8 +99,7 @@ bool target_string(const struct target *target, uint64_t address, char *text, si
 
 bool target_write(const struct target *target, uint64_t address, const void *bytes, size_t size)
 {
-    ssize_t put =
-        transfer(SYS_process_vm_writev, target->pid, (void *)(uintptr_t)bytes, address, size);
+    ssize_t put = transfer(true, target->pid, (void *)(uintptr_t)bytes, address, size);
     if (put >= 0 && (size_t)put != size)
         errno = EFAULT;
     return put >= 0 && (size_t)put == size;

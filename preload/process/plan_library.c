@@ -62,9 +62,14 @@ static bool is_whole(int fd)
  * lead to the mapped file: after an upgrade or in a chroot it is another one. */
 static bool find_directory(char directory[PATH_MAX], struct failure *why)
 {
+    static const char in_memory[] = "/memfd:"; /* attach_blob.h */
     struct mapping self;
     if (!mapping_find((const void *)plan_library_load, &self))
         return failure_set(why, FAILURE_PLAN_LIBRARY, errno, "/proc/self/maps");
+    if (strncmp(self.path, in_memory, sizeof in_memory - 1) == 0)
+        return failure_set(why, FAILURE_PLAN_LIBRARY, 0, "%s",
+                           "no folder there permits execution: mount a tmpfs on /tmp "
+                           "(docker run --tmpfs /tmp:exec)");
     int file = open(self.path, O_RDONLY | O_CLOEXEC);
     bool same = file >= 0 && mapping_is_of(&self, file);
     int error = errno;

@@ -12,10 +12,12 @@ SAMPLE = "sample"
 
 
 class Attachment:
-    """folder: a target_folder.Folder, or None where the files lie in a folder of ours."""
+    """folder: a target_folder.Folder, or None where the files lie in a folder of ours; in_memory: whether the library,
+    by our path, is loaded from the process's memory."""
 
-    def __init__(self, one, folder, library, directory):
+    def __init__(self, one, folder, library, directory, in_memory=False):
         self.one, self.folder, self.library, self.directory = one, folder, library, directory
+        self.in_memory = in_memory
         self.since, self.environment = now(), one.environment()
         self.is_off = self.has_map = False
 
@@ -25,6 +27,7 @@ class Attachment:
 
     def command(self, action, sampler):
         more = ["--sampler", sampler] if action == SAMPLE else []
+        more += ["--in-memory"] if self.in_memory else []
         return [action, self.pid, self.library, self.directory] + more
 
     def remove(self):
@@ -53,8 +56,8 @@ def prepare(pid, library, action, images):
         copied = not target_folder.can_be_loaded(one, wanted)
         if not copied and images and target_folder.can_be_written(one, images):
             return Attachment(one, None, library, images)
-        folder = target_folder.make(one, copied or action != SAMPLE, action == SAMPLE)
-        for path in wanted if copied else ():
+        folder, in_memory = make_folder(one, copied, action)
+        for path in wanted if copied and not in_memory else ():
             folder.put(path)
         folder.mark(action=action, since=now())
         folder.give()
@@ -64,9 +67,19 @@ def prepare(pid, library, action, images):
         if folder:
             Attachment(one, folder, None, None).remove()
         raise target_folder.Failed("process %d: its folder cannot be made: %s" % (pid, error))
-    if copied:
+    if copied and not in_memory:
         library = "%s/%s" % (folder.path, os.path.basename(library))
-    return Attachment(one, folder, library, folder.path)
+    return Attachment(one, folder, library, folder.path, in_memory)
+
+
+def make_folder(one, copied, action):
+    """A folder, and whether the library must be loaded from memory: the sampler's files need no right to execute."""
+    try:
+        return target_folder.make(one, copied or action != SAMPLE, action == SAMPLE), False
+    except target_folder.Failed:
+        if not copied or action != SAMPLE:
+            raise
+    return target_folder.make(one, False, True), True
 
 
 def prepare_all(pids, library, action, images):

@@ -7,7 +7,7 @@ import re
 
 PROC = "/proc"
 PERMITTING = 1 << 19 | 1 << 38  # CAP_SYS_PTRACE, CAP_PERFMON (linux/capability.h)
-LIBRARY = re.compile(r"/libpyperf\.so( \(deleted\))?$")
+LIBRARY = re.compile(r"[/:]libpyperf\.so( \(deleted\))?$")
 
 
 class Gone(Exception):

@@ -85,6 +85,13 @@ def changed_text(pid, only=None):
     return changed
 
 
+def mapped_libraries(pid):
+    """The paths of libpyperf.so in it."""
+    with open("/proc/%d/maps" % pid) as maps:
+        fields = [line.rstrip("\n").split(None, 5) for line in maps]
+    return {one[5] for one in fields if len(one) == 6 and "libpyperf" in one[5]}
+
+
 def environment(bench, **more):
     """Of pyperf-run: its own Python is not the one that is looked at."""
     library = os.path.join(bench.build, "libpyperf.so")

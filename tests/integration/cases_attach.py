@@ -155,9 +155,9 @@ def attach_other_user(bench):
     look_at_end(bench, program, before)
 
 
-# Process 1 of its own pid namespace, as in a container, with its own /tmp.
+# Process 1 of its own pid namespace, as in a container, with its own /tmp and /var/tmp.
 OWN_NAMESPACE = """
-mount --bind "$1" /media && mount -t tmpfs $2 none /tmp && shift 2 || exit 99
+mount --bind "$1" /media && mount -t tmpfs none /var/tmp && mount -t tmpfs $2 none /tmp && shift 2 || exit 99
 exec "$@"
 """
 
@@ -179,6 +179,33 @@ def attach_own_namespaces(bench):
                 look_at_names(bench, attaching.recording(bench))
             bench.equal("%s: folders left" % named, [], attaching.folders(1, root))
         look_at_end(bench, program, before)
+
+
+NO_EXECUTION = """
+mount --bind "$1" /media && shift || exit 99
+for place in /tmp /var/tmp /dev/shm /run; do mount -t tmpfs -o noexec none $place || exit 99; done
+exec "$@"
+"""
+
+
+@case(CASES)
+def attach_without_execution(bench):
+    """Nothing in its folders may be executed: the library comes from a file in memory, of which no descriptor stays."""
+    if os.geteuid() != 0:
+        raise Skip("only root can make namespaces")
+    prefix = ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", NO_EXECUTION, "sh"]
+    program = Program(bench, prefix=prefix + [bench.folder], seen_at="/media")
+    before, root, pid = program.looks(), "/proc/%d/root" % program.pid, str(program.pid)
+    for turn in range(2):
+        status, err = attaching.run(bench, "-q", "-o", "p.samples", "-p", pid, "--", "sleep", "1.5")
+        bench.equal("%d: status, stderr" % turn, (0, ""), (status, err))
+        look_at_names(bench, attaching.recording(bench))
+        bench.equal("%d: folders left" % turn, [], attaching.folders(1, root))
+        there = attaching.mapped_libraries(program.pid)
+        bench.equal("%d: libpyperf" % turn, {"/memfd:libpyperf.so (deleted)"}, there)
+    status, err = attaching.run(bench, "--attach", pid)
+    bench.that("--attach", "a line", status == 1 and err.count("\n") == 1 and "--tmpfs /tmp:exec" in err, err)
+    look_at_end(bench, program, before)
 
 
 @case(CASES)

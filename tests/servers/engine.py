@@ -179,9 +179,9 @@ class Engine:
 class Container:
     """A container that runs "shop"."""
 
-    def __init__(self, engine, *options):
+    def __init__(self, engine, *options, image=IMAGE, command=()):
         self.engine = engine
-        self.name = engine.docker("run", "-d", "--network", "none", *options, IMAGE)
+        self.name = engine.docker("run", "-d", "--network", "none", *options, image, *command)
         try:
             self.pid = int(self.look("{{.State.Pid}}"))
             self.wait_for_turns(1)

@@ -19,6 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(1, os.path.join(ROOT, "tests", "integration"))
 
 import cases_container
+import cases_container_attached
 import cases_container_inside
 import cases_cron
 import cases_systemd
@@ -29,7 +30,11 @@ import manager
 
 # The cases, their environment, and the function that says why it is missing.
 SUBJECTS = {
-    "container": (cases_container.CASES + cases_container_inside.CASES, engine.Engine, engine.missing),
+    "container": (
+        cases_container.CASES + cases_container_attached.CASES + cases_container_inside.CASES,
+        engine.Engine,
+        engine.missing,
+    ),
     "systemd": (cases_systemd.CASES + cases_systemd_inside.CASES + cases_cron.CASES, manager.Manager, manager.missing),
 }
 

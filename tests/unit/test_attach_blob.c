@@ -1,8 +1,13 @@
 /* test_attach_blob.c - the code that is copied into another process, here in this one. */
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +16,7 @@
 
 typedef long work(void *first, void *second, void *third);
 
+enum { CONTENT_MAX = 16 << 20 };
 static struct attach_blob *blob;
 static work *pointers[3];
 static int calls, requests;
@@ -57,7 +63,8 @@ static char *address_of(const char *name)
 
 static void fill(void)
 {
-    char *base = mmap(NULL, BLOB_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *base = mmap(NULL, BLOB_SIZE + CONTENT_MAX, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(base, MAP_FAILED);
     blob = (struct attach_blob *)base;
     memcpy(base + BLOB_CODE, attach_blob_code, (size_t)(attach_blob_code_end - attach_blob_code));
@@ -161,6 +168,97 @@ TEST(a_missing_library_is_said)
     ck_assert_uint_eq(blob->step, 1);
     ck_assert_uint_eq(strlen(blob->error), sizeof blob->error - 1);
     assert_given_back();
+}
+
+/* from memory */
+
+static bool is_mapped(const char *name)
+{
+    char line[1000];
+    bool found = false;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(line, sizeof line, maps) != NULL)
+        found |= strstr(line, name) != NULL;
+    fclose(maps);
+    return found;
+}
+
+/* A library is behind the stack. */
+static void fill_memory(const char *symbol)
+{
+    struct link_map *map;
+    void *library = dlopen("libm.so.6", RTLD_NOW);
+    ck_assert_int_eq(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
+    int fd = open(map->l_name, O_RDONLY);
+    fill();
+    ssize_t size = read(fd, (char *)blob + BLOB_SIZE, CONTENT_MAX);
+    close(fd);
+    ck_assert(size > 0 && size < CONTENT_MAX);
+    blob->function = 0;
+    blob->content = (uint32_t)size;
+    snprintf(blob->path, sizeof blob->path, "/proc/%d/./fd/", getpid());
+    strcpy(blob->symbol, symbol);
+}
+
+static void serve_from_memory(void)
+{
+    int before = count_descriptors();
+    run(attach_blob_plant);
+    errno = EDOM;
+    ck_assert_int_eq(pointers[0](NULL, NULL, NULL), EDOM);
+    ck_assert_int_eq(count_descriptors(), before);
+    assert_given_back();
+}
+
+TEST(a_library_is_loaded_from_memory)
+{
+    char name[64];
+    fill_memory("fabs"); /* which does nothing with what it is given */
+    int lowest = dup(0);
+    close(lowest);
+    snprintf(name, sizeof name, "/proc/%d/./fd/%d", getpid(), lowest);
+    serve_from_memory();
+    ck_assert_uint_eq(blob->state, BLOB_DONE);
+    ck_assert_uint_eq(blob->no_memory, 0);
+    ck_assert_str_eq(blob->path, name);
+    ck_assert(is_mapped("/memfd:libpyperf.so (deleted)"));
+}
+
+TEST(damaged_bytes_are_not_loaded)
+{
+    fill_memory("fabs");
+    memset((char *)blob + BLOB_SIZE, 'x', 64);
+    serve_from_memory();
+    ck_assert_uint_eq(blob->state, BLOB_FAILED);
+    ck_assert_uint_eq(blob->step, 1);
+    ck_assert_uint_eq(blob->no_memory, 0);
+    ck_assert_ptr_nonnull(strstr(blob->error, "/./fd/"));
+    ck_assert(!is_mapped("/memfd:libpyperf.so"));
+}
+
+TEST_IN_CHILD(no_descriptor_is_left)
+{
+    const struct rlimit none = {0, 100};
+    fill_memory("fabs");
+    setrlimit(RLIMIT_NOFILE, &none);
+    run(attach_blob_plant);
+    pointers[0](NULL, NULL, NULL);
+    child_check(blob->state == BLOB_FAILED && blob->no_memory == EMFILE, "state %u, error %u",
+                blob->state, blob->no_memory);
+}
+
+TEST_IN_CHILD(no_room_for_the_file)
+{
+    const struct rlimit some = {10000, 10000};
+    fill_memory("fabs");
+    int before = count_descriptors();
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &some);
+    run(attach_blob_plant);
+    pointers[0](NULL, NULL, NULL);
+    child_check(blob->state == BLOB_FAILED && blob->no_memory == EFBIG, "state %u, error %u",
+                blob->state, blob->no_memory);
+    child_check(count_descriptors() == before, "%d", count_descriptors());
 }
 
 TEST_IN_CHILD(a_forked_child_passes)

@@ -63,6 +63,18 @@ void child_forbid_open(void)
     child_check(open("/proc/self/maps", O_RDONLY) < 0 && errno == EPERM, "%s", "still opens");
 }
 
+void child_forbid_transfers(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_writev, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    install(filter, LENGTH_OF(filter));
+}
+
 void child_deny_write_execute(void)
 {
     child_skip_under_valgrind();

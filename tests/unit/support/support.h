@@ -108,6 +108,9 @@ void child_mount_overlay(void);
 /* In a child: open() and openat() fail with EPERM from now on. */
 void child_forbid_open(void);
 
+/* In a child: process_vm_readv and process_vm_writev fail with EPERM from now on. */
+void child_forbid_transfers(void);
+
 /* In a child: no memory becomes executable from now on. */
 void child_deny_write_execute(void);
 

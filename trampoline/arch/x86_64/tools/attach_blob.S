@@ -9,8 +9,13 @@
 
 #define DATA(offset) (attach_blob_code - BLOB_CODE + (offset))(%rip)
 
-#define SYS_getpid 39  /* arch/x86/entry/syscalls/syscall_64.tbl */
+#define SYS_write  1   /* arch/x86/entry/syscalls/syscall_64.tbl */
+#define SYS_close  3
+#define SYS_getpid 39
 #define SYS_gettid 186
+#define SYS_memfd_create 319
+#define MFD_CLOEXEC 1  /* linux/memfd.h */
+#define ENOSPC     28  /* asm-generic/errno-base.h */
 #define RTLD_NOW   2   /* dlfcn.h */
 
 /* Of a slot */
@@ -140,9 +145,18 @@ serve:
     cmpq $0, DATA(BLOB_FUNCTION)
     jne 1f
     movl $1, DATA(BLOB_STEP)
-    lea DATA(BLOB_PATH), %rdi
+    mov $-1, %r13d
+    cmpl $0, DATA(BLOB_CONTENT)
+    je 2f
+    call fill_memory
+    test %rax, %rax
+    jle no_memory
+2:  lea DATA(BLOB_PATH), %rdi
     mov $RTLD_NOW, %esi
     call *DATA(BLOB_DLOPEN)
+    push %rax
+    call close_memory
+    pop %rax
     test %rax, %rax
     jz failed
     movl $2, DATA(BLOB_STEP)
@@ -177,6 +191,15 @@ served:
     lea -8(%rbp), %rsp
     ret
 
+no_memory:
+    neg %eax
+    jnz 1f
+    mov $ENOSPC, %eax
+1:  mov %eax, DATA(BLOB_NO_MEMORY)
+    call close_memory
+    mov $BLOB_FAILED, %r13d
+    jmp served
+
 failed:
     mov $BLOB_FAILED, %r13d
     call *DATA(BLOB_DLERROR)
@@ -194,6 +217,61 @@ failed:
     jnz 1b
     movb $0, (%rdi)
     jmp served
+
+/* A file in memory with the library's bytes, its number behind BLOB_PATH. r13d: the descriptor, or -1;
+ * rax: the error, or 0 if a part could not be written, or positive. */
+fill_memory:
+    lea name(%rip), %rdi
+    mov $MFD_CLOEXEC, %esi
+    mov $SYS_memfd_create, %eax
+    syscall
+    test %eax, %eax
+    js 5f
+    mov %eax, %r13d
+    lea (attach_blob_code - BLOB_CODE + BLOB_SIZE)(%rip), %rsi
+    mov DATA(BLOB_CONTENT), %edx
+1:  mov %r13d, %edi
+    mov $SYS_write, %eax
+    syscall
+    test %rax, %rax
+    jle 5f
+    add %rax, %rsi
+    sub %rax, %rdx
+    jnz 1b
+    lea DATA(BLOB_PATH), %rdi
+    dec %rdi
+2:  inc %rdi
+    cmpb $0, (%rdi)
+    jne 2b
+    mov %r13d, %eax
+    mov $10, %ecx
+    xor %esi, %esi
+3:  xor %edx, %edx
+    div %ecx
+    add $'0', %edx
+    push %rdx
+    inc %esi
+    test %eax, %eax
+    jnz 3b
+4:  pop %rdx
+    mov %dl, (%rdi)
+    inc %rdi
+    dec %esi
+    jnz 4b
+    mov $1, %eax
+5:  ret
+
+/* r13d: a descriptor, or -1. */
+close_memory:
+    mov %r13d, %edi
+    test %edi, %edi
+    js 1f
+    mov $SYS_close, %eax
+    syscall
+1:  ret
+
+name:
+    .asciz "libpyperf.so"
 
 /* For a stopped thread: the system call at the end is the mark by which the debugger stops it. */
 plant:

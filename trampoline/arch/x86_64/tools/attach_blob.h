@@ -4,7 +4,7 @@
  *     base             struct attach_blob       readable and writable
  *     + BLOB_CODE      the code of attach_blob.S   readable and executable
  *     + BLOB_STACK     a stack                  readable and writable
- *     + BLOB_SIZE
+ *     + BLOB_SIZE      the library's bytes, if it is not loaded from a path
  *
  * The stack grows towards the code, which is not writable: its guard page.
  *
@@ -41,7 +41,9 @@
 #define BLOB_FUNCTION   72
 #define BLOB_COUNTED    80
 #define BLOB_COUNT_AT   84
-#define BLOB_SLOT       88
+#define BLOB_CONTENT    88
+#define BLOB_NO_MEMORY  92
+#define BLOB_SLOT       96
 #define BLOB_SLOT_SIZE  40
 #define BLOB_TEXT       512
 #define BLOB_PATH       (BLOB_SLOT + BLOB_SLOT_SIZE * BLOB_SLOTS)
@@ -80,6 +82,11 @@ struct attach_blob {
     /* 1: the entry's first argument is an object that is being freed; its count of references, which is
      * 0, is 1 while the request is served, and it is not freed if somebody has kept it. */
     uint32_t counted, count_at;
+    /* The size of the library behind the stack: it is written into a file in memory, which is closed
+     * again when it is loaded; `path` is that of its descriptor, but for the number. 0: it is loaded
+     * from `path`. */
+    uint32_t content;
+    uint32_t no_memory; /* the error for which there is no such file */
     struct {
         uint64_t place;  /* of a pointer; 0: the slot is not used */
         uint64_t expect; /* its value before */
@@ -108,6 +115,8 @@ BLOB_AT(errno_location, BLOB_ERRNO);
 BLOB_AT(function, BLOB_FUNCTION);
 BLOB_AT(counted, BLOB_COUNTED);
 BLOB_AT(count_at, BLOB_COUNT_AT);
+BLOB_AT(content, BLOB_CONTENT);
+BLOB_AT(no_memory, BLOB_NO_MEMORY);
 BLOB_AT(slots, BLOB_SLOT);
 BLOB_AT(slots[1], BLOB_SLOT + BLOB_SLOT_SIZE);
 BLOB_AT(path, BLOB_PATH);
