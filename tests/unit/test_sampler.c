@@ -1,8 +1,8 @@
 /* test_sampler.c - the value of PYPERF_SAMPLER. */
 #include "preload/sampler/sampler.h"
 
-#include "preload/sampler/kept_files.h"
 #include "support/support.h"
+#include "trampoline/base/kept_files.h"
 
 TEST(values)
 {
