@@ -181,6 +181,13 @@ static bool wait_for_service(struct planting *planting, uint64_t deadline, struc
         if (signalled)
             return refuse(why, "interrupted: everything has been taken back in process %d",
                           planting->target->pid);
+        if (clock_now() > deadline && planting->request->request.action == ATTACH_OFF) {
+            planting->stays = true;
+            return refuse(why,
+                          "process %d called no Python function for %.0f s: as soon as it does, it "
+                          "is switched off",
+                          planting->target->pid, (double)planting->request->patience / 1e9);
+        }
         if (clock_now() > deadline)
             return refuse(why,
                           "process %d called no Python function for %.0f s: everything has been "
@@ -218,14 +225,15 @@ static bool read_answer(struct planting *planting, struct refusal *why)
                   u.blob.step);
 }
 
-/* Waits until an earlier request has been served. */
-static void wait_until_served(const struct planting *planting, uint64_t patience)
+/* Waits until an earlier request has been served; returns the blob's state. */
+static uint32_t wait_until_served(const struct planting *planting, uint64_t patience)
 {
     uint64_t deadline = clock_now() + patience;
     uint32_t state = BLOB_RUNNING;
     while (state == BLOB_RUNNING && clock_now() < deadline && !signals_interrupt(LOOK))
         if (!target_read(planting->target, planting->base + BLOB_STATE, &state, sizeof state))
-            return;
+            break;
+    return state;
 }
 
 /* A child of the process has a copy of the parent's, of which no more is needed than that no pointer of
@@ -241,9 +249,15 @@ static bool clean_one(struct planting *planting, uint32_t own_pid, uint64_t pati
             planting->target->pid);
     if (planting->u.blob.process != own_pid && !planting_is_reachable(planting))
         return true;
+    uint32_t state = BLOB_DONE;
     if (planting->u.blob.process == own_pid)
-        wait_until_served(planting, patience);
-    return planting_remove(planting, why);
+        state = wait_until_served(planting, patience);
+    if (planting_remove(planting, why))
+        return true;
+    if ((state != BLOB_DONE && state != BLOB_FAILED) || planting_is_reachable(planting))
+        return false;
+    why->line[0] = '\0'; /* it is of no use any more, and harms nobody */
+    return true;
 }
 
 bool plant_clean(struct target *target, const struct python_place *place, uint32_t own_pid,
@@ -279,7 +293,7 @@ bool plant(struct target *target, const struct python_place *place,
         return false;
     bool done = reach(&planting, deadline, why) && wait_for_service(&planting, deadline, why);
     done = done && read_answer(&planting, why);
-    if (planting.base != 0 && !planting_remove(&planting, &second) && done)
+    if (planting.base != 0 && !planting.stays && !planting_remove(&planting, &second) && done)
         return refuse(why, "%s", second.line);
     return done;
 }

@@ -14,6 +14,7 @@ struct planting {
     struct gadgets gadgets;
     uint64_t base;            /* 0: not mapped */
     bool written, executable; /* the blob's code */
+    bool stays;               /* until the process calls a Python function */
     union {
         struct attach_blob blob;
         uint8_t bytes[BLOB_STACK]; /* data and code */

@@ -198,6 +198,14 @@ static bool clean(const struct arguments *arguments, struct examined *examined,
     return !found || examine_again(examined, why);
 }
 
+/* Whether there is nothing to switch off, or to look at. */
+static bool is_off(const struct arguments *arguments, const struct examined *examined)
+{
+    const struct library_there *library = &examined->library;
+    return arguments->library[0] == '\0' &&
+           (library->function == 0 || (!library->sampling && library->mode == PROFILE_OFF));
+}
+
 static bool perform(const struct arguments *arguments, struct examined *examined,
                     struct plant_figures *figures, struct refusal *why)
 {
@@ -206,8 +214,9 @@ static bool perform(const struct arguments *arguments, struct examined *examined
         !examine(arguments->pid, arguments->patience, examined, why) ||
         !clean(arguments, examined, figures, why))
         return false;
-    if (arguments->library[0] == '\0' && examined->library.function == 0) {
-        snprintf(figures->said, sizeof figures->said, "libpyperf is not in process %d",
+    if (is_off(arguments, examined)) {
+        snprintf(figures->said, sizeof figures->said, "%s in process %d",
+                 examined->library.function == 0 ? "libpyperf is not" : "nothing is on",
                  (int)arguments->pid);
         return true;
     }

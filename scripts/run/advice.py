@@ -112,7 +112,8 @@ def advice_on_table(found):
         return "No Python interpreter was seen: is the program one in Python?"
     return (
         "No sample is within a Python function, though libpyperf was switched on: a function that was"
-        " running then gets its name when it is called again; record for longer, or more often (-F)."
+        " running when the program itself did so gets its name when it is called again; record for longer, or more"
+        " often (-F)."
     )
 
 

@@ -12,6 +12,25 @@ from attaching import Program, Tracer
 from harness import Skip, case
 
 CASES = []
+SLEEPS = """
+import os, sys, threading
+lock = threading.Lock()
+def wake():
+    os.open(sys.argv[2], os.O_RDONLY)
+    lock.release()
+def work():
+    while not os.path.exists(sys.argv[1]): pass
+lock.acquire()
+threading.Thread(target=wake).start()
+print("ready")
+sys.stdout.flush()
+work()
+lock.acquire()
+work()
+print("called")
+sys.stdout.flush()
+os.open(sys.argv[3], os.O_RDONLY)
+"""
 AS_BEFORE = ("caught", "descriptors", "changed text")
 
 
@@ -247,3 +266,33 @@ def attach_ended(bench):
     bench.equal("status, stderr", (0, ""), (child.returncode, err))
     look_at_names(bench, attaching.recording(bench))
     bench.equal("folders left", [], attaching.folders(program.pid))
+
+
+@case(CASES)
+def attach_sleeps_at_the_end(bench):
+    """It is switched off by its next call of a Python function, when pyperf-attach has gone."""
+    paths = [os.path.join(bench.folder, name) for name in ("stop", "first", "second")]
+    for path in paths[1:]:
+        os.mkfifo(path)
+    plain = bench.environment(preload=False, support=None, images=False)
+    process = bench.start([bench.python, bench.write("sleeps.py", SLEEPS)] + paths, plain)
+    process.stdout.readline()
+    text = attaching.changed_text(process.pid)
+    attaching.run(bench, "--sampler=inside", "--attach", str(process.pid))
+    open(paths[0], "w").close()
+    on = [attaching.look(bench, process.pid).get("sampling")]
+    harness.wait_for(lambda: attaching.status_of(process.pid)["State"][0] == "S")
+    status, err = attaching.run(bench, "--patience", "1", "--detach", str(process.pid))
+    expected = "called no Python function for 1 s: as soon as it does, it is switched off"
+    bench.that("--detach: status 1 and", expected, status == 1 and expected in err, "%d %s" % (status, err))
+    on += [attaching.look(bench, process.pid).get("sampling")]
+    os.close(os.open(paths[1], os.O_WRONLY))
+    process.stdout.readline()
+    on += [attaching.look(bench, process.pid).get("sampling")]
+    bench.equal("sampled: attached, asleep, after a call", [True, True, False], on)
+    status, err = attaching.run(bench, "--detach", str(process.pid))
+    bench.that("--detach", "all is off and removed", status == 0 and "all is off and removed" in err, err)
+    bench.equal("folders, changed text", ([], text), (attaching.folders(process.pid), attaching.changed_text(process.pid)))
+    os.close(os.open(paths[2], os.O_WRONLY))
+    done = harness.finish(process)
+    bench.equal("status, stderr", (0, ""), (done.status, done.err))

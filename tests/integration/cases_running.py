@@ -1,5 +1,6 @@
 """Calls that were running when trampolines were switched on: their names in what perf has recorded."""
 
+import collections
 import glob
 import os
 import signal
@@ -120,7 +121,8 @@ def running_calls_toggled(bench):
     program = Program(bench, bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="RTMIN+3"))
     os.kill(program.pid, signal.SIGRTMIN + 3)
     harness.wait_for(lambda: glob.glob(os.path.join(bench.images, "*.calls")))
-    words = ["-q", "-o", program.data, "-p", str(program.pid), "--", "sleep", "1.5"]
+    rewritten = os.path.join(bench.folder, "named.data")
+    words = ["-q", "--sampler=perf", "-o", program.data, "--perf-data", rewritten, "-p", str(program.pid), "--", "sleep", "1.5"]
     bench.equal("pyperf-run: status, stderr", (0, ""), attaching.run(bench, *words))
     os.kill(program.pid, signal.SIGRTMIN + 3)
     program.mark("second")
@@ -135,3 +137,6 @@ def running_calls_toggled(bench):
         bench.that("with all functions", "95 %", len(right) * 20 >= len(found) * 19, perf.share(len(right), len(found)))
         wrong += [one for one in found if one and one not in right]
     bench.equal("wrong", [], wrong[:3])
+    # What perf itself shows of the rewritten profile.
+    shown = collections.Counter((one.pid, one.tid, names(one)) for one in perf.script(bench, rewritten))
+    bench.equal("rewritten", collections.Counter((one.pid, one.tid, names(one)) for one in samples), shown)
