@@ -217,6 +217,10 @@ def attach_without_execution(bench):
     before, root, pid = program.looks(), "/proc/%d/root" % program.pid, str(program.pid)
     for turn in range(2):
         status, err = attaching.run(bench, "-q", "-o", "p.samples", "-p", pid, "--", "sleep", "1.5")
+        if bench.interpreter.kind == "static" and "libpyperf-plan.so" in err:
+            # Of a stripped one, which that library looks for in files; it cannot be loaded from memory.
+            bench.that("a line", "mount a tmpfs", status == 1 and err.count("\n") == 1 and "tmpfs" in err, err)
+            break
         bench.equal("%d: status, stderr" % turn, (0, ""), (status, err))
         look_at_names(bench, attaching.recording(bench))
         bench.equal("%d: folders left" % turn, [], attaching.folders(1, root))
