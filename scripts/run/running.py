@@ -63,8 +63,9 @@ class Calls:
         return self.snapshots[number].get(thread, []) if number < len(self.snapshots) else []
 
     def symbols(self, thread, number):
-        """For each C frame of the thread its calls, and how many of those were still there at the snapshot behind the
-        one of this number; at the END, at the last one: a call with a trampoline has kept them since."""
+        """For each C frame of the thread its calls, and how many of those are certain: the first, which it was made
+        for, and those that were still there at the snapshot behind the one of this number; at the END, at the last one:
+        a call with a trampoline has kept them since."""
         next_one = len(self.snapshots) - 1 if number == END else number + 1
         frames, later = self.at(0, thread), self.at(next_one, thread)
         found = []
@@ -72,9 +73,9 @@ class Calls:
             if index + 1 < len(frames) or len(symbols) == 1:
                 found.append((symbols, len(symbols)))
             elif index < len(later):
-                found.append((symbols, len(os.path.commonprefix([symbols, later[index]]))))
+                found.append((symbols, max(1, len(os.path.commonprefix([symbols, later[index]])))))
             else:
-                found.append((symbols, 0))
+                found.append((symbols, 1))
         return found
 
 

@@ -7,10 +7,12 @@ One line for each check: verdict, interpreter, case, expected, got. PYPERF_NO_PE
 it.
 """
 
+import glob
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -182,6 +184,34 @@ def archive_of_a_profile_that_is_there(bench):
     bench.that("samples, Python functions", "%d" % len(here), here == there and len(here) > 50, "%d" % len(there))
     left = [name for name in os.listdir(bench.folder) if name.startswith(".archive")]
     bench.equal("temporary files left", [], left)
+
+
+@case(CASES, SUPPORTED, needs=("perf",))
+def archive_of_running_calls(bench):
+    """What libpyperf has written down of calls that have no trampoline is in it, and the table there has their names."""
+    environment = bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="RTMIN+3")
+    program = bench.start([bench.python, "-W", "ignore", bench.program("running.py"), bench.folder], environment)
+    program.stdout.readline()
+    os.kill(program.pid, signal.SIGRTMIN + 3)
+    lists = harness.wait_for(lambda: glob.glob(os.path.join(bench.images, "*.calls")))
+    data, archive = os.path.join(bench.folder, "p.data"), os.path.join(bench.folder, "calls.tar.bz2")
+    words = ["perf", "record", "-q", "-N", "-g", "-e", "cpu-clock", "--call-graph", "dwarf,16384", "-o", data, "-p"]
+    plain = bench.environment(preload=False, support=None, images=False)
+    bench.run(words + [str(program.pid), "--", "sleep", "1"], plain)
+    done = recorded.run_part(bench, "archive.sh", data, "-", archive)
+    bench.equal("status, output", (0, "", ""), done.seen)
+    for name in ("second", "end"):
+        open(os.path.join(bench.folder, name), "w").close()
+    harness.finish(program)
+    for path in lists:
+        os.unlink(path)
+    subprocess.run(["tar", "xf", archive], cwd=bench.folder, check=True)
+    names = sorted(os.listdir(os.path.join(bench.folder, "calls", "calls")))
+    bench.equal("lists", sorted(os.path.basename(path) for path in lists), names)
+    report = [os.path.join(recorded.ROOT, "scripts", "pyperf-run"), "--top", "0", "--report"]
+    for what, path, expected in (("here", data, False), ("archive", os.path.join("calls", "perf.data"), True)):
+        shown = bench.run(report + [os.path.join(bench.folder, path)], plain).out
+        bench.equal("%s: has <module>" % what, expected, " <module> " in shown)
 
 
 @case(CASES, SUPPORTED, needs=("perf",))

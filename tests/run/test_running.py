@@ -113,14 +113,15 @@ def inlined(look):
     """Of calls that share the innermost C frame those are certain that the next snapshot has, too."""
     unknown = "[not known]"
     for what, later, text, expected in (
-        ("no later snapshot", [], "_ _", "a " + unknown),
-        ("no later snapshot", [], "_ _ d", "a d"),
+        ("no later snapshot", [], "_ _", "a b " + unknown),
+        ("no later snapshot", [], "_ _ d", "a b d"),
         ("not the innermost", [], "_", "a"),
         ("all there still", [LISTS], "_ _", "a b c"),
         ("one has ended", [{8: "= py::a:/x.py\n= py::b:/x.py\n"}], "_ _", "a b " + unknown),
         ("one has ended", [{8: "= py::a:/x.py\n= py::b:/x.py\n"}], "_ _ d", "a b d"),
-        ("all have ended", [{8: "= py::a:/x.py\n"}], "_ _", "a " + unknown),
-        ("the thread has ended", [{}], "_ _", "a " + unknown),
+        ("all have ended", [{8: "= py::a:/x.py\n"}], "_ _", "a b " + unknown),
+        ("others are there", [{8: "= py::a:/x.py\n= py::e:/x.py\n"}], "_ _", "a b " + unknown),
+        ("the thread has ended", [{}], "_ _", "a b " + unknown),
     ):
         got = named([mapped(0), sample(text, tid=8)], content(LISTS, *later))
         look.equal("%s: %s" % (what, text), [expected], got)
@@ -147,7 +148,7 @@ def processes(look):
     """A child has the list of the thread that has forked it, and that alone; another process none."""
     records = [mapped(0), fork(9, 9), sample("_ _ d", 9, 9), sample("_ _", 9, 10), fork(11, 11, 9, 9), sample("_", 11, 11)]
     look.equal("children", ["a b d", "", "a"], named(records))
-    look.equal("of a thread", ["a d"], named([mapped(0), fork(9, 9, 7, 8), sample("_ _ d", 9, 9)], content(LISTS, LISTS)))
+    look.equal("of a thread", ["a b d"], named([mapped(0), fork(9, 9, 7, 8), sample("_ _ d", 9, 9)], content(LISTS, LISTS)))
     look.equal("before it", [""], named([fork(9, 9), mapped(0), sample("_", 9, 9)]))
     look.equal("a thread is no child", ["a"], named([mapped(0), fork(7, 12), sample("_")]))
     look.equal("switched off", ["", "a"], named([mapped(0), fork(9, 9), mapped(running.END, 9), sample("_", 9, 9), sample("_")]))

@@ -219,7 +219,7 @@ class Container:
 
     def images(self, pid=None):
         names = os.listdir("/proc/%d/root/tmp" % (pid or self.pid))
-        return [one for one in names if one.startswith("pyperf-")]
+        return [one for one in names if one.startswith("pyperf-") and one.endswith(".so")]
 
     def remove(self):
         name, self.name = self.name, None

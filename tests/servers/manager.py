@@ -248,4 +248,4 @@ class Service:
             names = os.listdir("/proc/%d/root/run/shop-images" % self.manager.pid)
         except FileNotFoundError:
             return []
-        return [one for one in names if one.startswith("pyperf-")]
+        return [one for one in names if one.startswith("pyperf-") and one.endswith(".so")]
