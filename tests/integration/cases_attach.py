@@ -1,6 +1,7 @@
 """pyperf-run -p: programs that run already, without libpyperf, are sampled as they are, and are as before then."""
 
 import os
+import re
 import shutil
 import signal
 
@@ -229,6 +230,29 @@ def attach_without_execution(bench):
     status, err = attaching.run(bench, "--attach", pid)
     bench.that("--attach", "a line", status == 1 and err.count("\n") == 1 and "--tmpfs /tmp:exec" in err, err)
     look_at_end(bench, program, before)
+
+
+@case(CASES)
+def attach_full_disk(bench):
+    """The profile cannot be written: it is kept elsewhere, a line says where, and the process is switched off."""
+    small = os.path.join(bench.folder, "small")
+    os.mkdir(small)
+    if os.geteuid() != 0 or bench.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", small], {}).status != 0:
+        raise Skip("only root can mount a small disk")
+    try:
+        program = Program(bench)
+        before, full = program.looks(), os.path.join(small, "p.samples")
+        status, err = attaching.run(bench, "-q", "-F", "999", "-o", full, "-p", str(program.pid), "--", "sleep", "1")
+        said = re.match(r"pyperf-run: .*: the profile cannot be written; its parts are in (\S+): .*\n$", err)
+        bench.that("status 0, a line", "its parts are in", status == 0 and bool(said), "%d %s" % (status, err))
+        if said:
+            shutil.move(said.group(1), os.path.join(bench.folder, "p.samples"))
+            look_at_names(bench, attaching.recording(bench))
+        bench.equal("sampled", False, attaching.look(bench, program.pid)["sampling"])
+        bench.equal("folders left", [], attaching.folders(program.pid))
+        look_at_end(bench, program, before)
+    finally:
+        bench.run(["umount", small], {})
 
 
 @case(CASES)
