@@ -25,9 +25,9 @@ GREENLETS = re.compile(r"/_?greenlet[^/]*\.so$")
 
 
 class Calls:
-    """A file. evaluators: (begin, end, name of the file); snapshots: for each thread its evaluators' C frames, from the outermost inwards,
-    each a list of symbols, which from 3.11 on may have several. main: the thread of that number is the process's first,
-    as it numbers itself."""
+    """A file; ValueError: it is damaged. evaluators: (begin, end, name of their file); snapshots: for each thread its
+    evaluators' C frames, from the outermost inwards, each a list of symbols, which from 3.11 on may have several. main:
+    the thread of that number is the process's first, as it numbers itself."""
 
     def __init__(self, content):
         self.evaluators, self.snapshots, self.main = [], [], None
@@ -51,7 +51,7 @@ class Calls:
                 self.snapshots.append(snapshot)
 
     def add_evaluator(self, begin, end, offset, path):
-        """From Linux 5.15 on perf script shows offsets in the file, before that addresses."""
+        """perf script shows addresses, or offsets in the file (recorded_maps.py)."""
         name = name_of(path)
         self.evaluators += [(begin, end, name), (offset, offset + end - begin, name)]
 
@@ -125,7 +125,10 @@ class Running:
         path = mapping.path
         if path not in self.files:
             content = self.open_file(mapping.pid, path)
-            self.files[path] = Calls(content) if content else None
+            try:
+                self.files[path] = Calls(content) if content else None
+            except ValueError:
+                self.files[path] = None
         return self.files[path]
 
     def follow(self, task):

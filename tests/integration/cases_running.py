@@ -28,7 +28,8 @@ class Program:
     def __init__(self, bench, environment=None):
         self.bench, self.data, self.recorder = bench, os.path.join(bench.folder, "perf.data"), None
         environment = environment or bench.environment(preload=False, support=None, images=False)
-        self.process = bench.start([bench.python, "-W", "ignore", bench.program("running.py"), bench.folder], environment)
+        words = [bench.python, "-W", "ignore", bench.program("running.py"), bench.folder]
+        self.process = bench.start(words, environment)
         self.process.stdout.readline()
         self.pid = self.process.pid
 
@@ -41,7 +42,8 @@ class Program:
 
     def attach(self, *words):
         tool = os.path.join(self.bench.build, "pyperf-attach")
-        done = subprocess.run([tool, words[0], str(self.pid)] + list(words[1:]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        command = [tool, words[0], str(self.pid)] + list(words[1:])
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.bench.equal("%s: status" % words[0], 0, done.returncode)
         time.sleep(PHASE)
 
@@ -110,7 +112,8 @@ def running_calls(bench):
     bench.equal("child: wrong", [], sorted(wrong)[:3])
     whole = [one for one in named if one[-3:] == ("outer",) + BEGIN[True]]
     if not inlines:
-        bench.that("child: down to <module>", "99 %", len(whole) * 100 >= len(named) * 99, perf.share(len(whole), len(named)))
+        got = perf.share(len(whole), len(named))
+        bench.that("child: down to <module>", "99 %", len(whole) * 100 >= len(named) * 99, got)
 
 
 @case(CASES, needs=("perf",))
@@ -122,7 +125,8 @@ def running_calls_toggled(bench):
     os.kill(program.pid, signal.SIGRTMIN + 3)
     harness.wait_for(lambda: glob.glob(os.path.join(bench.images, "*.calls")))
     rewritten = os.path.join(bench.folder, "named.data")
-    words = ["-q", "--sampler=perf", "-o", program.data, "--perf-data", rewritten, "-p", str(program.pid), "--", "sleep", "1.5"]
+    words = ["-q", "--sampler=perf", "-o", program.data, "--perf-data", rewritten, "-p", str(program.pid)]
+    words += ["--", "sleep", "1.5"]
     bench.equal("pyperf-run: status, stderr", (0, ""), attaching.run(bench, *words))
     os.kill(program.pid, signal.SIGRTMIN + 3)
     program.mark("second")

@@ -106,6 +106,14 @@ def times(look):
     look.equal("no file", [""], named([mapped(0), sample("_")], None))
     look.equal("a file that is cut off", [""], named([mapped(0), sample("_")], content(LISTS)[:-3]))
     look.equal("an empty one", [""], named([mapped(0), sample("_")], b""))
+    whole = content(LISTS)
+    wrong = (b"process x\n", b"evaluator 1\n", b"evaluator 1 2 z /x\n", b"thread\n", b"+ a\n= b\n", b"done\n", b"\xff")
+    for damaged in wrong:
+        named([mapped(0), sample("_")], damaged)
+        named([mapped(0), sample("_")], whole + damaged)
+    for size in range(len(whole)):
+        named([mapped(0), sample("_")], whole[:size])
+    look.that("damaged ones", "no error", True, "none")
 
 
 @case(CASES)
@@ -146,12 +154,15 @@ def not_certain(look):
 @case(CASES)
 def processes(look):
     """A child has the list of the thread that has forked it, and that alone; another process none."""
-    records = [mapped(0), fork(9, 9), sample("_ _ d", 9, 9), sample("_ _", 9, 10), fork(11, 11, 9, 9), sample("_", 11, 11)]
+    records = [mapped(0), fork(9, 9), sample("_ _ d", 9, 9), sample("_ _", 9, 10)]
+    records += [fork(11, 11, 9, 9), sample("_", 11, 11)]
     look.equal("children", ["a b d", "", "a"], named(records))
-    look.equal("of a thread", ["a b d"], named([mapped(0), fork(9, 9, 7, 8), sample("_ _ d", 9, 9)], content(LISTS, LISTS)))
+    records = [mapped(0), fork(9, 9, 7, 8), sample("_ _ d", 9, 9)]
+    look.equal("of a thread", ["a b d"], named(records, content(LISTS, LISTS)))
     look.equal("before it", [""], named([fork(9, 9), mapped(0), sample("_", 9, 9)]))
     look.equal("a thread is no child", ["a"], named([mapped(0), fork(7, 12), sample("_")]))
-    look.equal("switched off", ["", "a"], named([mapped(0), fork(9, 9), mapped(running.END, 9), sample("_", 9, 9), sample("_")]))
+    records = [mapped(0), fork(9, 9), mapped(running.END, 9), sample("_", 9, 9), sample("_")]
+    look.equal("switched off", ["", "a"], named(records))
     # In a namespace of its own it has another number; its first thread is known by that.
     look.equal("another number", ["a b", ""], named([mapped(0, 70), sample("_ _", 70, 70), sample("_ _", 70, 71)]))
 
