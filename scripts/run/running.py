@@ -94,11 +94,22 @@ class Process:
         return child
 
 
-class Running:
-    """open_file: gives the content of a mapped file of a process, or None."""
+def own_number(pid, tid):
+    """NSpid, proc(5): the last one is that of the innermost namespace."""
+    try:
+        with open("/proc/%d/task/%d/status" % (pid, tid)) as lines:
+            return next((int(line.split()[-1]) for line in lines if line.startswith("NSpid:")), None)
+    except (IOError, OSError):
+        return None
 
-    def __init__(self, open_file):
-        self.open_file, self.processes, self.files = open_file, {}, {}
+
+class Running:
+    """open_file: gives the content of a mapped file of a process, or None; own_number: of a process and a thread the
+    number that the thread has in its own pid namespace, or None."""
+
+    def __init__(self, open_file, own_number=own_number):
+        self.open_file, self.own_number, self.processes, self.files = open_file, own_number, {}, {}
+        self.numbers = {}
 
     def named(self, records):
         """The records without mappings; stacks have the names."""
@@ -158,12 +169,19 @@ class Running:
             at = places[index] + 1
             frames[at:at] = [frame_of(symbol) for symbol in reversed(kept)]
 
+    def number(self, pid, tid):
+        if (pid, tid) not in self.numbers:
+            self.numbers[pid, tid] = self.own_number(pid, tid)
+        return self.numbers[pid, tid]
+
     def listed(self, sample, process):
         calls, thread = process.calls, process.thread_of.get(sample.tid, sample.tid)
         if process.is_child and sample.tid not in process.thread_of:
             return []
         if not process.is_child and sample.tid == sample.pid:
             thread = calls.main
+        elif not process.is_child and sample.pid != calls.main:
+            thread = self.number(sample.pid, sample.tid)
         return calls.symbols(thread, len(calls.snapshots) if process.is_child else process.number)
 
 
