@@ -52,10 +52,12 @@ void evaluator_code_find(void)
 {
     enum { VOTES = 64, ENOUGH = 8 };
     struct vote votes[VOTES] = {0}, *most = &votes[0];
+    static uintptr_t looked_at;
     uintptr_t header, end;
     int saved = errno;
-    if (!find_unwind_data(&header, &end))
+    if (looked_at == python.evaluator || !find_unwind_data(&header, &end))
         return;
+    looked_at = python.evaluator;
     for (uintptr_t at = python.evaluator; at < python.evaluator + python.evaluator_size; at++) {
         uintptr_t target = arch_conditional_branch(at, python.evaluator + python.evaluator_size);
         struct eh_frame_function function;

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Finds the other part, if there is one. Once; takes the loader's lock. */
+/* Finds the other part, if there is one; the first time it takes the loader's lock, and some
+ * milliseconds. */
 void evaluator_code_find(void);
 
 /* The begin and the end of a part; false if there is none. */
