@@ -242,6 +242,13 @@ void qualnames_scan(const python_object *code)
         scan();
 }
 
+bool qualnames_lacks(const python_object *code)
+{
+    const int flags = CODE_FLAG_OPTIMIZED | CODE_FLAG_NEWLOCALS;
+    return scan_is_due && code_values_get(code) == 0 &&
+           (python_int(code, python.layout->code_flags) & flags) == flags;
+}
+
 void qualnames_scan_now(void)
 {
     if (scan_is_due)

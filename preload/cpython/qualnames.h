@@ -41,7 +41,10 @@ void qualnames_see(const python_object *code);
  * leaves no exception. */
 void qualnames_scan(const python_object *code);
 
-/* Scans if one is due, whichever code objects are asked for. */
+/* Whether a scan is due, and would find the name of the code object, which is a function's. */
+bool qualnames_lacks(const python_object *code);
+
+/* Scans if one is due. */
 void qualnames_scan_now(void);
 
 /* Appends the qualified name, as far as it is known, of a code object with this value. Runs

@@ -15,6 +15,7 @@
 #include "preload/cpython/python_threads.h"
 #include "preload/cpython/qualnames.h"
 #include "preload/profile/trampolines.h"
+#include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/elf_object.h"
 #include "trampoline/base/kept_files.h"
@@ -39,13 +40,21 @@ static struct running_calls {
 } running;
 
 static struct elf_object interpreter;
-static struct kept_files kept;
+static struct kept_file kept_room[KEPT];
+static struct kept_files kept = {.files = kept_room, .room = KEPT, .most = KEPT};
+
+/* What is needed while a snapshot is made: a program may have little address space. */
+static struct work {
+    struct python_calls calls;
+    struct mapping mapping;
+    struct name name;
+    char buffer[BUFFER];
+} * work;
 
 /* What is written: `error` is the first one. */
 static struct writer {
     int fd, error;
     size_t used;
-    char buffer[BUFFER];
 } out;
 
 static void flush(void)
@@ -53,7 +62,7 @@ static void flush(void)
     if (out.error == 0 && running.length + (off_t)out.used > FILE_LIMIT)
         out.error = EFBIG;
     if (out.error == 0)
-        out.error = own_file_write(out.fd, out.buffer, out.used, running.length);
+        out.error = own_file_write(out.fd, work->buffer, out.used, running.length);
     if (out.error == 0)
         running.length += (off_t)out.used;
     out.used = 0;
@@ -61,9 +70,9 @@ static void flush(void)
 
 static void put_bytes(const char *bytes, size_t length)
 {
-    if (length > sizeof out.buffer - out.used)
+    if (length > sizeof work->buffer - out.used)
         flush();
-    memcpy(out.buffer + out.used, bytes, length); /* a name is shorter than the buffer */
+    memcpy(work->buffer + out.used, bytes, length); /* a name is shorter than the buffer */
     out.used += length;
 }
 
@@ -82,7 +91,8 @@ _Static_assert((int)NAME_LIMIT < (int)BUFFER, "a name does not fit");
 
 static void put_call(const struct python_call *call, bool is_inlined)
 {
-    const struct name *name = trampolines_name(call->code);
+    struct name *name = &work->name;
+    trampolines_name(name, call->code);
     put_bytes(is_inlined ? "+ " : "= ", 2);
     put_bytes(name->text, name->length);
     put_bytes("\n", 1);
@@ -91,16 +101,16 @@ static void put_call(const struct python_call *call, bool is_inlined)
 /* A stack that cannot be read whole says nothing about its outermost calls. */
 static void put_thread(char *state, uint32_t thread, void *context)
 {
-    static struct python_calls calls;
+    struct python_calls *calls = &work->calls;
     const struct python_place place = {.thread = state};
     unsigned *count = (unsigned *)context;
-    python_frames_read(&calls, &place);
-    if (calls.cut || calls.count == 0)
+    python_frames_read(calls, &place);
+    if (calls->cut || calls->count == 0)
         return;
     put("thread %u\n", thread);
-    for (uint32_t i = calls.count; i-- > 0;) {
-        const struct python_call *call = &calls.at[i];
-        put_call(call, i + 1 < calls.count && call->evaluator != 0 &&
+    for (uint32_t i = calls->count; i-- > 0;) {
+        const struct python_call *call = &calls->at[i];
+        put_call(call, i + 1 < calls->count && call->evaluator != 0 &&
                            call->evaluator == call[1].evaluator);
     }
     ++*count;
@@ -130,12 +140,28 @@ static int show(unsigned number)
     return 0;
 }
 
+static bool start_work(void)
+{
+    void *memory = mmap(NULL, sizeof *work, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    out = (struct writer){.fd = -1};
+    work = memory != MAP_FAILED ? (struct work *)memory : NULL;
+    return work != NULL;
+}
+
+static void end_work(void)
+{
+    munmap(work, sizeof *work);
+    work = NULL;
+}
+
 static void close_file(void)
 {
     if (out.fd >= 0)
         close(out.fd);
     debug_log(profile, 1, "%s, %u snapshots of calls that were running: %s", running.path,
               running.snapshots, out.error == 0 ? "no error" : strerrordesc_np(out.error));
+    end_work();
 }
 
 /* Of the code at an address in the object's file. */
@@ -163,8 +189,8 @@ static void put_head(void)
 
 static void put_evaluator(const struct elf_object *object)
 {
-    static struct mapping mapping;
-    if (!mapping_find((const void *)python.evaluator, &mapping))
+    struct mapping *mapping = &work->mapping;
+    if (!mapping_find((const void *)python.evaluator, mapping))
         out.error = errno == 0 ? ENOENT : errno;
     for (unsigned part = 0; out.error == 0 && part < EVALUATOR_CODE_PARTS; part++) {
         uintptr_t begin, end;
@@ -172,7 +198,7 @@ static void put_evaluator(const struct elf_object *object)
             continue;
         put("evaluator %lx %lx %lx ", (unsigned long)begin, (unsigned long)end,
             (unsigned long)offset_in(object, begin));
-        put_bytes(mapping.path, strlen(mapping.path));
+        put_bytes(mapping->path, strlen(mapping->path));
         put_bytes("\n", 1);
     }
 }
@@ -185,7 +211,6 @@ static bool make_file(const char *directory)
     out.error = ENAMETOOLONG;
     if (length >= (int)sizeof running.path)
         return false;
-    kept.most = KEPT;
     out.error = EBUSY;
     if (!kept_files_make_room(&kept, directory))
         return false;
@@ -195,27 +220,54 @@ static bool make_file(const char *directory)
     return out.error == 0;
 }
 
+static void look_for_unnamed(char *state, uint32_t thread, void *found)
+{
+    (void)thread;
+    const struct python_place place = {.thread = state};
+    python_frames_read(&work->calls, &place);
+    for (uint32_t i = 0; i < work->calls.count; i++)
+        if (qualnames_lacks(work->calls.at[i].code))
+            *(bool *)found = true;
+}
+
+/* Before 3.11, where names are not in the code objects. A scan takes milliseconds, so of many
+ * switches not each makes one. There is one lock for all interpreters. */
+static void find_names(void)
+{
+    enum { SECOND = 1000000000 };
+    static uint64_t scanned; /* when; CLOCK_MONOTONIC */
+    bool unnamed = false;
+    if (python.layout->code_qualname != 0 || clock_now() - scanned < SECOND || !start_work())
+        return;
+    python_threads_visit(look_for_unnamed, &unnamed);
+    end_work();
+    if (!unnamed)
+        return;
+    qualnames_scan_now();
+    scanned = clock_now();
+}
+
 void running_calls_prepare(void)
 {
     int saved = errno;
     if (!elf_object_at((const void *)python.evaluator, &interpreter, NULL))
         interpreter.segment_count = 0;
-    qualnames_scan_now();
     evaluator_code_find();
     python_threads_start();
+    find_names();
     errno = saved;
 }
 
 void running_calls_begin(const char *directory)
 {
     int saved = errno;
-    out.fd = -1;
-    out.used = 0;
+    if (running.page != NULL || directory == NULL || !start_work()) {
+        errno = saved;
+        return;
+    }
     running.length = 0;
     running.snapshots = 0;
     running.of_parent = false;
-    if (running.page != NULL || directory == NULL)
-        return;
     if (make_file(directory)) {
         put_head();
         put_evaluator(&interpreter);
@@ -235,7 +287,8 @@ void running_calls_begin(const char *directory)
 static void look(bool is_last)
 {
     struct stat status;
-    out.used = 0;
+    if (!start_work())
+        return;
     out.error = own_file_open_again(&running.file, running.path, &out.fd, &status);
     if (out.error == 0 && !running.of_parent && running.snapshots < RUNNING_CALLS_END)
         put_snapshot();

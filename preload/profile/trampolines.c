@@ -50,20 +50,21 @@ uintptr_t trampolines_find(enum profile_mode mode, const python_object *code, ui
     return registry_address(id);
 }
 
-const struct name *trampolines_name(const python_object *code)
+void trampolines_name(struct name *name, const python_object *code)
 {
-    static struct name name;
     uint64_t value = code_values_get(code);
     uint32_t known =
         code_tag_is_trampoline(value) ? registry_at(HOOK_ADDRESS(value)) : REGISTRY_NONE;
-    if (known != REGISTRY_NONE)
-        return registry_name(known);
-    name_clear(&name);
-    name_put_bytes(&name, "py::", 4);
-    qualnames_put(&name, code, value);
-    name_put_bytes(&name, ":", 1);
-    qualnames_put_string(&name, python_field(code, python.layout->code_filename));
-    return &name;
+    name_clear(name);
+    if (known != REGISTRY_NONE) {
+        const struct name *registered = registry_name(known);
+        name_put_bytes(name, registered->text, registered->length);
+        return;
+    }
+    name_put_bytes(name, "py::", 4);
+    qualnames_put(name, code, value);
+    name_put_bytes(name, ":", 1);
+    qualnames_put_string(name, python_field(code, python.layout->code_filename));
 }
 
 const char *trampolines_qualname(uintptr_t address)

@@ -18,9 +18,9 @@
  * so runs no Python code: no allocation of the interpreter, no exception. */
 uintptr_t trampolines_find(enum profile_mode mode, const python_object *code, uint64_t value);
 
-/* The name that a code object's trampoline has or would have: py::<qualified name>:<file>. Valid until
- * the next call and the next registry_add. Under the profile's lock. */
-const struct name *trampolines_name(const python_object *code);
+/* The name that a code object's trampoline has or would have: py::<qualified name>:<file>. Under the
+ * profile's lock. */
+void trampolines_name(struct name *name, const python_object *code);
 
 /* The qualified name of the function at an address that trampolines_find has returned. Never
  * freed. */

@@ -35,7 +35,8 @@ static struct sample_file {
     struct sample_header *header; /* the beginning of the first segment */
 } file;
 
-static struct kept_files kept;
+static struct kept_file few[16];
+static struct kept_files kept = {.files = few, .room = sizeof few / sizeof *few};
 
 bool sample_file_start(const char *directory, struct failure *why)
 {
@@ -291,9 +292,22 @@ void sample_file_finish(void)
     syscall(SYS_close, fd);
 }
 
+/* Memory for more than a few, which hardly any program needs. */
+static void make_room(void)
+{
+    void *memory = mmap(NULL, SAMPLE_FILES_KEPT * sizeof(struct kept_file), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return;
+    kept.files = (struct kept_file *)memory;
+    kept.room = SAMPLE_FILES_KEPT;
+}
+
 void sample_file_keep(uint32_t most)
 {
-    kept.most = most;
+    if (most > kept.room && kept.count == 0)
+        make_room();
+    kept.most = most < kept.room ? most : kept.room;
 }
 
 void sample_file_forget_kept(void)

@@ -47,7 +47,8 @@ void sample_file_lost(uint32_t weight);
  * handlers; changes errno. pre: no other thread samples. */
 void sample_file_finish(void);
 
-/* How many files of this process are kept (kept_files.h). */
+/* How many files of this process are kept (kept_files.h); 0: all of them. */
+enum { SAMPLE_FILES_KEPT = 1000 }; /* at most */
 void sample_file_keep(uint32_t most);
 
 /* In a forked child, whose files are others: of the files that are kept, and of the present one. */

@@ -26,7 +26,6 @@
 #include "trampoline/base/clock.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/fork_watch.h"
-#include "trampoline/base/kept_files.h"
 #include "trampoline/base/libc_functions.h"
 #include "trampoline/base/lock.h"
 #include "trampoline/base/report.h"
@@ -107,7 +106,7 @@ bool sampler_read_wish(const char *value, struct sampler_wish *wish)
         else if (read_word(&words, ":wall"))
             read.wall = true;
         else if (!read_number(&words, ":every=", LONGEST, &read.every) &&
-                 !read_number(&words, ":keep=", KEPT_FILES, &read.keep))
+                 !read_number(&words, ":keep=", SAMPLE_FILES_KEPT, &read.keep))
             return false;
     }
     if (errno != 0 || end == value || hz < 0 || hz > FASTEST || (read.keep != 0 && read.every == 0))

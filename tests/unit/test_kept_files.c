@@ -8,7 +8,10 @@
 
 #include "support/support.h"
 
-static struct kept_files files;
+enum { ROOM = 1000 };
+
+static struct kept_file room[ROOM];
+static struct kept_files files = {.files = room, .room = ROOM};
 
 static const char *name_of(int number)
 {
@@ -69,11 +72,11 @@ TEST(the_oldest_goes)
 
 TEST(as_many_as_there_may_be)
 {
-    files.most = KEPT_FILES;
-    for (int i = 0; i < KEPT_FILES * 5 / 2; i++)
+    files.most = ROOM;
+    for (int i = 0; i < ROOM * 5 / 2; i++)
         make_next(i);
-    ck_assert_int_eq(count_entries(), KEPT_FILES);
-    ck_assert(is_there(KEPT_FILES * 3 / 2) && !is_there(KEPT_FILES * 3 / 2 - 1));
+    ck_assert_int_eq(count_entries(), ROOM);
+    ck_assert(is_there(ROOM * 3 / 2) && !is_there(ROOM * 3 / 2 - 1));
 }
 
 /* Removed by someone, replaced, a link, a folder. */

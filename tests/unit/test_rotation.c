@@ -11,7 +11,6 @@
 #include "preload/sampler/sample_tree.h"
 #include "support/sample_reader.h"
 #include "trampoline/base/clock.h"
-#include "trampoline/base/kept_files.h"
 
 enum { PYTHON = 3 << 8 | 11, PERIOD = 1000000, THREADS = 4, MILLISECOND = 1000000, DEPTH = 8 };
 
@@ -195,7 +194,7 @@ static void run_threads(int milliseconds, void (*meanwhile)(void))
 /* Every sample is in one of the files, or its weight in what was missed. */
 TEST_IN_CHILD(threads)
 {
-    start(SPAN, KEPT_FILES);
+    start(SPAN, SAMPLE_FILES_KEPT);
     run_threads(300, NULL);
     child_check(gate_is_idle(), "%s", "not idle");
     sample_file_finish();

@@ -1,8 +1,8 @@
 /* test_sampler.c - the value of PYPERF_SAMPLER. */
+#include "preload/sampler/sample_file.h"
 #include "preload/sampler/sampler.h"
 
 #include "support/support.h"
-#include "trampoline/base/kept_files.h"
 
 TEST(values)
 {
@@ -20,7 +20,7 @@ TEST(values)
         {"19:every=60", {.hz = 19, .every = 60, .keep = 10}},
         {"19:every=1:keep=1", {.hz = 19, .every = 1, .keep = 1}},
         {"19:keep=1000:later:every=86400",
-         {.hz = 19, .later = true, .every = 86400, .keep = KEPT_FILES}},
+         {.hz = 19, .later = true, .every = 86400, .keep = SAMPLE_FILES_KEPT}},
     };
     for (size_t i = 0; i < LENGTH_OF(values); i++) {
         struct sampler_wish wish = {.hz = 1};

@@ -38,7 +38,7 @@ bool kept_files_make_room(struct kept_files *kept, const char *directory)
     while (kept->most != 0 && kept->count >= kept->most) {
         if (!remove_file(directory, &kept->files[kept->first]))
             return false;
-        kept->first = (kept->first + 1) % KEPT_FILES;
+        kept->first = (kept->first + 1) % kept->room;
         kept->count--;
     }
     return true;
@@ -48,7 +48,7 @@ void kept_files_add(struct kept_files *kept, const struct own_file *file, const 
 {
     if (kept->most == 0 || strlen(name) >= KEPT_FILES_NAME)
         return;
-    struct kept_file *added = &kept->files[(kept->first + kept->count++) % KEPT_FILES];
+    struct kept_file *added = &kept->files[(kept->first + kept->count++) % kept->room];
     added->own = *file;
     strcpy(added->name, name);
 }

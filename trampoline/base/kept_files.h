@@ -12,16 +12,19 @@
 
 #include "trampoline/base/own_file.h"
 
-enum { KEPT_FILES = 1000, KEPT_FILES_NAME = 40 };
+enum { KEPT_FILES_NAME = 40 };
+
+struct kept_file {
+    struct own_file own;
+    char name[KEPT_FILES_NAME];
+};
 
 /* Of one kind, all in one directory. */
 struct kept_files {
-    uint32_t most;         /* are kept: KEPT_FILES at most. 0: all, and none is remembered */
+    struct kept_file *files; /* of the caller: there is room for so many */
+    uint32_t room;
+    uint32_t most;         /* are kept: `room` at most. 0: all, and none is remembered */
     uint32_t count, first; /* the oldest; the others follow, around the end */
-    struct kept_file {
-        struct own_file own;
-        char name[KEPT_FILES_NAME];
-    } files[KEPT_FILES];
 };
 
 /* Removes the oldest until there is room for one more. False: that cannot be done now. */

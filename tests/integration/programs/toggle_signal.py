@@ -116,24 +116,31 @@ def storm():
             time.sleep(0.003)
             os.kill(pid, NUMBER)
         os._exit(0)
-    results, going, switched, state = [], [True], 0, False
+    results, going, changes = [], [True], [0] * 5
 
-    def work():
+    def look(number, state):
+        """A handler takes longer than a thread's turn here, so that the main thread may see no change."""
+        changes[number] += is_on() != state
+        return is_on()
+
+    def work(number):
+        state = False
         while going:
             made = eval("lambda: fibonacci(12)")
             results.append(made() == 144)
+            state = look(number, state)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
+    state = False
     while os.waitpid(child, os.WNOHANG)[0] == 0:
         results.append(fibonacci(8) == 21)
-        switched += is_on() != state
-        state = is_on()
+        state = look(4, state)
     going.clear()
     for thread in threads:
         thread.join()
-    return {"right": all(results), "calls": len(results) > 200, "switched": switched >= 10}
+    return {"right": all(results), "calls": len(results) > 200, "switched": max(changes) >= 10}
 
 
 def own_handler():
