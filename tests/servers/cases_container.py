@@ -39,7 +39,7 @@ def recorded_by_perf(bench, pid, seconds):
     words = ["perf", "record", "-q", "-N", "-e", "cpu-clock", "-F", "199", "--call-graph", "dwarf,16384", "-o", data]
     environment = bench.environment(preload=False, support=None, images=False)
     bench.run(words + ["-p", str(pid), "--", "sleep", str(seconds)], environment)
-    return perf.script(bench, data)
+    return perf.samples(bench.run(["perf", "script", "--no-inline", "-i", data] + perf.FIELDS, environment).out)
 
 
 def table(bench, data):
