@@ -169,7 +169,7 @@ static bool read_answer(const struct asking *asking, struct plant_figures *figur
                : refuse(why, "process %d: libpyperf has not answered", pid);
 }
 
-/* What nobody has served is not served later. */
+/* A request that was not served must not be served by a later script. */
 static void empty_mailbox(const struct asking *asking)
 {
     static const struct attach_request none;

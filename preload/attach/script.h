@@ -25,7 +25,7 @@ struct script {
 bool script_make(struct script *script, pid_t pid, const char *directory, const char *library,
                  bool loaded, struct refusal *why);
 
-/* What the import has failed with; false: it has not, or not yet. */
+/* The error of the import; false: there is none, or none yet. */
 bool script_said(const struct script *script, char *text, size_t size);
 
 /* Removes it. */

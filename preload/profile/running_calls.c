@@ -43,7 +43,7 @@ static struct elf_object interpreter;
 static struct kept_file kept_room[KEPT];
 static struct kept_files kept = {.files = kept_room, .room = KEPT, .most = KEPT};
 
-/* What is needed while a snapshot is made: a program may have little address space. */
+/* Buffers, mapped only while a snapshot is made: a program may have little address space. */
 static struct work {
     struct python_calls calls;
     struct mapping mapping;
@@ -51,7 +51,7 @@ static struct work {
     char buffer[BUFFER];
 } * work;
 
-/* What is written: `error` is the first one. */
+/* Writes through the buffer; `error` is the first one. */
 static struct writer {
     int fd, error;
     size_t used;
@@ -116,14 +116,23 @@ static void put_thread(char *state, uint32_t thread, void *context)
     ++*count;
 }
 
-/* Returns how many threads have calls. */
+/* Returns how many threads have calls. After an error the file has no part of the snapshot, so that
+ * the next one is not mixed up with it. */
 static unsigned put_snapshot(void)
 {
     unsigned count = 0;
-    put("snapshot %u\n", running.snapshots++);
+    off_t begin = running.length;
+    put("snapshot %u\n", running.snapshots);
     python_threads_visit(put_thread, &count);
     put("done\n");
     flush();
+    if (out.error == 0) {
+        running.snapshots++;
+    } else {
+        running.length = begin;
+        if (ftruncate(out.fd, begin) != 0)
+            debug_log(profile, 1, "%s cannot be cut", running.path);
+    }
     return count;
 }
 
@@ -144,7 +153,6 @@ static bool start_work(void)
 {
     void *memory = mmap(NULL, sizeof *work, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    out = (struct writer){.fd = -1};
     work = memory != MAP_FAILED ? (struct work *)memory : NULL;
     return work != NULL;
 }
@@ -161,7 +169,6 @@ static void close_file(void)
         close(out.fd);
     debug_log(profile, 1, "%s, %u snapshots of calls that were running: %s", running.path,
               running.snapshots, out.error == 0 ? "no error" : strerrordesc_np(out.error));
-    end_work();
 }
 
 /* Of the code at an address in the object's file. */
@@ -268,6 +275,7 @@ void running_calls_begin(const char *directory)
     running.length = 0;
     running.snapshots = 0;
     running.of_parent = false;
+    out = (struct writer){.fd = -1};
     if (make_file(directory)) {
         put_head();
         put_evaluator(&interpreter);
@@ -279,21 +287,24 @@ void running_calls_begin(const char *directory)
         else
             kept_files_add(&kept, &running.file, strrchr(running.path, '/') + 1);
     }
+    end_work();
     close_file();
     errno = saved;
 }
 
-/* A child's calls are not written, but it tells perf when they end. */
+/* A child's calls are not written. perf is told of the end, whether they could be written or not. */
 static void look(bool is_last)
 {
     struct stat status;
-    if (!start_work())
-        return;
+    out = (struct writer){.fd = -1};
     out.error = own_file_open_again(&running.file, running.path, &out.fd, &status);
-    if (out.error == 0 && !running.of_parent && running.snapshots < RUNNING_CALLS_END)
+    bool is_open = out.error == 0;
+    if (is_open && !running.of_parent && running.snapshots < RUNNING_CALLS_END && start_work()) {
         put_snapshot();
-    if (out.error == 0 && (is_last || !running.of_parent))
-        out.error = show(is_last ? RUNNING_CALLS_END : running.snapshots - 1);
+        end_work();
+    }
+    if (is_open && (is_last || !running.of_parent))
+        show(is_last ? RUNNING_CALLS_END : running.snapshots - 1);
     close_file();
 }
 

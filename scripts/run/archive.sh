@@ -125,7 +125,7 @@ list_unidentified() {
     keep_calls
 }
 
-# What libpyperf has written down for table.py (running.py).
+# The lists of calls that table.py reads (running.py).
 keep_calls() {
     grep "$calls" "$dir/mapped" | while read -r path; do
         mkdir -p "$top/calls"

@@ -3,30 +3,25 @@
 import re
 
 import model
+import perf_script
 import stacks
 
 LIBRARY = re.compile(r"(^|/)libpyperf\.so[^/]*$")
-FIELDS = "comm,pid,tid"
-MAPPED = re.compile(r"PERF_RECORD_MMAP2? (-?\d+)/-?\d+: \[.*\]: \S+ (.*)$")
-EXEC = re.compile(r"PERF_RECORD_COMM exec: .*:(\d+)/\d+$")
-FORK = re.compile(r"PERF_RECORD_FORK\((\d+):\d+\):\((\d+):\d+\)$")
+FIELDS = "comm,pid,tid,time"
 NOTHING, LOADED, ON = range(3)
 
 
 def state(path, pids):
     """How far libpyperf came in one of these processes: NOTHING of it, LOADED, or ON, with an image."""
     found = {}
-    for line in events(path):
-        mapped, executed, forked = MAPPED.search(line), EXEC.search(line), FORK.search(line)
-        if executed:
+    for record in perf_script.parse(events(path)):
+        if isinstance(record, model.Mapping):
+            found[record.pid] = max(found.get(record.pid, NOTHING), state_of_file(record.path))
+        elif record.kind == "exec":
             # exec has replaced all mappings
-            found.pop(int(executed.group(1)), None)
-        elif forked:
-            child, parent = map(int, forked.groups())
-            found.setdefault(child, found.get(parent, NOTHING))
-        elif mapped:
-            pid = int(mapped.group(1))
-            found[pid] = max(found.get(pid, NOTHING), state_of_file(mapped.group(2)))
+            found.pop(record.pid, None)
+        elif record.kind == "FORK":
+            found.setdefault(record.pid, found.get(record.parent, NOTHING))
     return max([NOTHING] + [found.get(pid, NOTHING) for pid in pids])
 
 

@@ -1,4 +1,4 @@
-"""Reads a perf.data of perf record in binary: its events, its records, its features, and what stands where in a sample
+"""Reads a perf.data of perf record in binary: its events, its records, its features, and the layout of samples
 (perf_output_sample, kernel/events/core.c)."""
 
 import mmap
@@ -52,7 +52,7 @@ class Event:
 
     @property
     def dropped(self):
-        """What call chains are in place of; the branches only if they were the stack (--call-graph lbr)."""
+        """The fields that a call chain replaces; the branches only if they were the stack (--call-graph lbr)."""
         return REGS_USER | STACK_USER | (BRANCH_STACK if self.branches & CALL_STACK else 0)
 
     def number(self, body, field, default=0):
@@ -201,7 +201,7 @@ class Original:
         return U64.unpack_from(body, len(body) - self.end_size + (8 if first.fields & TID else 0))[0]
 
     def ending(self, pid, time):
-        """What stands at the end of a record of ours; events that perf makes up have the id 0, too."""
+        """The bytes that end a record of ours; events that perf makes up have the id 0, too."""
         first = self.events[0]
         values = {TID: struct.pack("<II", pid, pid), TIME: U64.pack(time)}
         present = [field for field in AT_END if first.fields & field] if self.end_size else []

@@ -86,7 +86,7 @@ class Maps:
 
 
 def change(kind, misc, body):
-    """What a record changes, or None: the process; its parent, if it begins; a mapping (executable, start, end,
+    """The change that a record makes, or None: the process; its parent, if it begins; a mapping (executable, start, end,
     offset), and its name as perf script prints it. With neither of them, the process has called exec."""
     if kind == FORK:
         return struct.unpack_from("<II", body) + (None, None)

@@ -66,7 +66,7 @@ class Calls:
         """For each C frame of the thread its calls, and how many of those are certain: the first, which it was made
         for, and those that were still there at the snapshot behind the one of this number; at the END, at the last one:
         a call with a trampoline has kept them since."""
-        next_one = len(self.snapshots) - 1 if number == END else number + 1
+        next_one = max(1, len(self.snapshots) - 1) if number == END else number + 1
         frames, later = self.at(0, thread), self.at(next_one, thread)
         found = []
         for index, symbols in enumerate(frames):

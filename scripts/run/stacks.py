@@ -8,6 +8,7 @@ import tempfile
 
 import perf_script
 import python2
+import roots
 import running
 
 # perf record's own limit: the size travels in 16 bits, and is a multiple of 8 (perf_event_open(2)).
@@ -94,16 +95,14 @@ class Archive:
     def mapped(self, pid, path):
         """The content of a file that libpyperf has made and the process has mapped: in the archive, or where it was
         made, which the process may have seen at another place. None if it is not there."""
-        for place in (
-            os.path.join(self.folder, "calls", os.path.basename(path)),
-            "/proc/%d/root%s" % (pid, path),
-            path,
-        ):
-            try:
-                with open(place, "rb") as file:
-                    return file.read(running.LARGEST)
-            except (IOError, OSError):
-                pass
+        try:
+            with open(os.path.join(self.folder, "calls", os.path.basename(path)), "rb") as file:
+                return file.read(running.LARGEST)
+        except (IOError, OSError):
+            pass
+        for file in roots.Roots(["/proc/%d/root" % pid]).opened(path):
+            with file:
+                return file.read(running.LARGEST)
         return None
 
 

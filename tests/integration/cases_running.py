@@ -141,6 +141,6 @@ def running_calls_toggled(bench):
         bench.that("with all functions", "95 %", len(right) * 20 >= len(found) * 19, perf.share(len(right), len(found)))
         wrong += [one for one in found if one and one not in right]
     bench.equal("wrong", [], wrong[:3])
-    # What perf itself shows of the rewritten profile.
+    # perf itself shows the same of the rewritten profile.
     shown = collections.Counter((one.pid, one.tid, names(one)) for one in perf.script(bench, rewritten))
     bench.equal("rewritten", collections.Counter((one.pid, one.tid, names(one)) for one in samples), shown)

@@ -147,9 +147,9 @@ def no_names(look):
 
 
 # Lines of perf script on mappings.
-MAPPED = "python3  7/7  PERF_RECORD_MMAP2 %d/%d: [0x7f0000(0x1000) @ 0 fe:00 3 4]: r-xp %s\n"
-EXECUTED = "python3  7/7  PERF_RECORD_COMM exec: python3:7/7\n"
-FORKED = "python3  7/7  PERF_RECORD_FORK(7:7):(6:6)\n"
+MAPPED = "python3  7/7  10.500000: PERF_RECORD_MMAP2 %d/%d: [0x7f0000(0x1000) @ 0 fe:00 3 4]: r-xp %s\n"
+EXECUTED = "python3  7/7  10.500000: PERF_RECORD_COMM exec: python3:7/7\n"
+FORKED = "python3  7/7  10.500000: PERF_RECORD_FORK(7:7):(6:6)\n"
 IMAGE = "/srv/perf.data.images/1-2/pyperf-6-CE1wJv.so"
 
 

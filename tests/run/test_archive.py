@@ -188,7 +188,7 @@ def archive_of_a_profile_that_is_there(bench):
 
 @case(CASES, SUPPORTED, needs=("perf",))
 def archive_of_running_calls(bench):
-    """What libpyperf has written down of calls that have no trampoline is in it, and the table there has their names."""
+    """The lists of calls that have no trampoline are in it, and the table there has their names."""
     environment = bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="RTMIN+3")
     program = bench.start([bench.python, "-W", "ignore", bench.program("running.py"), bench.folder], environment)
     program.stdout.readline()

@@ -137,6 +137,10 @@ def inlined(look):
     text = content(LISTS, LISTS, {8: "= py::a:/x.py\n= py::b:/x.py\n"})
     records = [mapped(0), sample("_ _", tid=8), mapped(1), sample("_ _", tid=8)]
     look.equal("snapshots", ["a b c", "a b " + unknown], named(records, text))
+    records = [mapped(0), mapped(running.END), sample("_ _ d", tid=8)]
+    look.equal("off, all there still", ["a b c d"], named(records, content(LISTS, LISTS)))
+    records = [mapped(0), mapped(running.END), sample("_ _ d", tid=8)]
+    look.equal("off, and no snapshot of that", ["a b d"], named(records))
     records = [mapped(running.END), sample("_ _ d", tid=8)]
     look.equal("off", ["a b d"], named([mapped(0)] + records, text))
 

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -221,5 +223,28 @@ TEST_BY(for_each_version, without_descriptors)
     give_descriptors_back();
     child_check(mapped_at() == -1, "%ld", mapped_at());
     check_snapshot(0, 2);
+    child_check(*reports() == '\0', "%s", reports());
+}
+
+/* A snapshot that is too long for the limit leaves no part of itself. */
+TEST_BY(for_each_version, without_room)
+{
+    start();
+    run_codes(2);
+    profile_begin_running_calls();
+    struct stat status;
+    struct rlimit before, limit;
+    child_check(stat(first_file("*.calls"), &status) == 0, "%s", strerror(errno));
+    child_check(getrlimit(RLIMIT_FSIZE, &before) == 0, "%s", strerror(errno));
+    limit = before;
+    limit.rlim_cur = (rlim_t)status.st_size + 10;
+    setrlimit(RLIMIT_FSIZE, &limit); /* also for the files of Check */
+    profile_look_at_running_calls();
+    setrlimit(RLIMIT_FSIZE, &before);
+    child_check(mapped_at() == 0, "%ld", mapped_at());
+    child_check(strstr(content(), "snapshot 1") == NULL, "%s", content());
+    run_codes(1);
+    switch_to(PROFILE_OFF);
+    check_snapshot(1, 1);
     child_check(*reports() == '\0', "%s", reports());
 }
