@@ -55,12 +55,11 @@ void trampolines_name(struct name *name, const python_object *code)
     uint64_t value = code_values_get(code);
     uint32_t known =
         code_tag_is_trampoline(value) ? registry_at(HOOK_ADDRESS(value)) : REGISTRY_NONE;
-    name_clear(name);
     if (known != REGISTRY_NONE) {
-        const struct name *registered = registry_name(known);
-        name_put_bytes(name, registered->text, registered->length);
+        *name = *registry_name(known); /* appending would cut a cut name once more */
         return;
     }
+    name_clear(name);
     name_put_bytes(name, "py::", 4);
     qualnames_put(name, code, value);
     name_put_bytes(name, ":", 1);

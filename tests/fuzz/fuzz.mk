@@ -2,12 +2,13 @@
 
 FUZZ_SECONDS ?= 60
 fuzzers      := elf_lookup detour_prepare names eh_frame
-fuzz_flags   := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-                -D_GNU_SOURCE -DPYPERF_WHOLE_LIBC -DPYPERF_VERSION='""' -I. -Itrampoline/arch/$(ARCH) -Itrampoline/arch/$(ARCH)/plan
+fuzz_sources := -D_GNU_SOURCE -DPYPERF_WHOLE_LIBC -DPYPERF_VERSION='""' -I. -Itrampoline/arch/$(ARCH) \
+                -Itrampoline/arch/$(ARCH)/plan
+fuzz_flags   := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(fuzz_sources)
 names_sources := $(base_sources) jitdump/perf_map.c preload/profile/trampolines.c \
                  $(patsubst %,preload/cpython/%.c,names layout python qualnames code_values code_table)
 
-.PHONY: fuzz $(addprefix fuzz-,$(fuzzers))
+.PHONY: fuzz check-fuzz-corpus $(addprefix fuzz-,$(fuzzers))
 fuzz:
 	$(Q)$(MAKE) --no-print-directory -j2 -O $(addprefix fuzz-,$(fuzzers))
 
@@ -26,11 +27,24 @@ $(O)/fuzz/seeds-elf_lookup/made: | $(unit_fixtures)
 	$(Q)find $(elf_folder) -type f -size -200k -exec cp --backup=numbered -t $(@D) {} + && \
 	    touch $@
 
-$(O)/fuzz/elf_lookup $(O)/fuzz/detour_prepare: $(plan_sources)
-$(O)/fuzz/names: $(names_sources)
-$(O)/fuzz/eh_frame: trampoline/unwind/eh_frame.c trampoline/unwind/expression.c
+fuzzer = $(O)/fuzz/$(1) $(O)/fuzz/replay-$(1)
+$(call fuzzer,elf_lookup) $(call fuzzer,detour_prepare): $(plan_sources)
+$(call fuzzer,names): $(names_sources)
+$(call fuzzer,eh_frame): trampoline/unwind/eh_frame.c trampoline/unwind/expression.c
 
 $(O)/fuzz/%: tests/fuzz/fuzz_%.c
 	$(call say,FUZZER,$@)
 	@mkdir -p $(@D)
 	$(Q)clang $(fuzz_flags) -o $@ $^ $(plan_libraries)
+
+# In make check-unit: what the fuzzers were made to find before, by any compiler.
+check-unit: check-fuzz-corpus
+check-fuzz-corpus: $(addprefix $(O)/fuzz/replay-,$(fuzzers)) $(O)/fuzz/seeds-elf_lookup/made
+	$(Q)$(O)/fuzz/replay-elf_lookup $(O)/fuzz/seeds-elf_lookup
+	$(Q)for fuzzer in $(filter-out elf_lookup,$(fuzzers)); do \
+	    $(O)/fuzz/replay-$$fuzzer tests/fuzz/corpus/$$fuzzer || exit 1; done
+
+$(O)/fuzz/replay-%: tests/fuzz/replay.c tests/fuzz/fuzz_%.c
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -g -O1 $(sanitize) $(fuzz_sources) -o $@ $^ $(plan_libraries)

@@ -118,6 +118,13 @@ const struct registry_function *registry_function(uint32_t id)
     return &functions[id];
 }
 
+const struct name *registry_name(uint32_t id)
+{
+    static struct name name;
+    put_name(&name, registry_function(id));
+    return &name;
+}
+
 void outputs_update(enum profile_mode mode)
 {
     (void)mode;
@@ -312,6 +319,11 @@ static void give_trampoline(python_object *code)
     code_values_set(code, HOOK_TAG(CODE_TAG_TRAMPOLINES) | address);
     const char *qualname = trampolines_qualname(address);
     qualnames_note(code, qualname, strlen(qualname));
+    static struct name name;
+    const struct name *registered_name = registry_name(registry_at(address));
+    trampolines_name(&name, code);
+    REQUIRE(name.length == registered_name->length);
+    REQUIRE(memcmp(name.text, registered_name->text, name.length) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
