@@ -193,9 +193,15 @@ include scripts/dev/tarball.mk
 
 check: check-unit check-integration check-run check-servers check-cpython-quick
 
+# One failing test does not hide what the others say, and what each prints comes in one piece. As many at a
+# time as there are CPUs, or as the caller's -j says.
+many = $(MAKE) --no-print-directory -k -O $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 check-unit: $(unit_tests)
-	$(Q)failed=; for test in $(unit_tests); do $(unit_runner) $$test || failed=1; done; \
-	    [ -z "$$failed" ]
+	$(Q)$(many) $(patsubst $(O)/tests/%,run-%,$(unit_tests))
+
+run-test_%: $(O)/tests/test_%
+	$(Q)$(unit_runner) $<
 
 $(O)/tests/test_%: $(O)/obj/tests/unit/test_%.c.o $(test_objects) | $(unit_fixtures)
 	$(call say,LINK,$@)

@@ -6,16 +6,16 @@
 
 .PHONY: check-run check-tarball
 
+# The longest first.
+run_tests := situations flamegraph tarball archive options unwind package table completions attach running lines \
+             inspect preloaded libc inside perf_reads chains_read enclosing elf function_image samples exports \
+             firefox perf_data perf_chains fetch_interpreters check
+
 check-run: all flamegraph-template
-	$(Q)failed=; \
-	CC='$(CC)' $(PYTHON) tests/run/test_inspect.py --build $(O) || failed=1; \
-	for test in check completions options attach table running lines enclosing elf function_image samples exports \
-	    firefox perf_data perf_chains fetch_interpreters; do \
-	    $(PYTHON) tests/run/test_$$test.py || failed=1; \
-	done; \
-	for test in libc inside perf_reads chains_read preloaded unwind flamegraph archive package tarball situations; do \
-	    $(PYTHON) tests/run/test_$$test.py --build $(O) || failed=1; \
-	done; [ -z "$$failed" ]
+	$(Q)$(many) $(addprefix check-run-,$(run_tests))
+
+check-run-%: tests/run/test_%.py
+	$(Q)CC='$(CC)' $(PYTHON) $< --build $(O)
 
 check-tarball: all flamegraph-template
 	$(Q)$(PYTHON) tests/run/test_tarball.py --build $(O) --twice

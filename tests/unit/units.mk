@@ -67,10 +67,8 @@ other_layout_tests  := $(addprefix $(other_layout_folder)/tests/test_,image imag
 .PHONY: check-unit-other-layout
 check-unit: check-unit-other-layout
 check-unit-other-layout:
-	$(Q)$(MAKE) --no-print-directory O=$(other_layout_folder) \
-	    CFLAGS='$(CFLAGS) $(other_layout)' $(other_layout_tests)
-	$(Q)failed=; for test in $(other_layout_tests); do $(unit_runner) $$test || failed=1; done; \
-	    [ -z "$$failed" ]
+	$(Q)$(many) O=$(other_layout_folder) CFLAGS='$(CFLAGS) $(other_layout)' \
+	    $(patsubst $(other_layout_folder)/tests/%,run-%,$(other_layout_tests))
 
 # On a small interpreter (interpreter/interpreter.h).
 interpreter_objects := $(call object,$(wildcard tests/unit/interpreter/*.c))

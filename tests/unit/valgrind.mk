@@ -13,9 +13,8 @@ valgrind_flags := -q --error-exitcode=9 --show-leak-kinds=definite \
 # checks for modified code in tests that modify code.
 .PHONY: check-valgrind
 check-valgrind: $(patsubst %,$(O)/tests/test_%,$(VALGRIND_TESTS))
-	$(Q)failed=; for test in $(VALGRIND_TESTS); do \
-	    smc=all-non-file; case $$test in detour_commit) smc=all ;; esac; \
-	    CK_TIMEOUT_MULTIPLIER=10 valgrind $(valgrind_flags) --leak-check=full \
-	        --smc-check=$$smc $(O)/tests/test_$$test || failed=$$failed\ $$test; \
-	done; \
-	[ -z "$$failed" ] || { echo "check-valgrind: failed:$$failed" >&2; exit 1; }
+	$(Q)$(many) $(addprefix valgrind-,$(VALGRIND_TESTS))
+
+valgrind-%: $(O)/tests/test_%
+	$(Q)CK_TIMEOUT_MULTIPLIER=10 valgrind $(valgrind_flags) --leak-check=full \
+	    --smc-check=$(if $(filter detour_commit,$*),all,all-non-file) $<

@@ -87,12 +87,13 @@ def children():
             os.wait()
             os._exit(0)
         pids.append(pid)
+    # No other thread: where one waited for the interpreter's lock, such a child would for ever yield to it.
+    burning.join()
     libc = ctypes.PyDLL(None)  # which keeps the lock that a child needs
     raw = libc.syscall(NATIVE_FORK)
     if raw == 0:
         libc.exit(0)
     statuses = [os.waitpid(pid, 0)[1] for pid in pids + [raw]]
-    burning.join()
     burn(SPAN)
     return {"pid": os.getpid(), "pids": pids, "raw": raw, "statuses": statuses}
 
