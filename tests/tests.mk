@@ -1,5 +1,6 @@
 # make check-unit         unit tests alone: no Python needed
-# make check-integration  integration tests on every interpreter found (INTEGRATION_OPTIONS=--python PATH)
+# make check-integration  integration tests on every interpreter found (INTEGRATION_OPTIONS=--python PATH):
+#                         a selection on most; PYPERF_TEST_ALL_INTERPRETERS=1: all on each (takes hours)
 # make check-builds       the same on interpreters that are built for it (takes long)
 # make check-musl         the same on interpreters for musl
 

@@ -133,10 +133,11 @@ def find():
     return found, left_out
 
 
-# Similar to a neighbour that is included.
-NEIGHBOURS = ((3, 7), (3, 8), (3, 10), (3, 13), (3, 14))
-# Of those that run all cases, these also run the ones that take minutes.
-PATIENT = ((2, 7), (3, 9), (3, 11), (3, 15))
+# Each kind of evaluator once: 2.7's own, one C frame for each Python call, inlined calls, and the newest,
+# which has perf support of its own.
+WHOLE = ((2, 7), (3, 9), (3, 11), (3, 15))
+# Of these, those that also run the cases that take minutes.
+PATIENT = ((2, 7), (3, 11))
 
 
 def everything():
@@ -144,13 +145,13 @@ def everything():
 
 
 def thorough(found):
-    """The interpreters on which all cases are run: one build of a series, Debian's own or the first
-    shared one. The others run a selection, unless PYPERF_TEST_ALL_INTERPRETERS=1."""
+    """The interpreters on which all cases are run: one build of each series in WHOLE, Debian's own or the
+    first shared one. The others run a selection, unless PYPERF_TEST_ALL_INTERPRETERS=1."""
     if everything():
         return {one.path for one in found}
     chosen = {}
     for one in sorted(found, key=lambda one: (not one.path.startswith("/usr/bin/"), one.kind)):
-        if not one.debug and one.series not in NEIGHBOURS:
+        if not one.debug and one.series in WHOLE:
             chosen.setdefault(one.series, one.path)
     return set(chosen.values())
 

@@ -13,8 +13,8 @@ say where interpreters are, beside /usr/bin. Without PYPERF_NO_PERF=1, a machine
 missing or not permitted is a failure; likewise PYPERF_NO_GDB=1 and gdb.
 
 Each interpreter's cases run in a process of their own (this file with --worker), as many at a time
-as there are CPUs. Further builds of a series, and neighbours, run a selection of cases
-(interpreters.py, thorough); all of them with PYPERF_TEST_ALL_INTERPRETERS=1.
+as there are CPUs. All cases run on one build of four series, the others run a selection
+(interpreters.py, thorough); with PYPERF_TEST_ALL_INTERPRETERS=1 all cases run on all of them.
 """
 
 import argparse
@@ -40,7 +40,8 @@ CHOICE = """
     jitdump-stacks fork-maps map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
     sys-calls sys-scope toggle-late text-restored same-behaviour recursion co-extra-of-others
     left-alone lives-share-trampolines growth-of-same-functions dropped-functions evaluator-orders
-    unknown-version attach-names attach-by-perf
+    unknown-version attach-names attach-by-perf running-calls
+    sampler-stacks sampler-small-calls sampler-lines sampler-switches waits-states
 """.split()
 # More than a third of the time: not on each interpreter that runs all cases (interpreters.py, patient).
 SLOW = """
