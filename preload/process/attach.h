@@ -22,7 +22,7 @@
 
 #define ATTACH_FUNCTION "pyperf_attach"
 #define ATTACH_VARIABLE "pyperf_attachable"
-#define ATTACH_MAGIC    "PYPERF-A"
+#define ATTACH_MAGIC    "PYPERFA" /* eight bytes with its NUL */
 #define ATTACH_MODULE   "_pyperf_attach"
 
 enum { ATTACH_FORMAT = 1 }; /* another one is another library's: it is not called */
