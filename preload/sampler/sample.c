@@ -50,8 +50,9 @@ struct place {
 };
 
 static struct place *places[PLACES];
-static uint32_t named[NAMED]; /* threads whose name is in the file, by their number */
-static uint32_t epoch = 1;    /* incremented when ids or addresses get another meaning */
+static uint32_t named[NAMED];  /* threads whose name is known to the file, by their number */
+static bool has_record[NAMED]; /* a thread of such a number has a record */
+static uint32_t epoch = 1;     /* incremented when ids or addresses get another meaning */
 
 static void show_mapping(const struct code_mapping *mapping, const char *path)
 {
@@ -72,18 +73,24 @@ static void show_mapping(const struct code_mapping *mapping, const char *path)
 }
 
 /* Writes a thread's name when it is met for the first time, or again after another one of the same
- * place. */
+ * place. Most threads have the process's name, which the header has: no record, unless there may be
+ * one of an earlier thread of that number. */
 static void show_thread(uint32_t thread)
 {
     struct sample_thread *record;
-    uint32_t id;
-    if (__atomic_exchange_n(&named[thread % NAMED], thread, __ATOMIC_RELAXED) == thread)
+    uint32_t place = thread % NAMED, id;
+    char name[THREAD_NAME];
+    if (__atomic_exchange_n(&named[place], thread, __ATOMIC_RELAXED) == thread)
+        return;
+    thread_name(thread, name);
+    if (!__atomic_load_n(&has_record[place], __ATOMIC_RELAXED) && sample_file_is_name(name))
         return;
     record = sample_file_room(sizeof *record, &id);
     if (record == NULL)
         return;
+    __atomic_store_n(&has_record[place], true, __ATOMIC_RELAXED);
     record->thread = thread;
-    thread_name(thread, record->name);
+    memcpy(record->name, name, sizeof record->name);
     sample_file_done(record, SAMPLE_THREAD, sizeof *record);
 }
 
@@ -338,6 +345,7 @@ void sample_give_up(void)
 void sample_begin_file(void)
 {
     memset(named, 0, sizeof named);
+    memset(has_record, 0, sizeof has_record);
     code_map_show_again();
     epoch++;
 }
@@ -348,6 +356,7 @@ void sample_forget(void)
         if (places[i] != NULL)
             places[i]->taken = places[i]->last = 0;
     memset(named, 0, sizeof named);
+    memset(has_record, 0, sizeof has_record);
     code_map_forget();
     epoch++;
 }

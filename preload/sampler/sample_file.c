@@ -10,7 +10,6 @@
 
 #include "preload/sampler/proc_file.h"
 #include "preload/sampler/sample_refusal.h"
-#include "preload/sampler/thread_name.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/kept_files.h"
 #include "trampoline/base/lock.h"
@@ -170,6 +169,11 @@ bool sample_file_is_watched(void)
         return false;
     __atomic_fetch_or(&file.header->flags, SAMPLE_WATCHED, __ATOMIC_RELAXED);
     return true;
+}
+
+bool sample_file_is_name(const char name[THREAD_NAME])
+{
+    return memcmp(name, file.header->name, THREAD_NAME) == 0;
 }
 
 bool sample_file_is_older(uint64_t span, uint64_t now)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "preload/sampler/sample_format.h"
+#include "preload/sampler/thread_name.h"
 #include "trampoline/base/failure.h"
 
 /* Whether files in this directory can be stored into safely: false with `why`. Makes no file.
@@ -28,6 +29,9 @@ bool sample_file_is_watched(void);
 
 /* Whether there is a file, that began `span` nanoseconds or more before `now` (CLOCK_MONOTONIC). */
 bool sample_file_is_older(uint64_t span, uint64_t now);
+
+/* Whether it is the name of the process, as the file's header has it. pre: there is a file. */
+bool sample_file_is_name(const char name[THREAD_NAME]);
 
 /* Room for a record of `size` bytes, which becomes a multiple of 8; NULL: the file is full, or the
  * next segment cannot be had now. The record is zeroed but for its head, which says

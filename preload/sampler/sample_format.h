@@ -134,7 +134,8 @@ enum {
     SAMPLE_WAITS_FOR_CPU = 32,
 };
 
-/* The name of a thread, when it was first sampled: /proc/PID/task/TID/comm */
+/* The name of a thread, when it was first sampled: /proc/PID/task/TID/comm. A thread without one has
+ * the process's. */
 struct sample_thread {
     uint32_t head, thread;
     char name[16];

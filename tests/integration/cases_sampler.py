@@ -140,6 +140,18 @@ def sampler_threads(bench):
 
 
 @case(CASES)
+def sampler_thread_names(bench):
+    """Threads have the process's name without a record of each."""
+    _, recording = sampler.part(bench, "named_threads")
+    process, = recording.processes
+    own = process.name
+    found = collections.Counter(one.comm for one in recording.records() if "burn" in sampler.names(one))
+    bench.equal("names", {own, "with a name"}, set(found))
+    bench.equal("records of a name", ["with a name"], list(process.threads.values()))
+    check_whole(bench, recording)
+
+
+@case(CASES)
 def sampler_children(bench):
     """Each child that uses the CPU has a file of its own, in which its functions are."""
     answer, recording = sampler.part(bench, "children")

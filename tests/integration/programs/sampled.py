@@ -73,6 +73,20 @@ def threads():
         one.join()
 
 
+def named_threads():
+    """A thread with a name of its own among some with the process's."""
+    PR_SET_NAME = 15
+
+    def named():
+        ctypes.CDLL(None).prctl(PR_SET_NAME, b"with a name", 0, 0, 0)
+        burn(SECONDS)
+
+    for target in [named] + [lambda: burn(SECONDS / 5)] * 5:
+        one = threading.Thread(target=target)
+        one.start()
+        one.join()
+
+
 def children():
     pids = []
     for kind in ("ends", "exits", "forks", "idle"):
