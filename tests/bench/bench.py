@@ -19,7 +19,7 @@ import traceback
 
 import measure
 
-ROWS = ("calls", "instructions", "programs", "functions", "startup", "report", "stacks", "sampler", "service", "attach")
+ROWS = ("calls", "instructions", "programs", "functions", "startup", "report", "stacks", "sampler", "service", "beside", "attach")
 
 
 def first_line(command):

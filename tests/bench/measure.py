@@ -29,6 +29,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
 import interpreters  # noqa: E402  (the integration tests find interpreters)
+SCRIPTS = os.path.join(HERE, "..", "..", "scripts")
+sys.path.append(os.path.join(SCRIPTS, "run"))  # pyperf-run's reader of profiles
 
 OFF, DORMANT, ON, NATIVE, FLOOR = "off", "dormant", "on", "-X perf", "floor"
 SAMPLER = "sampler, Hz: "  # and a number

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 import time
 
 from measure import (
@@ -16,8 +15,6 @@ from measure import (
     take_turns,
     typical_ratio,
 )
-
-sys.path.append(os.path.join(HERE, "..", "..", "scripts", "run"))
 
 import python2  # noqa: F401  # first
 import samples as reader

@@ -5,14 +5,10 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
 
-from measure import HERE, ON, SAMPLER, Failed, Table
-
-SCRIPTS = os.path.join(HERE, "..", "..", "scripts")
-sys.path.append(os.path.join(SCRIPTS, "run"))
+from measure import HERE, ON, SAMPLER, SCRIPTS, Failed, Table
 
 import python2  # noqa: F401  # first
 import samples as reader
