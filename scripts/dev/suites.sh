@@ -24,7 +24,7 @@ run_suite() {
     began=$(date +%s)
     {
         status=0
-        make --no-print-directory -C "$checkout" "$1" 2>&1 </dev/null || status=$?
+        make --no-print-directory -j "$(nproc)" -C "$checkout" "$1" 2>&1 </dev/null || status=$?
         echo "$status" >"$logs/status"
     } | tee "$logs/$1.log" | show "$1"
     verdict=ok
