@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "arch.h"
+#include "arch_thread.h"
 #include "trampoline/hook_variants.h"
 
 /* A code object and the value that would be in its co_extra. Its index is the HOOK_CODE_BITS bits
@@ -56,7 +57,7 @@ struct hook_stack {
     uintptr_t floor;
     size_t size;
 };
-extern _Thread_local struct hook_stack hook_stack __attribute__((tls_model("initial-exec")));
+ARCH_THREAD_HERE(struct hook_stack, hook_stack)
 
 _Static_assert(offsetof(struct hook_stack, floor) == 0, "hook.S: STACK_FLOOR");
 _Static_assert(offsetof(struct hook_stack, size) == 8, "hook.S: STACK_SIZE");

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "arch_thread.h"
 #include "preload/cpython/code_tags.h"
 #include "preload/cpython/thread_stack.h"
 #include "trampoline/base/debug.h"
@@ -28,7 +29,7 @@ static python_evaluator none(void)
 /* The number of deep frames: while there are any, the hook stays unset. In a forked child only this
  * thread's are left. */
 static unsigned deep;
-static _Thread_local unsigned deep_here __attribute__((tls_model("initial-exec")));
+ARCH_THREAD_VARIABLE(unsigned, deep_in_this)
 static pthread_key_t end_of_thread;
 static bool sees_ends; /* there is such a key */
 
@@ -36,16 +37,16 @@ static bool sees_ends; /* there is such a key */
 static void thread_ended(void *count)
 {
     (void)count;
-    __atomic_sub_fetch(&deep, deep_here, __ATOMIC_RELAXED);
-    deep_here = 0;
+    __atomic_sub_fetch(&deep, *deep_in_this_here(), __ATOMIC_RELAXED);
+    *deep_in_this_here() = 0;
 }
 
 static void count_deep(int by)
 {
-    if (by != 0 && deep_here == 0 && sees_ends)
-        pthread_setspecific(end_of_thread, &deep_here);
+    if (by != 0 && *deep_in_this_here() == 0 && sees_ends)
+        pthread_setspecific(end_of_thread, deep_in_this_here());
     __atomic_add_fetch(&deep, by, __ATOMIC_RELAXED);
-    deep_here += (unsigned)by;
+    *deep_in_this_here() += (unsigned)by;
 }
 
 static void adopt(void *interpreter)
@@ -114,7 +115,7 @@ bool frame_evaluator_may_be_patched(void)
 
 void frame_evaluator_is_alone(void)
 {
-    deep = deep_here;
+    deep = *deep_in_this_here();
 }
 
 /* Other interpreters that may run now, under their own locks, are set in their next frame that runs

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arch_thread.h"
 #include "trampoline/base/elf_object.h"
 #include "trampoline/base/readable.h"
 
@@ -132,7 +133,7 @@ static bool is_it(const char *state, uintptr_t wanted, struct readable *memory)
 }
 
 /* To 3.11: the state by which this thread was seen last in another interpreter than its first. */
-static _Thread_local char *latest __attribute__((tls_model("initial-exec")));
+ARCH_THREAD_VARIABLE(char *, latest)
 
 /* To 3.11 PyGILState_GetThisThreadState knows a thread's first interpreter alone (Python/pystate.c,
  * _PyGILState_NoteThreadStateInit). If the thread has the lock, its state is the current one;
@@ -142,19 +143,20 @@ static _Thread_local char *latest __attribute__((tls_model("initial-exec")));
 char *python_threads_own(void)
 {
     struct readable memory = {{0}};
+    char **seen = latest_here();
     uintptr_t self = (uintptr_t)pthread_self();
     char *first = python.layout->python_2 ? NULL : python.PyGILState_GetThisThreadState();
     char *now = current();
     if (now != NULL && now == first)
-        latest = NULL;
+        *seen = NULL;
     else if (now != NULL &&
              readable(&memory, (uintptr_t)now, python.layout->thread_id + sizeof self) &&
              has_identity(now, self, &memory))
-        latest = now;
-    else if (latest != NULL)
-        latest = search(is_it, (uintptr_t)latest);
-    if (latest != NULL)
-        return latest;
+        *seen = now;
+    else if (*seen != NULL)
+        *seen = search(is_it, (uintptr_t)*seen);
+    if (*seen != NULL)
+        return *seen;
     return python.layout->python_2 ? search(has_identity, self) : first;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arch_thread.h"
 #include "preload/cpython/python.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/libc_functions.h"
@@ -22,47 +23,50 @@ enum {
     GAP_PAGES = 256,  /* the kernel keeps free below a stack (mm/mmap.c, stack_guard_gap) */
 };
 
-static _Thread_local struct {
+struct own {
     uintptr_t lowest, top; /* 0: not known yet */
     uintptr_t deep;
     bool grows; /* the main thread's */
-} own __attribute__((tls_model("initial-exec")));
+};
+ARCH_THREAD_VARIABLE(struct own, of_thread)
 
 /* musl reports what is mapped of the main thread's stack now (pthread_getattr_np.c), glibc what it may
  * become. A forked child's only thread may have another stack: the kernel puts AT_RANDOM on the main
  * one. */
 static void add_growth(void)
 {
+    struct own *own = of_thread_here();
     struct mapping stack;
     struct rlimit limit;
-    if (!mapping_find((const void *)own.lowest, &stack) ||
+    if (!mapping_find((const void *)own->lowest, &stack) ||
         getauxval(AT_RANDOM) - stack.start >= stack.end - stack.start ||
         getrlimit(RLIMIT_STACK, &limit) != 0)
         return;
     uintptr_t lowest = stack.end_below + GAP_PAGES * page_size();
     if (limit.rlim_cur < stack.end - lowest)
         lowest = stack.end - limit.rlim_cur;
-    if (lowest < own.lowest)
-        own.lowest = lowest;
+    if (lowest < own->lowest)
+        own->lowest = lowest;
 }
 
 /* The main thread's size is its limit, or the free addresses below it. */
 static bool find_own(void)
 {
+    struct own *own = of_thread_here();
     pthread_attr_t attributes;
     void *lowest;
     size_t size;
-    if (own.top != 0)
+    if (own->top != 0)
         return true;
     if (pthread_getattr_np(pthread_self(), &attributes) != 0)
         return false;
     bool found = pthread_attr_getstack(&attributes, &lowest, &size) == 0;
     pthread_attr_destroy(&attributes);
     if (found) {
-        own.lowest = (uintptr_t)lowest;
-        own.top = own.lowest + size;
-        own.grows = syscall(SYS_gettid) == getpid();
-        if (own.grows && libc_is_musl())
+        own->lowest = (uintptr_t)lowest;
+        own->top = own->lowest + size;
+        own->grows = syscall(SYS_gettid) == getpid();
+        if (own->grows && libc_is_musl())
             add_growth();
     }
     return found;
@@ -70,14 +74,16 @@ static bool find_own(void)
 
 static bool is_own(uintptr_t stack_pointer)
 {
-    return stack_pointer >= own.lowest && stack_pointer < own.top;
+    struct own *own = of_thread_here();
+    return stack_pointer >= own->lowest && stack_pointer < own->top;
 }
 
 static size_t size_now(void)
 {
+    struct own *own = of_thread_here();
     struct rlimit limit;
-    size_t size = own.top - own.lowest;
-    if (own.grows && getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < size)
+    size_t size = own->top - own->lowest;
+    if (own->grows && getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < size)
         size = limit.rlim_cur;
     return size;
 }
@@ -106,25 +112,26 @@ static size_t share_of(size_t size)
 
 static void find_floors(uintptr_t stack_pointer)
 {
+    struct own *own = of_thread_here();
     size_t size = size_now();
     size_t profiled = share_of(size);
-    uintptr_t floor = own.top - profiled;
-    own.deep = floor - profiled / 4;
-    if (own.grows) {
+    uintptr_t floor = own->top - profiled;
+    own->deep = floor - profiled / 4;
+    if (own->grows) {
         if (stack_pointer - STEP > floor)
             floor = stack_pointer - STEP;
-        if (own.top - (floor - SPARE) < size)
+        if (own->top - (floor - SPARE) < size)
             take(floor - SPARE);
     }
-    hook_stack.floor = floor;
-    hook_stack.size = own.top - floor;
+    hook_stack_here()->floor = floor;
+    hook_stack_here()->size = own->top - floor;
     debug_log(evaluator, 2, "stack of %zu bytes up to %#lx, profiled down to %#lx", size,
-              (unsigned long)own.top, (unsigned long)floor);
+              (unsigned long)own->top, (unsigned long)floor);
 }
 
 static bool is_in_range(uintptr_t stack_pointer)
 {
-    return stack_pointer - hook_stack.floor < hook_stack.size;
+    return stack_pointer - hook_stack_here()->floor < hook_stack_here()->size;
 }
 
 bool thread_stack_is_profiled(uintptr_t stack_pointer)
@@ -133,12 +140,12 @@ bool thread_stack_is_profiled(uintptr_t stack_pointer)
         return true;
     if (!find_own() || !is_own(stack_pointer))
         return false;
-    if (own.grows || hook_stack.size == 0)
+    if (of_thread_here()->grows || hook_stack_here()->size == 0)
         find_floors(stack_pointer);
     return is_in_range(stack_pointer);
 }
 
 bool thread_stack_is_deep(uintptr_t stack_pointer)
 {
-    return is_own(stack_pointer) && stack_pointer < own.deep;
+    return is_own(stack_pointer) && stack_pointer < of_thread_here()->deep;
 }

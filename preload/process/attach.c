@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "arch_thread.h"
 #include "preload/cpython/python.h"
 #include "preload/cpython/qualnames.h"
 #include "preload/process/backend.h"
@@ -12,6 +13,7 @@
 #include "preload/profile/profile.h"
 #include "preload/sampler/sampler.h"
 #include "trampoline/base/debug.h"
+#include "trampoline/base/libc_functions.h"
 #include "trampoline/base/report.h"
 #include "trampoline/base/version.h"
 
@@ -98,6 +100,8 @@ static bool serve(const struct attach_request *request, const void *const argume
                   struct failure *why)
 {
     const void *evaluator = (const void *)(uintptr_t)request->evaluator;
+    if (!arch_thread_is_fixed() && !libc_is_musl())
+        return failure_set(why, FAILURE_THREADS, 0, "glibc.rtld.optional_static_tls");
     if (request->action == ATTACH_OFF)
         return switch_off(why);
     if (request->action == ATTACH_CALLS) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "arch.h"
+#include "arch_thread.h"
 #include "jitdump/jitdump.h"
 #include "jitdump/perf_map.h"
 #include "preload/cpython/names.h"
@@ -176,23 +177,23 @@ static bool lock_briefly(void)
 }
 
 /* This thread holds the lock during a fork. */
-static _Thread_local bool held __attribute__((tls_model("initial-exec")));
+ARCH_THREAD_VARIABLE(bool, held)
 
 void outputs_before_fork(void)
 {
-    held = lock_briefly();
+    *held_here() = lock_briefly();
 }
 
 void outputs_after_fork(void)
 {
-    if (held)
+    if (*held_here())
         lock_release(&outputs.map_lock);
-    held = false;
+    *held_here() = false;
 }
 
 void outputs_forked(void)
 {
-    held = false;
+    *held_here() = false;
     lock_reset(&outputs.map_lock);
     fork_watch_seen(FORK_WATCH_OUTPUTS);
     if (outputs.keeps && outputs.map.open)

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "arch_thread.h"
 #include "preload/cpython/code_tags.h"
 #include "preload/cpython/code_values.h"
 #include "preload/cpython/frame_evaluator.h"
@@ -30,10 +31,10 @@ static struct profile {
 } profile = {.lock = LOCK_INITIALIZER};
 
 /* This thread holds the lock: a signal handler that forks may have interrupted it. */
-static _Thread_local bool held __attribute__((tls_model("initial-exec")));
+ARCH_THREAD_VARIABLE(bool, held)
 
 /* And it was taken for a fork. */
-static _Thread_local bool held_over_fork __attribute__((tls_model("initial-exec")));
+ARCH_THREAD_VARIABLE(bool, held_over_fork)
 
 static void publish(enum profile_mode mode)
 {
@@ -52,7 +53,7 @@ static void start_child(void)
     profile.generation++;
     publish(profile_mode_now);
     lock_reset(&profile.lock); /* another thread may have held it */
-    held = held_over_fork = false;
+    *held_here() = *held_over_fork_here() = false;
     debug_log(process, 1, "forked, generation %u", profile.generation);
     frame_evaluator_is_alone();
     registry_forked();
@@ -66,17 +67,17 @@ static bool lock(uint64_t patience)
 {
     if (fork_watch_is_child(FORK_WATCH_PROFILE))
         start_child();
-    if (held)
+    if (*held_here())
         return false;
     if (!lock_take_within(&profile.lock, patience))
         return false;
-    held = true;
+    *held_here() = true;
     return true;
 }
 
 static void unlock(void)
 {
-    held = false;
+    *held_here() = false;
     lock_release(&profile.lock);
 }
 
@@ -89,16 +90,16 @@ enum {
  * lock if it cannot be taken: after each step the registry is consistent. */
 static void before_fork(void)
 {
-    held_over_fork = lock(FOR_A_FRAME);
+    *held_over_fork_here() = lock(FOR_A_FRAME);
     outputs_before_fork();
 }
 
 static void after_fork(void)
 {
     outputs_after_fork();
-    if (held_over_fork)
+    if (*held_over_fork_here())
         unlock();
-    held_over_fork = false;
+    *held_over_fork_here() = false;
 }
 
 static void in_child(void)

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arch_thread.h"
 #include "preload/cpython/evaluator_code.h"
 #include "preload/cpython/python.h"
 #include "preload/cpython/python_threads.h"
@@ -61,10 +62,11 @@ static struct sampler {
     uint32_t times[TIMES];
 } sampler = {.lock = LOCK_INITIALIZER};
 
-static _Thread_local struct {
+struct own {
     uint32_t number; /* of this thread; 0: not known */
     bool inside;     /* the handler */
-} own __attribute__((tls_model("initial-exec")));
+};
+ARCH_THREAD_VARIABLE(struct own, of_thread)
 
 static bool read_word(const char **text, const char *word)
 {
@@ -159,9 +161,10 @@ static void limit_time(uint64_t spent, uint32_t weight)
 /* gettid(2), once for each thread. */
 static uint32_t thread_number(void)
 {
-    if (own.number == 0)
-        own.number = (uint32_t)syscall(SYS_gettid);
-    return own.number;
+    struct own *own = of_thread_here();
+    if (own->number == 0)
+        own->number = (uint32_t)syscall(SYS_gettid);
+    return own->number;
 }
 
 static void sample(const siginfo_t *info, const void *context)
@@ -190,13 +193,14 @@ static void handle(int number, siginfo_t *info, void *context)
 {
     (void)number;
     int saved = errno;
+    struct own *own = of_thread_here();
     if (!clock_timer_is(info)) /* ignored, as by default */
         return;
-    if (own.inside) { /* a handler of ours was interrupted: no stack is used for another one */
+    if (own->inside) { /* a handler of ours was interrupted: no stack is used for another one */
         __atomic_fetch_add(&sampler.missed, clock_timer_weight(info), __ATOMIC_RELAXED);
         return;
     }
-    own.inside = true;
+    own->inside = true;
     if (!gate_enter()) {
         __atomic_fetch_add(&sampler.missed, clock_timer_weight(info), __ATOMIC_RELAXED);
     } else {
@@ -204,7 +208,7 @@ static void handle(int number, siginfo_t *info, void *context)
             sample(info, context);
         gate_leave();
     }
-    own.inside = false;
+    own->inside = false;
     errno = saved;
 }
 
@@ -415,7 +419,7 @@ static void leave_parent(void)
     lock_reset(&sampler.lock);
     gate_reset();
     sample_file_forget_kept();
-    own.number = 0;
+    of_thread_here()->number = 0;
     if (!sampler_on)
         return;
     sampler_on = false;
@@ -448,7 +452,7 @@ void sampler_forked(void)
     lock_reset(&sampler.lock);
     gate_reset();
     sample_file_forget_kept();
-    own.number = 0;
+    of_thread_here()->number = 0;
     if (sampler_on) {
         sample_forget();
         sample_file_forget();

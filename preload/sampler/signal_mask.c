@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch_thread.h"
 #include "trampoline/base/debug.h"
 #include "trampoline/base/next_symbol.h"
 #include "trampoline/elf_got.h"
@@ -22,7 +23,7 @@ static int left_out; /* the signal */
 static bool on;
 
 /* This thread's mask lacks the signal, and the program has blocked it. */
-static _Thread_local bool hidden __attribute__((tls_model("initial-exec")));
+ARCH_THREAD_VARIABLE(bool, hidden)
 
 /* Nobody waits for these two together. */
 static bool blocks_all(const sigset_t *set, int number)
@@ -34,7 +35,7 @@ static int change(mask_function *function, int how, const sigset_t *set, sigset_
 {
     int number = __atomic_load_n(&left_out, __ATOMIC_RELAXED);
     sigset_t changed;
-    bool was = hidden, is = was;
+    bool was = *hidden_here(), is = was;
     if (set != NULL) {
         changed = *set;
         if (how == SIG_UNBLOCK) {
@@ -52,7 +53,7 @@ static int change(mask_function *function, int how, const sigset_t *set, sigset_
         return result;
     if (old != NULL && was)
         sigaddset(old, number);
-    hidden = is;
+    *hidden_here() = is;
     return result;
 }
 
@@ -73,7 +74,7 @@ static void set_blocked(bool blocked)
     sigemptyset(&one);
     sigaddset(&one, left_out);
     if (watched[0].of_libc(blocked ? SIG_BLOCK : SIG_UNBLOCK, &one, NULL) == 0)
-        hidden = !blocked;
+        *hidden_here() = !blocked;
 }
 
 void signal_mask_watch(int signal_number)
@@ -92,12 +93,12 @@ void signal_mask_watch(int signal_number)
         blocks_all(&mask, signal_number))
         set_blocked(false);
     debug_log(sampler, 1, "%d pointers to change a signal mask lead to us%s", count,
-              hidden ? "; this thread had blocked all" : "");
+              *hidden_here() ? "; this thread had blocked all" : "");
 }
 
 void signal_mask_leave(void)
 {
     __atomic_store_n(&on, false, __ATOMIC_RELAXED);
-    if (hidden)
+    if (*hidden_here())
         set_blocked(true);
 }

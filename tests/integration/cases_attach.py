@@ -45,13 +45,14 @@ def look_at_end(bench, program, before=None):
 
 
 def look_at_names(bench, recording):
-    """Each sample has its functions down to the one that begins its thread. A thread that begins or ends has none."""
+    """Each sample has its functions down to the one that begins its thread. A thread that begins or ends has none, and
+    in musl's libc no whole stack of machine code either."""
     ones = list(recording.records())
     count, none, wrong = sampler.total(ones), 0, []
     for one in ones:
         names = sampler.names(one)
         last = [name.split(".")[-1].lstrip("_") for name in names[-1:]]
-        if not names and one.whole:
+        if not names and (one.whole or bench.interpreter.musl):
             none += one.count * (one.tid == one.pid)
         elif not one.whole or last != (["<module>"] if one.tid == one.pid else ["bootstrap"]):
             wrong.append((one.count, names, one.whole))
@@ -237,7 +238,7 @@ def attach_full_disk(bench):
     """The profile cannot be written: it is kept elsewhere, a line says where, and the process is switched off."""
     small = os.path.join(bench.folder, "small")
     os.mkdir(small)
-    if os.geteuid() != 0 or bench.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", small], {}).status != 0:
+    if os.geteuid() != 0 or bench.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", small], {}).status != 0:
         raise Skip("only root can mount a small disk")
     try:
         program = Program(bench)
@@ -279,6 +280,19 @@ def attach_refused(bench):
     bench.that("no Python", "a line", status == 1 and err.count("\n") == 1 and "Python" in err, err)
     sleeper.kill()
     sleeper.communicate()
+
+
+@case(CASES)
+def attach_without_room(bench):
+    """glibc from 2.33 on with no place for variables of threads where a handler may use them: one line."""
+    if bench.interpreter.musl:
+        raise Skip("musl has such a place for each library, and so no limit")
+    program = Program(bench, prefix=["env", "GLIBC_TUNABLES=glibc.rtld.optional_static_tls=0"])
+    before = program.looks()
+    status, err = attaching.run(bench, "-q", "-o", "p.samples", "-p", str(program.pid), "--", "true")
+    bench.that("status 1, a line", "static TLS", status == 1 and err.count("\n") == 1 and "static TLS" in err, err)
+    bench.equal("folders left", [], attaching.folders(program.pid))
+    look_at_end(bench, program, before)
 
 
 @case(CASES)

@@ -59,6 +59,15 @@ def segments(bench):
 
 
 @case(CASES, harness.LIBRARY)
+def variables_of_threads(bench):
+    """musl loads no library into a running process that wants them at a fixed place (arch_thread.h)."""
+    found = re.findall(r"R_X86_64_(\w*(?:TLS|TPOFF|DTP)\w*)", output("readelf", "-rW", bench.library))
+    bench.equal("relocations", ["TLSDESC"], found)
+    shown = output("readelf", "-dW", bench.library)
+    bench.equal("wants a fixed place", False, "STATIC_TLS" in shown)
+
+
+@case(CASES, harness.LIBRARY)
 def other_programs(bench):
     """Programs that are not Python print the same, in the same environment."""
     bench.write("file", "text\n")

@@ -105,7 +105,7 @@ static void make_world(const struct variant *variant)
     if (variant->indirect)
         world.extra[1] = (uintptr_t)world.values;
     *our_value(variant) = HOOK_TAG(TAG) | (uintptr_t)hook_slot;
-    hook_stack = (struct hook_stack){0, SIZE_MAX};
+    *hook_stack_here() = (struct hook_stack){0, SIZE_MAX};
     resolve.calls = 0;
     resolve.answer = (uintptr_t)hook_plain;
 }
@@ -365,7 +365,7 @@ TEST(asks_outside_of_the_stack)
             {stack + 1, 8}, {stack + 8, 4096},    {UINT64_MAX, 8}, {stack - 4096, 4096}};
         for (size_t j = 0; j < LENGTH_OF(ranges); j++) {
             make_world(&variants[i]);
-            hook_stack = ranges[j];
+            *hook_stack_here() = ranges[j];
             call(&variants[i], hook_of(&variants[i])->fast);
             ck_assert_uint_eq(hook_arrived.rsp, stack);
             int expected = variants[i].floor && j >= 6;
@@ -379,23 +379,23 @@ TEST(asks_outside_of_the_stack)
 
 static void *size_in_thread(void *size)
 {
-    *(size_t *)size = hook_stack.size;
-    hook_stack.size = 1;
+    *(size_t *)size = hook_stack_here()->size;
+    hook_stack_here()->size = 1;
     return NULL;
 }
 
 TEST(each_thread_has_its_stack)
 {
     pthread_t thread;
-    ck_assert_uint_eq(hook_stack.size, 0);
-    hook_stack.size = 4711;
+    ck_assert_uint_eq(hook_stack_here()->size, 0);
+    hook_stack_here()->size = 4711;
     for (int i = 0; i < 2; i++) {
         size_t size = 1;
         ck_assert_int_eq(pthread_create(&thread, NULL, size_in_thread, &size), 0);
         ck_assert_int_eq(pthread_join(thread, NULL), 0);
         ck_assert_uint_eq(size, 0);
     }
-    ck_assert_uint_eq(hook_stack.size, 4711);
+    ck_assert_uint_eq(hook_stack_here()->size, 4711);
 }
 
 /* hook.S's .cfi: from C back through the hook into its caller. */

@@ -49,7 +49,8 @@
     X(FAILURE_SIGNAL, "the program has a handler for SIGURG, or ignores it")                       \
     X(FAILURE_ON, "libpyperf is on already")                                                       \
     X(FAILURE_CLOCK, "the kernel gives no timer of CPU time")                                      \
-    X(FAILURE_WATCHER, "threads that wait cannot be sampled")
+    X(FAILURE_WATCHER, "threads that wait cannot be sampled")                                      \
+    X(FAILURE_THREADS, "the loader has no static TLS left for variables of threads")
 
 enum failure_code {
 #define X(code, message) code,

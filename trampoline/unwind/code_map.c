@@ -5,6 +5,7 @@
 #include <link.h>
 #include <string.h>
 
+#include "arch_thread.h"
 #include "trampoline/base/clock.h"
 #include "trampoline/base/lock.h"
 #include "trampoline/base/readable.h"
@@ -18,7 +19,7 @@ enum {
 
 static struct code_map {
     struct lock lock;
-    const char *user; /* the thread that has the lock: its `here` */
+    const char *user; /* the thread that has the lock: its `own` */
     uint32_t count;
     bool again;            /* known mappings are to be shown, too */
     uint64_t looked, took; /* when the last look ended, and how long it took */
@@ -29,13 +30,13 @@ static struct code_map {
 } map;
 
 /* Each thread has another one, and so has the watcher (watcher.h). */
-static _Thread_local char here __attribute__((tls_model("initial-exec")));
+ARCH_THREAD_VARIABLE(char, own)
 
 static bool take(void)
 {
     if (!lock_take_within(&map.lock, 0))
         return false;
-    __atomic_store_n(&map.user, &here, __ATOMIC_RELAXED);
+    __atomic_store_n(&map.user, own_here(), __ATOMIC_RELAXED);
     return true;
 }
 
@@ -296,7 +297,7 @@ enum code_map_answer code_map_find(uintptr_t pc, uint64_t now, code_map_seen *se
 
 void code_map_give_up(void)
 {
-    if (__atomic_load_n(&map.user, __ATOMIC_RELAXED) == &here)
+    if (__atomic_load_n(&map.user, __ATOMIC_RELAXED) == own_here())
         code_map_forget();
 }
 

@@ -8,14 +8,24 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
+#include "arch_thread.h"
+
 /* A block that stands for the libc's record of a thread. Below the thread pointer are variables of
- * threads, such as glibc's errno, above it the record itself, such as musl's errno. */
-enum { ARCH_THREAD_BELOW = 64 << 10, ARCH_THREAD_ABOVE = 8 << 10 };
+ * threads, such as glibc's errno, above it the record itself, such as musl's errno, and the table by
+ * which musl finds variables of libraries that were loaded later (arch_thread.h): all of them lead to
+ * the begin of the block. */
+enum {
+    ARCH_THREAD_BELOW = 64 << 10,
+    ARCH_THREAD_ABOVE = 8 << 10,
+    ARCH_THREAD_TABLE = 1 << 10, /* behind musl's struct pthread, of some 200 bytes */
+    ARCH_THREAD_LATER = (ARCH_THREAD_ABOVE - ARCH_THREAD_TABLE) / 8,
+};
 
 /* Fills in a zeroed block of ARCH_THREAD_BELOW + ARCH_THREAD_ABOVE bytes, and returns the thread
  * pointer. The record's first words are the same in glibc (sysdeps/x86_64/nptl/tls.h, tcbhead_t)
  * and musl (src/internal/pthread_impl.h): its own address, and at 0x28 the value that protects
- * stacks; glibc's has its own address at 0x10, too, and at 0x30 a value that protects pointers. */
+ * stacks; glibc's has its own address at 0x10, too, and at 0x30 a value that protects pointers. musl's has
+ * the table's address at 8. */
 static inline void *arch_thread_block(char *block)
 {
     char *record = block + ARCH_THREAD_BELOW;
@@ -25,16 +35,26 @@ static inline void *arch_thread_block(char *block)
     memcpy(record + 0x10, &own, sizeof own);
     memcpy(record + 0x28, &guard, sizeof guard);
     memcpy(record + 0x30, &pointer_guard, sizeof pointer_guard);
+    if (!arch_thread_is_fixed()) {
+        char **table = (char **)(void *)(record + ARCH_THREAD_TABLE);
+        memcpy(record + 8, &table, sizeof table);
+        for (int i = 0; i < ARCH_THREAD_LATER; i++)
+            table[i] = block;
+    }
     return record;
 }
 
 /* Whether such a block has a place for a variable of threads, `variable` being that of this thread: a
  * program with many variables of its own pushes the libc's further down than any block is large, and
- * a store there would hit other memory. */
+ * a store there would hit other memory. Nor has its table a place for very many libraries: musl's begins
+ * with their number. */
 static inline int arch_thread_block_holds(const void *variable, uintptr_t size)
 {
     uintptr_t record;
-    __asm__("mov %%fs:0, %0" : "=r"(record));
+    const uintptr_t *table;
+    __asm__("mov %%fs:0, %0\n\tmov %%fs:8, %1" : "=&r"(record), "=r"(table));
+    if (!arch_thread_is_fixed() && table[0] >= ARCH_THREAD_LATER)
+        return 0;
     uintptr_t at = (uintptr_t)variable - (record - ARCH_THREAD_BELOW);
     return at <= ARCH_THREAD_BELOW + ARCH_THREAD_ABOVE - size;
 }
