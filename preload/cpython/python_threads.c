@@ -8,6 +8,7 @@
 
 #include "arch_thread.h"
 #include "trampoline/base/elf_object.h"
+#include "trampoline/base/libc_functions.h"
 #include "trampoline/base/readable.h"
 
 enum {
@@ -16,6 +17,15 @@ enum {
     FIRST_WORDS = 0x28,  /* to the value that protects stacks: arch_process.h */
     RECORD = 2048, /* bytes of the libc's record of a thread in which its number is looked for */
     LOCK = 256,    /* Include/internal/pycore_gil.h: struct _gil_runtime_state has some 210 bytes */
+    WAITERS = 1000,  /* of a lock */
+    SEARCHES = 1000, /* for the lock, in the interpreter's variables */
+};
+
+/* musl's pthread_cond_timedwait waits for a word on the thread's own stack, in a list to which the
+ * condition variable points (src/thread/pthread_cond_timedwait.c). */
+struct waiter {
+    uintptr_t previous, next;
+    int32_t state, barrier; /* WAITING, 2: until there is a signal */
 };
 
 static struct python_threads {
@@ -23,6 +33,9 @@ static struct python_threads {
     /* The interpreter's variables, in which its lock is to 3.11 (Python/ceval_gil.h,
      * Include/internal/pycore_runtime.h). */
     uintptr_t data, data_end;
+    /* On musl, to 3.11: a pointer to such a list in the lock; 0: none has been seen. */
+    uintptr_t list;
+    uint32_t searches;
     uintptr_t code, code_end;
 } threads;
 
@@ -49,7 +62,7 @@ static size_t find_number(void)
 static void find_segments(void)
 {
     struct elf_object object;
-    threads.data = threads.data_end = threads.code = threads.code_end = 0;
+    threads = (struct python_threads){.number_at = threads.number_at};
     if (!elf_object_at((const void *)python.evaluator, &object, NULL))
         return;
     for (size_t i = 0; i < object.segment_count; i++) {
@@ -213,13 +226,65 @@ bool python_threads_has_lock(const char *state)
     return (python_int(state, python.layout->thread_status) & ACTIVE) != 0;
 }
 
+/* The first waiter of a list in which `address` is a word that is waited for; 0: it is none. */
+static uintptr_t first_waiter(uintptr_t address)
+{
+    struct readable memory = {{0}};
+    uintptr_t at = address - offsetof(struct waiter, barrier);
+    for (int i = 0; i < WAITERS; i++) {
+        if ((at & 7) != 0 || !readable(&memory, at, sizeof(struct waiter)))
+            return 0;
+        const struct waiter *waiter = (const struct waiter *)at;
+        if (i == 0 && (waiter->state != 0 || waiter->barrier != 2))
+            return 0;
+        if (waiter->previous == 0)
+            return at;
+        at = waiter->previous;
+    }
+    return 0;
+}
+
+/* Where there is such a pointer; 0: nowhere. */
+static uintptr_t pointer_between(uintptr_t start, uintptr_t end, uintptr_t wanted)
+{
+    for (uintptr_t at = (start + 7) & ~(uintptr_t)7; at + 8 <= end; at += 8)
+        if (readable_word(at) == wanted)
+            return at;
+    return 0;
+}
+
+/* To 3.11 the lock is somewhere in the interpreter's variables; it has two lists (PyCOND_T). */
+static bool is_list_of_lock(uintptr_t first)
+{
+    uintptr_t start = threads.data, end = threads.data_end;
+    if (threads.list != 0)
+        start = threads.list - LOCK / 2, end = threads.list + LOCK / 2;
+    else if (threads.searches++ >= SEARCHES)
+        return false;
+    uintptr_t found = pointer_between(start, end, first);
+    if (threads.list == 0)
+        threads.list = found;
+    return found != 0;
+}
+
 bool python_threads_is_lock(const char *state, uintptr_t address)
 {
     const struct layout *layout = python.layout;
-    if (layout->interpreter_gil == 0)
-        return !layout->python_2 && address >= threads.data && address < threads.data_end;
-    const char *interpreter = pointer_at(state, layout->thread_interpreter);
-    return address - (uintptr_t)pointer_at(interpreter, layout->interpreter_gil) < LOCK;
+    uintptr_t lock = threads.data, end = threads.data_end;
+    if (layout->python_2)
+        return false;
+    if (layout->interpreter_gil != 0) {
+        const char *interpreter = pointer_at(state, layout->thread_interpreter);
+        lock = (uintptr_t)pointer_at(interpreter, layout->interpreter_gil);
+        end = lock + LOCK;
+    }
+    if (address >= lock && address < end)
+        return true;
+    uintptr_t first = libc_is_musl() ? first_waiter(address) : 0;
+    if (first == 0)
+        return false;
+    return layout->interpreter_gil != 0 ? pointer_between(lock, end, first) != 0
+                                        : is_list_of_lock(first);
 }
 
 bool python_threads_is_code(uintptr_t address)
