@@ -3,7 +3,6 @@
 import collections
 import glob
 import os
-import signal
 import subprocess
 import time
 
@@ -11,6 +10,7 @@ import attaching
 import harness
 import perf
 from harness import Skip, case
+from outcome import first_real_time
 
 import model  # of scripts/run, as the next ones
 import perf_script
@@ -122,13 +122,14 @@ def running_calls_toggled(bench):
     if bench.version < (3,):
         raise Skip("in Python 2 there is no toggle signal")
     program = Program(bench, bench.environment(support=None, PYPERF_TOGGLE_SIGNAL="RTMIN+3"))
-    os.kill(program.pid, signal.SIGRTMIN + 3)
+    toggle = first_real_time(bench) + 3
+    os.kill(program.pid, toggle)
     harness.wait_for(lambda: glob.glob(os.path.join(bench.images, "*.calls")))
     rewritten = os.path.join(bench.folder, "named.data")
     words = ["-q", "--sampler=perf", "-o", program.data, "--perf-data", rewritten, "-p", str(program.pid)]
     words += ["--", "sleep", "1.5"]
     bench.equal("pyperf-run: status, stderr", (0, ""), attaching.run(bench, *words))
-    os.kill(program.pid, signal.SIGRTMIN + 3)
+    os.kill(program.pid, toggle)
     program.mark("second")
     samples = program.end()
     wrong = []

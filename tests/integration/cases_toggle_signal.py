@@ -9,7 +9,7 @@ import harness
 import perf
 from harness import NATIVE, OTHERS, case
 from maps import Map
-from outcome import compile_program, configuration, embedding_program, shared_library
+from outcome import compile_program, configuration, embedding_program, first_real_time, shared_library
 
 CASES = []
 LINE = "libpyperf: PYPERF_TOGGLE_SIGNAL is not used: %s\n"
@@ -39,11 +39,6 @@ def names_inside(bench, pid):
         return "no map"
     names = Map(bench.map_path(pid)).of_file(bench.program("toggle_signal.py"))
     return sorted(name.split(".")[-1] for name in names if "<locals>" in name)
-
-
-def first_real_time(bench):
-    """Each libc keeps some for itself: musl 32 to 34 (src/signal/sigrtmin.c)."""
-    return 35 if bench.interpreter.musl else signal.SIGRTMIN
 
 
 @case(CASES)

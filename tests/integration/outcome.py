@@ -3,6 +3,7 @@ reported."""
 
 import os
 import shutil
+import signal
 import sysconfig
 
 import harness
@@ -120,3 +121,8 @@ def embedding_program(bench, source):
     library = shared_library(bench)
     flags = ["-I" + include, library, "-Wl,-rpath," + os.path.dirname(library), "-lpthread"]
     return compile_program(bench, source, os.path.splitext(source)[0], flags)
+
+
+def first_real_time(bench):
+    """Each libc keeps some for itself: musl 32 to 34 (src/signal/sigrtmin.c)."""
+    return 35 if bench.interpreter.musl else signal.SIGRTMIN
