@@ -28,14 +28,19 @@ def limited(bench, option, kibibytes, program, environment):
 
 
 def needed(bench, option, program):
-    """The KiB that the program needs by itself."""
+    """The KiB with which the program works by itself, and with a little more, too: its memory is allocated in arenas, so
+    that somewhat more may be too little again."""
     plain = bench.environment(preload=False, support=None, images=False)
+
+    def works(limit):
+        return limited(bench, option, limit, program, plain).status == 0
+
     low, high = 1000, 400000
     while high - low > 256:
         middle = (low + high) // 2
-        works = limited(bench, option, middle, program, plain).status == 0
-        low, high = (low, middle) if works else (middle, high)
-    return high
+        low, high = (low, middle) if works(middle) else (middle, high)
+    too_little = [more for more in range(0, 2 * MIB, 128) if not works(high + more)]
+    return high + max(too_little, default=-128) + 128
 
 
 def look_at_limit(bench, option, program):
