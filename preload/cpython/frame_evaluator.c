@@ -12,7 +12,7 @@
 typedef python_object *(*evaluate_function)(void *thread_state, void *frame, int throwflag);
 
 static evaluate_function plain_evaluator;
-static const struct hook *hook;
+static python_evaluator ours; /* for PEP 523 */
 
 static void exchange(void *interpreter, python_evaluator from, python_evaluator to)
 {
@@ -52,7 +52,7 @@ static void count_deep(int by)
 static void adopt(void *interpreter)
 {
     if (__atomic_load_n(&deep, __ATOMIC_RELAXED) == 0)
-        exchange(interpreter, none(), (python_evaluator)hook->fast);
+        exchange(interpreter, none(), ours);
 }
 
 /* Runs a frame, and all Python calls below it, without the hook. Meanwhile calls of other threads
@@ -65,7 +65,7 @@ static python_object *run_inlined(void *thread_state, void *frame, int throwflag
     debug_log(evaluator, 3, "unhooked at %p%s", __builtin_frame_address(0),
               is_deep ? ", deep" : "");
     count_deep(is_deep);
-    exchange(interpreter, (python_evaluator)hook->fast, none());
+    exchange(interpreter, ours, none());
     python_object *result = plain_evaluator(thread_state, frame, throwflag);
     count_deep(-is_deep);
     if (code_tag_is_on())
@@ -77,10 +77,14 @@ uintptr_t frame_evaluator_start(uintptr_t plain)
 {
     const struct layout *layout = python.layout;
     plain_evaluator = (evaluate_function)plain;
-    hook = hook_find(layout->frame_argument, layout->frame_code, layout->code_extra,
-                     layout->extras_indirect, layout->inlines_calls, layout->tagged_frames);
+    const struct hook *hook =
+        hook_find(layout->frame_argument, layout->frame_code, layout->code_extra,
+                  layout->extras_indirect, layout->inlines_calls, layout->tagged_frames);
     if (hook == NULL)
         return 0;
+    /* The fast one knows one distance to a thread's range of its stack, for all threads. */
+    arch_thread_find();
+    ours = (python_evaluator)(arch_thread_is_fixed() ? hook->fast : hook->slow);
     /* With PEP 523 only an interpreter's first frame, and frames that other evaluators pass on, use
      * the entry: always the slow path. */
     if (layout->inlines_calls)
@@ -101,7 +105,7 @@ uintptr_t frame_evaluator_adopt(void)
 void frame_evaluator_leave(void)
 {
     if (python.layout->inlines_calls)
-        exchange(python.PyInterpreterState_Get(), (python_evaluator)hook->fast, none());
+        exchange(python.PyInterpreterState_Get(), ours, none());
 }
 
 bool frame_evaluator_may_be_patched(void)
@@ -133,7 +137,6 @@ static void exchange_all(python_evaluator from, python_evaluator to)
 
 void frame_evaluator_adopt_all(bool on)
 {
-    python_evaluator ours = (python_evaluator)hook->fast;
     if (!python.layout->inlines_calls)
         return;
     if (!on)

@@ -30,7 +30,7 @@ static bool returns_argument(const struct descriptor *descriptor)
 intptr_t arch_thread_find(void)
 {
     intptr_t offset = arch_thread_offset();
-    if (returns_argument(arch_thread_descriptor()))
+    if (arch_thread_is_fixed())
         __atomic_store_n(&arch_thread_fixed, offset, __ATOMIC_RELAXED);
     return offset;
 }

@@ -11,7 +11,8 @@
  *      glibc; musl, preloaded      mov 8(%rax), %rax; ret      the same distance for all threads, which is
  *                                                              noted: from then on there is no call
  *      musl, loaded later          looks into the thread's table of such libraries, which musl has
- *                                  filled in before dlopen returns: no lock, no memory
+ *                                  filled in before dlopen returns: no lock, no memory; from 3.11 on,
+ *                                  where the hook needs such a variable, C finds each trampoline
  *      glibc without room          calls __tls_get_addr: pyperf_attach refuses that (attach.c)
  *
  * All variables of libpyperf.so are in one block, which has one descriptor. */
@@ -21,10 +22,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The block's distance from the thread pointer; 0: it is not known, or not the same in all threads. */
+/* The block's distance from the thread pointer, once arch_thread_find has noted it; 0: it is not noted, or
+ * not the same in all threads (in a program it is 0). hook.S reads it (frame_evaluator.c). */
 extern intptr_t arch_thread_fixed;
 
-/* The same for this thread alone. Changes rax alone; hook.S calls it, too. */
+/* The same for this thread alone. */
 intptr_t arch_thread_offset(void);
 
 /* The same; notes whether it is the same in all threads. */

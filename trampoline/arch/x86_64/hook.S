@@ -106,9 +106,6 @@ hook_stack:
     endbr64
 .if \floor
     movq    arch_thread_fixed(%rip), %rax
-    testq   %rax, %rax
-    jz      .L\name\()_find
-.L\name\()_found:
     movq    %rsp, %rcx
     subq    %fs:hook_stack@dtpoff+STACK_FLOOR(%rax), %rcx
     cmpq    %fs:hook_stack@dtpoff+STACK_SIZE(%rax), %rcx
@@ -141,15 +138,6 @@ hook_stack:
     testq   hook_state+MASK(%rip), %rax
     jnz     \name\()_slow
     jmpq    *%rax
-.if \floor
-.L\name\()_find: /* not the same in all threads (arch_thread.h) */
-    subq    $8, %rsp
-    .cfi_adjust_cfa_offset 8
-    call    arch_thread_offset
-    addq    $8, %rsp
-    .cfi_adjust_cfa_offset -8
-    jmp     .L\name\()_found
-.endif
     .cfi_endproc
     .size   \name, . - \name
 
