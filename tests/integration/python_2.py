@@ -47,6 +47,7 @@ LEFT_OUT = {
     "doctor-of-a-user": SCRIPTS,
     "doctor-of-broken-stacks": SCRIPTS,
     "doctor-under-mdwe": SCRIPTS,
+    "doctor-without-unwind-data": SCRIPTS,
 }
 LEFT_OUT_ALIKE = (("toggle-signal-", SIGNAL),)
 
