@@ -89,7 +89,7 @@ def mapped_libraries(pid):
     """The paths of libpyperf.so in it."""
     with open("/proc/%d/maps" % pid) as maps:
         fields = [line.rstrip("\n").split(None, 5) for line in maps]
-    return {one[5] for one in fields if len(one) == 6 and "libpyperf" in one[5]}
+    return {one[5] for one in fields if len(one) == 6 and "libpyperf" in os.path.basename(one[5])}
 
 
 def environment(bench, **more):
