@@ -18,7 +18,14 @@ DEFAULT_MAX_STACK = 127
 
 
 def advice(found):
-    """What is wrong with the table, and what to do; or None."""
+    """What is wrong with the table, and what to do; or None. Of several profiles with their names."""
+    if len(found.parts) == 1:
+        return advice_on(found.parts[0])
+    told = [(part.name, advice_on(part)) for part in found.parts]
+    return " ".join("%s: %s" % one for one in told if one[1]) or None
+
+
+def advice_on(found):
     if found.recording.mode == stacks.INSIDE:
         parts = [advice_inside(found), advice_on_others(found)] + found.recording.notes
     else:
@@ -28,7 +35,7 @@ def advice(found):
 
 def advice_inside(found):
     """Of a profile of the sampler."""
-    if not any(event.functions for event in found.events):
+    if not any(event.has_functions for event in found.events):
         return "No sample is within a Python function: is the program one in Python?"
     event = found.events[0]
     whole, cut = found.whole(event), found.recording.machine_code_cut / event.samples
@@ -96,7 +103,7 @@ def advice_on_table(found):
         )
     if found.nameless:
         return advice_on_names(found.nameless)
-    named = any(event.functions for event in found.events)
+    named = any(event.has_functions for event in found.events)
     if not named and found.python:
         state = mapped.state(found.recording.path, {pid for pid, _ in found.python})
         if state != mapped.ON:

@@ -32,6 +32,7 @@ class Source:
 
     def __init__(self, text):
         self.definitions = {}  # (first line, name): qualified name
+        self.first_lines = None  # the other way round
         self.starts, self.statements = [], []  # first line; its text, and what stands before the names in it
         scopes, decorated = [], None  # (indentation, what stands before the names in it)
         for number, statement in statements(text):
@@ -61,6 +62,14 @@ class Source:
         body, before = self.statements[at] if at >= 0 else ("", "")
         return before + name if re.search(r"\b%s\b" % WORDS[name], body) else name
 
+    def first_line(self, qualified):
+        """None where several definitions, or none, have the name."""
+        if self.first_lines is None:
+            self.first_lines = {}
+            for (line, _), name in self.definitions.items():
+                self.first_lines[name] = None if name in self.first_lines else line
+        return self.first_lines.get(qualified)
+
 
 def statements(text):
     """The first line and the text of each."""
@@ -87,10 +96,17 @@ class Sources:
     def __init__(self, files=None):
         self.known, self.files = {}, files or roots.Roots()
 
-    def qualified(self, name, path, line):
+    def of(self, path):
         if path not in self.known:
             self.known[path] = self.read(path)
-        source = self.known[path]
+        return self.known[path]
+
+    def first_line(self, qualified, path):
+        source = self.of(path)
+        return source.first_line(qualified) if source else None
+
+    def qualified(self, name, path, line):
+        source = self.of(path)
         return source.qualified(name, line) if source else name
 
     def read(self, path):

@@ -25,7 +25,7 @@ sample() {
     output=${output:-pyperf.samples}
     check_program 0 "$@"
     check_output
-    [ -z "$flamegraph" ] || template=$(sh "$parts/flamegraph.sh" --template "$flamegraph") || exit 1
+    [ -z "$flamegraph" ] || template=$(sh "$parts/flamegraph.sh" "$flamegraph") || exit 1
     find_python "$interpreter"
     spare_descriptors
     sort_signals

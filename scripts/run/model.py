@@ -5,6 +5,7 @@ import re
 
 PYTHON = "py::"
 UNKNOWN = "[unknown]"
+WAITING = "[waiting]"  # in place of a file, where a thread waits
 STATES = 4
 RUNS, WAITS_FOR_CPU, WAITS_FOR_LOCK, WAITS = range(STATES)  # states of threads; the lock is the interpreter's
 # What stands inside of the innermost frame of a thread that waits.

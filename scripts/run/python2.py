@@ -30,6 +30,16 @@ def escaped_text(content):
     return content.decode("utf-8", "pyperf-escaped")
 
 
+def argument(word):
+    """The same of an argument of the command line."""
+    return escaped_text(word if isinstance(word, bytes) else os.fsencode(word))
+
+
+def current_folder():
+    """The same of its path."""
+    return escaped_text(getattr(os, "getcwdb", os.getcwd)())
+
+
 def bytes_of(text):
     """UTF-8; a lone surrogate is escaped in Python 3, and encoded in 2.7."""
     return text.encode("utf-8", "backslashreplace")

@@ -43,7 +43,7 @@ record() {
     check_program "$perf_words" "$@"
     check_perf
     [ -z "$why_not" ] || replace_perf "$@"
-    [ -z "$flamegraph" ] || sh "$parts/flamegraph.sh" --ready "$flamegraph" || exit 1
+    [ -z "$flamegraph" ] || template=$(sh "$parts/flamegraph.sh" "$flamegraph") || exit 1
     check_room
     find_python "$interpreter"
     check_isolated "$@"
@@ -197,6 +197,8 @@ show_profile() {
     used=$(sed -n 2p "$dir/times")
     lasted=$(sed -n 3p "$dir/times")
     [ ! -d "$images.debug" ] || copies=$images.debug
+    # For our own parts: the profile is not at its place.
+    export PYPERF_BUILDID_DIR="$copies"
     answer "$recorded" stderr "$output"
     if [ -n "$archive" ]; then
         sh "$parts/archive.sh" "$recorded" "$dir/debug" "$archive"

@@ -18,7 +18,7 @@ import sample_file
 import stacks
 
 EVENT, WALL_EVENT = "cpu-clock", "wall-clock"
-STATES = {state: model.Frame(None, name, "[waiting]") for state, name in model.STATE_NAMES.items()}
+STATES = {state: model.Frame(None, name, model.WAITING) for state, name in model.STATE_NAMES.items()}
 ENCODINGS = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}
 # A file's name may have lone surrogates, which 2.7 knows no handler for.
 LENIENT = "surrogatepass" if sys.version_info[0] > 2 else "replace"
@@ -32,7 +32,8 @@ class Recording:
     stack_size = max_stack = first = last = None  # of perf
 
     def __init__(self, path, by_line=False, locked=False, files=None):
-        self.path, self.locked, self.notes, names = path, locked, [], Names(by_line, files)
+        self.path, self.locked, self.notes = path, locked, []
+        self.names = names = Names(by_line, files)
         self.processes = [Process(part, names) for part in sample_file.parts(path)]
         headers = [one.part.header for one in self.processes]
         self.watched = any(one.flags & sample_file.WATCHED for one in headers)  # has threads that wait
@@ -71,6 +72,9 @@ class Recording:
         header = min((one.part.header for one in self.processes), key=lambda header: header.began)
         return header.began / 1e9, header.began_utc / 1e9
 
+    def first_line(self, name, file):
+        return self.names.first_lines.get((name, file))
+
     def records(self):
         for process in self.processes:
             for sample in process.samples(self.events[0], self.locked):
@@ -94,9 +98,11 @@ class Names:
     def __init__(self, by_line, files):
         self.by_line = by_line
         self.sources, self.symbols = enclosing.Sources(files), elf.Cache(files)
+        self.first_lines = {}  # (name, file): the first, where several functions have the name (a property)
 
     def python(self, code, instruction):
         function, line = (code.qualified(self.sources), code.file), code.lines.line(instruction)
+        self.first_lines[function] = min(code.first, self.first_lines.get(function, code.first))
         if self.by_line:
             function += (line,)
         frame = model.Frame(function, model.PYTHON + u":".join(u"%s" % part for part in function), u"")

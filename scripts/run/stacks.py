@@ -6,6 +6,7 @@ import re
 import subprocess
 import tempfile
 
+import enclosing
 import perf_script
 import python2
 import roots
@@ -28,8 +29,8 @@ class Recording:
     # Of the sampler's profiles alone: CPU time of the program, its duration, its begin, and words for the summary.
     used = lasted = began = how = None
 
-    def __init__(self, path, text):
-        self.path = path
+    def __init__(self, path, text, files=None):
+        self.path, self.sources = path, enclosing.Sources(files)
         sizes = re.findall(r"sample_stack_user = (\d+)", text)
         limits = re.findall(r"sample_max_stack = (\d+)", text)
         command = re.search(r"^# cmdline : (.*)", text, re.M)
@@ -52,13 +53,17 @@ class Recording:
         self.events = re.findall(r"^# event : name = ([^,]+),", text, re.M)
         self.first, self.last = seconds(text, "first"), seconds(text, "last")
 
+    def first_line(self, name, file):
+        """By the source, where it is here: perf knows none."""
+        return self.sources.first_line(name, file)
+
     def has_lost(self, name):
         """Whether the file of that name is known to differ from the program's. The kernel is no
         file."""
         recorded = build_ids(self.path).get(name) if name.startswith("/") else None
         if recorded is None or recorded in build_ids(name).values():
             return False
-        return not os.path.exists(os.path.join(copies(), ".build-id", recorded[:2], recorded[2:], "elf"))
+        return not os.path.exists(os.path.join(copies(self.path), ".build-id", recorded[:2], recorded[2:], "elf"))
 
 
 def seconds(text, which):
@@ -70,10 +75,25 @@ def environment():
     return dict(os.environ, LC_ALL="C")
 
 
-def copies():
+def copies(path):
     """The build-id cache with what the program has removed (unpacked.sh), or nothing; its folder "files" has
-    a libc with unwind data (unwind.sh)."""
-    return os.environ.get("PYPERF_BUILDID_DIR", "")
+    a libc with unwind data (unwind.sh). While the profile is not at its place pyperf-run says where it is; later it is
+    beside it (places.sh)."""
+    if "PYPERF_BUILDID_DIR" in os.environ:
+        return os.environ["PYPERF_BUILDID_DIR"]
+    images = (path[: -len(".old")] if path.endswith(".old") else path) + ".images"
+    try:
+        inode = "%d" % os.stat(path).st_ino
+        for run in sorted(os.listdir(images)):
+            debug = os.path.join(images, run + ".debug")
+            profiles = os.path.join(images, run, "profiles")
+            if os.path.isdir(debug) and os.path.isfile(profiles):
+                with open(profiles) as lines:
+                    if inode in lines.read().split("\n"):
+                        return debug
+    except (IOError, OSError):
+        pass
+    return ""
 
 
 class Archive:
@@ -81,11 +101,11 @@ class Archive:
 
     def __init__(self, path):
         self.folder = folder = os.path.dirname(os.path.realpath(path))
-        self.before, self.after = [], []
-        if copies():
-            self.before = ["--buildid-dir", copies()]
-        if copies() and os.path.isdir(os.path.join(copies(), "files")):
-            self.after = ["--symfs", os.path.join(copies(), "files"), "--kallsyms", "/proc/kallsyms"]
+        self.before, self.after, kept = [], [], copies(path)
+        if kept:
+            self.before = ["--buildid-dir", kept]
+        if kept and os.path.isdir(os.path.join(kept, "files")):
+            self.after = ["--symfs", os.path.join(kept, "files"), "--kallsyms", "/proc/kallsyms"]
         if os.path.isdir(os.path.join(folder, "debug", ".build-id")):
             self.before, self.after = ["--buildid-dir", os.path.join(folder, "debug")], []
             for option, name in (("--symfs", "files"), ("--kallsyms", "kallsyms")):
@@ -144,9 +164,9 @@ def output(words):
         raise
 
 
-def recording(path):
-    """The header; records() says why a profile cannot be read."""
-    return Recording(path, output(["report", "--header-only", "-i", path]))
+def recording(path, files=None):
+    """The header; records() says why a profile cannot be read. files: the roots.Roots in which sources are looked for."""
+    return Recording(path, output(["report", "--header-only", "-i", path]), files)
 
 
 def build_ids(path):

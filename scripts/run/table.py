@@ -2,50 +2,43 @@
 """A profile's Python functions, hottest first: as a table, as JSON, as folded stacks."""
 
 import argparse
+import collections
 import errno
 import json
 import os
-import stat
 import sys
-import tempfile
-import time
 
 sys.dont_write_bytecode = True
 
 import python2  # first
 
-import advice
+import as_json
+import callers
 import columns
+import difference
 import firefox
 import flames
-import model
 import perf_chains
 import perf_data
 import pprof
-import roots
-import sample_file
-import samples
+import profiles
 import source
 import speedscope
 import stacks
 import totals
+import view as looks
+import writing
 
 WIDTH = 100
 STACK_UNIT = 8
 STATUS_INTERRUPTED = 130
 # Other formats: each takes all samples, and then gives its file's content.
 FILES = (
-    ("flamegraph", lambda arguments: flames.Graph(arguments.template)),
-    ("pprof", lambda _: pprof.Profile()),
-    ("speedscope", lambda _: speedscope.Profile()),
-    ("firefox", lambda _: firefox.Profile()),
+    ("flamegraph", lambda arguments, view: flames.Graph(arguments.template, view, len(arguments.data))),
+    ("pprof", lambda *_: pprof.Profile()),
+    ("speedscope", lambda *_: speedscope.Profile()),
+    ("firefox", lambda *_: firefox.Profile()),
 )
-monotonic = getattr(time, "monotonic", time.time)  # not in 2.7
-# When a bar is worth showing: bytes of the profile, or seconds that reading has taken.
-LARGE = 8 << 20
-LONG = 1.0
-BAR_EVERY = 0.1
-BAR_WIDTH = 30
 
 
 def say(text):
@@ -57,7 +50,10 @@ def main():
     try:
         return run(arguments)
     except stacks.Failed as why:
-        say(str(why).replace(arguments.data, arguments.name or arguments.data))
+        text = str(why)
+        for path, name in zip(arguments.data, arguments.name):
+            text = text.replace(path, name)
+        say(text)
         return 1
     except KeyboardInterrupt:
         return STATUS_INTERRUPTED
@@ -72,8 +68,14 @@ def main():
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="table.py", description=__doc__)
-    parser.add_argument("--data", default="perf.data", metavar="PATH", help="the profile")
-    parser.add_argument("--name", metavar="PATH", help="what the user calls the profile")
+    parser.add_argument("--data", action="append", metavar="PATH", help="the profile; several are merged")
+    parser.add_argument("--name", action="append", default=[], metavar="PATH", help="what the user calls each profile")
+    parser.add_argument("--diff", action="store_true", help="what differs between two profiles")
+    parser.add_argument("--sort", choices=("own", "total"), default="own", help="the order of the table")
+    parser.add_argument("--by", choices=(looks.THREAD, looks.PROCESS), help="a table for each")
+    parser.add_argument("--callers", type=python2.argument, metavar="NAME", help="of a function, in place of the table")
+    parser.add_argument("--python-only", action="store_true", help="no functions of C and the kernel")
+    parser.add_argument("--only", type=python2.argument, action="append", default=[], metavar="PATH", help="these files")
     parser.add_argument("--top", type=natural, default=20, metavar="N", help="rows; 0 for all")
     parser.add_argument("--json", metavar="FILE", help="also all functions as JSON; - for them alone")
     parser.add_argument("--collapsed", metavar="FILE", help="also folded stacks")
@@ -94,7 +96,9 @@ def parse_arguments():
     parser.add_argument("--colour", action="store_true")
     parser.add_argument("--progress", action="store_true", help="a bar on stderr while reading")
     parser.add_argument("--out", default="-", metavar="FILE", help="where the table goes")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.data = arguments.data or ["perf.data"]
+    return arguments
 
 
 def natural(text):
@@ -125,113 +129,91 @@ def stack_size(text):
 
 
 def run(arguments):
-    stacks.check_readable(arguments.data)
-    recording, records = open_profile(arguments)
-    used, lasted = arguments.used or recording.used, arguments.lasted or recording.lasted
-    found = totals.Totals(recording, used, lasted, bool(arguments.collapsed))
-    bar = Bar(recording, os.path.getsize(arguments.data)) if arguments.progress else None
-    files = [(getattr(arguments, name), kind(arguments)) for name, kind in FILES if getattr(arguments, name)]
-    view = source.Source(arguments.source) if arguments.source else None
-    # Of the sampler, what wants each sample by itself has its own way through them.
-    single = [made for _, made in files if made.each and recording.mode == stacks.INSIDE]
-    chains = new_chains(arguments) if arguments.perf_data and recording.mode != stacks.INSIDE else None
-    several = [made for _, made in files if made not in single] + [made for made in (view, chains) if made]
-    failure = add_records(found, records, bar, several)
-    if not found.events:
-        raise failure or stacks.Failed(
-            "%s has no samples: the program used too little CPU time, or the event did not"
-            " occur; record for longer, or more often (-F)" % arguments.data
-        )
-    for sample in recording.moments() if single else ():
-        for made in single:
-            made.add(sample)
-    if arguments.collapsed:
-        write(arguments.collapsed, folded_lines(found, arguments.collapsed))
-    for path, made in files:
-        write_bytes(path, made.content(found))
-    if arguments.perf_data:
-        write_perf_data(arguments, chains or new_perf_data(arguments, recording))
-    if arguments.json:
-        shown = as_object(found, arguments.name or arguments.data)
-        write(arguments.json, [json.dumps(shown, indent=2, separators=(",", ": "))])
-    if arguments.json != "-":
-        write(arguments.out, table(found, arguments, view))
+    names = arguments.name + [None] * (len(arguments.data) - len(arguments.name))
+    view = looks.View(arguments.python_only, arguments.only, arguments.by)
+    opened = [profiles.Profile(path, name, view, arguments) for path, name in zip(arguments.data, names)]
+    files = [(getattr(arguments, name), kind(arguments, view)) for name, kind in FILES if getattr(arguments, name)]
+    seen = source.Source(arguments.source) if arguments.source else None
+    seen = callers.Callers(arguments.callers) if arguments.callers else seen
+    chains = new_chains(arguments) if arguments.perf_data and opened[0].recording.mode != stacks.INSIDE else None
+    together = [made for _, made in files if not made.each] + [seen] * bool(seen)
+    failure = None
+    for number, one in enumerate(opened):
+        for made in together:
+            if isinstance(made, flames.Graph):
+                made.start(number)
+        failure = one.read(together, [made for _, made in files if made.each], chains) or failure
+    parts = [one.found for one in opened]
+    profiles.check_alike(opened)
+    check_shown(parts, arguments)
+    if arguments.diff:
+        write_difference(difference.Difference(parts), files, arguments)
+    else:
+        found = parts[0] if len(parts) == 1 else totals.Merged(parts)
+        write_all(found, files, seen, arguments)
+        if arguments.perf_data:
+            write_perf_data(arguments, chains or new_perf_data(arguments, opened[0].recording))
+        if arguments.json != "-":
+            writing.write(arguments.out, table(found, arguments, seen))
     if failure:
         raise failure
     return 0
 
 
-def open_profile(arguments):
-    """How it was recorded, and its samples: of perf, or of the sampler."""
-    path = arguments.data
-    if sample_file.recognises(path):
-        recording = samples.Recording(path, arguments.lines, arguments.gil, roots.Roots(arguments.root))
-        return recording, recording.records()
-    if arguments.lines or arguments.source or arguments.gil:
-        what = "who holds the GIL" if arguments.gil else "lines of Python functions"
-        raise stacks.Failed(
-            "%s was recorded by perf, which does not know %s: record with pyperf-run --sampler=inside" % (path, what)
-        )
-    recording = stacks.recording(path)
-    if arguments.stack_size:
-        recording.mode, recording.stack_size = "dwarf", arguments.stack_size
-    return recording, stacks.records(path)
+def check_shown(parts, arguments):
+    """A path without a sample is a mistake in the option."""
+    if not arguments.only or any(event.sums.functions for part in parts for event in part.events):
+        return
+    raise stacks.Failed(
+        "--only %s: no sample is in a function of such a file, or below one; most are in %s"
+        % (" ".join(arguments.only), ", ".join(most_files(parts)) or "machine code")
+    )
 
 
-def add_records(found, records, bar, files):
-    """Returns why perf did not read to the end: samples before that are still shown."""
-    try:
-        for record in records:
-            found.add(record)
-            for made in files if isinstance(record, model.Sample) else ():
-                made.add(record)
-            if bar:
-                bar.at(record.time)
-    except stacks.Failed as why:
-        return why
-    finally:
-        if bar:
-            bar.clear()
-    return None
-
-
-class Bar:
-    """How far into the recording the samples are."""
-
-    def __init__(self, recording, size):
-        self.first, self.last = recording.first, recording.last
-        now = monotonic()
-        self.next = now if size > LARGE else now + LONG
-        self.shown = False
-        if self.first is None or self.last is None or self.last <= self.first:
-            self.next = float("inf")
-
-    def at(self, sample_time):
-        now = monotonic()
-        if now < self.next:
-            return
-        self.next = now + BAR_EVERY
-        share = (sample_time - self.first) / (self.last - self.first)
-        share = min(max(share, 0.0), 1.0)
-        done = int(share * BAR_WIDTH)
-        marks = "#" * done + "." * (BAR_WIDTH - done)
-        sys.stderr.write("\rreading the profile [%s] %3d %%" % (marks, 100 * share))
-        sys.stderr.flush()
-        self.shown = True
-
-    def clear(self):
-        if self.shown:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+def most_files(parts):
+    weights = collections.Counter()
+    for part in parts:
+        for event in part.events:
+            weights.update(event.others)
+    return [file for file, _ in weights.most_common(3)]
 
 
 # what is written
 
 
-def table(found, arguments, view):
+def write_all(found, files, seen, arguments):
+    if arguments.collapsed:
+        writing.write(arguments.collapsed, folded_lines(found, arguments.collapsed))
+    for path, made in files:
+        writing.write_bytes(path, made.content(found))
+    if arguments.json:
+        related = seen if arguments.callers else None
+        write_json(arguments.json, as_json.as_object(found, arguments.sort, related))
+
+
+def write_json(path, shown):
+    writing.write(path, [json.dumps(shown, indent=2, separators=(",", ": "))])
+
+
+def write_difference(found, files, arguments):
+    for path, made in files:
+        writing.write_bytes(path, made.difference(found))
+    if arguments.collapsed:
+        writing.write(arguments.collapsed, found.folded_lines())
+    if arguments.json:
+        write_json(arguments.json, found.as_object(arguments.sort))
+    if arguments.json != "-":
+        writing.write(arguments.out, found.view(style_of(arguments)))
+
+
+def table(found, arguments, seen):
+    style = style_of(arguments)
+    return seen.view(found, style) if seen else columns.report(found, style)
+
+
+def style_of(arguments):
     width = arguments.width or terminal_width(arguments.out)
-    style = columns.Style(width, arguments.top, arguments.colour)
-    return view.view(found, style) if view else columns.report(found, style)
+    return columns.Style(width, arguments.top, arguments.colour, arguments.sort)
 
 
 def terminal_width(out):
@@ -240,77 +222,32 @@ def terminal_width(out):
     return WIDTH
 
 
-def as_object(found, path):
-    return {
-        "profile": path,
-        "elapsed_seconds": found.times.elapsed,
-        "cpu_seconds": found.cpu_seconds(),
-        "events": [event_object(found, event) for event in found.events],
-        "advice": advice.advice(found),
-    }
-
-
-def event_object(found, event):
-    return {
-        "event": event.name,
-        "unit": "count" if event.seconds(0) is None else "ns",
-        "samples": event.samples,
-        "seconds": event.seconds(event.weight),
-        "processes": len(event.pids),
-        "complete": found.whole(event),
-        "functions": [function_object(event, one) for one in event.by_own_time()],
-        "without_python": {
-            "own": event.without.own,
-            "own_share": event.share(event.without.own),
-            "samples": event.without.samples,
-        },
-    }
-
-
-def function_object(event, one):
-    shown = {
-        "name": one.name,
-        "file": one.file,
-        "own": one.own,
-        "total": one.total,
-        "own_share": event.share(one.own),
-        "total_share": event.share(one.total),
-        "samples": one.samples,
-    }
-    if event.is_wall:
-        names = ("own_on_cpu", "own_ready", "own_waiting_for_gil", "own_waiting")
-        shown.update(zip(names, one.own_in))
-    if one.line is not None:
-        shown["line"] = one.line
-    return shown
-
-
 def folded_lines(found, path):
     """Samples of one event only, because those of different events do not add up."""
     chosen, others = found.events[0], found.events[1:]
     if others:
         left = ", ".join(event.unit for event in others)
         say("%s has the stacks of %s, and not those of %s" % (path, chosen.unit, left))
-    return sorted("%s %d" % stack for stack in chosen.folded.items())
+    return sorted("%s %d" % (stack, round(count)) for stack, count in chosen.folded.items())
 
 
 def new_chains(arguments):
     """Of a profile of perf. It takes all samples."""
     check_perf_data(arguments)
-    if os.path.realpath(arguments.perf_data) == os.path.realpath(arguments.data):
+    if os.path.realpath(arguments.perf_data) == os.path.realpath(arguments.data[0]):
         raise stacks.Failed("--perf-data %s: is the profile itself, name another file" % arguments.perf_data)
-    return perf_chains.File(arguments.data, arguments.perf_data)
+    return perf_chains.File(arguments.data[0], arguments.perf_data)
 
 
 def new_perf_data(arguments, recording):
     """Of a profile of the sampler, which has taken all samples."""
     check_perf_data(arguments)
-    command = ["pyperf-run", "--report", arguments.name or arguments.data, "--perf-data", arguments.perf_data]
+    command = ["pyperf-run", "--report", (arguments.name or arguments.data)[0], "--perf-data", arguments.perf_data]
     return perf_data.File(recording, arguments.perf_data, command)
 
 
 def check_perf_data(arguments):
-    if not is_replaceable(arguments.perf_data):
+    if not writing.is_replaceable(arguments.perf_data):
         why = "--perf-data %s: is no regular file, name one: a second one, of Python functions, lies beside it"
         raise stacks.Failed(why % arguments.perf_data)
 
@@ -319,46 +256,8 @@ def write_perf_data(arguments, made):
     """With its file of Python functions, which is complete before."""
     image = made.image()
     if image:
-        replace(image.path, lambda out: out.write(image.content))
-    replace(os.path.realpath(arguments.perf_data), made.write)
-
-
-def write(path, lines):
-    write_bytes(path, python2.bytes_of("".join(line + "\n" for line in lines)))
-
-
-def write_bytes(path, text):
-    if path == "-":
-        out = getattr(sys.stdout, "buffer", sys.stdout)
-        out.write(text)
-        out.flush()
-    elif is_replaceable(path):
-        replace(os.path.realpath(path), lambda out: out.write(text))
-    else:
-        with open(path, "ab", 0) as out:
-            out.write(text)
-
-
-def is_replaceable(path):
-    """Whether it is a regular file: not /dev/stderr, whatever it leads to, nor a FIFO."""
-    if os.path.abspath(path).startswith(("/dev/", "/proc/")):
-        return False
-    return not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode)
-
-
-def replace(path, fill):
-    """Writes all of the file or nothing: it is renamed when it is complete. fill writes into it."""
-    handle, temporary = tempfile.mkstemp(prefix=".pyperf-", dir=os.path.dirname(path))
-    try:
-        with os.fdopen(handle, "wb") as out:
-            fill(out)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.fchmod(handle, 0o666 & ~mask)
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        writing.replace(image.path, lambda out: out.write(image.content))
+    writing.replace(os.path.realpath(arguments.perf_data), made.write)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ CASES = []
 # A name that is not ASCII, and bytes that are not UTF-8.
 FRAMES = [py("größe", "/srv/größe.py"), py("main"), "Py_BytesMain (/opt/lib/libpython3.9.so.1.0)"]
 TEXT = sample(FRAMES).encode() + sample([py("raw")]).encode().replace(b"raw", b"r\xffw")
-OPTIONS = (["--colour"], ["--json", "-"], ["--width", "60", "--top", "1"], ["--used", "0m1.5s 0m0.2s"])
+OPTIONS = (["--colour"], ["--json", "-"], ["--width", "60", "--top", "1"], ["--used", "0m1.5s 0m0.2s"],
+           ["--sort", "total", "--by", "thread"], ["--python-only", "--only", "größe/"], ["--callers", "größe"],
+           ["--data", "perf.data", "--json", "/dev/stderr"], ["--data", "perf.data", "--diff"])
 
 
 def all_of(canned, **more):

@@ -50,7 +50,7 @@ def table_of_a_profile(look):
     look.equal("times", "2.0 s elapsed, 1.0 s of CPU time, waited 1.0 s (50 %)", seen.lines[0])
     look.equal("summary", SUMMARY, seen.lines[1])
     rows = [" ".join(line.split()) for line in seen.lines[4:6]]
-    look.equal("rows", ["0.50 83.3 83.3 100 work /srv/app.py", "0.10 16.7 100.0 20 main /srv/app.py"], rows)
+    look.equal("rows", ["0.50 83.3 83.3 100 work /srv/app.py:7", "0.10 16.7 100.0 20 main /srv/app.py:20"], rows)
     seen = table(sampled.simple().bytes(), "--width", "200", "--lines")
     rows = [" ".join(line.split()) for line in seen.lines[4:7]]
     expected = ["0.35 58.3 58.3 70 work /srv/app.py:8", "0.15 25.0 25.0 30 work /srv/app.py:7"]
@@ -121,8 +121,8 @@ def threads_that_wait(look):
     said += " 0.1 s ready, 0.1 s waiting for the GIL, 0.5 s waiting, 1 process, 100.0 % of stacks complete"
     look.equal("summary", said, seen.lines[1].replace("0.15 s", "0.1 s"))
     rows = [" ".join(line.split()) for line in seen.lines[3:7]]
-    expected = ["own s CPU s GIL s own % total % samples function file", "0.53 0.00 0.00 53.0 53.0 106 read /srv/app.py"]
-    expected += ["0.45 0.20 0.15 45.0 45.0 90 work /srv/app.py", "0.02 0.00 0.00 2.0 4 (no Python function)"]
+    expected = ["own s CPU s GIL s own % total % samples function file", "0.53 0.00 0.00 53.0 53.0 106 read /srv/app.py:1"]
+    expected += ["0.45 0.20 0.15 45.0 45.0 90 work /srv/app.py:1", "0.02 0.00 0.00 2.0 4 (no Python function)"]
     look.equal("rows", expected, rows)
     names = ("own", "own_on_cpu", "own_ready", "own_waiting_for_gil", "own_waiting")
     shown = {one["name"]: [one[name] // 10 ** 6 for name in names] for one in table(made.bytes(), "--json", "-").event["functions"]}
@@ -154,7 +154,7 @@ def several_files_of_a_process(look):
         look.equal("times", "6.0 s elapsed, 3.0 s of CPU time, waited 3.0 s (50 %)", seen.lines[0])
         look.that("summary", "360 samples, 1 process", seen.lines[1].startswith("360 samples") and ", 1 process," in seen.lines[1], seen.lines[1])
         rows = [" ".join(line.split()) for line in seen.lines[4:6]]
-        look.equal("rows", ["1.50 83.3 83.3 300 work /srv/app.py", "0.30 16.7 100.0 60 main /srv/app.py"], rows)
+        look.equal("rows", ["1.50 83.3 83.3 300 work /srv/app.py:7", "0.30 16.7 100.0 60 main /srv/app.py:20"], rows)
         canned.data = canned.path("folder/pyperf-7-1bcdef.samples")
         seen = canned.run("--width", "200")
         look.equal("one of them", SUMMARY, seen.lines[1])
