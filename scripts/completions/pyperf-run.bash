@@ -11,17 +11,17 @@ _pyperf_run_find_program() {
         --)
             program=$((i + 1))
             return ;;
-        --report | --doctor | --attach | --detach)
+        --report | --diff | --doctor | --attach | --detach)
             return ;;
         -o | -F | -e | -p | --pid | --patience | --output | --freq | --event | --stack-size | --call-graph | --top | \
             --flamegraph | --collapsed | --archive | --json | --sampler | \
-            --pprof | --speedscope | --firefox | --perf-data | --source)
+            --pprof | --speedscope | --firefox | --perf-data | --source | --sort | --by | --callers | --only)
             [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
             ((i += 2))
             while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == : ]]; do
                 ((i += 2))
             done ;;
-        -o* | -F* | -e* | -p* | -q | --quiet | --lines | --wall | --gil | --children)
+        -o* | -F* | -e* | -p* | -q | --quiet | --lines | --wall | --gil | --python-only | --children)
             ((i++)) ;;
         -*)
             # Of perf record, which alone knows whether it takes a value.
@@ -53,7 +53,7 @@ _pyperf_run() {
     fi
     case $prev in
     -o | --output | --flamegraph | --collapsed | --archive | --json | --report | --pprof | --speedscope | --firefox | \
-        --perf-data | --source)
+        --perf-data | --source | --diff | --only)
         _filedir
         return ;;
     -e | --event)
@@ -63,6 +63,12 @@ _pyperf_run() {
         return ;;
     --sampler)
         _pyperf_run_among perf inside
+        return ;;
+    --sort)
+        _pyperf_run_among own total
+        return ;;
+    --by)
+        _pyperf_run_among thread process
         return ;;
     --call-graph)
         _pyperf_run_among fp dwarf lbr
@@ -75,12 +81,16 @@ _pyperf_run() {
     -p | --pid | --attach | --detach)
         _pids
         return ;;
-    -F | --freq | --stack-size | --top | --patience)
+    -F | --freq | --stack-size | --top | --patience | --callers)
         return ;;
     esac
     $split && return
+    if [[ $cur != -* && " ${words[*]} " == *\ --@(report|diff)[\ =]* ]]; then
+        _filedir # another profile
+        return
+    fi
     _pyperf_run_among --output --sampler --freq --event --stack-size --call-graph --top --lines --wall --gil --json \
-        --source --pprof --speedscope --firefox --perf-data --flamegraph --collapsed --archive --report --doctor \
-        --pid --children --patience --attach --detach --quiet --help --version
+        --source --pprof --speedscope --firefox --perf-data --flamegraph --collapsed --archive --report --diff --doctor \
+        --sort --by --callers --python-only --only --pid --children --patience --attach --detach --quiet --help --version
 } &&
     complete -F _pyperf_run pyperf-run

@@ -9,12 +9,13 @@ function __pyperf_run_program
             case --
                 set -e words[1]
                 break
-            case '--report*' --doctor '--attach*' '--detach*'
+            case '--report*' '--diff*' --doctor '--attach*' '--detach*'
                 return 1
             case -o -F -e -p --pid --patience --output --freq --event --stack-size --call-graph --top --flamegraph \
-                    --collapsed --archive --json --sampler --pprof --speedscope --firefox --perf-data --source
+                    --collapsed --archive --json --sampler --pprof --speedscope --firefox --perf-data --source --sort --by \
+                    --callers --only
                 set -e words[1..2]
-            case '-o*' '-F*' '-e*' '-p*' '--*=*' -q --quiet --lines --wall --gil --children
+            case '-o*' '-F*' '-e*' '-p*' '--*=*' -q --quiet --lines --wall --gil --python-only --children
                 set -e words[1]
             case '-*'
                 # Of perf record, which alone knows whether it takes a value.
@@ -58,6 +59,11 @@ complete -c pyperf-run $here -s e -l event -x -a '(__pyperf_run_events)' -d 'Wha
 complete -c pyperf-run $here -l stack-size -x -d 'Bytes of stack copied with each sample'
 complete -c pyperf-run $here -l call-graph -x -a 'fp dwarf lbr' -d 'How stacks are found'
 complete -c pyperf-run $here -l top -x -d 'Rows of the table (20)'
+complete -c pyperf-run $here -l sort -x -a 'own total' -d 'The order of the table'
+complete -c pyperf-run $here -l by -x -a 'thread process' -d 'A table for each'
+complete -c pyperf-run $here -l callers -x -d 'Who calls a function, and whom it calls'
+complete -c pyperf-run $here -l python-only -d 'No functions of C and the kernel'
+complete -c pyperf-run $here -l only -r -F -d 'Functions of this file or folder'
 complete -c pyperf-run $here -l lines -d 'A row for each line'
 complete -c pyperf-run $here -l wall -d 'Elapsed time, not CPU time alone'
 complete -c pyperf-run $here -l gil -d 'Only the time in which a thread holds the GIL'
@@ -70,7 +76,8 @@ complete -c pyperf-run $here -l firefox -r -F -d 'Also a profile for profiler.fi
 complete -c pyperf-run $here -l perf-data -r -F -d 'Also a perf.data with call chains'
 complete -c pyperf-run $here -l source -r -F -d 'A source file with the share of each line'
 complete -c pyperf-run $here -l archive -r -F -d 'Also all that another machine needs, .tar.bz2'
-complete -c pyperf-run $here -l report -r -F -d 'Table and so on of a profile that is there'
+complete -c pyperf-run $here -l report -r -F -d 'Table and so on of profiles that are there'
+complete -c pyperf-run $here -l diff -r -F -d 'What differs between two profiles'
 complete -c pyperf-run $here -l doctor -x -a '(__fish_complete_command)' \
     -d 'What works here, what does not'
 complete -c pyperf-run $here -s q -l quiet -d 'No table, no progress'

@@ -13,7 +13,7 @@ FRAMES = [py("größe", "/srv/größe.py"), py("main"), "Py_BytesMain (/opt/lib/
 TEXT = sample(FRAMES).encode() + sample([py("raw")]).encode().replace(b"raw", b"r\xffw")
 OPTIONS = (["--colour"], ["--json", "-"], ["--width", "60", "--top", "1"], ["--used", "0m1.5s 0m0.2s"],
            ["--sort", "total", "--by", "thread"], ["--python-only", "--only", "größe/"], ["--callers", "größe"],
-           ["--data", "perf.data", "--json", "/dev/stderr"], ["--data", "perf.data", "--diff"])
+           ["--data", "perf.data"], ["--data", "perf.data", "--diff"])
 
 
 def all_of(canned, **more):
