@@ -322,6 +322,63 @@ def commands_for_whole_stacks(look):
     look.that("commands", "8 or more", seen >= 8, str(seen))
 
 
+@case(CASES)
+def profiles_that_are_there(look):
+    """One, several, two that are compared; blanks in their names."""
+    with Canned(TEXT) as canned:
+        other = canned.write("the größe of b", "PERFILE2")
+        for words, rows, names in (
+            (["--report", canned.data], 1, None),
+            (["--report", canned.data, other], 1, [canned.data, other]),
+            (["--report", canned.data, "--report", other, "--top", "3"], 1, [canned.data, other]),
+            (["--top", "3", "--report=" + canned.data, other, other], 1, [canned.data, other, other]),
+            (["--diff", canned.data, other], 1, [canned.data, other]),
+            (["--diff", canned.data, "--top", "1", other], 1, [canned.data, other]),
+        ):
+            seen = canned.pyperf_run(*words)
+            got = (seen.status, seen.err, seen.out.count("/srv/app.py"))
+            look.equal("%s: status, stderr, rows" % words[:1], (0, "", rows), got)
+            told = json.loads(canned.pyperf_run(*words, "--json", "-").out)
+            look.equal("%s: JSON" % words[:1], names, told.get("profiles"))
+        for words, said in (
+            (["--diff", other], "compares two profiles, name the second one"),
+            (["--diff", other, other, other], "compares two profiles, here are 3"),
+            (["--diff", other, other, "--report", other], "leave --report out"),
+            (["--diff", other, other, "--by", "thread"], "--by is not for --diff"),
+            (["--diff", other, other, "--callers", "f", "--pprof", "x"], "--callers is not for --diff"),
+            (["--report", other, other, "--perf-data", "x"], "--perf-data is not for several profiles"),
+            (["--report", other, other, "--archive", "x.tar.bz2"], "--archive is not for several profiles"),
+            (["--report", other, "--", "true"], "what is true for?"),
+            (["--sort", "name", "true"], "--sort name: there are own and total"),
+            (["--by", "cpu", "true"], "--by cpu: there are thread and process"),
+            (["--callers", "f", "--by", "thread", "true"], "--callers f: stands in place of the table"),
+            (["--only"], "--only needs a value"),
+        ):
+            seen = canned.pyperf_run(*words)
+            got = (seen.status, seen.out, seen.err.count("\n"), said in seen.err)
+            look.equal("%s: status, stdout, lines, said" % " ".join(words), (2, "", 1, True), got)
+
+
+@case(CASES)
+def what_is_shown(look):
+    """The options reach the table, also after a recording."""
+    text = TEXT + sample([EVALUATOR, py("g", "/srv/my größe/b.py"), EVALUATOR, py("f")] + START)
+    with Canned(text) as canned:
+        for words, names in (
+            (["--only", "my größe"], ["g"]),
+            (["--only=/srv/app.py", "--only", "my größe"], ["f", "g"]),
+            (["--python-only"], ["f", "g"]),
+            (["--sort", "total"], ["f", "g"]),
+        ):
+            seen = canned.pyperf_run(*words, "--report", canned.data, "--json", "-")
+            got = sorted(one["name"] for one in seen.event["functions"]) if not seen.status else seen.err
+            look.equal(" ".join(words), names, got)
+        seen = canned.pyperf_run("--callers", "g", "--only", "/srv", "true")
+        look.that("recorded", "called by", "called by" in seen.err and seen.status == 0, seen.err)
+        seen = canned.pyperf_run("--callers", "no one", "--report", canned.data)
+        look.equal("unknown: status, lines", (1, "", 1), (seen.status, seen.out, seen.err.count("\n")))
+
+
 def event(file):
     return json.load(file)["events"][0]
 

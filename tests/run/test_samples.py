@@ -353,6 +353,16 @@ def speed(look):
 
 
 @case(CASES)
+def speed_of_views(look):
+    """The same, as it may be looked at. 2 seconds where nothing else runs."""
+    data = large(60000, 40)
+    for options in (["--sort", "total"], ["--by", "thread"], ["--callers", "f1"], ["--python-only"], ["--only", "/srv"]):
+        seen, used = cpu_seconds(data, *options)
+        good = seen.status == 0 and "60,000 samples" in seen.out and used < 6
+        look.that("%s: seconds of CPU" % " ".join(options), "6 at the most", good, "%.1f" % used)
+
+
+@case(CASES)
 def speed_of_deep_stacks(look):
     """2,000 stacks of 3,000 frames, in recursion: what they have in common is looked at once."""
     made = sampled.Profile()
