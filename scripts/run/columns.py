@@ -129,7 +129,8 @@ def part(group, event, totals, style):
 
 
 class Row:
-    """cells: its numbers, as texts; share: what the colour of its chief number shows; place: where it is, or nothing."""
+    """cells: its numbers, as texts; share: what the colour of its chief number shows; place: where it is, or
+    nothing."""
 
     def __init__(self, cells, share, name, place=""):
         self.cells, self.share, self.name, self.place = cells, share, name, place

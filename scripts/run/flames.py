@@ -83,7 +83,8 @@ class Graph:
         for node in nodes:
             shares = [value / weight for value, weight in zip(sums[id(node)], weights)]
             change = shares[1] - shares[0]
-            text = u"%s [%.1f %% -> %.1f %%, %+.1f]" % ((node.name,) + tuple(100 * one for one in shares) + (100 * change,))
+            numbers = tuple(100 * one for one in shares + [change])
+            text = u"%s [%.1f %% -> %.1f %%, %+.1f]" % ((node.name,) + numbers)
             heads.append((node, text, colour(change), node.values[1]))
         return self.page(root, heads, found.headings())
 
@@ -92,9 +93,9 @@ class Graph:
         with io.open(self.template, encoding="utf-8") as file:
             page = file.read()
         options = {"colorscheme": "blue-green", "context": u"\n".join(context)}
-        texts = {
-            id(node): u'{"n":%s,"l":"%s","v":%d,"c":[' % (json.dumps(name), kind, value) for node, name, kind, value in heads
-        }
+        texts = {}
+        for node, name, kind, value in heads:
+            texts[id(node)] = u'{"n":%s,"l":"%s","v":%d,"c":[' % (json.dumps(name), kind, value)
         filled = {"stacks": u"".join(pieces(root, texts)), "options": json.dumps(options)}
         for name, place in PLACES.items():
             if place not in page:

@@ -165,7 +165,8 @@ def output(words):
 
 
 def recording(path, files=None):
-    """The header; records() says why a profile cannot be read. files: the roots.Roots in which sources are looked for."""
+    """The header; records() says why a profile cannot be read. files: the roots.Roots in which sources are looked
+    for."""
     return Recording(path, output(["report", "--header-only", "-i", path]), files)
 
 

@@ -75,7 +75,7 @@ def parse_arguments():
     parser.add_argument("--by", choices=(looks.THREAD, looks.PROCESS), help="a table for each")
     parser.add_argument("--callers", type=python2.argument, metavar="NAME", help="of a function, in place of the table")
     parser.add_argument("--python-only", action="store_true", help="no functions of C and the kernel")
-    parser.add_argument("--only", type=python2.argument, action="append", default=[], metavar="PATH", help="these files")
+    parser.add_argument("--only", type=python2.argument, action="append", default=[], metavar="PATH")
     parser.add_argument("--top", type=natural, default=20, metavar="N", help="rows; 0 for all")
     parser.add_argument("--json", metavar="FILE", help="also all functions as JSON; - for them alone")
     parser.add_argument("--collapsed", metavar="FILE", help="also folded stacks")

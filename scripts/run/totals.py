@@ -254,7 +254,8 @@ class Tasks:
 
 class Totals:
     """used: the CPU time of the program in seconds, in user code and in the kernel; lasted: from its begin
-    to its end. Both where they were measured. name: of the profile, for the user; view: what is shown of the samples (view.py)."""
+    to its end. Both where they were measured. name: of the profile, for the user;
+    view: what is shown of the samples (view.py)."""
 
     def __init__(self, recording, name, view, used=None, lasted=None, fold=False):
         self.recording, self.name, self.view = recording, name, view
@@ -320,7 +321,8 @@ class Totals:
     def events(self):
         """In the order of the options."""
         order = [name for one in self.recording.events for name in (one, unit(one))]
-        known = [self.by_name[name] for at, name in enumerate(order) if name in self.by_name and name not in order[:at]]
+        names = [name for at, name in enumerate(order) if name in self.by_name and name not in order[:at]]
+        known = [self.by_name[name] for name in names]
         return known + [one for name, one in self.by_name.items() if name not in order]
 
     def whole(self, event):

@@ -3,7 +3,7 @@ outputs show the same: table, JSON, flame graph and the formats of others.
 
     recorded     main  run  sorted  key  json.loads  decode     from the outermost inwards, "sorted" is a function of C
     --python-only           main  run  key  json.loads  decode
-    --only app.py           main  run  key                      its own time is that of what it has called in other files
+    --only app.py           main  run  key                      with the time of what it has called in other files
 """
 
 import os
@@ -53,8 +53,8 @@ def is_below(file, name, path, absolute):
 
 
 class View:
-    """python_only: samples without a Python function are left out, and frames of machine code. paths: functions of other
-    files count as those of these files that have called them. by: THREAD, PROCESS, or None."""
+    """python_only: samples without a Python function are left out, and frames of machine code. paths: functions of
+    other files count as those of these files that have called them. by: THREAD, PROCESS, or None."""
 
     def __init__(self, python_only=False, paths=(), by=None):
         self.python_only, self.paths, self.by = python_only, list(paths), by

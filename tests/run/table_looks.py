@@ -74,7 +74,8 @@ def order(look):
 @case(CASES)
 def first_lines_of_perf(look):
     """From the source, where that has the name once."""
-    source = "import os\n\n\nclass A:\n    @property\n    def f(self): pass\n\n    @f.setter\n    def f(self, x): pass\n\n    def g(self): pass\n"
+    source = "import os\n\n\nclass A:\n    @property\n    def f(self): pass\n\n"
+    source += "    @f.setter\n    def f(self, x): pass\n\n    def g(self): pass\n"
     with Canned() as canned:
         path = canned.write("größe a.py", source)
         canned.write("text", "".join(sample([py(name, path)] + START) for name in ("A.f", "A.g", "h")))
@@ -111,7 +112,8 @@ def callers_and_callees(look):
     look.equal("no caller", [(None, 99)], got)
     look.equal("callees", [("load", 79), (None, 20)], [(one["name"], one["samples"]) for one in event["callees"]])
     seen = run(shop(), "--callers", "decode")
-    for part in ("decode  %s:300: total 0.35 s (70.0 %%), own 0.20 s (40.0 %%), 70 samples" % LIBRARY, "called by", "calls", "(own time)"):
+    said = "decode  %s:300: total 0.35 s (70.0 %%), own 0.20 s (40.0 %%), 70 samples" % LIBRARY
+    for part in (said, "called by", "calls", "(own time)"):
         look.that("text", part, part in seen.out, seen.out)
     perf = "".join(sample([EVALUATOR, py("f"), EVALUATOR, py(outer)] + START) for outer in ("A.g", "B.g", "B.g"))
     with Canned(perf) as canned:
@@ -137,8 +139,7 @@ def python_only(look):
     with Canned() as canned:
         canned.write("perf.data", shop())
         canned.run("--python-only", "--collapsed", canned.path("folded"))
-        names = {name.rpartition(" ")[0] or name for line in canned.read("folded").splitlines() for name in line.split(";")[1:]}
-    look.equal("no machine code", [], [name for name in names if "python3.9]" in name])
+        look.equal("no machine code", False, "python3.9]" in canned.read("folded"))
 
 
 @case(CASES)
@@ -148,19 +149,22 @@ def chosen_files(look):
     for path in ("/srv/shop", "/srv/shop/", "shop", "/srv"):
         seen = run(shop(), "--only", path)
         look.that("%s: says" % path, said, said in seen.out, seen.out + seen.err)
-        expected = ["0.24 49.0 79.0 49 load", "0.15 30.0 30.0 30 key", "0.10 20.0 99.0 20 main", "0.01 1.0 1 (no function of these files)"]
+        expected = ["0.24 49.0 79.0 49 load", "0.15 30.0 30.0 30 key", "0.10 20.0 99.0 20 main"]
+        expected.append("0.01 1.0 1 (no function of these files)")
         got = [one.split(" /")[0] for one in rows(seen)]
         look.equal(path, expected, got)
     seen = run(shop(), "--only", "app.py", "--only", LIBRARY, "--json", "-").event
-    look.equal("two", [("decode", 40), ("key", 30), ("main", 29)], [(one["name"], one["samples"]) for one in seen["functions"]])
+    got = [(one["name"], one["samples"]) for one in seen["functions"]]
+    look.equal("two", [("decode", 40), ("key", 30), ("main", 29)], got)
     event = run(shop(), "--only", "shop", "--callers", "key", "--json", "-").event["callers"]
     look.equal("callers", ["load"], [one["name"] for one in event["callers"]])
     seen = run(shop(), "--only", "/srv/none", "--only", "json")
-    said = "--only /srv/none json: no sample is in a function of such a file, or below one; most are in /srv/shop/app.py, " + LIBRARY
+    said = "--only /srv/none json: no sample is in a function of such a file, or below one; most are in /srv/shop/app"
     look.that("none", said, seen.status == 1 and said in seen.err and seen.err.count("\n") == 1, seen.err)
     text = sample([EVALUATOR, py("page", PAGES), EVALUATOR, py("f", "/srv/app.py")] + START)
     with Canned(text) as canned:
-        for path, names in (("/srv", ["f"]), (PAGES, ["page"]), ("site-packages/web", ["page"]), ("web", None)):
+        pages = [(PAGES, ["page"]), ("site-packages/web", ["page"]), ("web", None)]
+        for path, names in [("/srv", ["f"])] + pages:
             seen = canned.run("--only", path, "--json=-")
             got = [one["name"] for one in seen.event["functions"]] if not seen.status else None
             look.equal("site-packages, --only %s" % path, names, got)
@@ -176,7 +180,8 @@ def merged(look):
         told = json.loads(canned.run("--json", "-", *options).out)
         event = told["events"][0]
         look.equal("profiles", [first, second], told["profiles"])
-        look.equal("seconds, samples, processes", (1.5, 200, 2), (event["seconds"], event["samples"], event["processes"]))
+        keys = ("seconds", "samples", "processes")
+        look.equal("seconds, samples, processes", (1.5, 200, 2), tuple(event[one] for one in keys))
         shares = {one["name"]: round(one["own_share"], 3) for one in event["functions"]}
         look.equal("shares", {"decode": 0.4, "key": 0.3, "main": 0.2, "load": 0.09}, shares)
         canned.run("--collapsed", canned.path("folded"), "--python-only", *options)
@@ -221,13 +226,15 @@ def difference(look):
         change = {one["name"]: round(one["change"], 2) for one in told["events"][0]["functions"]}
         look.equal("JSON", {"decode": -0.4, "key": -0.3, "main": 0.4, "load": -0.09, "new": 0.4}, change)
         canned.run("--python-only", "--collapsed", canned.path("folded"), *options)
-        look.that("folded", "both counts", "python3;py::new:/srv/shop/app.py 0 40" in canned.read("folded").splitlines(), canned.read("folded"))
+        folded = canned.read("folded")
+        look.that("folded", "both counts", "python3;py::new:/srv/shop/app.py 0 40\n" in folded, folded)
         page = canned.path("page.html")
         template = canned.write("template", "/** @flamegraph_json **/\n/** @options_json **/\n")
         canned.run("--flamegraph", page, "--template", template, "--python-only", *options)
         root = json.loads(canned.read("page.html").splitlines()[0])
-        frames = {one["n"].split(":")[2]: (one["l"], one["v"], one["n"].rpartition(" [")[2]) for one in root["c"][0]["c"]}
-        look.equal("wider: red", ("rgb(255,65,65)", 40, "0.0 % -> 40.0 %, +40.0]"), frames["new"])
+        new = next(one for one in root["c"][0]["c"] if one["n"].startswith("py::new"))
+        said = "py::new:/srv/shop/app.py [0.0 % -> 40.0 %, +40.0]"
+        look.equal("wider: red", ("rgb(255,65,65)", 40, said), (new["l"], new["v"], new["n"]))
 
 
 @case(CASES)
