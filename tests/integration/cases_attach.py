@@ -287,6 +287,9 @@ def attach_without_room(bench):
     """glibc from 2.33 on with no place for variables of threads where a handler may use them: one line."""
     if bench.interpreter.musl:
         raise Skip("musl has such a place for each library, and so no limit")
+    libc = os.confstr("CS_GNU_LIBC_VERSION")  # of the machine, and so of its interpreters
+    if tuple(map(int, libc.split()[1].split("."))) < (2, 33):
+        raise Skip("the limit cannot be set for " + libc)
     program = Program(bench, prefix=["env", "GLIBC_TUNABLES=glibc.rtld.optional_static_tls=0"])
     before = program.looks()
     status, err = attaching.run(bench, "-q", "-o", "p.samples", "-p", str(program.pid), "--", "true")
