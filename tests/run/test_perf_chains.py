@@ -283,11 +283,12 @@ def refusals(look):
         look.that(what, repr(expected), good, repr(why))
     os.mkdir(look.path("folder"))
     with Canned("", head=header()) as canned:
+        canned.write("perf.data", plain)
         for data, words, said in (
-            ("perf.data", ["--perf-data", "perf.data"], "the profile itself"),
-            ("perf.data", ["--perf-data", look.path("y.data"), "--data", look.path("folder")], "--threads"),
+            (canned.data, ["--perf-data", "perf.data"], "the profile itself"),
+            (look.path("folder"), ["--perf-data", look.path("y.data")], "--threads"),
         ):
-            canned.write(data, plain)
+            canned.data = data
             seen = canned.run(*words)
             look.that(said, "one line", (seen.status, seen.err.count("\n"), said in seen.err) == (1, 1, True), seen.err)
 
