@@ -64,7 +64,7 @@ def refuses(bench):
         ("a stack too large", ["--stack-size", "65536", "true"]),
         ("no such call graph", ["--call-graph", "guess", "true"]),
         ("the profile to stdout", ["-o-", "--", "true"]),
-        ("--report and a program", ["--report", "perf.data", "true"]),
+        ("--report and a program", ["--report", "perf.data", "--", "true"]),
     ):
         done = bench.run([RUN] + options)
         got = (done.returncode, done.stdout, len(done.stderr.splitlines()))
