@@ -103,6 +103,8 @@ def sampler_small_calls(bench):
     cut = [one for one in inside if entered & set(one.python) and one.python[-1:] != ["<module>:" + path]]
     count = sampler.total(inside)
     bench.that("samples in an evaluator", "100 or more", count >= 100, str(count))
+    # 3.12 unlinks a generator that yields before its caller is the current frame (Python/bytecodes.c, YIELD_VALUE).
+    part = 2 * part if bench.interpreter.series == (3, 12) else part
     for what, ones in (("without a function", nameless), ("without <module>", cut)):
         missing = sampler.total(ones)
         bench.that(what, "%.1f %% at most, or 2" % (100 * part), missing <= max(2, part * count), perf.share(missing, count))
