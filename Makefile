@@ -198,7 +198,7 @@ check: check-unit check-integration check-run check-servers check-cpython-quick
 many = $(MAKE) --no-print-directory -k -O $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 check-unit: $(unit_tests)
-	$(Q)$(many) $(patsubst $(O)/tests/%,run-%,$(unit_tests))
+	+$(Q)$(many) $(patsubst $(O)/tests/%,run-%,$(unit_tests))
 
 run-test_%: $(O)/tests/test_%
 	$(Q)$(unit_runner) $<

@@ -12,7 +12,7 @@ run_tests := situations flamegraph tarball archive options unwind package table 
              firefox perf_data perf_chains fetch_interpreters check
 
 check-run: all flamegraph-template
-	$(Q)$(many) $(addprefix check-run-,$(run_tests))
+	+$(Q)$(many) $(addprefix check-run-,$(run_tests))
 
 check-run-%: tests/run/test_%.py
 	$(Q)CC='$(CC)' $(PYTHON) $< --build $(O)

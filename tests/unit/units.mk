@@ -67,7 +67,7 @@ other_layout_tests  := $(addprefix $(other_layout_folder)/tests/test_,image imag
 .PHONY: check-unit-other-layout
 check-unit: check-unit-other-layout
 check-unit-other-layout:
-	$(Q)$(many) O=$(other_layout_folder) CFLAGS='$(CFLAGS) $(other_layout)' \
+	+$(Q)$(many) O=$(other_layout_folder) CFLAGS='$(CFLAGS) $(other_layout)' \
 	    $(patsubst $(other_layout_folder)/tests/%,run-%,$(other_layout_tests))
 
 # On a small interpreter (interpreter/interpreter.h).

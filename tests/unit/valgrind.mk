@@ -13,7 +13,7 @@ valgrind_flags := -q --error-exitcode=9 --show-leak-kinds=definite \
 # checks for modified code in tests that modify code.
 .PHONY: check-valgrind
 check-valgrind: $(patsubst %,$(O)/tests/test_%,$(VALGRIND_TESTS))
-	$(Q)$(many) $(addprefix valgrind-,$(VALGRIND_TESTS))
+	+$(Q)$(many) $(addprefix valgrind-,$(VALGRIND_TESTS))
 
 valgrind-%: $(O)/tests/test_%
 	$(Q)CK_TIMEOUT_MULTIPLIER=10 valgrind $(valgrind_flags) --leak-check=full \
