@@ -29,7 +29,7 @@ static python_evaluator none(void)
 /* The number of deep frames: while there are any, the hook stays unset. In a forked child only this
  * thread's are left. */
 static unsigned deep;
-ARCH_THREAD_VARIABLE(unsigned, deep_in_this)
+ARCH_THREAD_VARIABLE(unsigned, deep_frames)
 static pthread_key_t end_of_thread;
 static bool sees_ends; /* there is such a key */
 
@@ -37,16 +37,16 @@ static bool sees_ends; /* there is such a key */
 static void thread_ended(void *count)
 {
     (void)count;
-    __atomic_sub_fetch(&deep, *deep_in_this_here(), __ATOMIC_RELAXED);
-    *deep_in_this_here() = 0;
+    __atomic_sub_fetch(&deep, *deep_frames_here(), __ATOMIC_RELAXED);
+    *deep_frames_here() = 0;
 }
 
 static void count_deep(int by)
 {
-    if (by != 0 && *deep_in_this_here() == 0 && sees_ends)
-        pthread_setspecific(end_of_thread, deep_in_this_here());
+    if (by != 0 && *deep_frames_here() == 0 && sees_ends)
+        pthread_setspecific(end_of_thread, deep_frames_here());
     __atomic_add_fetch(&deep, by, __ATOMIC_RELAXED);
-    *deep_in_this_here() += (unsigned)by;
+    *deep_frames_here() += (unsigned)by;
 }
 
 static void adopt(void *interpreter)
@@ -119,7 +119,7 @@ bool frame_evaluator_may_be_patched(void)
 
 void frame_evaluator_is_alone(void)
 {
-    deep = *deep_in_this_here();
+    deep = *deep_frames_here();
 }
 
 /* Other interpreters that may run now, under their own locks, are set in their next frame that runs

@@ -17,8 +17,9 @@ enum {
     FIRST_WORDS = 0x28,  /* to the value that protects stacks: arch_process.h */
     RECORD = 2048, /* bytes of the libc's record of a thread in which its number is looked for */
     LOCK = 256,    /* Include/internal/pycore_gil.h: struct _gil_runtime_state has some 210 bytes */
-    WAITERS = 1000,  /* of a lock */
-    SEARCHES = 1000, /* for the lock, in the interpreter's variables */
+    WAITERS = 1000, /* of a lock */
+    SEARCHES =
+        1000, /* for the lock, in the interpreter's variables; then after 1,024, 2,048, ... */
 };
 
 /* musl's pthread_cond_timedwait waits for a word on the thread's own stack, in a list to which the
@@ -257,9 +258,10 @@ static uintptr_t pointer_between(uintptr_t start, uintptr_t end, uintptr_t wante
 static bool is_list_of_lock(uintptr_t first)
 {
     uintptr_t start = threads.data, end = threads.data_end;
+    uint32_t searches = threads.searches;
     if (threads.list != 0)
         start = threads.list - LOCK / 2, end = threads.list + LOCK / 2;
-    else if (threads.searches++ >= SEARCHES)
+    else if (threads.searches++ >= SEARCHES && (searches & (searches - 1)) != 0)
         return false;
     uintptr_t found = pointer_between(start, end, first);
     if (threads.list == 0)

@@ -171,6 +171,15 @@ class Bench:
         for path in glob.glob("/tmp/jitted-%d-*.so" % pid) + glob.glob(images):
             os.unlink(path)
 
+    def size_of_images(self):
+        """Bytes of what is in that folder: of the sampler its whole profile."""
+        return sum(os.path.getsize(path) for path in glob.glob(os.path.join(self.images, "*")))
+
+    def samples_of_perf(self, data):
+        """How many a profile of perf has; without unwinding."""
+        words = ["perf", "script", "-i", data, "-F", "pid"]
+        return len(subprocess.run(words, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.split())
+
     def clear_images(self):
         """Removes those of processes with unknown ids."""
         for path in glob.glob(os.path.join(self.images, "*")):
@@ -193,6 +202,11 @@ class Bench:
                 + ["-o", target, source]
             )
         return folder
+
+
+def with_variables(variables, words):
+    """A command for tools that start it: the program alone gets the variables."""
+    return ["env"] + ["%s=%s" % pair for pair in sorted(variables.items())] + words
 
 
 def checked(line, interpreter, setup):

@@ -6,7 +6,7 @@ import resource
 import shutil
 import subprocess
 
-from measure import HERE, OFF, ON, SAMPLER, Failed, Table, interleave, percent, typical_ratio
+from measure import HERE, OFF, ON, SAMPLER, Failed, Table, interleave, percent, typical_ratio, with_variables
 
 import python2  # noqa: F401  # first
 import samples as reader
@@ -29,14 +29,17 @@ def commands(bench, one):
         yield "austin, %d Hz" % rate, {}, ["austin", "-i", str(1000000 // rate), "-o", text], text
 
 
+def passes(bench):
+    return bench.rounds(PASSES, PASSES // 4)
+
+
 def measure(bench, one, setup):
     """CPU and elapsed time of the program, CPU time of all else, samples, bytes."""
     _, variables, before, profile = setup
     answer = os.path.join(bench.work, "beside.json")
-    program = ["env"] + ["%s=%s" % pair for pair in sorted(variables.items())] + [one.path]
-    program += [os.path.join(HERE, "workload_work.py"), PROGRAM, str(bench.rounds(PASSES, PASSES // 4)), answer]
-    if before[:1] == ["austin"]:
-        program = program[1:]  # it reads the process that it starts
+    program = [one.path, os.path.join(HERE, "workload_work.py"), PROGRAM, str(passes(bench)), answer]
+    if before[:1] != ["austin"]:  # which reads the process that it starts
+        program = with_variables(variables, program)
     earlier = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         before + program, env=bench.environment, cwd=bench.work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -59,15 +62,13 @@ def count(bench, before, profile):
     if profile is None:
         return 0, 0
     if profile == bench.images:
-        size = sum(os.path.getsize(os.path.join(profile, name)) for name in os.listdir(profile))
+        size = bench.size_of_images()
         taken = sum(1 for _ in reader.Recording(profile, False).moments())
         bench.clear_images()
         return taken, size
     size = os.path.getsize(profile)
     if before[0] == "perf":
-        words = ["perf", "script", "-i", profile, "-F", "pid"]
-        out = subprocess.run(words, env=bench.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-        taken = len(out.split())
+        taken = bench.samples_of_perf(profile)
     else:
         with open(profile, "rb") as lines:
             taken = sum(line.startswith(b"Thread") for line in lines)
@@ -83,7 +84,7 @@ def rows(bench):
         ["interpreter", "", "program's CPU time", "its elapsed time", "of other processes, CPU s", "samples", "bytes a sample"],
         [
             "%s, %d passes; against off; other processes: perf, austin, and the start of all; perf copies %d bytes of stack;"
-            " austin reads calls of Python alone, at intervals of elapsed time" % (PROGRAM, bench.rounds(PASSES, PASSES // 4), COPY)
+            " austin reads calls of Python alone, at intervals of elapsed time" % (PROGRAM, passes(bench), COPY)
         ]
         + ["%s is not there: apt-get install %s" % pair for pair in (("perf", "linux-perf"), ("austin", "austin")) if pair[0] not in there],
     )

@@ -70,7 +70,7 @@ def profile(bench, one, depth, rate, seconds):
     recording = reader.Recording(bench.images, True)
     records = list(recording.records())
     took = time.time() - began
-    size = sum(os.path.getsize(os.path.join(bench.images, name)) for name in os.listdir(bench.images))
+    size = bench.size_of_images()
     bench.clear_images()
     return [int(number) for number in found.groups()], records, size, took
 

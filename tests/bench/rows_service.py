@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from measure import HERE, ON, SAMPLER, SCRIPTS, Failed, Table
+from measure import HERE, ON, SAMPLER, SCRIPTS, Failed, Table, with_variables
 
 import python2  # noqa: F401  # first
 import samples as reader
@@ -37,7 +37,7 @@ class Service:
 
     def __init__(self, bench, one, setup, seconds, before=()):
         variables, words = bench.command(one, setup, "workload_django.py")
-        words = list(before) + ["env"] + ["%s=%s" % pair for pair in sorted(variables.items())] + words
+        words = list(before) + with_variables(variables, words)
         process = subprocess.Popen(
             words, env=bench.environment, cwd=bench.work, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, universal_newlines=True,
@@ -69,10 +69,9 @@ def to_table(path):
 def sampled(bench, one, rate, seconds, table):
     bench.clear_images()
     service = Service(bench, one, SAMPLER + str(rate), seconds)
-    files = [os.path.join(bench.images, name) for name in os.listdir(bench.images)]
-    if not files:
+    size = bench.size_of_images()
+    if not size:
         raise Failed("there is no profile")
-    size = sum(os.path.getsize(name) for name in files)
     recording = reader.Recording(bench.images, True)
     taken = sum(1 for _ in recording.moments())
     records = list(recording.records())
@@ -90,11 +89,7 @@ def recorded(bench, one, seconds, table):
     data = os.path.join(bench.work, "service.data")
     words = ["perf", "record", "-q", "-F", str(RATES[0]), "--call-graph", "dwarf,%d" % COPY, "-o", data, "--"]
     service = Service(bench, one, ON, seconds, words)
-    fields = subprocess.run(
-        ["perf", "script", "-i", data, "-F", "pid"], env=bench.environment, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ).stdout
-    taken, size = len(fields.split()), os.path.getsize(data)
+    taken, size = bench.samples_of_perf(data), os.path.getsize(data)
     took, said = to_table(data)
     os.unlink(data)
     bench.clear_images()

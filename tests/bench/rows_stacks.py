@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import perf
-from measure import HERE, ON, Failed, Table
+from measure import HERE, ON, Failed, Table, with_variables
 
 DEPTHS = (10, 30, 100)
 COPIES = (8192, 16384, 32768, 65528)  # 65,528 is the largest that perf takes
@@ -28,8 +28,8 @@ def measure(bench, one, depth, copy):
     """Samples, complete ones among them, and megabytes of perf.data."""
     data = os.path.join(bench.work, "stacks.data")
     variables, _ = bench.setup(ON)
-    program = ["env"] + ["%s=%s" % pair for pair in sorted(variables.items())] + [one.path]
-    program += [os.path.join(HERE, "workload_deep.py"), str(depth), str(bench.rounds(2, 1))]
+    workload = [one.path, os.path.join(HERE, "workload_deep.py"), str(depth), str(bench.rounds(2, 1))]
+    program = with_variables(variables, workload)
     words = ["perf", "record", "-k", "1", "-o", data, "-F", str(FREQUENCY)]
     words += ["--call-graph", "dwarf,%d" % copy, "--"]
     out = bench.execute(words + program, silent=False)

@@ -2,15 +2,15 @@
 
 FUZZ_SECONDS ?= 60
 fuzzers      := elf_lookup detour_prepare names eh_frame
-fuzz_sources := -D_GNU_SOURCE -DPYPERF_WHOLE_LIBC -DPYPERF_VERSION='""' -I. -Itrampoline/arch/$(ARCH) \
+fuzz_defines := -D_GNU_SOURCE -DPYPERF_WHOLE_LIBC -DPYPERF_VERSION='""' -I. -Itrampoline/arch/$(ARCH) \
                 -Itrampoline/arch/$(ARCH)/plan
-fuzz_flags   := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(fuzz_sources)
+fuzz_flags   := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(fuzz_defines)
 names_sources := $(base_sources) jitdump/perf_map.c preload/profile/trampolines.c \
                  $(patsubst %,preload/cpython/%.c,names layout python qualnames code_values code_table)
 
 .PHONY: fuzz check-fuzz-corpus $(addprefix fuzz-,$(fuzzers))
 fuzz:
-	$(Q)$(MAKE) --no-print-directory -j2 -O $(addprefix fuzz-,$(fuzzers))
+	+$(Q)$(many) $(addprefix fuzz-,$(fuzzers))
 
 # New inputs stay in $(O)/fuzz; the seeds are only read. Those of elf_lookup are the ELF files of
 # its unit tests.
@@ -47,4 +47,4 @@ check-fuzz-corpus: $(addprefix $(O)/fuzz/replay-,$(fuzzers)) $(O)/fuzz/seeds-elf
 $(O)/fuzz/replay-%: tests/fuzz/replay.c tests/fuzz/fuzz_%.c
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -g -O1 $(sanitize) $(fuzz_sources) -o $@ $^ $(plan_libraries)
+	$(Q)$(CC) -g -O1 $(sanitize) $(fuzz_defines) -o $@ $^ $(plan_libraries)
