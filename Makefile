@@ -17,6 +17,13 @@ V       ?= 0
 DEBUG   ?= 0
 SAN     ?=
 PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
+SYSROOT ?=
+
+# For another CPU: CC=aarch64-linux-gnu-gcc, and a folder with its headers and libraries
+# (scripts/dev/fetch-sysroot makes one).
+ifneq ($(SYSROOT),)
+override CC := $(filter-out --sysroot=%,$(CC)) --sysroot=$(abspath $(SYSROOT))
+endif
 
 # The CPU that the compiler compiles for: the first word of a triplet such as x86_64-linux-gnu.
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)) $(shell uname -m))
@@ -79,8 +86,9 @@ build_string := $(VERSION)-$(shell find trampoline preload jitdump -name '*.[chS
 version_object := $(call object,trampoline/base/version.c)
 $(version_object): flags += -DPYPERF_VERSION='"$(build_string)"'
 
-unit_sources := $(wildcard tests/unit/test_*.c)
-unit_tests   := $(patsubst tests/unit/%.c,$(O)/tests/%,$(unit_sources))
+# Those in a folder of the CPU's name are about its instructions and registers.
+unit_sources := $(wildcard tests/unit/test_*.c tests/unit/$(ARCH)/test_*.c)
+unit_tests   := $(addprefix $(O)/tests/,$(basename $(notdir $(unit_sources))))
 
 .PHONY: FORCE all flamegraph-template interpreters check check-unit check-integration bench install uninstall clean \
         format help
@@ -99,12 +107,12 @@ attach_objects := $(call object,$(wildcard preload/attach/*.c \
                   trampoline/arch/$(ARCH)/tools/attach_*.c trampoline/arch/$(ARCH)/tools/attach_*.S) \
                   preload/cpython/layout.c trampoline/plan/elf_lookup.c trampoline/plan/elf_error.c \
                   $(base_sources))
+tools := pyperf-inspect $(arch_tools)
 walk_object := $(call object,preload/tools/pyperf-walk.c)
 has_libunwind := $(shell $(CC) -x c -fsyntax-only -include libunwind.h /dev/null 2>&1 || echo no)
 walker := $(if $(has_libunwind),,$(O)/pyperf-walk.so)
 
-all: $(O)/libpyperf.so $(O)/libpyperf-plan.so $(O)/pyperf-inspect $(O)/pyperf-unwind \
-     $(O)/pyperf-attach $(walker)
+all: $(O)/libpyperf.so $(O)/libpyperf-plan.so $(addprefix $(O)/,$(tools)) $(walker)
 
 # Renamed into place, because a process may have the old one mapped.
 $(O)/libpyperf.so: $(core_objects) preload/exports.map $(libc_stub)
@@ -134,8 +142,8 @@ $(O)/pyperf-attach: $(attach_objects) $(O)/plan-libraries
 	$(Q)$(CC) $(ldflags) -Wl,--gc-sections $(sanitize) $(LDFLAGS) -o $@ $(attach_objects) \
 	    $$(cat $(O)/plan-libraries)
 
-$(O)/libc/libc.so.6: trampoline/libc.symbols scripts/dev/libc-stub
-	$(Q)CC='$(CC)' scripts/dev/libc-stub $< $(@D)
+$(O)/libc/libc.so.6: trampoline/libc.symbols $(arch_libc_symbols) scripts/dev/libc-stub
+	$(Q)CC='$(CC)' scripts/dev/libc-stub $(@D) '$(arch_libc_version)' $< $(arch_libc_symbols)
 
 # How those two are linked: to archives of the libraries, unless these need a newer libc than is
 # allowed, as in Debian 13. Then they need the libraries of this machine.
@@ -203,11 +211,18 @@ check-unit: $(unit_tests)
 run-test_%: $(O)/tests/test_%
 	$(Q)$(unit_runner) $<
 
-$(O)/tests/test_%: $(O)/obj/tests/unit/test_%.c.o $(test_objects) | $(unit_fixtures)
+define link_test
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ $(plan_libraries) \
 	    -lcheck -lsubunit -lm -lrt -lunwind -lpthread
+endef
+
+$(O)/tests/test_%: $(O)/obj/tests/unit/test_%.c.o $(test_objects) | $(unit_fixtures)
+	$(link_test)
+
+$(O)/tests/test_%: $(O)/obj/tests/unit/$(ARCH)/test_%.c.o $(test_objects) | $(unit_fixtures)
+	$(link_test)
 
 install: all install-extras
 	install -d $(DESTDIR)$(libdir) $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)/docs
@@ -231,7 +246,7 @@ help:
 	@awk '/^# make / { entry = 1 } !/^#( make |       )/ { entry = 0 } entry { print substr($$0, 3) }' \
 	    Makefile scripts/dev/*.mk tests/tests.mk tests/*/*.mk
 	@echo 'variables: CC, CFLAGS, LDFLAGS, O=dir, V=1, DEBUG=1, SHARED=1, SAN=address,undefined,'
-	@echo '           prefix, DESTDIR, PYTHON, DEBEMAIL'
+	@echo '           SYSROOT=dir, prefix, DESTDIR, PYTHON, DEBEMAIL'
 
 -include $(patsubst %.o,%.d,$(plan_objects) $(core_objects) $(inspect_objects) \
     $(unwinder_objects) $(attach_objects) $(walk_object))

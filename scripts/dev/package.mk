@@ -38,7 +38,7 @@ install-extras: all
 	install -m 644 scripts/completions/_pyperf-run $(DESTDIR)$(zshdir)
 	install -m 644 scripts/completions/pyperf-run.fish $(DESTDIR)$(fishdir)
 	for part in $(wildcard scripts/run/*.sh scripts/run/*.py) $(foreach made, \
-	    $(basename $(notdir $(tool_sources))) pyperf-attach,$(O)/$(made) $(O)/$(made).so); do \
+	    $(basename $(notdir $(tool_sources))) $(arch_tools),$(O)/$(made) $(O)/$(made).so); do \
 	    [ ! -f $$part ] || install -D -m $$([ -x $$part ] && echo 755 || echo 644) \
 	        -t $(DESTDIR)$(partdir) $$part || exit; \
 	done

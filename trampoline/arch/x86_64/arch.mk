@@ -12,3 +12,11 @@ arch_plan_headers := capstone/capstone.h:libcapstone-dev
 # Debian's crti.o and libcapstone.a have none, but their code is compatible with shadow stacks.
 arch_flags   := -fcf-protection=full
 arch_ldflags := -Wl,-z,shstk
+
+# Programs that are built for this CPU, beside those that all have.
+arch_tools := pyperf-unwind pyperf-attach
+
+# A file with functions of a libc that this CPU's code needs besides trampoline/libc.symbols, and the
+# version that all have, if the versions of that list are not this CPU's.
+arch_libc_symbols :=
+arch_libc_version :=
