@@ -23,7 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "frame_pointer.h"
+#include "preload/tools/frame_pointer.h"
 #include "trampoline/plan/elf_lookup.h"
 
 #define SEPARATE_DEBUG_ROOT "/usr/lib/debug"    /* gdb's and Debian's */

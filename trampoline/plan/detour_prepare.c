@@ -9,7 +9,8 @@
  *                                   jmp stub                                 between kept and back
  *                                   4. replaces the first bytes
  *
- * If that cannot be done with the first instruction kept, it is displaced with the others.
+ * If that cannot be done with the first instruction kept, it is displaced with the others, unless it is a
+ * landing pad as well.
  *
  * Failures due to the code come first, those due to the hook's address last: after
  * FAILURE_JUMP_OUT_OF_REACH the caller knows that a nearer stub would work. */
@@ -18,9 +19,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "disassemble.h"
-#include "relocate.h"
 #include "trampoline/base/debug.h"
+#include "trampoline/plan/disassemble.h"
+#include "trampoline/plan/relocate.h"
 
 static void log_plan(const struct detour_plan *plan)
 {
@@ -50,11 +51,13 @@ bool detour_prepare(struct detour_plan *plan, const void *code, size_t size, uin
         .code = (const uint8_t *)code + pad,
         .size = size - pad,
         .address = entry + pad,
+        .pad = pad,
     };
     size_t kept = relocate_kept(text.code, text.size);
+    bool must_keep = relocate_must_keep(text.code, text.size);
     struct detour_plan draft;
-    bool prepared = kept > 0 && draw(&draft, &text, kept, stub, prologue, NULL);
-    if (!prepared)
+    bool prepared = kept > 0 && draw(&draft, &text, kept, stub, prologue, must_keep ? why : NULL);
+    if (!prepared && !must_keep)
         prepared = draw(&draft, &text, 0, stub, prologue, why);
     if (prepared) {
         draft.unlinked = !relocate_is_linked(text.code, text.size);

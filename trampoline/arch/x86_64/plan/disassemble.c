@@ -1,4 +1,4 @@
-#include "disassemble.h"
+#include "trampoline/plan/disassemble.h"
 
 #include <capstone/capstone.h>
 #include <stdio.h>

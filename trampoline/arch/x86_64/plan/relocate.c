@@ -20,7 +20,7 @@
  *
  * Capstone (4.0.2 or 5) decodes the instructions; where an error would crash the program, the raw
  * bytes are checked as well and have to agree. */
-#include "relocate.h"
+#include "trampoline/plan/relocate.h"
 
 #include <capstone/capstone.h>
 #include <inttypes.h>

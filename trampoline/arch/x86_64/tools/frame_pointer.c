@@ -4,7 +4,7 @@
  *     push %rbp                            push %r15
  *     mov  %rsp,%rbp                       push %rbp          a register to be kept, like any other
  *     ...                                  mov  %rdi,%rbp */
-#include "frame_pointer.h"
+#include "preload/tools/frame_pointer.h"
 
 #include <capstone/capstone.h>
 

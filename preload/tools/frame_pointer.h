@@ -1,6 +1,6 @@
 /* frame_pointer.h - whether machine code makes frames that are linked by frame pointers.
  *
- * Every folder of trampoline/arch/ has this file. For pyperf-inspect alone. */
+ * Implemented in each folder of trampoline/arch/. For pyperf-inspect alone. */
 #ifndef PYPERF_FRAME_POINTER_H
 #define PYPERF_FRAME_POINTER_H
 

@@ -1,6 +1,6 @@
 /* disassemble.h - instructions as text, for the debug log.
  *
- * Every folder of trampoline/arch/ has this file. */
+ * Implemented in each folder of trampoline/arch/. */
 #ifndef PYPERF_DISASSEMBLE_H
 #define PYPERF_DISASSEMBLE_H
 

@@ -1,6 +1,6 @@
 /* relocate.h - what the plan of a detour needs to know of this CPU's instructions.
  *
- * Every folder of trampoline/arch/ has this file. Only detour_prepare.c calls it. The functions
+ * Implemented in each folder of trampoline/arch/. Only detour_prepare.c calls it. The functions
  * only read the text, and fail with the instruction's address and text in `why`. */
 #ifndef PYPERF_RELOCATE_H
 #define PYPERF_RELOCATE_H
@@ -13,6 +13,7 @@ struct relocate_text {
     const uint8_t *code;
     size_t size;
     uintptr_t address;
+    size_t pad; /* bytes of the landing pad in front */
 };
 
 /* The size of the landing pad at the function's entry, which must stay, because the jump behind it
@@ -23,7 +24,10 @@ size_t relocate_landing_pad(const uint8_t *code, size_t size);
  * one that arch_undo undoes. 0 for any other. */
 size_t relocate_kept(const uint8_t *code, size_t size);
 
-/* The same for one that changes flags alone, which nobody reads at a function's entry: nothing is to be
+/* Whether that instruction is a landing pad as well: it must not be displaced. */
+bool relocate_must_keep(const uint8_t *code, size_t size);
+
+/* The size of one that changes flags alone, which nobody reads at a function's entry: nothing is to be
  * undone. */
 size_t relocate_comparison(const uint8_t *code, size_t size);
 
