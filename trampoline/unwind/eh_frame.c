@@ -16,7 +16,7 @@ struct row {
     struct unwind_rule rule;
     uint64_t cfa_register;
     int64_t cfa_offset;
-    enum { RETURN_AT_ENTRY, RETURN_UNDEFINED, RETURN_ELSEWHERE } address;
+    enum { RETURN_KNOWN, RETURN_UNDEFINED, RETURN_ELSEWHERE } address;
 };
 
 struct program {
@@ -198,6 +198,15 @@ static int64_t scaled(uint64_t number, int64_t unit)
     return (int64_t)(number * (uint64_t)unit);
 }
 
+/* Whether that is where walk.c finds the return address: where a call has pushed it; or, where a call
+ * leaves it in a register, there or at any place from the CFA. */
+static bool is_return(enum rule_kind kind, int64_t value)
+{
+    if (ARCH_CFA_AT_ENTRY != 0)
+        return kind == RULE_AT_CFA && value == -ARCH_CFA_AT_ENTRY;
+    return kind == RULE_AT_CFA || kind == RULE_SAME;
+}
+
 static void set_frame(struct program *program, uint64_t number, enum rule_kind kind, int64_t value)
 {
     if (number == ARCH_DWARF_FRAME_POINTER)
@@ -206,8 +215,7 @@ static void set_frame(struct program *program, uint64_t number, enum rule_kind k
         program->row.rule.base =
             rule_word(kind == RULE_SAME || kind == RULE_AT_CFA ? kind : RULE_NONE, value);
     if (number == ARCH_DWARF_RETURN_ADDRESS)
-        program->row.address =
-            kind == RULE_AT_CFA && value == -ARCH_CFA_AT_ENTRY ? RETURN_AT_ENTRY : RETURN_ELSEWHERE;
+        program->row.address = is_return(kind, value) ? RETURN_KNOWN : RETURN_ELSEWHERE;
 }
 
 static void set_cfa(struct program *program, uint64_t number, int64_t offset)
@@ -353,7 +361,8 @@ static void execute(struct program *program, uint8_t instruction)
         restore(program, low);
     else if (instruction == DW_CFA_GNU_args_size)
         dwarf_uleb(code);
-    else if (instruction == DW_CFA_nop || change_cfa(program, instruction))
+    else if (instruction == DW_CFA_nop || instruction == ARCH_DWARF_SIGNED ||
+             change_cfa(program, instruction)) /* a signature is taken off wherever there is one */
         return;
     else if (instruction <= DW_CFA_val_expression)
         change_register(program, instruction);

@@ -4,9 +4,10 @@
  *     word   63                         4 3     0
  *           | offset or address, signed  | kind  |
  *
- * The return address is where the CPU's calls put it (ARCH_CFA_AT_ENTRY); code for which that is
- * not so has no rule. Two other registers are followed to find a CFA: the frame pointer, and the
- * base pointer (rbx), in which glibc's _dl_runtime_resolve keeps its stack pointer. */
+ * The return address is where the CPU's calls push it (ARCH_CFA_AT_ENTRY); code for which that is not
+ * so has no rule. Two other registers are followed: the frame pointer, and the base pointer. On x86-64
+ * that is rbx, in which glibc's _dl_runtime_resolve keeps its stack pointer. Where calls leave the
+ * return address in a register (AArch64: x30), it is that one. */
 #ifndef PYPERF_UNWIND_RULE_H
 #define PYPERF_UNWIND_RULE_H
 

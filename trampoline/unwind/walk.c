@@ -57,16 +57,17 @@ struct walk {
 
 static struct unwind_rule look_up(struct walk *walk, uintptr_t address, bool *keep)
 {
-    const struct unwind_rule none = rule_none();
+    struct unwind_rule known;
     struct code_mapping mapping;
     struct eh_frame_function function;
     bool changed;
     enum code_map_answer answer = code_map_find(address, walk->now, walk->seen, &mapping, &changed);
     walk->changed |= changed;
     *keep = answer == CODE_MAP_FOUND;
-    if (answer != CODE_MAP_FOUND || mapping.unwind == 0 ||
-        !eh_frame_find(mapping.unwind, mapping.limit, address, &function))
-        return none;
+    if (answer != CODE_MAP_FOUND)
+        return rule_none();
+    if (mapping.unwind == 0 || !eh_frame_find(mapping.unwind, mapping.limit, address, &function))
+        return arch_rule_of_code(&walk->memory, address, &known) ? known : rule_none();
     return eh_frame_rule(&function, mapping.limit, address);
 }
 
@@ -124,7 +125,10 @@ static bool find_cfa(const struct walk *walk, const struct unwind_rule *rule,
     default:
         return false;
     }
-    return *cfa > registers->sp && (*cfa & 7) == 0;
+    /* At an entry where the call has pushed nothing the two are equal. */
+    bool moved =
+        *cfa > registers->sp || (ARCH_CFA_AT_ENTRY == 0 && frame->exact && *cfa == registers->sp);
+    return moved && (*cfa & 7) == 0;
 }
 
 /* The caller's frame pointer, and where it was read. */
@@ -158,6 +162,26 @@ static bool find_frame_pointer(struct walk *walk, const struct unwind_rule *rule
     return load(walk, at, fp);
 }
 
+/* The return address, and where it was read. A call has pushed it; or it is in a register, which is
+ * followed as the base pointer, and of which all but an interrupted function have stored the value. */
+static bool find_return(struct walk *walk, const struct unwind_rule *rule,
+                        struct unwind_frame *frame, uintptr_t cfa, uintptr_t *pc)
+{
+    const bool in_register = ARCH_DWARF_BASE_POINTER == ARCH_DWARF_RETURN_ADDRESS;
+    frame->returns = -ARCH_CFA_AT_ENTRY;
+    if (in_register && rule_kind(rule->base) == RULE_SAME) {
+        frame->varies = true;
+        *pc = arch_return_address(frame->registers.base);
+        return frame->exact && *pc != 0;
+    }
+    if (in_register)
+        frame->returns = (int32_t)rule_value(rule->base);
+    if (!load(walk, cfa + (uintptr_t)(intptr_t)frame->returns, pc))
+        return false;
+    *pc = arch_return_address(*pc);
+    return true;
+}
+
 enum step { STEP_CALLER, STEP_INTERRUPTED, STEP_END, STEP_CUT };
 
 /* From a signal's frame to what it has interrupted. */
@@ -186,7 +210,7 @@ static enum step step(struct walk *walk, struct unwind_frame *frame, uintptr_t a
     if (cfa - frame->registers.sp <= UINT32_MAX)
         frame->span = (uint32_t)(cfa - frame->registers.sp);
     if (!find_frame_pointer(walk, &rule, frame, cfa, &caller->fp) ||
-        !load(walk, cfa + ARCH_RETURN_ADDRESS, &caller->pc))
+        !find_return(walk, &rule, frame, cfa, &caller->pc))
         return STEP_CUT;
     uintptr_t base = cfa + (uintptr_t)rule_value(rule.base);
     if (rule_kind(rule.base) == RULE_AT_CFA ? !load(walk, base, &caller->base)
@@ -206,8 +230,9 @@ static uint32_t compared(struct walk *walk, uint32_t index)
     for (; index > 0; index--) {
         const struct unwind_frame *frame = &frames[index], *caller = frame - 1;
         uintptr_t cfa = frame->registers.sp + frame->span, word;
-        if (frame->span == 0 || frame->varies || !load(walk, cfa + ARCH_RETURN_ADDRESS, &word) ||
-            word != caller->registers.pc)
+        if (frame->span == 0 || frame->varies ||
+            !load(walk, cfa + (uintptr_t)(intptr_t)frame->returns, &word) ||
+            arch_return_address(word) != caller->registers.pc)
             break;
         if (frame->saved != 0 && (!load(walk, cfa + (uintptr_t)(intptr_t)frame->saved, &word) ||
                                   word != caller->registers.fp))

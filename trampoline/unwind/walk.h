@@ -28,6 +28,7 @@ struct unwind_frame {
     uint32_t span; /* CFA - stack pointer; 0: not known */
     int32_t
         saved; /* where the step has read the caller's frame pointer, from the CFA; 0: it has not */
+    int32_t returns;  /* where it has read the return address, from the CFA */
     uint32_t user[2]; /* of whoever uses the stack; 0 in a frame that was not there last time */
     bool exact;       /* pc is the next instruction, and not a return address */
     bool varies;      /* the step depends on more than the registers: it cannot be compared */

@@ -41,6 +41,9 @@
 #define ARCH_DWARF_RETURN_ADDRESS 16
 #define ARCH_DWARF_CODE_ALIGNMENT 1
 
+/* The call frame instruction that says whether the return address is signed: none, DW_CFA_nop. */
+#define ARCH_DWARF_SIGNED 0
+
 /* The CFA's distance from the stack pointer at a function's entry: the size of the return address
  * that the call has pushed. */
 #define ARCH_CFA_AT_ENTRY 8

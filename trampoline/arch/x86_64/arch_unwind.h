@@ -9,10 +9,9 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "trampoline/base/readable.h"
 #include "trampoline/unwind/expression.h"
-
-/* The return address is the word below the CFA (psABI, 3.2.2). */
-#define ARCH_RETURN_ADDRESS (-8)
+#include "trampoline/unwind/rule.h"
 
 /* The registers that a signal handler's third argument has. */
 static inline struct unwind_registers arch_interrupted(const void *context)
@@ -44,6 +43,20 @@ static inline bool arch_register(const void *context, unsigned number, uintptr_t
         return false;
     *value = (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[places[number]];
     return true;
+}
+
+/* A return address as it is stored: none is signed. */
+static inline uintptr_t arch_return_address(uintptr_t value)
+{
+    return value;
+}
+
+/* The rule of code that has no unwind data, known by its instructions: none is. */
+static inline bool arch_rule_of_code(struct readable *memory, uintptr_t pc,
+                                     struct unwind_rule *rule)
+{
+    (void)memory, (void)pc, (void)rule;
+    return false;
 }
 
 /* The context that the kernel has put on the stack, as seen from the code that the handler returns
