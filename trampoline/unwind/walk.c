@@ -201,7 +201,8 @@ static enum step step(struct walk *walk, struct unwind_frame *frame, uintptr_t a
 {
     struct unwind_rule rule = rule_of(walk, address);
     uintptr_t cfa;
-    if (rule_kind(rule.cfa) == RULE_END)
+    bool is_first = ARCH_FRAME_POINTER_ENDS && !frame->exact && frame->registers.fp == 0;
+    if (rule_kind(rule.cfa) == RULE_END || (rule_kind(rule.cfa) == RULE_NONE && is_first))
         return STEP_END;
     if (rule_kind(rule.cfa) == RULE_SIGNAL)
         return leave_signal(walk, frame, caller);

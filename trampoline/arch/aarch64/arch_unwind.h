@@ -22,6 +22,10 @@ static inline struct unwind_registers arch_interrupted(const void *context)
                                      registers->regs[30]};
 }
 
+/* A frame pointer of 0 marks the first frame of a thread (AAPCS64, 6.4.6): the _start of glibc before 2.34
+ * has no unwind data that say so. */
+enum { ARCH_FRAME_POINTER_ENDS = 1 };
+
 /* The target of a conditional branch that may be at `code` (Arm ARM, C6.2: B.cond, CBZ and CBNZ with 19
  * bits of words, TBZ and TBNZ with 14); 0: there is none below `end`. */
 static inline uintptr_t arch_conditional_branch(uintptr_t code, uintptr_t end)

@@ -21,6 +21,9 @@ static inline struct unwind_registers arch_interrupted(const void *context)
                                      (uintptr_t)registers[REG_RBP], (uintptr_t)registers[REG_RBX]};
 }
 
+/* A frame pointer of 0 says nothing: most code uses the register for anything. */
+enum { ARCH_FRAME_POINTER_ENDS = 0 };
+
 /* The target of a conditional branch with a distance of four bytes (SDM vol. 2A, Jcc: 0F 80 to 0F
  * 8F) that may be at `code`; 0: there is none below `end`. */
 static inline uintptr_t arch_conditional_branch(uintptr_t code, uintptr_t end)
