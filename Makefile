@@ -221,7 +221,9 @@ endef
 $(O)/tests/test_%: $(O)/obj/tests/unit/test_%.c.o $(test_objects) | $(unit_fixtures)
 	$(link_test)
 
-$(O)/tests/test_%: $(O)/obj/tests/unit/$(ARCH)/test_%.c.o $(test_objects) | $(unit_fixtures)
+cpu_tests := $(patsubst tests/unit/$(ARCH)/%.c,$(O)/tests/%,$(wildcard tests/unit/$(ARCH)/test_*.c))
+$(cpu_tests): $(O)/tests/%: $(O)/obj/tests/unit/$(ARCH)/%.c.o \
+    $(test_objects) | $(unit_fixtures)
 	$(link_test)
 
 install: all install-extras

@@ -3,10 +3,10 @@
 
 elf_folder := $(O)/tests/elf
 elf_source := $(addprefix tests/unit/elf/,image.c other.c)
-elf_build  := $(CC) -O1 -fno-stack-protector -nostdlib -Wl,--hash-style=gnu
+elf_build  := $(CC) -O1 -fno-stack-protector -nostdlib -Wl,--hash-style=gnu,-z,max-page-size=4096
 elf_shared := $(elf_build) -fPIC -shared
-OBJCOPY    ?= objcopy
-NM         ?= nm
+OBJCOPY    ?= $(shell $(CC) -print-prog-name=objcopy)
+NM         ?= $(shell $(CC) -print-prog-name=nm)
 
 # Three files from one: stripped, its symbols, and nm's list of them.
 # $(call elf_split,file) works on $(elf_folder)/file.so.

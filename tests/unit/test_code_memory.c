@@ -3,12 +3,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "code.h"
 #include "support/support.h"
 #include "trampoline/code_memory.h"
 
 enum { PAGE = 4096, SIZE = 3 * PAGE, CODE = SIZE - 64 };
 
-static const uint8_t code[] = {0xb8, 7, 0, 0, 0, 0xc3}; /* mov $7, %eax; ret */
+static const uint8_t code[] = CODE_RETURN(7);
 static uint8_t bytes[SIZE];
 
 static uint8_t *map(size_t length, int protection, int flags)

@@ -6,12 +6,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "code.h"
 #include "support/support.h"
 #include "trampoline/detour.h"
+#include "trampoline/plan/relocate.h"
 
 enum { PAGE = 4096 };
 
-/* shims/target.S */
+/* target.S of the CPU */
 extern const uint8_t target_site[], crossing_site[];
 long target(long x);
 long target_stub(long x);
@@ -21,21 +23,20 @@ long crossing(long x);
 
 static struct detour_plan plan_for(const uint8_t *site, size_t length, uintptr_t stub)
 {
-    struct detour_plan plan = {.site = (uintptr_t)site, .length = length, .jump = {0xe9}};
-    int32_t distance = (int32_t)(stub - (plan.site + DETOUR_JUMP_LENGTH));
+    struct detour_plan plan = {.site = (uintptr_t)site, .length = length};
     memcpy(plan.original, site, length);
-    memcpy(plan.jump + 1, &distance, sizeof distance);
+    relocate_jump(plan.jump, plan.site, stub, NULL);
     return plan;
 }
 
 static struct detour_plan target_plan(void)
 {
-    return plan_for(target_site, 8, (uintptr_t)target_stub);
+    return plan_for(target_site, CODE_TARGET_LENGTH, (uintptr_t)target_stub);
 }
 
 static struct detour_plan crossing_plan(void)
 {
-    return plan_for(crossing_site, 5, (uintptr_t)target_stub);
+    return plan_for(crossing_site, DETOUR_JUMP_LENGTH, (uintptr_t)target_stub);
 }
 
 /* The two pages that hold the site, as they are now. */
@@ -100,15 +101,17 @@ static void assert_replaced(long (*function)(long), size_t size, size_t stays, u
 
 TEST(replaces_a_function)
 {
-    assert_replaced(target, 64, 1, (uintptr_t)target_undoing_stub + ARCH_UNDO_SIZE);
-    assert_replaced(comparing, 64, 8, (uintptr_t)target_stub);
-    assert_replaced(crossing, 6, 0, (uintptr_t)target_stub);
+    uintptr_t stub = (uintptr_t)target_stub;
+    uintptr_t undone = (uintptr_t)target_undoing_stub + ARCH_UNDO_SIZE;
+    assert_replaced(target, 64, CODE_TARGET_KEPT, CODE_TARGET_KEPT > 0 ? undone : stub);
+    assert_replaced(comparing, 64, CODE_COMPARING_KEPT, CODE_COMPARING_IS_UNDONE ? undone : stub);
+    assert_replaced(crossing, 6, 0, stub);
 }
 
 TEST(crosses_a_page)
 {
     struct detour_plan plan = crossing_plan();
-    ck_assert_uint_eq(plan.site % PAGE, PAGE - 3);
+    ck_assert_uint_eq(plan.site % PAGE, PAGE - CODE_CROSSING);
     ck_assert_int_eq(crossing(1), 2);
     ck_assert(detour_commit(&plan, NULL));
     ck_assert_int_eq(crossing(1), 1001);
@@ -189,13 +192,13 @@ TEST(each_way_only_once)
     ck_assert_int_eq(target(1), 2);
 }
 
-static void put_on_top(uint8_t byte, enum failure_code expected)
+static void put_on_top(const uint8_t bytes[DETOUR_JUMP_LENGTH], enum failure_code expected)
 {
     struct detour_plan plan = target_plan(), other = plan;
     struct failure why = {.code = FAILURE_NONE};
     ck_assert(detour_commit(&plan, NULL));
     memcpy(other.original, plan.jump, DETOUR_JUMP_LENGTH);
-    memset(other.jump, byte, DETOUR_JUMP_LENGTH);
+    memcpy(other.jump, bytes, DETOUR_JUMP_LENGTH);
     ck_assert(detour_commit(&other, NULL));
     ck_assert(!detour_revert(&plan, &why));
     ck_assert_int_eq(why.code, expected);
@@ -208,11 +211,12 @@ static void put_on_top(uint8_t byte, enum failure_code expected)
 /* Another tool's jump on top of ours, or a debugger's breakpoint. */
 TEST(leaves_what_others_put_on_top)
 {
-    put_on_top(0xe9, FAILURE_TEXT_CHANGED);
-    put_on_top(0xcc, FAILURE_BREAKPOINT);
+    static const uint8_t foreign[] = CODE_FOREIGN, breakpoint[] = CODE_BREAKPOINT;
+    put_on_top(foreign, FAILURE_TEXT_CHANGED);
+    put_on_top(breakpoint, FAILURE_BREAKPOINT);
 }
 
-static const uint8_t code[] = {0xb8, 1, 0, 0, 0, 0xc3}; /* mov $1, %eax; ret */
+static const uint8_t code[] = CODE_RETURN(1);
 
 /* An anonymous page, and a file's, which must stay unchanged. */
 TEST(patches_mapped_pages)
@@ -229,7 +233,8 @@ TEST(patches_mapped_pages)
     memcpy(pages[0], code, sizeof code);
     ck_assert_int_eq(mprotect(pages[0], PAGE, PROT_READ | PROT_EXEC), 0);
     for (size_t i = 0; i < LENGTH_OF(pages); i++) {
-        struct detour_plan plan = plan_for(pages[i], 5, (uintptr_t)pages[i] + 5);
+        struct detour_plan plan =
+            plan_for(pages[i], DETOUR_JUMP_LENGTH, (uintptr_t)pages[i] + PAGE / 2);
         int (*function)(void);
         memcpy(&function, &pages[i], sizeof function);
         const char *before = read_maps(maps);
@@ -241,7 +246,8 @@ TEST(patches_mapped_pages)
         ck_assert_mem_eq(pages[i], code, sizeof code);
     }
     uint8_t in_file[sizeof code];
-    struct detour_plan plan = plan_for(pages[1], 5, (uintptr_t)pages[1] + 5);
+    struct detour_plan plan =
+        plan_for(pages[1], DETOUR_JUMP_LENGTH, (uintptr_t)pages[1] + PAGE / 2);
     ck_assert(detour_commit(&plan, NULL));
     ck_assert_int_eq(pread(file, in_file, sizeof in_file, 0), sizeof in_file);
     ck_assert_mem_eq(in_file, code, sizeof code);
@@ -273,13 +279,15 @@ TEST_IN_CHILD(write_half)
         mmap(pages + PAGE, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, file, 0);
     child_check(second == pages + PAGE, "%d", errno);
     mprotect(pages, PAGE, PROT_READ | PROT_EXEC);
-    struct detour_plan plan = plan_for(second - 2, 5, (uintptr_t)pages);
+    if ((int)CODE_CROSSING == (int)DETOUR_JUMP_LENGTH) /* no jump is on two pages */
+        return;
+    struct detour_plan plan = plan_for(second - 2, DETOUR_JUMP_LENGTH, (uintptr_t)pages);
     struct failure why = {.code = FAILURE_NONE};
     start_thread(); /* so that mprotect is not tried */
     child_check(!detour_commit(&plan, &why), "%s", "it is written");
     child_check(why.code == FAILURE_TEXT_WRITE, "%s", failure_message(why.code));
-    child_check(memcmp(second - 2, plan.original, 5) == 0, "%02x %02x %02x", second[-2], second[-1],
-                second[0]);
+    child_check(memcmp(second - 2, plan.original, DETOUR_JUMP_LENGTH) == 0, "%02x %02x %02x",
+                second[-2], second[-1], second[0]);
 }
 
 static int maps; /* this process's, opened while that is possible */

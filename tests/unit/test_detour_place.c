@@ -6,11 +6,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "code.h"
 #include "support/plan.h"
 #include "trampoline/near_memory.h"
 
-/* mov %rdi, %rax; add $1000, %rax; ret - runs at any address */
-static const uint8_t code[] = {0x48, 0x89, 0xf8, 0x48, 0x05, 0xe8, 3, 0, 0, 0xc3};
+/* Runs at any address. */
+static const uint8_t code[] = CODE_ADD_1000;
 
 static long hook(long a, long b, long c)
 {
@@ -53,37 +54,31 @@ TEST(fills_the_page)
     assert_never_writable_and_executable();
 }
 
-/* With guarded indirect jumps and calls (IBT on x86-64) the relocated prologue can still be called
- * by its address, and the target of a stub need not begin with a landing pad. */
+/* With guarded indirect jumps and calls (IBT, BTI) the relocated prologue can still be called by its
+ * address, and the target of a stub need not begin with a landing pad, where jumps can say so. */
 TEST(guarded_jumps_may_lead_there)
 {
-    static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}, notrack_jmp[] = {0x3e, 0xff, 0x25};
+    static const uint8_t pad[] = CODE_LANDING_PAD, jump[] = CODE_STUB;
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
     ck_assert(detour_place(&plan, page, &target, 1, NULL));
-    ck_assert_mem_eq((const void *)plan.prologue, endbr64, sizeof endbr64);
-    ck_assert_mem_eq((const void *)detour_stub(page, 0), notrack_jmp, sizeof notrack_jmp);
+    ck_assert_mem_eq((const void *)plan.prologue, pad, sizeof pad);
+    ck_assert_mem_eq((const void *)(detour_stub(page, 0) + CODE_STUB_AT), jump, sizeof jump);
 }
 
-/* The code in front of stub `number` undoes a push. */
+/* The code in front of stub `number` undoes the instruction that was kept. */
 static void assert_undone(size_t number)
 {
-    static const uint8_t push[] = {0x57, 0xe9}; /* push %rdi; jmp */
     uintptr_t page, targets[DETOUR_STUBS] = {0};
     struct detour_plan plan = make_plan(&page);
-    uint8_t entry[sizeof push + 4];
-    uintptr_t at_entry = plan.prologue + ARCH_LANDING_PAD_SIZE;
-    int32_t distance =
-        (int32_t)(detour_stub(page, number) - ARCH_UNDO_SIZE - (at_entry + sizeof entry));
-    memcpy(entry, push, sizeof push);
-    memcpy(entry + sizeof push, &distance, sizeof distance);
-    memcpy(plan.relocated, entry, sizeof entry);
+    code_put_undone(plan.relocated, plan.prologue + ARCH_LANDING_PAD_SIZE,
+                    detour_stub(page, number) - ARCH_UNDO_SIZE);
     targets[number] = target;
     ck_assert(detour_place(&plan, page, targets, DETOUR_STUBS, NULL));
     ck_assert_int_eq(at(plan.prologue)(1, 2, 3), 123);
 }
 
-TEST(undoes_a_push)
+TEST(undoes_what_is_kept)
 {
     for (size_t i = 0; i < DETOUR_STUBS; i++)
         assert_undone(i);
@@ -107,7 +102,7 @@ TEST(longest_code)
 {
     uintptr_t page;
     struct detour_plan plan = make_plan(&page);
-    memset(plan.relocated, 0x90, DETOUR_MAX_RELOCATED - sizeof code); /* nop */
+    code_put_nothing(plan.relocated, DETOUR_MAX_RELOCATED - sizeof code);
     memcpy(plan.relocated + DETOUR_MAX_RELOCATED - sizeof code, code, sizeof code);
     plan.relocated_length = DETOUR_MAX_RELOCATED;
     ck_assert(detour_place(&plan, page, &target, 1, NULL));
@@ -115,14 +110,19 @@ TEST(longest_code)
     ck_assert_int_eq(at(page + DETOUR_STUB_OFFSET)(1, 2, 3), 123);
 }
 
+enum { LONGEST = DETOUR_MAX_DISPLACED };
 static const struct movable {
     size_t length, relocated_length; /* the second without the jump back */
     int changed;                     /* byte of the relocated code, -1 for none */
     bool expected;
 } movables[] = {
-    {5, 5, -1, true}, {20, 20, -1, true}, {20, 20, 19, false},
-    {5, 5, 0, false}, {5, 5, 4, false},   {5, 9, -1, false}, /* lengthened */
-    {5, 5, 5, true},                                         /* the jump back always differs */
+    {5, 5, -1, true},
+    {LONGEST, LONGEST, -1, true},
+    {LONGEST, LONGEST, LONGEST - 1, false},
+    {5, 5, 0, false},
+    {5, 5, 4, false},
+    {5, 9, -1, false}, /* lengthened */
+    {5, 5, 5, true},   /* the jump back always differs */
 };
 
 TEST(knows_what_can_be_moved)

@@ -108,13 +108,27 @@ TEST(this_process_has_descriptors)
     ck_assert_int_eq(count_descriptors(), before);
 }
 
-TEST(this_process_has_one_thread)
+/* One, and those of an emulator. */
+static int count_threads(void)
+{
+    char line[100];
+    int count = 0;
+    FILE *status = fopen("/proc/self/status", "re");
+    while (count == 0 && fgets(line, sizeof line, status) != NULL)
+        sscanf(line, "Threads: %d", &count);
+    fclose(status);
+    return count;
+}
+
+TEST(this_process_has_its_threads)
 {
     struct directory directory;
     uint32_t number;
     ck_assert(directory_open(&directory, "/proc/self/task"));
     ck_assert(directory_next(&directory, &number));
     ck_assert_uint_eq(number, (uint32_t)getpid());
+    for (int more = count_threads() - 1; more > 0; more--)
+        ck_assert(directory_next(&directory, &number));
     ck_assert(!directory_next(&directory, &number));
     ck_assert(directory_is_whole(&directory));
     directory_close(&directory);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frame_names.h"
 #include "support/support.h"
 #include "trampoline/unwind/eh_frame.h"
 
@@ -43,8 +44,9 @@ struct table {
     const struct object *object;
     uintptr_t begin, end; /* of the function */
     bool is_signal;
-    int frame, base, address; /* columns of rbp, rbx and ra; -1: there is none */
-    uintptr_t row;            /* 0: there was none yet */
+    int frame, base,
+        address;   /* columns of the frame pointer, the base pointer, ra; -1: there is none */
+    uintptr_t row; /* 0: there was none yet */
     char cells[24][24];
     uint64_t bytes, without; /* of code, and how many of them have no rule */
     uint64_t rows, wrong;
@@ -83,9 +85,9 @@ static bool agrees_base(const char *cell, uint64_t base)
 static bool agrees_cfa(const char *cell, uint64_t cfa)
 {
     int value;
-    if (sscanf(cell, "rsp+%d", &value) == 1)
+    if (sscanf(cell, FRAME_STACK "+%d", &value) == 1)
         return cfa == rule_word(RULE_STACK, value);
-    if (sscanf(cell, "rbp+%d", &value) == 1)
+    if (sscanf(cell, FRAME_POINTER "+%d", &value) == 1)
         return cfa == rule_word(RULE_FRAME, value);
     if (strcmp(cell, "exp") == 0)
         return rule_kind(cfa) == RULE_EXPRESSION;
@@ -99,13 +101,15 @@ static void check_at(struct table *table, uintptr_t address)
     struct unwind_rule rule = {rule_word(RULE_NONE, 0), rule_word(RULE_SAME, 0), 0};
     if (eh_frame_find(object->header, object->end, object->bias + address, &function))
         rule = eh_frame_rule(&function, object->end, object->bias + address);
-    const char *address_cell = table->address < 0 ? "c-8" : table->cells[table->address];
+    const char *address_cell = table->address < 0 ? FRAME_AT_ENTRY : table->cells[table->address];
     bool agrees;
     if (table->is_signal)
         agrees = rule_kind(rule.cfa) == RULE_SIGNAL;
-    else if (strcmp(address_cell, "u") == 0)
+    else if (strcmp(address_cell, "u") == 0 &&
+             (!FRAME_IN_REGISTER || rule_kind(rule.cfa) == RULE_END))
         agrees = rule_kind(rule.cfa) == RULE_END;
-    else if (strcmp(address_cell, "c-8") != 0)
+    else if (FRAME_IN_REGISTER ? *address_cell == 'r' /* another one */
+                               : strcmp(address_cell, FRAME_AT_ENTRY) != 0)
         agrees = rule_kind(rule.cfa) == RULE_NONE;
     else
         agrees = agrees_cfa(table->cells[0], rule.cfa) &&
@@ -177,9 +181,9 @@ static void read_columns(struct table *table, char *line)
     int count = split(line, cells);
     table->frame = table->base = table->address = -1;
     for (int i = 1; i < count; i++) {
-        if (strcmp(cells[i], "rbp") == 0)
+        if (strcmp(cells[i], FRAME_POINTER) == 0)
             table->frame = i - 1;
-        if (strcmp(cells[i], "rbx") == 0)
+        if (strcmp(cells[i], FRAME_BASE) == 0)
             table->base = i - 1;
         if (strcmp(cells[i], "ra") == 0)
             table->address = i - 1;
@@ -190,7 +194,8 @@ static void read_row(struct table *table, char *line)
 {
     uintptr_t address = strtoul(line, NULL, 16);
     if (table->end == 0) { /* of a CIE */
-        ck_assert_int_eq(split(line + 17, table->cells), 2);
+        strcpy(table->cells[1], FRAME_AT_ENTRY);
+        ck_assert_int_eq(split(line + 17, table->cells), FRAME_IN_REGISTER ? 1 : 2);
         memcpy(cies[last_cie].cfa, table->cells[0], sizeof cies[0].cfa);
         memcpy(cies[last_cie].address, table->cells[1], sizeof cies[0].address);
         return;

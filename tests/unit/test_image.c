@@ -163,21 +163,12 @@ TEST(takes_the_space_of_what_it_holds)
 /* All trampolines are equal but for the distance to the prologue. */
 static void check_slots(const struct image *image, uint32_t count)
 {
-    uintptr_t prologue = 0;
+    uintptr_t prologue = image_trampoline(image, 0) - IMAGE_TEXT_OFFSET + IMAGE_PROLOGUE_OFFSET;
     for (uint32_t i = 0; i < count; i++) {
         uint8_t expected[ARCH_TRAMPOLINE_SIZE];
-        const uint8_t *trampoline = (const uint8_t *)image_trampoline(image, i);
-        int32_t displacement;
-        memcpy(&displacement, trampoline + arch_trampoline_displacement, sizeof displacement);
-        uintptr_t target =
-            (uintptr_t)trampoline + arch_trampoline_displacement + 4 + (uintptr_t)displacement;
-        if (i == 0)
-            prologue = target;
-        ck_assert_msg(target == prologue, "trampoline %u calls %#lx, the first one %#lx", i, target,
-                      prologue);
-        memcpy(expected, arch_trampoline, sizeof expected);
-        memcpy(expected + arch_trampoline_displacement, &displacement, sizeof displacement);
-        ck_assert_msg(memcmp(trampoline, expected, sizeof expected) == 0,
+        uintptr_t trampoline = image_trampoline(image, i);
+        arch_put_trampoline(expected, trampoline, prologue, false);
+        ck_assert_msg(memcmp((const void *)trampoline, expected, sizeof expected) == 0,
                       "trampoline %u is another", i);
     }
 }

@@ -11,10 +11,9 @@
 #include <unistd.h>
 #include <unwind.h>
 
-#include "shims/unwind.h"
+#include "support/unwind.h"
 
-/* DWARF register numbers: psABI, figure 3.36. */
-static const int registers[] = {3, 6, 12, 13, 14, 15};
+static const int registers[] = UNWIND_REGISTERS;
 
 struct walk {
     int frames;
@@ -81,7 +80,7 @@ TEST(backtrace_goes_through)
     fill(image, 0, 3);
     unwind_callee = take_backtrace;
     ck_assert_int_eq(unwind_call(trampoline_function(image, 2), 0), 123);
-    int trampoline = find_address(image_trampoline(image, 2) + 13);
+    int trampoline = find_address(image_trampoline(image, 2) + UNWIND_RETURN);
     ck_assert_int_ge(trampoline, 2); /* below it take_backtrace and unwind_continue */
     ck_assert_uint_lt((uintptr_t)addresses[trampoline - 1] - (uintptr_t)unwind_continue, 64);
     ck_assert_ptr_eq(addresses[trampoline + 1], unwind_return);
@@ -202,7 +201,8 @@ static uint32_t read4(const uint8_t *at)
  * inject`, and then the unwind data. */
 TEST(unwind_data_of_one_slot)
 {
-    static const size_t sizes[] = {16, 29, 32, 40};
+    enum { SIZE = ARCH_TRAMPOLINE_SIZE };
+    static const size_t sizes[] = {SIZE, SIZE + 13, SIZE + 16, SIZE + 24};
     for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
         uint8_t *page =
             mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -216,6 +216,7 @@ TEST(unwind_data_of_one_slot)
         arch_put_jump(page + 2048, 2048, 3072);
         memcpy(page + 3072, &target, sizeof target);
         memcpy(unwind, data, size);
+        arch_synchronise((uintptr_t)page, 4096);
         ck_assert_int_eq(mprotect(page, 4096, PROT_READ | PROT_EXEC), 0);
 
         /* .eh_frame_hdr: LSB core, 10.6.2; version, three encodings, then offsets */
@@ -235,7 +236,7 @@ TEST(unwind_data_of_one_slot)
         __register_frame(unwind);
         ck_assert_int_eq(unwind_call(trampoline, 0), 123);
         __deregister_frame(unwind);
-        int found = find_address((uintptr_t)page + 13);
+        int found = find_address((uintptr_t)page + UNWIND_RETURN);
         ck_assert_int_ge(found, 1);
         ck_assert_ptr_eq(addresses[found + 1], unwind_return);
     }

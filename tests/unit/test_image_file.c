@@ -199,10 +199,10 @@ TEST(segments)
 }
 
 /* The relocated prologue ends with a jump into the middle of a function, where there is no landing
- * pad: a notrack jump, or one to the direct jump in the page near the function. */
+ * pad: a notrack jump on x86-64, or one to the direct jump in the page near the function. */
 TEST(goes_back_without_a_landing_pad)
 {
-    static const uint8_t notrack_jmp[] = {0x3e, 0xff, 0x25};
+    static const uint8_t jump[] = CODE_STUB;
     struct detour_plan plan = *plan_to(evaluate);
     for (int direct = 0; direct < 2; direct++) {
         uint8_t head[IMAGE_HEAD_SIZE] = {0}, build_id[IMAGE_BUILD_ID_SIZE] = {0};
@@ -211,7 +211,7 @@ TEST(goes_back_without_a_landing_pad)
         image_put_head(head, &plan, build_id, &(struct process_identity){.pid = 1});
         const uint8_t *prologue = head + IMAGE_PROLOGUE_OFFSET;
         ck_assert_mem_eq(prologue, plan.original, plan.length);
-        ck_assert_mem_eq(prologue + plan.length, notrack_jmp, sizeof notrack_jmp);
+        ck_assert_mem_eq(prologue + plan.length + CODE_STUB_AT, jump, sizeof jump);
         memcpy(&next, head + IMAGE_CONSTANT, sizeof next);
         ck_assert_uint_eq(next, direct ? plan.prologue + ARCH_LANDING_PAD_SIZE + plan.length
                                        : plan.site + plan.length);

@@ -84,6 +84,7 @@ TEST_IN_CHILD(no_address_space)
     limit.rlim_cur = 1 << 20; /* less than is in use */
     child_skip_under_valgrind();
     setrlimit(RLIMIT_AS, &limit);
+    child_skip_without_limit();
     child_check(image_create(folder, 1, plan, &why) == NULL, "%s", folder);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_AS, &limit);
@@ -378,6 +379,7 @@ TEST_IN_CHILD(no_memory)
     struct failure why = {.code = FAILURE_NONE};
     child_skip_under_valgrind();
     setrlimit(RLIMIT_AS, &limit);
+    child_skip_without_limit();
     errno = EXFULL;
     child_check(image_create(NULL, 1, plan, &why) == NULL, "%s", "it is made");
     child_check(errno == EXFULL, "%s", strerror(errno));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "arch.h"
+#include "code.h"
 #include "support/support.h"
 #include "trampoline/near_memory.h"
 
@@ -23,6 +24,12 @@ enum { PAGE = 4096 };
     "7f20c0000000-7f20c0200000 r-xp 00000000 fe:00 77   /usr/lib/libc.so.6\n"                      \
     "7ffc11000000-7ffc11021000 rw-p 00000000 00:00 0   [stack]\n"                                  \
     "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0   [vsyscall]\n"
+
+/* Where user addresses end. */
+#define TOP (((uintptr_t)1 << ARCH_ADDRESS_BITS) - PAGE)
+/* The last page within reach of a jump at `site` above it, and a page free behind it. */
+#define UP_TO_REACH(site)                                                                          \
+    ((((uintptr_t)(site) + ARCH_JUMP_REACH - PAGE) & ~((uintptr_t)PAGE - 1)) - PAGE)
 
 static const struct row {
     const char *situation, *maps;
@@ -42,7 +49,7 @@ static const struct row {
     {"static at the bottom: above, away from the heap",
      "00010000-006a9000 r-xp 00000000 fe:00 1\n"
      "006a9000-00900000 rw-p 00000000 00:00 0   [heap]\n" LIBRARIES,
-     0x500000, PAGE, 0x804ee000},
+     0x500000, PAGE, UP_TO_REACH(0x500000)},
     {"position independent: below",
      "555555554000-555555600000 r-xp 00000000 fe:00 1   /usr/bin/python3\n"
      "555556000000-555556800000 rw-p 00000000 00:00 0   [heap]\n" LIBRARIES,
@@ -79,22 +86,22 @@ static const struct row {
      0x7f2000200000, PAGE, 0},
     {"above, but not as far as the jump's reach",
      "00010000-7f2000400000 r-xp 00000000 fe:00 1\n" LIBRARIES, 0x7f2000200123, PAGE,
-     0x7f20801ee000},
+     UP_TO_REACH(0x7f2000200123)},
     {"no gap at all", "00000000-7ffffffff000 r-xp 00000000 fe:00 1\n", 0x7f2000200000, PAGE, 0},
     {"no gap at all but beyond what user addresses are",
-     "00010000-7ffffffff000 r-xp 00000000 fe:00 1\n" LIBRARIES, 0x7ffffff00000, PAGE, 0},
-    {"a gap below, 2 GiB away",
+     "00010000-" CODE_TOP " r-xp 00000000 fe:00 1\n" LIBRARIES, TOP - 0xff000, PAGE, 0},
+    {"a gap below, too far away",
      "00010000-7f1000000000 r-xp 00000000 fe:00 1\n"
      "7f1010000000-7f20ff000000 r-xp 00000000 fe:00 2\n" LIBRARIES,
      0x7f1090000000, PAGE, 0},
     {"a gap below that just reaches",
      "00010000-7f1000000000 r-xp 00000000 fe:00 1\n"
      "7f1010000000-7f20ff000000 r-xp 00000000 fe:00 2\n" LIBRARIES,
-     0x7f108ffedfff, PAGE, 0x7f100fffe000},
+     0x7f100fffe000 + ARCH_JUMP_REACH - 1, PAGE, 0x7f100fffe000},
     {"and one byte more",
      "00010000-7f1000000000 r-xp 00000000 fe:00 1\n"
      "7f1010000000-7f20ff000000 r-xp 00000000 fe:00 2\n" LIBRARIES,
-     0x7f108ffee000, PAGE, 0},
+     0x7f100fffe000 + ARCH_JUMP_REACH, PAGE, 0},
     {"the last line is not finished",
      "7f2000000000-7f2000010000 r-xp 00000000 fe:00 1\n7f2000100000-7f2000200000 r-x",
      0x7f2000100000, PAGE, 0x7f20000fe000},
@@ -135,7 +142,7 @@ TEST(odd_maps_are_harmless)
             if (found == 0)
                 continue;
             uintptr_t away = found > sites[j] ? found + PAGE - sites[j] : sites[j] - found;
-            ck_assert_msg(found % PAGE == 0 && found >= 65536 && found + PAGE <= 0x7ffffffff000 &&
+            ck_assert_msg(found % PAGE == 0 && found >= 65536 && found + PAGE <= TOP &&
                               away < ARCH_JUMP_REACH,
                           "\"%s\" around 0x%" PRIxPTR ": 0x%" PRIxPTR, odd_maps[i], sites[j],
                           found);
@@ -219,6 +226,7 @@ TEST_IN_CHILD(reserve_without_memory)
     struct failure why = {.code = FAILURE_NONE};
     child_skip_under_valgrind();
     setrlimit(RLIMIT_AS, &limit);
+    child_skip_without_limit();
     errno = EXFULL;
     uintptr_t found = near_memory_reserve((uintptr_t)strlen, PAGE, &why);
     child_check(found == 0, "0x%" PRIxPTR, found);

@@ -45,12 +45,14 @@ TEST_BY(for_each_version, found)
     python_object *other_line = new_code("/srv/app.py", "f", "C.f", 78);
     python_object *other_file = new_code("/srv/app2.py", "f", "C.f", 77);
     python_object *the_same = new_code("/srv/app.py", "f", "C.f", 77);
-    child_check(trampolines_find(PROFILE_MAP, other_line, 0) == address + 16, "%#lx", address);
-    child_check(trampolines_find(PROFILE_MAP, other_file, 0) == address + 32, "%#lx", address);
+    child_check(trampolines_find(PROFILE_MAP, other_line, 0) == address + ARCH_TRAMPOLINE_SIZE,
+                "%#lx", address);
+    child_check(trampolines_find(PROFILE_MAP, other_file, 0) == address + 2 * ARCH_TRAMPOLINE_SIZE,
+                "%#lx", address);
     child_check(trampolines_find(PROFILE_MAP, the_same, 0) == address, "%#lx", address);
     uint32_t ids[3];
     for (uint32_t i = 0; i < 3; i++)
-        ids[i] = registry_at(address + 16 * i);
+        ids[i] = registry_at(address + ARCH_TRAMPOLINE_SIZE * i);
     check_map(getpid(), "", ids, 3);
 }
 

@@ -1,4 +1,6 @@
-# The unit tests of single sources, and the assembly that some of them need.
+# The unit tests of single sources, and the assembly that some of them need: of this CPU.
+-include $(wildcard tests/unit/$(ARCH)/*.mk)
+$(O)/obj/tests/unit/%.o: flags += -Itests/unit -Itests/unit/$(ARCH)
 
 support_objects := $(call object,$(wildcard tests/unit/support/*.c))
 $(unit_tests): $(support_objects)
@@ -16,25 +18,36 @@ check-unit-without-watchers:
 	    $(watcher_suites)
 endif
 
+# What the kernel says of a thread that waits is the emulator's, and clone(2) makes no process in the same
+# memory there.
+ifneq ($(EMULATED),)
+emulators := $(watcher_suites) waiting waiting_stacks
+unit_tests := $(filter-out $(patsubst %,$(O)/tests/test_%,$(emulators)),$(unit_tests))
+.PHONY: check-unit-emulated
+check-unit: check-unit-emulated
+check-unit-emulated:
+	@printf 'SKIP test_%s: threads that wait: not by an emulator\n' $(emulators)
+endif
+
 # Kept, as all other objects are.
 .SECONDARY: $(patsubst %,$(O)/obj/%.o,$(unit_sources))
 
-$(O)/tests/test_detour_commit: $(call object,tests/unit/shims/target.S)
+$(O)/tests/test_detour_commit: $(call object,tests/unit/$(ARCH)/target.S)
 
 $(call object,tests/unit/test_control_flow.c): flags += -DBUILD='"$(abspath $(O))"'
 $(O)/tests/test_control_flow: | $(O)/libpyperf.so $(O)/libpyperf-plan.so
 
 # Linked by its own rule, because it defines hook_resolve, as lifecycle.c does.
-$(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/shims/hook.S \
+$(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/$(ARCH)/hook.S \
     trampoline/hook.c $(addprefix trampoline/arch/$(ARCH)/,hook.S arch_thread.c thread_block.S))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ -lcheck -lsubunit -lm -lrt -lpthread
 
-unwind_objects := $(call object,tests/unit/shims/unwind.S tests/unit/shims/unwind.c)
-$(O)/tests/test_image_unwind $(O)/tests/test_image_exceptions $(O)/tests/test_walk: $(unwind_objects)
-# With lazy binding, whose code in ld.so has a CFA that only rbx tells.
-$(O)/tests/test_walk: $(call object,tests/unit/shims/realigned.S)
+unwind_objects := $(call object,tests/unit/$(ARCH)/unwind.S tests/unit/$(ARCH)/unwind.c)
+$(addprefix $(O)/tests/test_,image_unwind image_frames image_exceptions walk): $(unwind_objects)
+# With lazy binding, whose code in ld.so has a CFA that on x86-64 only rbx tells.
+$(O)/tests/test_walk: $(call object,tests/unit/$(ARCH)/realigned.S)
 $(O)/tests/test_walk: LDFLAGS += -Wl,-z,lazy
 -include $(patsubst %.o,%.d,$(unwind_objects))
 
@@ -62,7 +75,7 @@ $(O)/tests/test_earlier_maps: LDFLAGS += -Wl,--wrap=mmap
 other_layout := -DARCH_TRAMPOLINES_PER_FDE=16 -DARCH_UNWIND_COPIES=16 -DARCH_MAX_PAGE=65536
 other_layout_folder := $(O)/other-layout
 other_layout_tests  := $(addprefix $(other_layout_folder)/tests/test_,image image_exceptions \
-                       image_file image_unwind)
+                       image_file image_frames image_unwind)
 
 .PHONY: check-unit-other-layout
 check-unit: check-unit-other-layout

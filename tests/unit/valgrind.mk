@@ -5,7 +5,7 @@
 # valgrind runs no process that clone(2) makes in the same memory. Not waiting and waiting_stacks:
 # valgrind runs one thread at a time, with all others waiting in its own code.
 VALGRIND_TESTS ?= $(filter-out code_map waiting waiting_stacks $(watcher_suites), \
-                  $(patsubst tests/unit/test_%.c,%,$(unit_sources)))
+                  $(patsubst test_%,%,$(basename $(notdir $(unit_sources)))))
 valgrind_flags := -q --error-exitcode=9 --show-leak-kinds=definite \
                   --errors-for-leak-kinds=definite --suppressions=tests/unit/valgrind.supp
 

@@ -2,6 +2,7 @@
 #ifndef PYPERF_TEST_FRAME_BUILDER_H
 #define PYPERF_TEST_FRAME_BUILDER_H
 
+#include "arch.h"
 #include "guarded.h"
 #include "trampoline/base/dwarf.h"
 #include "trampoline/unwind/eh_frame.h"
@@ -15,8 +16,8 @@ struct frame_parts {
     const char *augmentation; /* NULL: "zR" */
     uint8_t encoding;         /* of the FDE's pointers; 0: pcrel, sdata4 */
     uint8_t code_unit;        /* 0: 1 */
-    uint8_t address_register; /* 0: 16 */
-    const uint8_t *initial;   /* NULL: CFA = rsp + 8, return address below it */
+    uint8_t address_register; /* 0: this CPU's */
+    const uint8_t *initial;   /* NULL: as at an entry */
     size_t initial_size;
     const uint8_t *program;
     size_t program_size;
@@ -59,7 +60,9 @@ static inline void frame_end_entry(struct frame_image *image, size_t start)
 
 static inline void frame_put_cie(struct frame_image *image, const struct frame_parts *parts)
 {
-    static const uint8_t at_entry[] = {DW_CFA_def_cfa, 7, 8, DW_CFA_offset | 16, 1};
+    static const uint8_t at_entry[] = {DW_CFA_def_cfa, ARCH_DWARF_STACK_POINTER, ARCH_CFA_AT_ENTRY,
+                                       DW_CFA_offset | ARCH_DWARF_RETURN_ADDRESS, 1};
+    size_t entry_size = ARCH_CFA_AT_ENTRY != 0 ? sizeof at_entry : 3; /* or it is in its register */
     const char *letters = parts->augmentation == NULL ? "zR" : parts->augmentation;
     image->cie = image->size;
     frame_number(image, 0, 8); /* length, id */
@@ -67,7 +70,8 @@ static inline void frame_put_cie(struct frame_image *image, const struct frame_p
     frame_put(image, letters, strlen(letters) + 1);
     frame_number(image, parts->code_unit == 0 ? 1 : parts->code_unit, 1);
     frame_number(image, 0x78, 1); /* data alignment: -8 */
-    frame_number(image, parts->address_register == 0 ? 16 : parts->address_register, 1);
+    uint8_t address = parts->address_register;
+    frame_number(image, address == 0 ? ARCH_DWARF_RETURN_ADDRESS : address, 1);
     if (letters[0] == 'z') {
         size_t size = image->size;
         frame_number(image, 0, 1);
@@ -85,7 +89,7 @@ static inline void frame_put_cie(struct frame_image *image, const struct frame_p
         image->bytes[size] = (uint8_t)(image->size - size - 1);
     }
     if (parts->initial == NULL)
-        frame_put(image, at_entry, sizeof at_entry);
+        frame_put(image, at_entry, entry_size);
     else
         frame_put(image, parts->initial, parts->initial_size);
     frame_end_entry(image, image->cie);

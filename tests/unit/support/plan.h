@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "code.h"
 #include "support.h"
 #include "trampoline/image.h"
 #include "trampoline/image_file.h"
@@ -26,7 +27,7 @@ static inline struct detour_plan plan_of(const uint8_t *code, size_t length, uin
 
 static inline const struct detour_plan *plan_to(evaluator *function)
 {
-    static const uint8_t nop[] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
+    static const uint8_t nop[] = CODE_NOTHING;
     static struct detour_plan plan;
     plan = plan_of(nop, sizeof nop, (uintptr_t)function);
     return &plan;

@@ -92,6 +92,7 @@ void assert_in_child(void (*body)(void));
 void child_failed(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void child_skip(const char *what, int error) __attribute__((noreturn));
 void child_skip_under_valgrind(void); /* call it before something that breaks valgrind itself */
+void child_skip_without_limit(void);  /* call it when the address space has just been limited */
 
 #define child_check(condition, format, ...)                                                        \
     ((condition)                                                                                   \

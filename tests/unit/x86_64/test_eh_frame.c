@@ -1,6 +1,6 @@
 /* test_eh_frame.c - the rules of hand-made .eh_frame: each encoding and each instruction. */
+#include "arch.h"
 #include "support/frame_builder.h"
-#include "trampoline/arch/x86_64/arch.h"
 
 static struct frame_image image;
 

@@ -1,12 +1,10 @@
-#include "unwind.h"
+#include "support/unwind.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <ucontext.h>
 
 #include "trampoline/plan/call_frame.h"
-
-enum { TRAP_FLAG = 0x100 }; /* SDM vol. 1, 3.4.3.3 */
 
 /* One row for each kind of instruction in a plan; then the registers get other values, so that only
  * the stack has the caller's. rbp is not zero: libunwind in its own process (1.6.2,
@@ -80,7 +78,7 @@ static void step_through(evaluator *function, uintptr_t size, const char *expect
     steps.start = (uintptr_t)function;
     steps.size = size;
     ck_assert_int_eq(sigaction(SIGTRAP, &action, &before), 0);
-    long result = unwind_call(function, TRAP_FLAG);
+    long result = unwind_call(function, UNWIND_TRAP_FLAG);
     ck_assert_int_eq(sigaction(SIGTRAP, &before, NULL), 0);
     ck_assert_int_eq(result, 123);
     for (size_t i = 0; i < steps.count; i++)

@@ -1,7 +1,7 @@
 /* hook.S - calls a hook as an interpreter does, with a different value in every register, and is
  * the hook's target, which stores the registers.
  *
- * struct registers of test_hook.c: rax rbx rcx rdx rsi rdi rbp rsp r8..r15, xmm0..xmm15. */
+ * struct registers of hook_registers.h: rax rbx rcx rdx rsi rdi rbp rsp r8..r15, xmm0..xmm15. */
 
 #define RAX 0
 #define RBX 8
@@ -71,16 +71,16 @@ hook_return:
     .size   hook_call, . - hook_call
 
 /* The entry of an evaluator whose first instruction stays in front of the jump: jumps to hook_entry. */
-    .globl  hook_push
-    .type   hook_push, @function
-hook_push:
+    .globl  hook_kept
+    .type   hook_kept, @function
+hook_kept:
     .cfi_startproc
     endbr64
     pushq   %r15
     .cfi_adjust_cfa_offset 8
     notrack jmpq *hook_entry(%rip)
     .cfi_endproc
-    .size   hook_push, . - hook_push
+    .size   hook_kept, . - hook_kept
 
 /* The two possible targets, a trampoline and the plain evaluator. Each returns its own address. */
     .macro arrival name

@@ -2,17 +2,18 @@
 #ifndef PYPERF_TEST_UNWIND_H
 #define PYPERF_TEST_UNWIND_H
 
-#include "../support/plan.h"
+#include "plan.h"
 #include "trampoline/image_file.h"
+#include "unwind_registers.h"
 
-/* unwind.S */
-extern const uint64_t unwind_known[6]; /* rbx, rbp, r12 to r15 in unwind_call */
-extern uint64_t unwind_sp;             /* and rsp */
+/* unwind.S of the CPU */
+extern const uint64_t unwind_known[6]; /* UNWIND_REGISTERS in unwind_call */
+extern uint64_t unwind_sp;             /* and the stack pointer */
 extern evaluator *unwind_callee;       /* called by the evaluator */
 extern const uint8_t unwind_return[], unwind_continue[];
 long unwind_call(evaluator *target, long flags);
 
-/* The evaluator: its first 20 bytes are displaced, and then it calls unwind_callee. */
+/* The evaluator: its first bytes are displaced, and then it calls unwind_callee. */
 const struct detour_plan *unwind_plan(void);
 
 /* The initial unwind_callee: 1, 2, 3 give 123. */
