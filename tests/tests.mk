@@ -17,6 +17,7 @@ unit_fixtures :=
 -include tests/attach/*.mk
 -include tests/debian/*.mk
 -include tests/grounds/*.mk
+-include tests/qemu/*.mk
 
 INTEGRATION_OPTIONS ?=
 
