@@ -70,6 +70,9 @@ ready_to_attach() {
 find_tool() {
     tool=$parts/pyperf-attach
     [ -x "$tool" ] || tool=${library%/*}/pyperf-attach
+    cpu=$(uname -m)
+    [ -x "$tool" ] || [ "$cpu" = x86_64 ] ||
+        fail 1 "processes that run already cannot be profiled on this CPU ($cpu): start them with pyperf-run"
     [ -x "$tool" ] || fail 1 "$tool is missing: $repair"
     "$tool" >/dev/null 2>&1 </dev/null
     [ $? = 127 ] || return 0

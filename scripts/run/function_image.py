@@ -7,10 +7,11 @@ says that all have, and perf looks up the addresses in it.
 
 A line's address is its second byte, so it is found by tools that subtract 1 from return addresses, and by others. It is
 the same in the process, in the file (its place) and in the symbols: perf to 6.1 confuses them in callers (-s srcline).
-Structures: elf(5); numbers of CPU and ABI: the psABI for x86-64.
+Structures: elf(5); numbers of CPU and ABI: the psABIs.
 """
 
 import hashlib
+import os
 import re
 import struct
 
@@ -30,7 +31,8 @@ BUILD_ID = ".note.gnu.build-id"
 ID_SIZE = 20  # SHA-1, as of ld
 BREAKING = re.compile(u"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-ET_DYN, EM_X86_64, CURRENT = 3, 62, 1
+ET_DYN, CURRENT = 3, 1
+MACHINE = {"x86_64": 62, "aarch64": 183}.get(os.uname()[4], 0)  # EM_X86_64, EM_AARCH64: this machine's
 PF_X, PF_R, PT_GNU_STACK, PF_W = 1, 4, 0x6474E551, 2
 SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_NOTE = 1, 2, 3, 7
 SHF_ALLOC, SHF_EXECINSTR = 2, 4
@@ -100,7 +102,7 @@ class Image:
             out.add(name, SHT_PROGBITS, content)
         content, table = out.content()
         head = elf.HEADER.pack(
-            b"\177ELF\2\1\1".ljust(16, b"\0"), ET_DYN, EM_X86_64, CURRENT, 0, elf.HEADER.size, table, 0,
+            b"\177ELF\2\1\1".ljust(16, b"\0"), ET_DYN, MACHINE, CURRENT, 0, elf.HEADER.size, table, 0,
             elf.HEADER.size, elf.PROGRAM.size, 3, elf.SECTION.size, len(out.headers), len(out.headers) - 1,
         )
         head += elf.PROGRAM.pack(elf.PT_LOAD, PF_R | PF_X, 0, 0, 0, self.end, self.end, PAGE)

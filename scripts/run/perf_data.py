@@ -110,7 +110,7 @@ class File:
             (FEATURE_HOST, string(system[1])),
             (FEATURE_RELEASE, string(system[2])),
             (FEATURE_VERSION, string("pyperf-run")),
-            (FEATURE_ARCH, string("x86_64")),
+            (FEATURE_ARCH, string(system[4])),
             (FEATURE_CPUS, struct.pack("<II", cpus, os.sysconf("SC_NPROCESSORS_ONLN"))),
             (FEATURE_COMMAND, struct.pack("<I", len(words)) + b"".join(words)),
             (FEATURE_EVENT, event),

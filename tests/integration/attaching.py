@@ -22,6 +22,8 @@ class Program:
     def __init__(self, bench, part="", prefix=(), seen_at=None, options=()):
         """prefix: the command that starts it; seen_at: where that puts the case's folder; options: the interpreter's.
         """
+        if os.uname().machine != "x86_64":
+            raise Skip("there is no pyperf-attach for this CPU")
         self.bench, self.stop = bench, os.path.join(bench.folder, "stop%d" % len(bench.processes))
         with open(bench.program("attached.py"), encoding="utf-8") as text:
             paths = [bench.write("attached.py", text.read()), self.stop]

@@ -16,7 +16,7 @@ from harness import case
 from outcome import switch_environment
 
 CASES = []
-EM_X86_64 = 62
+MACHINES = {"x86_64": 62, "aarch64": 183}  # MACHINES[os.uname().machine], EM_AARCH64
 # A hundred kills take twenty seconds: for one interpreter, or for all with this variable.
 ALL_KILLS = "PYPERF_TEST_ALL_KILLS"
 KILLS, FEW_KILLS, SEED = 100, 15, 20231002
@@ -58,7 +58,7 @@ def jitdump_header(bench):
     bench.equal("magic", 0x4A695444, header.magic)
     bench.equal("bytes of the magic", b"DTiJ", dump.data[:4])
     fields = (header.version, header.size, header.machine, header.padding, header.pid, header.flags)
-    expected = (1, 40, EM_X86_64, 0, done.pid, 0)
+    expected = (1, 40, MACHINES[os.uname().machine], 0, done.pid, 0)
     bench.equal("version, size, machine, padding, pid, flags", expected, fields)
     bench.equal("mode", "0600", "%04o" % stat.S_IMODE(os.stat(path).st_mode))
     bench.equal("descriptors of it", 0, answer["held"])

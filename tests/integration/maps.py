@@ -1,9 +1,12 @@
 """Reads /tmp/perf-PID.map."""
 
 import collections
+import os
 import re
 
-LINE = re.compile(r"^[0-9a-f]+ 10 py::.+:.+$")
+# The size of a trampoline: trampoline/arch/CPU/arch.h.
+SIZE = {"x86_64": 16, "aarch64": 32}[os.uname().machine]
+LINE = re.compile(r"^[0-9a-f]+ %x py::.+:.+$" % SIZE)
 
 
 class Map:

@@ -2,9 +2,11 @@
 processes call new functions, in turns. Prints the child's pid. Argument: "syscall" or "_Fork"."""
 import ctypes
 import os
+import signal
 import sys
 
-SYS_FORK = 57  # Linux, arch/x86/entry/syscalls/syscall_64.tbl
+# Linux: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h
+SYS_CLONE = {"x86_64": 56, "aarch64": 220}[os.uname()[4]]
 LIBC = ctypes.PyDLL(None)
 
 
@@ -24,7 +26,7 @@ def call_all(name, read, write):
 
 call("common")
 to_child, to_parent = os.pipe(), os.pipe()
-pid = LIBC.syscall(SYS_FORK) if sys.argv[1] == "syscall" else LIBC._Fork()
+pid = LIBC.syscall(SYS_CLONE, int(signal.SIGCHLD), 0, 0, 0, 0) if sys.argv[1] == "syscall" else LIBC._Fork()
 if pid == 0:
     call_all("child", to_child[0], to_parent[1])
     sys.exit(0)

@@ -12,7 +12,7 @@ import sys
 
 DEPTH = 40  # return addresses; the innermost trampoline's is among the first dozen
 BATCH = 500
-TRAMPOLINE = 16  # bytes
+TRAMPOLINE = {"x86_64": 16, "aarch64": 32}[os.uname()[4]]  # bytes
 PAIR = """
 def outer_{0}(work):
     def inner_{0}():
