@@ -17,6 +17,10 @@ static const struct known {
     {".plt, fourth word", {0xd61f0220, 0xb0000090, 0xf9400611, 0x91002210}, RULE_STACK},
     {"a jump by another register", {0xb0000090, 0xf9400611, 0x91002210, 0xd61f0200}, RULE_NONE},
     {"a call", {0xb0000090, 0xf9400611, 0x91002210, 0xd63f0220}, RULE_NONE},
+    {"a stub", {0xd50323bf, 0x58007f50, 0xd61f0200, 0}, RULE_STACK},
+    {"a stub, second word", {0x58007f50, 0xd61f0200, 0, 0}, RULE_STACK},
+    {"a stub, third word", {0xd61f0200, 0, 0, 0}, RULE_STACK},
+    {"another load", {0x58007f51, 0xd61f0200, 0, 0}, RULE_NONE},
     {"nothing", {0xd503201f, 0xd503201f, 0xd503201f, 0xd503201f}, RULE_NONE},
 };
 

@@ -70,7 +70,8 @@ static inline uintptr_t arch_return_address(uintptr_t value)
  *   - what a signal handler returns to: mov x8, __NR_rt_sigreturn; svc 0 (Linux,
  *     arch/arm64/kernel/vdso/sigreturn.S);
  *   - an entry of .plt, in which nothing is stored and x30 is the caller's (AAELF64, 5.7.13.4, as linkers
- *     write it): adrp x16; ldr x17; add x16; br x17. */
+ *     write it): adrp x16; ldr x17; add x16; br x17;
+ *   - a stub at a function's entry (detour_place.c): autiasp; ldr x16; br x16. */
 static inline bool arch_rule_of_code(struct readable *memory, uintptr_t pc,
                                      struct unwind_rule *rule)
 {
@@ -81,6 +82,8 @@ static inline bool arch_rule_of_code(struct readable *memory, uintptr_t pc,
         BR_X17 = 0xd61f0220,
         CONSTANT = 0xfff << 10
     };
+    enum { AUTIASP = 0xd50323bf, LDR_X16_LITERAL = 0x58000010, LITERAL_MASK = 0xff00001f };
+    enum { BR_X16 = 0xd61f0200 };
     uintptr_t code = (pc + 3) & ~(uintptr_t)3;
     uint32_t words[4];
     if (!readable(memory, code, sizeof words))
@@ -99,7 +102,12 @@ static inline bool arch_rule_of_code(struct readable *memory, uintptr_t pc,
     if ((words[at] & ~(uint32_t)CONSTANT) == ADD_X16)
         at++;
     rule->cfa = rule_word(RULE_STACK, 0);
-    return words[at] == BR_X17;
+    if (words[at] == BR_X17)
+        return true;
+    at = words[0] == AUTIASP;
+    if ((words[at] & LITERAL_MASK) == LDR_X16_LITERAL)
+        at++;
+    return words[at] == BR_X16;
 }
 
 /* The context that the kernel has put on the stack, as seen from the code that the handler returns to
