@@ -39,7 +39,7 @@ $(O)/tests/test_control_flow: | $(O)/libpyperf.so $(O)/libpyperf-plan.so
 
 # Linked by its own rule, because it defines hook_resolve, as lifecycle.c does.
 $(O)/tests/test_hook: $(call object,tests/unit/test_hook.c tests/unit/$(ARCH)/hook.S \
-    trampoline/hook.c $(addprefix trampoline/arch/$(ARCH)/,hook.S arch_thread.c thread_block.S))
+    trampoline/hook.c $(wildcard $(addprefix trampoline/arch/$(ARCH)/,hook.S arch_thread.c thread_block.S)))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(sanitize) $(LDFLAGS) -o $@ $^ -lcheck -lsubunit -lm -lrt -lpthread
