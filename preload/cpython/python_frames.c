@@ -25,6 +25,12 @@ static bool has_cframes(void)
     return python.layout->cframe_previous != 0;
 }
 
+/* From 3.12 on each evaluator has a frame on the C stack, behind those that it runs. */
+static bool has_evaluator_frames(void)
+{
+    return python.layout->frame_owner != 0 && python.layout->frame_is_entry == 0;
+}
+
 /* Whether so many bytes can be read: of the thread's own stack at once. */
 static bool may_read_at(struct reader *reader, const char *address, size_t size)
 {
@@ -89,7 +95,7 @@ static void add(struct reader *reader, struct python_calls *calls, const char *f
 {
     const struct layout *layout = python.layout;
     char *code = (char *)python_untag((python_object *)pointer_at(frame, layout->frame_code));
-    if (layout->frame_owner != 0 && layout->frame_is_entry == 0 &&
+    if (has_evaluator_frames() &&
         *(const uint8_t *)(frame + layout->frame_owner) >= OWNED_BY_EVALUATOR) {
         belong(reader, calls, frame);
         return;
@@ -178,4 +184,7 @@ void python_frames_read(struct python_calls *calls, const struct python_place *p
         add(&reader, calls, frame);
         frame = pointer_at(frame, python.layout->frame_back);
     }
+    /* 3.12 unlinks a generator that yields before its caller is the current frame (Python/bytecodes.c,
+     * YIELD_VALUE). */
+    calls->cut |= has_evaluator_frames() && reader.first < calls->count;
 }

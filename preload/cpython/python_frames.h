@@ -11,9 +11,10 @@
  * one. The others lie in the thread's own chunks of memory, or in a generator.
  *
  * The signal may come while the evaluator links or unlinks a frame, in whatever order its compiler
- * has put the stores. So from 3.11 on a frame that is neither in the thread's chunks nor on its
- * stack is tested before it is read (readable.h), and so is the innermost code object; frame
- * objects, to 3.10, are complete when they are linked. While Py_FinalizeEx frees the states of
+ * has put the stores. So from 3.12 on a chain is cut if it does not end in an evaluator's frame;
+ * and from 3.11 on a frame that is neither in the thread's chunks nor on its stack is tested before
+ * it is read (readable.h), and so is the innermost code object; frame objects, to 3.10, are
+ * complete when they are linked. While Py_FinalizeEx frees the states of
  * threads that still run, everything is tested. All loops are bounded. */
 #ifndef PYPERF_PYTHON_FRAMES_H
 #define PYPERF_PYTHON_FRAMES_H

@@ -101,6 +101,7 @@ def sampler_small_calls(bench):
     inside, part = (inside, 0.005) if sampler.total(inside) >= 100 else (found, 0.05)
     nameless = [one for one in inside if not one.python]
     cut = [one for one in inside if entered & set(one.python) and one.python[-1:] != ["<module>:" + path]]
+    bench.equal("whole ones without <module>", [], [one.python for one in cut if one.whole])
     count = sampler.total(inside)
     bench.that("samples in an evaluator", "100 or more", count >= 100, str(count))
     # 3.12 unlinks a generator that yields before its caller is the current frame (Python/bytecodes.c, YIELD_VALUE).

@@ -28,6 +28,11 @@ static bool has_cframes(void)
     return row()->cframe_previous != 0;
 }
 
+static bool has_evaluator_frames(void)
+{
+    return row()->frame_owner != 0 && row()->frame_is_entry == 0;
+}
+
 static void start(void)
 {
     interpreter_start(version.major, version.minor);
@@ -59,7 +64,7 @@ static void set_first(const void *frame)
 /* Innermost first: 0 and 1, a generator, in one evaluator; 2 in another. */
 static void link_calls(void)
 {
-    bool marks = row()->frame_owner != 0 && row()->frame_is_entry == 0;
+    bool marks = has_evaluator_frames();
     set_frame(chunk.frames[2], 2, NULL);
     if (marks) {
         make_c_frame(evaluators[2], NULL);
@@ -126,6 +131,19 @@ TEST_BY(for_each_version, no_calls)
     child_check(calls.count == 0 && !calls.cut, "%u", calls.count);
 }
 
+/* 3.12 unlinks a generator that yields before its caller is the current frame (Python/bytecodes.c,
+ * YIELD_VALUE): the chain ends before an evaluator's frame. */
+TEST_BY(for_each_version, an_unlinked_generator)
+{
+    start();
+    link_calls();
+    put(generator, row()->frame_back, NULL);
+    set_first(generator);
+    read_calls();
+    child_check(calls.count == 1 && calls.cut == has_evaluator_frames(), "%u, cut %d", calls.count,
+                calls.cut);
+}
+
 /* f_lasti is -1 before the first instruction; prev_instr and instr_ptr are a code unit before
  * it. */
 TEST_BY(for_each_version, no_instruction_yet)
@@ -152,9 +170,12 @@ TEST_BY(for_each_version, more_than_are_kept)
     child_check(calls.cut && calls.count == PYTHON_CALLS, "%u", calls.count);
     for (int i = 0; i < PYTHON_CALLS; i++)
         child_check(calls.at[i].code == codes[i % 4], "%d", i);
-    put(chunk.frames[PYTHON_CALLS - 1], row()->frame_back, NULL);
+    /* With the frame of the evaluator, they are as many as are read. */
+    uint32_t most = has_evaluator_frames() ? PYTHON_CALLS - 1 : PYTHON_CALLS;
+    make_c_frame(evaluators[2], NULL);
+    put(chunk.frames[most - 1], row()->frame_back, has_evaluator_frames() ? evaluators[2] : NULL);
     read_calls();
-    child_check(!calls.cut && calls.count == PYTHON_CALLS, "%u", calls.count);
+    child_check(!calls.cut && calls.count == most, "%u", calls.count);
 }
 
 TEST_BY(for_each_version, chains_without_end)
@@ -164,7 +185,7 @@ TEST_BY(for_each_version, chains_without_end)
     put(chunk.frames[2], row()->frame_back, chunk.frames[0]);
     read_calls();
     child_check(calls.cut && calls.count == PYTHON_CALLS, "%u", calls.count);
-    if (row()->frame_owner == 0 || row()->frame_is_entry != 0)
+    if (!has_evaluator_frames())
         return;
     make_c_frame(evaluators[2], evaluators[3]);
     make_c_frame(evaluators[3], evaluators[2]);
