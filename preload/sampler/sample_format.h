@@ -25,7 +25,15 @@
  *
  * A file that consists of several such files, one behind the other, is a profile of several
  * processes. Each begins at a multiple of 4096 bytes behind the one before, cut to its `length` and
- * filled up with zeros; ids and `length` count from its own header. */
+ * filled up with zeros; ids and `length` count from its own header.
+ *
+ * pyperf-run packs each of them when it has made a profile (scripts/run/packing.py):
+ *
+ *     "PYPERFS2", 8 bytes: size of what follows these numbers, 8 bytes: size when unpacked
+ *     zlib's format (RFC 1950) of a file as above, filled up to a multiple of 8
+ *
+ * In it, code objects have the lines that frames need in the place of the line table, with zeros
+ * behind them (scripts/run/lines.py). What comes next begins at the next multiple of 8. */
 #ifndef PYPERF_SAMPLE_FORMAT_H
 #define PYPERF_SAMPLE_FORMAT_H
 
@@ -100,7 +108,8 @@ struct sample_python {
 struct sample_code {
     uint32_t head, line;                  /* co_firstlineno */
     uint32_t name, file, qualname, lines; /* lengths in bytes */
-    uint32_t width, unused;
+    uint32_t width;
+    uint32_t form; /* of the line table: 0; 1: the lines that are needed, of a packed file */
 };
 
 /* A file mapped as executable, since this point of the file: what follows replaces any earlier

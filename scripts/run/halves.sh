@@ -37,6 +37,7 @@ detach_and_gather() {
     run_halves detach --into "$images" $(printf '%s' "$detach" | tr , ' ')
     status=$?
     if [ -n "$(ls -A "$images")" ] && collect; then
+        pack
         say "what was sampled is in $output: pyperf-run --report $output"
     fi
     exit $status

@@ -130,6 +130,7 @@ finish_sampling() {
         [ -n "$pids" ] || used=$(sed -n 2p "$dir/times")
         lasted=$(sed -n 3p "$dir/times")
         answer "$output" stderr
+        pack
         [ ! -t 2 ] || hint "the profile is $output: pyperf-run --report $output"
     fi
     rm -rf "$dir"
@@ -172,6 +173,16 @@ collect() {
     else
         [ ! -s "$output" ] || mv -f "$output" "$output.old"
         mv -f "$new" "$output"
+    fi
+}
+
+# Afterwards, because nobody waits for it. If it cannot be done, the profile stays as it is.
+pack() {
+    [ -n "$python" ] && [ "$new" != "$dir/whole" ] || return 0
+    if "$python" -B -E -s "$parts/packing.py" "$output" "$new" 2>/dev/null; then
+        mv -f "$new" "$output"
+    else
+        rm -f "$new"
     fi
 }
 

@@ -17,3 +17,21 @@ def signed(number):
         number >>= 7
     out.append(number & 127)
     return bytes(out)
+
+
+def read_unsigned(data, at):
+    """(number, place behind it); data: a bytearray. It ends with the data."""
+    value = shift = 0
+    while at < len(data):
+        value |= (data[at] & 127) << shift
+        shift += 7
+        at += 1
+        if data[at - 1] < 128:
+            break
+    return value, at
+
+
+def read_signed(data, at):
+    value, end = read_unsigned(data, at)
+    bits = 7 * (end - at)
+    return value - (1 << bits) if bits and value >> (bits - 1) else value, end

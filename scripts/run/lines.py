@@ -6,10 +6,16 @@
              signed, -128 for none (Objects/lnotab_notes.txt)
 from 3.11    co_linetable, an entry for each range, of one byte with its kind and length, and others with its
              place (Objects/locations.md)
+
+A packed profile has in its place the instructions that frames need, in ascending order. For each: how far it is
+behind the one before, its line against that one's (signed), and its column and 1, or 0 for none (leb128.py).
 """
 
 import bisect
 
+import leb128
+
+WHOLE, NEEDED = 0, 1  # forms of a table: as the interpreter has it, and packed
 NO_INSTRUCTION = 0xFFFFFFFF
 SHORT, ONE_LINE, NO_COLUMNS, LONG, NONE = 0, 10, 13, 14, 15  # kinds of entries in 3.11: the first of each
 UNIT = 2  # bytes of bytecode
@@ -18,11 +24,13 @@ UNIT = 2  # bytes of bytecode
 class Table:
     """Of a code object of that version, (3, 9), whose first line is `first`; data: bytes of its line table."""
 
-    def __init__(self, version, first, data):
+    def __init__(self, version, first, data, form=WHOLE):
         self.first = first
-        self.scale = UNIT if version == (3, 10) else 1
+        self.scale = UNIT if version == (3, 10) and form == WHOLE else 1
         data = bytearray(data)
-        if version >= (3, 11):
+        if form == NEEDED:
+            ranges = packed(first, data)
+        elif version >= (3, 11):
             ranges = locations(first, data)
         elif version == (3, 10):
             ranges = lines(first, data)
@@ -51,6 +59,29 @@ class Table:
         """From 1 on, in bytes of UTF-8, as tools count them; None where the instruction has none of its own."""
         line, column = self.place(instruction)
         return None if line is None or column is None else column + 1
+
+
+def needed(table, instructions):
+    """Bytes of a packed table in which those have their lines and columns."""
+    out, last, before = b"", 0, table.first
+    for instruction in sorted(instructions):
+        if instruction == NO_INSTRUCTION:
+            continue
+        line, column = table.line(instruction), table.column(instruction) or 0
+        out += leb128.unsigned(instruction - last) + leb128.signed(line - before) + leb128.unsigned(column)
+        last, before = instruction, line
+    return out
+
+
+def packed(first, data):
+    at = instruction = 0
+    line = first
+    while at < len(data):
+        step, at = leb128.read_unsigned(data, at)
+        lines_further, at = leb128.read_signed(data, at)
+        column, at = leb128.read_unsigned(data, at)
+        instruction, line = instruction + step, line + lines_further
+        yield instruction, line, column - 1 if column else None
 
 
 def increments(first, data, signed):

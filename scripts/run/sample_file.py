@@ -6,12 +6,20 @@ import errno
 import glob
 import os
 import struct
+import sys
 
 import stacks
 
-FAMILY, VERSION = b"PYPERFS", b"1"
+try:
+    import zlib
+except ImportError:
+    zlib = None
+
+FAMILY, VERSION, PACKED = b"PYPERFS", b"1", b"2"
 HEADER_SIZE = 4096
 SEGMENT = 1 << 20
+PLACES = 8  # packed parts begin at multiples of it
+BLOCK, LARGEST = 1 << 16, 1 << 30
 UNFINISHED, PADDING, NATIVE, PYTHON, CODE, MAPPING, SAMPLE, THREAD = range(1, 9)
 # Flags of a sample: what it lacks, of machine code and of Python functions; whether its thread waited, and for the
 # interpreter's lock; whether it had that lock; whether it waited for a CPU.
@@ -26,6 +34,7 @@ WORD = struct.Struct("<I")
 NODE = struct.Struct("<IIII")  # of machine code the last two are the address, lower half first
 CODE_HEAD = struct.Struct("<8I")
 MAPPING_HEAD = struct.Struct("<IIQQQ24s")
+PACKED_HEAD = struct.Struct("<8sQQ")  # magic, size, size of what it was made of
 SAMPLE_BODY = struct.Struct("<IIIHHQ")
 THREAD_BODY = struct.Struct("<II16s")
 LEAST = {
@@ -57,7 +66,8 @@ def files_of(path):
 
 
 def parts(path):
-    """The parts of a profile: of each process one, or several, of its spans of time. Raises stacks.Failed for one of a later version."""
+    """The parts of a profile: of each process one, or several, of its spans of time. Raises stacks.Failed for one of a
+    later version."""
     for name in files_of(path):
         try:
             file = open(name, "rb")
@@ -72,13 +82,17 @@ def parts(path):
                 if part is None:
                     break
                 yield part
-                at += (max(part.header.length, HEADER_SIZE) + HEADER_SIZE - 1) // HEADER_SIZE * HEADER_SIZE
+                at = file.tell()
+                at += -at % (PLACES if part.packed else HEADER_SIZE)
 
 
 def read_part(file, at, name):
+    """The part at that place, behind which the file is left; None if there is none."""
     file.seek(at)
     head = file.read(HEADER_SIZE)
     magic = head[: len(FAMILY) + 1]
+    if magic == FAMILY + PACKED:
+        return unpacked(file, at, name)
     if magic[:-1] != FAMILY or (len(head) < HEADER_SIZE and not at):
         if magic.strip(b"\0") and at:
             raise stacks.Failed("%s is damaged %d bytes after its beginning" % (name, at))
@@ -90,18 +104,55 @@ def read_part(file, at, name):
             "%s was recorded by a later version of libpyperf (format %s, known here is %s): read it with the pyperf-run"
             " of that version" % (name, magic[-1:].decode("latin-1"), VERSION.decode("latin-1"))
         )
-    header = Header._make(HEADER.unpack_from(head))
-    left = os.fstat(file.fileno()).st_size - at
-    if header.length > left or header.length < HEADER_SIZE:
-        return Part(header._replace(length=left), head + file.read(), cut=header.length > left)
-    return Part(header, head + file.read(header.length - HEADER_SIZE), cut=False)
+    more, left = HEADER.unpack_from(head)[1] - HEADER_SIZE, left_in(file)
+    return Part(head + file.read(more if 0 <= more < left else left))
+
+
+def left_in(file):
+    return os.fstat(file.fileno()).st_size - file.tell()
+
+
+def packed(data):
+    """A packed part of those bytes of one (packing.py)."""
+    deflated = zlib.compress(data, 6)
+    deflated += b"\0" * (-len(deflated) % PLACES)
+    return PACKED_HEAD.pack(FAMILY + PACKED, len(deflated), len(data)) + deflated
+
+
+def unpacked(file, at, name):
+    """As much of a packed part as is there."""
+    if zlib is None:
+        raise stacks.Failed(
+            "%s is compressed, and %s has no zlib: set PYPERF_PYTHON to another Python" % (name, sys.executable)
+        )
+    file.seek(at)
+    head = file.read(PACKED_HEAD.size)
+    _, size, length = PACKED_HEAD.unpack(head.ljust(PACKED_HEAD.size, b"\0"))
+    data = inflated(file.read(min(size, left_in(file))), min(length, LARGEST))
+    if len(data) < HEADER_SIZE:
+        raise stacks.Failed("%s is damaged %d bytes after its beginning" % (name, at))
+    return Part(data, True)
+
+
+def inflated(deflated, length):
+    """What is before a fault is kept."""
+    stream, found = zlib.decompressobj(), bytearray()
+    try:
+        for at in range(0, len(deflated), BLOCK):
+            if len(found) < length:
+                found += stream.decompress(deflated[at : at + BLOCK], length - len(found))
+    except zlib.error:
+        pass
+    return bytes(found)
 
 
 class Part:
     """One process: its header, and its records, whose places count from the header's beginning."""
 
-    def __init__(self, header, data, cut):
-        self.header, self.data, self.cut = header, data, cut
+    def __init__(self, data, packed=False):
+        header = Header._make(HEADER.unpack_from(data))
+        self.header, self.data, self.packed = header._replace(length=len(data)), data, packed
+        self.cut = header.length > len(data)
         self.damaged = 0  # places at which records cannot be read
 
     @property

@@ -120,10 +120,10 @@ class Names:
 class Code:
     """A code object as it was copied from the process."""
 
-    __slots__ = ("name", "file", "qualname", "first", "version", "table", "decoded")
+    __slots__ = ("name", "file", "qualname", "first", "version", "table", "form", "decoded")
 
     def __init__(self, data, at, size, version):
-        _, self.first, name, file, qualname, table, width, _ = sample_file.CODE_HEAD.unpack_from(data, at)
+        _, self.first, name, file, qualname, table, width, self.form = sample_file.CODE_HEAD.unpack_from(data, at)
         start, end = at + sample_file.CODE_HEAD.size, at + size
         texts = []
         for number, length in enumerate((name, file, qualname)):
@@ -135,7 +135,7 @@ class Code:
     @property
     def lines(self):
         if self.decoded is None:
-            self.decoded = lines.Table(self.version, self.first, self.table)
+            self.decoded = lines.Table(self.version, self.first, self.table, self.form)
         return self.decoded
 
     def qualified(self, sources):

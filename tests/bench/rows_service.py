@@ -11,6 +11,7 @@ import time
 from measure import HERE, ON, SAMPLER, SCRIPTS, Failed, Table, with_variables
 
 import python2  # noqa: F401  # first
+import packing
 import samples as reader
 
 RATES = (99, 250, 999)
@@ -69,18 +70,21 @@ def to_table(path):
 def sampled(bench, one, rate, seconds, table):
     bench.clear_images()
     service = Service(bench, one, SAMPLER + str(rate), seconds)
-    size = bench.size_of_images()
-    if not size:
+    written, profile = bench.size_of_images(), os.path.join(bench.work, "service.samples")
+    if not written or packing.main(bench.images, profile) != 0:
         raise Failed("there is no profile")
+    size = os.path.getsize(profile)
     recording = reader.Recording(bench.images, True)
     taken = sum(1 for _ in recording.moments())
     records = list(recording.records())
     count = sum(record.count for record in records)
     whole = sum(record.count for record in records if record.whole)
-    took, _ = to_table(bench.images)
+    took, _ = to_table(profile)
+    os.unlink(profile)
     bench.clear_images()
     good = size <= MOST * taken and took < SECONDS_TO_TABLE
-    cells = ["sampler, %d Hz" % rate, str(service.answers), str(taken), str(size), "%.0f" % (size / float(taken))]
+    cells = ["sampler, %d Hz" % rate, str(service.answers), str(taken), str(written), str(size)]
+    cells += ["%.0f" % (size / float(taken))]
     cells += ["%.2f %%" % (100.0 * whole / count), "%.2f" % took]
     table.add(cells, "at most %d bytes, %.0f s" % (MOST, SECONDS_TO_TABLE), good)
 
@@ -94,7 +98,7 @@ def recorded(bench, one, seconds, table):
     os.unlink(data)
     bench.clear_images()
     whole = re.search(r"([\d.]+ %) of stacks complete", said)
-    cells = ["perf, %d Hz" % RATES[0], str(service.answers), str(taken), str(size)]
+    cells = ["perf, %d Hz" % RATES[0], str(service.answers), str(taken), str(size), str(size)]
     cells += ["%.0f" % (size / float(max(taken, 1))), whole.group(1) if whole else "?", "%.2f" % took]
     table.add(cells)
 
@@ -109,10 +113,11 @@ def rows(bench):
     version = json.loads(bench.execute([has[0].path, "-c", "import django; print(list(django.VERSION[:3]))"]))
     table = Table(
         "A Django service, for %d seconds" % seconds,
-        ["", "answers", "samples", "bytes", "bytes a sample", "complete", "to a table, s"],
+        ["", "answers", "samples", "written", "bytes", "bytes a sample", "complete", "to a table, s"],
         [
-            "Django %s, %s; %d clients, one page after the other; bytes: of the whole profile, with names and line tables;"
-            " to a table: pyperf-run --report; perf copies %d bytes of stack"
+            "Django %s, %s; %d clients, one page after the other; written: bytes that the process has written; bytes: of"
+            " the whole profile, with names and lines, as pyperf-run leaves it; to a table: pyperf-run --report; perf"
+            " copies %d bytes of stack"
             % (".".join(map(str, version)), has[0].label, CLIENTS, COPY)
         ],
     )

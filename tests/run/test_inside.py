@@ -112,6 +112,8 @@ def program_and_profile(look):
     look.equal("status, stdout", (3, "words\n"), (status, out))
     look.that("the table", "first, second", re.search(r"first +\S*program.py", err) and "second" in err, err)
     look.equal("files", ["program.py", "pyperf.samples", "tmp"], sorted(os.listdir(look.folder)))
+    with open(look.path("pyperf.samples"), "rb") as file:
+        look.equal("packed", b"PYPERFS2", file.read(8))
     look.equal("left in TMPDIR", [], os.listdir(look.path("tmp")))
     event = functions(look, "--lines")
     shares = {}

@@ -282,7 +282,7 @@ def damaged_files(look):
 def refusals(look):
     good = sampled.simple().bytes()
     for what, data, said in (
-        ("a later version", sampled.simple(version=b"2").bytes(), "libpyperf (format 2, known here is 1)"),
+        ("a later version", sampled.simple(version=b"3").bytes(), "libpyperf (format 3, known here is 1)"),
         ("a later part", good + sampled.simple(version=b"3").bytes(), "by a later version"),
         ("the first bytes", good[:100], "not a complete profile"),
         ("no samples", sampled.Profile().bytes(), "has no samples"),
