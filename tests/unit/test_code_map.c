@@ -339,7 +339,7 @@ TEST(unmapped_while_looking)
     ck_assert_int_eq(seen_count, 0);
 }
 
-/* A thread that finds the map in use does not wait. */
+/* Who needs a look while another one looks does not wait; what is known is found meanwhile. */
 static enum code_map_answer meanwhile;
 
 static void find_meanwhile(const char *path)
@@ -358,6 +358,41 @@ TEST(busy)
     look();
     ck_assert_int_eq(meanwhile, CODE_MAP_BUSY);
     ck_assert(is_found((void *)(uintptr_t)find_meanwhile));
+    map_anonymous(PAGE);
+    look();
+    ck_assert_int_eq(meanwhile, CODE_MAP_FOUND);
+}
+
+static int looks_left = 200;
+
+static void *look_again_and_again(void *unused)
+{
+    for (; __atomic_load_n(&looks_left, __ATOMIC_RELAXED) > 0; looks_left--) {
+        char *code = map_anonymous(PAGE); /* below or above what is sought */
+        look();
+        munmap(code, PAGE);
+    }
+    return unused;
+}
+
+TEST(found_while_another_thread_looks)
+{
+    struct code_mapping mapping, first;
+    bool changed;
+    pthread_t thread;
+    long lost = 0, found = 0;
+    look();
+    ck_assert_int_eq(find_at((uintptr_t)remember, &first), CODE_MAP_FOUND);
+    ck_assert_int_eq(pthread_create(&thread, NULL, look_again_and_again, NULL), 0);
+    while (__atomic_load_n(&looks_left, __ATOMIC_RELAXED) > 0) {
+        if (code_map_find((uintptr_t)remember, 0, remember, &mapping, &changed) == CODE_MAP_FOUND &&
+            memcmp(&mapping, &first, sizeof first) == 0)
+            found++;
+        else
+            lost++;
+    }
+    pthread_join(thread, NULL);
+    ck_assert_msg(lost == 0 && found > 0, "%ld lost, %ld found", lost, found);
 }
 
 /* A thread has left a look for good. */

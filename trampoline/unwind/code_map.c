@@ -17,14 +17,26 @@ enum {
     SELDOM = 1000000000,
 };
 
-static struct code_map {
-    struct lock lock;
-    const char *user; /* the thread that has the lock: its `own` */
+/* What a look has found, in the order of addresses. */
+struct table {
     uint32_t count;
+    struct code_mapping mappings[MAPPINGS];
+};
+
+/* The look number N fills tables[N % 2], while the table of the look before is read without a lock:
+ *
+ *     begun 7, done 7     tables[1] is read
+ *     begun 8, done 7     tables[0] is filled, tables[1] is read
+ *     begun 8, done 8     tables[0] is read
+ *     begun 9, done 8     tables[1] is filled: who still reads it begins again
+ */
+static struct code_map {
+    struct lock lock; /* of the thread that looks */
+    const char *user; /* that thread: its `own` */
+    uint32_t begun, done;
     bool again;            /* known mappings are to be shown, too */
     uint64_t looked, took; /* when the last look ended, and how long it took */
-    struct code_mapping mappings[MAPPINGS];
-    struct code_mapping before[MAPPINGS];
+    struct table tables[2];
     char line[LINE];
     char bytes[1024]; /* of the file; not on the stack, which may be a small one for signals */
 } map;
@@ -125,42 +137,51 @@ static bool is_same(const struct code_mapping *one, const struct code_mapping *o
            one->inode == other->inode && one->device == other->device;
 }
 
-static const struct code_mapping *earlier(const struct code_mapping *mapping, uint32_t count)
+static const struct code_mapping *find_same(const struct table *table,
+                                            const struct code_mapping *mapping)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (is_same(&map.before[i], mapping))
-            return &map.before[i];
+    for (uint32_t i = 0; i < table->count; i++)
+        if (is_same(&table->mappings[i], mapping))
+            return &table->mappings[i];
     return NULL;
 }
 
 /* A file's mappings follow each other, and the first has its ELF header. */
 struct file {
+    struct table *table;
     uint64_t inode, device;
     uintptr_t elf;
     uint32_t first; /* index of its first mapping of code */
 };
 
+static void add(struct table *table, const struct code_mapping *mapping)
+{
+    if (table->count < MAPPINGS)
+        table->mappings[table->count++] = *mapping;
+}
+
 static void visit_first(const struct mapping_line *line, void *data)
 {
     struct file *file = data;
+    struct table *table = file->table;
     const struct code_mapping *mapping = &line->mapping;
     bool is_vdso = strcmp(line->path, "[vdso]") == 0;
     if (mapping->inode == 0 && !is_vdso) {
-        if (line->executable && map.count < MAPPINGS)
-            map.mappings[map.count++] = *mapping; /* made by the program, with no unwind data */
+        if (line->executable)
+            add(table, mapping); /* made by the program, with no unwind data */
         return;
     }
     if (mapping->inode != file->inode || mapping->device != file->device || mapping->offset == 0)
-        *file = (struct file){mapping->inode, mapping->device, 0, map.count};
+        *file = (struct file){table, mapping->inode, mapping->device, 0, table->count};
     if (mapping->offset == 0)
         file->elf = mapping->start;
-    if (line->executable && map.count < MAPPINGS)
-        map.mappings[map.count++] = *mapping;
-    for (uint32_t i = file->first; i < map.count; i++) {
-        if (map.mappings[i].inode != mapping->inode)
+    if (line->executable)
+        add(table, mapping);
+    for (uint32_t i = file->first; i < table->count; i++) {
+        if (table->mappings[i].inode != mapping->inode)
             continue;
-        map.mappings[i].elf = file->elf;
-        map.mappings[i].limit = mapping->end;
+        table->mappings[i].elf = file->elf;
+        table->mappings[i].limit = mapping->end;
     }
 }
 
@@ -191,26 +212,30 @@ static bool read_maps(void (*visit)(const struct mapping_line *line, void *data)
 
 /* Now that all ends are known: the new ones are completed and shown. */
 struct second {
-    uint32_t at, before;
+    uint32_t at;
+    struct table *table;
+    const struct table *before;
     code_map_seen *seen;
 };
 
 /* Mappings of the first reading below `start` that the second one has not found. */
 static void skip_gone(struct second *second, uintptr_t start)
 {
-    for (; second->at < map.count && map.mappings[second->at].start < start; second->at++)
-        map.mappings[second->at].end = map.mappings[second->at].start;
+    struct table *table = second->table;
+    for (; second->at < table->count && table->mappings[second->at].start < start; second->at++)
+        table->mappings[second->at].end = table->mappings[second->at].start;
 }
 
 static void visit_second(const struct mapping_line *line, void *data)
 {
     struct second *second = data;
+    struct table *table = second->table;
     skip_gone(second, line->mapping.start);
-    if (second->at == map.count || !is_same(&line->mapping, &map.mappings[second->at]) ||
+    if (second->at == table->count || !is_same(&line->mapping, &table->mappings[second->at]) ||
         !line->executable)
         return;
-    struct code_mapping *mapping = &map.mappings[second->at++];
-    const struct code_mapping *known = earlier(mapping, second->before);
+    struct code_mapping *mapping = &table->mappings[second->at++];
+    const struct code_mapping *known = find_same(second->before, mapping);
     if (known != NULL && known->limit == mapping->limit) {
         mapping->unwind = known->unwind;
         mapping->object = known->object;
@@ -221,36 +246,40 @@ static void visit_second(const struct mapping_line *line, void *data)
         second->seen(mapping, line->path);
 }
 
-/* pre: taken. */
+/* If the file cannot be read, what was known stays. pre: taken. */
 static bool look(code_map_seen *seen)
 {
     uint64_t began = clock_now();
-    uint32_t before = map.count, kept = 0;
-    struct file file = {0};
-    memcpy(map.before, map.mappings, before * sizeof map.before[0]);
-    map.count = 0;
-    struct second second = {.before = before, .seen = seen};
-    if (!read_maps(visit_first, &file) || !read_maps(visit_second, &second)) {
-        memcpy(map.mappings, map.before, before * sizeof map.before[0]);
-        map.count = before;
-        kept = before;
-    } else {
+    uint32_t kept = 0, number = map.done + 1;
+    const struct table *before = &map.tables[map.done % 2];
+    struct table *table = &map.tables[number % 2];
+    struct file file = {.table = table};
+    struct second second = {.table = table, .before = before, .seen = seen};
+    __atomic_store_n(&map.begun, number, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    table->count = 0;
+    bool done = read_maps(visit_first, &file) && read_maps(visit_second, &second);
+    if (done) {
         skip_gone(&second, UINTPTR_MAX);
         map.again = false;
+        for (uint32_t i = 0; i < table->count; i++)
+            kept += find_same(before, &table->mappings[i]) != NULL;
+        __atomic_store_n(&map.done, number, __ATOMIC_RELEASE);
     }
-    for (uint32_t i = 0; i < map.count && kept < before; i++)
-        kept += earlier(&map.mappings[i], before) != NULL;
-    map.looked = clock_now();
-    map.took = map.looked - began;
-    return kept < before;
+    uint64_t ended = clock_now();
+    __atomic_store_n(&map.took, ended - began, __ATOMIC_RELAXED);
+    __atomic_store_n(&map.looked, ended, __ATOMIC_RELAXED);
+    return done && kept < before->count;
 }
 
 /* Of the time 1 / `share` at most is spent on looking. */
 static bool is_time(uint64_t now, uint64_t interval, uint64_t share)
 {
-    if (interval < map.took * share)
-        interval = map.took * share;
-    return map.looked == 0 || (now > map.looked && now - map.looked >= interval);
+    uint64_t took = __atomic_load_n(&map.took, __ATOMIC_RELAXED);
+    uint64_t looked = __atomic_load_n(&map.looked, __ATOMIC_RELAXED);
+    if (interval < took * share)
+        interval = took * share;
+    return looked == 0 || (now > looked && now - looked >= interval);
 }
 
 bool code_map_look(uint64_t now, code_map_seen *seen)
@@ -264,41 +293,57 @@ bool code_map_look(uint64_t now, code_map_seen *seen)
     return changed;
 }
 
-static bool find(uintptr_t pc, struct code_mapping *mapping)
+static bool find_in(const struct table *table, uintptr_t pc, struct code_mapping *mapping)
 {
-    uint32_t low = 0, high = map.count;
+    uint32_t low = 0, high = table->count < MAPPINGS ? table->count : MAPPINGS;
     while (low < high) { /* the last one at or below pc is at low - 1 */
         uint32_t middle = low + (high - low) / 2;
-        if (map.mappings[middle].start <= pc)
+        if (table->mappings[middle].start <= pc)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == 0 || pc >= map.mappings[low - 1].end)
+    if (low == 0 || pc >= table->mappings[low - 1].end)
         return false;
-    *mapping = map.mappings[low - 1];
+    *mapping = table->mappings[low - 1];
     return true;
+}
+
+/* Looks are rare: who has been overtaken by two is not so again. */
+static bool find(uintptr_t pc, struct code_mapping *mapping)
+{
+    enum { TRIES = 3 };
+    for (int i = 0; i < TRIES; i++) {
+        uint32_t done = __atomic_load_n(&map.done, __ATOMIC_ACQUIRE);
+        bool found = find_in(&map.tables[done % 2], pc, mapping);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (__atomic_load_n(&map.begun, __ATOMIC_RELAXED) - done <= 1)
+            return found;
+    }
+    return false;
 }
 
 enum code_map_answer code_map_find(uintptr_t pc, uint64_t now, code_map_seen *seen,
                                    struct code_mapping *mapping, bool *changed)
 {
     *changed = false;
+    if (find(pc, mapping))
+        return CODE_MAP_FOUND;
+    if (!is_time(now, OFTEN, 5))
+        return CODE_MAP_NOTHING;
     if (!take())
         return CODE_MAP_BUSY;
-    bool found = find(pc, mapping);
-    if (!found && is_time(now, OFTEN, 5)) {
+    if (is_time(now, OFTEN, 5))
         *changed = look(seen);
-        found = find(pc, mapping);
-    }
     release();
-    return found ? CODE_MAP_FOUND : CODE_MAP_NOTHING;
+    return find(pc, mapping) ? CODE_MAP_FOUND : CODE_MAP_NOTHING;
 }
 
+/* The table that it was filling is not read. */
 void code_map_give_up(void)
 {
     if (__atomic_load_n(&map.user, __ATOMIC_RELAXED) == own_here())
-        code_map_forget();
+        release();
 }
 
 void code_map_show_again(void)
@@ -309,7 +354,7 @@ void code_map_show_again(void)
 
 void code_map_forget(void)
 {
-    map.count = 0;
+    map.tables[map.done % 2].count = 0;
     map.looked = 0;
     map.user = NULL;
     lock_reset(&map.lock);

@@ -7,7 +7,8 @@
  *     7f12c4000-7f12e0000 r-xp 00004000 08:01 531  libpython3.9.so     code
  *     7f12e0000-7f12f0000 r--p 00020000 08:01 531  libpython3.9.so     .eh_frame_hdr, .eh_frame
  *
- * One thread uses the map at a time; another one does not wait, it is told that the map is busy. */
+ * What is known is read without a lock. One thread looks at a time; another one that has to does not
+ * wait, it is told that the map is busy. */
 #ifndef PYPERF_CODE_MAP_H
 #define PYPERF_CODE_MAP_H
 
@@ -34,7 +35,7 @@ typedef void code_map_seen(const struct code_mapping *mapping, const char *path)
 enum code_map_answer {
     CODE_MAP_FOUND,
     CODE_MAP_NOTHING, /* no code is there */
-    CODE_MAP_BUSY,
+    CODE_MAP_BUSY,    /* another thread is looking */
 };
 
 /* Looks at /proc/self/maps unless that was done shortly before `now` (CLOCK_MONOTONIC,
@@ -47,12 +48,12 @@ bool code_map_look(uint64_t now, code_map_seen *seen);
 enum code_map_answer code_map_find(uintptr_t pc, uint64_t now, code_map_seen *seen,
                                    struct code_mapping *mapping, bool *changed);
 
-/* In a thread that has been interrupted for good while it used the map, and may still have it; or in
- * another one with the same thread pointer. */
+/* In a thread that has been interrupted for good and may have been looking; or in another one with
+ * the same thread pointer. */
 void code_map_give_up(void);
 
 /* The next look calls `seen` for all mappings, also those that are known, and is due at once. For
- * signal handlers. pre: no other thread uses the map. */
+ * signal handlers. pre: no other thread looks. */
 void code_map_show_again(void);
 
 /* Forgets all, in a process that has one thread, and no lock is held. */
