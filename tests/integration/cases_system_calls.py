@@ -39,8 +39,9 @@ def main():
 main()
 """
 HELLO = "print(1)\n"
-# The calls of libc's allocator and locks depend on timing.
-BY_CHANCE = "brk mmap munmap mremap madvise futex sched_yield restart_syscall rt_sigreturn".split()
+# The calls of libc's allocator and locks depend on timing; and exit, by which a thread ends that has been joined in
+# Python, unless the process ends before.
+BY_CHANCE = "brk mmap munmap mremap madvise futex sched_yield restart_syscall rt_sigreturn exit".split()
 # Of a process with profiling off, as in docs/services.md; a CPython that reads or writes any file
 # makes the first two itself.
 DORMANT = "lseek write fcntl getpid".split()

@@ -29,7 +29,7 @@
     X(clock_gettime)                                                                               \
     X(clock_nanosleep)                                                                             \
     X(copy_file_range)                                                                             \
-    X(dup)                                                                                         \
+    X(dup) X(exit)                                                                                 \
     X(fallocate)                                                                                   \
     X(fchmod)                                                                                      \
     X(fcntl)                                                                                       \
