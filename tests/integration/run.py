@@ -39,8 +39,8 @@ CHOICE = """
     stacks stacks-after-deletion sub-interpreter-stacks fork-stacks
     jitdump-stacks fork-maps map-of-ended-process map-of-recompiled-code map-of-odd-names switch-values switch-ways-to-run
     sys-calls sys-scope toggle-late text-restored same-behaviour recursion co-extra-of-others
-    left-alone lives-share-trampolines growth-of-same-functions dropped-functions evaluator-orders
-    unknown-version attach-names attach-by-perf running-calls
+    left-alone lives-share-trampolines growth-of-same-functions evaluator-orders
+    unknown-version attach-names running-calls
     sampler-stacks sampler-small-calls sampler-lines sampler-switches waits-states
 """.split()
 # More than a third of the time: not on each interpreter that runs all cases (interpreters.py, patient).
