@@ -5,10 +5,11 @@ as a program: packing.py FROM TO
     packed part  magic, sizes, deflate(the same)   sample_file.packed
 
 Most of a raw part are line tables of code objects. A packed one has only the lines that its frames need
-(lines.needed), and zeros in the place of the rest, which deflate removes. Python's own zlib does that; a Python
-without it leaves the profile as it is.
+(lines.needed), and zeros in the place of the rest, which deflate removes. Python's own zlib does that; without it the
+profile stays as it is, and so does one that is so large that whoever has started pyperf-run would notice the time.
 """
 
+import os
 import sys
 
 import python2  # noqa: F401  # first
@@ -18,12 +19,13 @@ import stacks
 
 TABLE_SIZE = 20  # of a code object's record, place of its number (sample_format.h)
 FORM = 28
+LARGEST = 16 << 20  # bytes: some three seconds
 
 
 def main(source, target):
-    if sample_file.zlib is None:
-        return 1
     try:
+        if sample_file.zlib is None or os.path.getsize(source) > LARGEST:
+            return 1
         with open(target, "wb") as out:
             for part in sample_file.parts(source):
                 out.write(sample_file.packed(shortened(part)))

@@ -149,6 +149,9 @@ def failures(look):
         look.equal(what, 1, status)
     look.equal("no such file", 1, packing.main(look.path("nothing"), look.path("out")))
     look.equal("no such folder", 1, packing.main(look.path("x.samples"), look.path("no/out")))
+    with open(look.path("large.samples"), "wb") as out:
+        out.write(sampled.simple().bytes(reserved=packing.LARGEST))
+    look.equal("a large one", 1, packing.main(out.name, look.path("out")))
     found, sample_file.zlib = sample_file.zlib, None
     try:
         look.equal("no zlib", 1, packing.main(look.path("x.samples"), look.path("out")))
