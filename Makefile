@@ -185,7 +185,7 @@ $(O)/libraries-found:
 
 flamegraph-template: $(O)/flamegraph.html
 
-$(O)/flamegraph.html: scripts/dev/fetch-template
+$(O)/flamegraph.html: scripts/dev/fetch-template $(wildcard scripts/dev/page.*)
 	$(call say,FETCH,$@)
 	$(Q)scripts/dev/fetch-template $(O)
 

@@ -48,6 +48,7 @@ show_table() {
     if [ -n "$flamegraph" ]; then
         [ -n "$template" ] || template=$(sh "$parts/flamegraph.sh" "$flamegraph") || return
         set -- "$@" --flamegraph "$flamegraph" --template "$template"
+        [ -z "$command" ] || set -- "$@" "--command=$command"
     fi
     if [ -n "$quiet" ] && [ "$table_out" != - ]; then
         [ -n "$collapsed$json$template$pprof$speedscope$firefox$perf_data" ] || return 0

@@ -1,9 +1,8 @@
 #!/bin/sh
-# flamegraph.sh OUT.html [TEMPLATE]: checks that a flame graph can be written there, and prints the path of
-# d3-flame-graph's template, which table.py fills in (flames.py).
+# flamegraph.sh OUT.html [TEMPLATE]: checks that a flame graph can be written there, and prints the path of the template
+# (scripts/dev/fetch-template), which table.py fills in (flames.py).
 set -eu
 
-debian_template=/usr/share/d3-flame-graph/d3-flamegraph-base.html
 other_way='--collapsed FILE gives folded stacks, which speedscope.app shows'
 
 main() {
@@ -31,9 +30,9 @@ find_template() {
     fi
     # In scripts/run of a checkout, or in lib/libpyperf below the prefix.
     above=$(dirname -- "$(readlink -f -- "$0")")/../..
-    for template in "$above/build/flamegraph.html" "$above/share/libpyperf/flamegraph.html" \
-        "$debian_template"; do
-        [ ! -r "$template" ] || return 0
+    for template in "$above/build/flamegraph.html" "$above/share/libpyperf/flamegraph.html"; do
+        # Without it the template is of an earlier version.
+        ! grep -qF '@pyperf-profile@' "$template" 2>/dev/null || return 0
     done
     todo='unpack the tarball, or install libpyperf, anew'
     [ ! -e "$above/Makefile" ] || todo='run "make flamegraph-template"'

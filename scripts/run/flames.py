@@ -1,5 +1,14 @@
-"""An interactive flame graph of samples, one HTML file: d3-flame-graph's template (scripts/dev/fetch-template)
-filled in as perf's own flamegraph.py does it."""
+"""An interactive flame graph of samples, one HTML file: the template, which is a page of ours around the library
+d3-flame-graph (scripts/dev/fetch-template), with the profile in it.
+
+The page has one tree of all frames, each with its own samples alone, and makes of it what it shows: Python functions,
+those and functions of C and the kernel, or all frames.
+
+    main 10                   frames:  0 main   1 sorted   2 key
+      sorted 0         gives  nodes:   0,0,10,  1,1,0,  2,2,5,  1,2,7    depth, frame, samples
+        key 5
+      key 7
+"""
 
 from __future__ import division
 
@@ -7,135 +16,144 @@ import io
 import json
 
 import columns
+import flame_frames
 import python2
 import stacks
 import totals
 
-PLACES = {u"stacks": u"/** @flamegraph_json **/", u"options": u"/** @options_json **/"}
-STRONGEST, LEAST = 0.2, 0.001  # changes of a share: with the full colour, and with any
+PLACE = u"@pyperf-profile@"
+HOTTEST = 8  # functions that the page names
 
 
 class Node:
-    """A function with those that it has called: values are its own time alone, in samples of each profile."""
+    """A frame with those that it has called: values are its own samples alone, of each profile."""
 
-    __slots__ = ("name", "kind", "values", "called")
+    __slots__ = ("frame", "values", "called")
 
-    def __init__(self, name, kind, profiles):
-        self.name, self.kind, self.values, self.called = name, kind, [0] * profiles, {}
+    def __init__(self, frame, profiles):
+        self.frame, self.values, self.called = frame, [0] * profiles, {}
 
-    def of(self, name, kind):
-        node = self.called.get(name)
-        if node is None:
-            node = self.called[name] = Node(name, kind, len(self.values))
+    def of(self, frame):
+        node = self.called[frame] = Node(frame, len(self.values))
         return node
 
 
 class Graph:
-    """profiles: how many there are; start() says of which one the next samples are."""
+    """Of the profiles of arguments; start() says of which one the next samples are."""
 
     each = False
 
-    def __init__(self, template, view, profiles):
-        self.template, self.view, self.profiles = template, view, profiles
+    def __init__(self, arguments, view):
+        self.template, self.command, self.callers = arguments.template, arguments.command, arguments.callers
+        self.view, self.profiles, self.diff = view, len(arguments.data), arguments.diff
         self.roots, self.number = {}, 0  # {event: Node}
-        self.known = {}  # names and kinds of frames
+        self.table = flame_frames.Table()
 
     def start(self, number):
         self.number = number
 
     def add(self, sample):
+        table = self.table
         root = self.roots.get(sample.event)
         if root is None:
-            root = self.roots[sample.event] = Node(u"all", u"root", self.profiles)
-        node = root.of(self.view.root(sample), u"")
+            root = self.roots[sample.event] = Node(None, self.profiles)
+        # The same program is another process each time.
+        number = table.process(sample.comm if self.diff else self.view.root(sample))
+        node = root.called.get(number) or root.of(number)
         for frame in reversed(sample.frames):
-            shown = self.known.get(frame)
-            if shown is None:
-                shown = self.known[frame] = (totals.label(frame), u"kernel" if frame.kernel else u"")
-            node = node.called.get(shown[0]) or node.of(*shown)
+            number = table.number(frame)
+            if number == node.frame and number in table.unnamed:
+                continue
+            node = node.called.get(number) or node.of(number)
         node.values[self.number] += sample.count
 
     def root(self, event):
-        return self.roots.get(event.name) or Node(u"all", u"root", self.profiles)
+        return self.roots.get(event.name) or Node(None, self.profiles)
 
     def content(self, found):
-        """The page. Its button "Context" shows what stands above the table."""
+        """The page of a profile, or of several that are added up."""
         event = found.events[0]
-        root = self.root(event)
         scales = [part.by_name[event.name].period / event.period for part in found.parts]
-        heads = (
-            (node, node.name, node.kind, round(sum(value * scale for value, scale in zip(node.values, scales))))
-            for node in walk(root)
-        )
-        return self.page(root, heads, columns.heading(found))
+        root = self.root(event)
+        hottest = [(one.key, event.share(one.own)) for one in event.sums.ordered() if one.own]
+        shown = self.shown(root, event, found)
+        shown["heading"] = [line for line in columns.heading(found) if line]
+        shown["seconds"] = event.seconds(event.period)
+        shown["nodes"] = flat(root, lambda values: [round_of(values, scales)])
+        shown["hottest"] = self.named(hottest)
+        shown["command"] = self.command or found.parts[0].recording.command
+        shown["processes"] = names(event)
+        return self.page(shown)
 
     def difference(self, found):
-        """The page of what differs between two profiles: as wide as in the second one, red where its share has become
-        larger, and blue where smaller."""
+        """The page of what differs between two profiles."""
         pair = found.pairs[0]
-        weights = [event.sums.samples or 1 for event in pair]
         root = self.root(pair[0])
-        nodes, sums = list(walk(root)), {}
-        for node in reversed(nodes):
-            below = [sums[id(one)] for one in node.called.values()]
-            sums[id(node)] = [sum(values) for values in zip(node.values, *below)]
-        heads = []
-        for node in nodes:
-            shares = [value / weight for value, weight in zip(sums[id(node)], weights)]
-            change = shares[1] - shares[0]
-            numbers = tuple(100 * one for one in shares + [change])
-            text = u"%s [%.1f %% -> %.1f %%, %+.1f]" % ((node.name,) + numbers)
-            heads.append((node, text, colour(change), node.values[1]))
-        return self.page(root, heads, found.headings())
+        shown = self.shown(root, pair[0], found)
+        shown["heading"] = [line for line in found.headings() if line]
+        shown["seconds"] = None
+        shown["nodes"] = flat(root, list)
+        shown["hottest"] = self.named([(row.function.key, row.change) for row in found.rows(pair, "own") if row.change])
+        shown["weights"] = [event.sums.samples or 1 for event in pair]
+        shown["command"] = u" -> ".join(u"%s" % part.name for part in found.parts)
+        return self.page(shown)
 
-    def page(self, root, heads, context):
-        """heads: of each node its name, kind and value."""
+    def shown(self, root, event, found):
+        """What both pages have."""
+        files = flame_frames.Files(self.table)
+        rows = []
+        for kind, name, file, function in self.table.frames:
+            line = 0
+            if function is not None:
+                line = function[2] if len(function) > 2 else found.first_line(totals.Function(*function))
+            rows.append([kind, name, files.number(kind, file), line or 0])
+        without = columns.NONE_OF_THESE if self.view.paths else columns.NO_PYTHON
+        # Blanks are between words of a search.
+        search = self.callers.replace(":", " ") if self.callers else u""
+        shown = {"frames": rows, "files": files.rows, "unit": unit(event), "without": without, "search": search}
+        shown["lines"] = any(function is not None and len(function) > 2 for _, _, _, function in self.table.frames)
+        return shown
+
+    def named(self, functions):
+        """Those that the page names above the graph: frames and shares."""
+        numbered = [[self.table.python(key), round(share, 5)] for key, share in functions]
+        kinds = [one[0] for one in self.table.frames]
+        return [one for one in numbered if one[0] is not None and kinds[one[0]] != flame_frames.IMPORTER][:HOTTEST]
+
+    def page(self, shown):
         with io.open(self.template, encoding="utf-8") as file:
             page = file.read()
-        options = {"colorscheme": "blue-green", "context": u"\n".join(context)}
-        texts = {}
-        for node, name, kind, value in heads:
-            texts[id(node)] = u'{"n":%s,"l":"%s","v":%d,"c":[' % (json.dumps(name), kind, value)
-        filled = {"stacks": u"".join(pieces(root, texts)), "options": json.dumps(options)}
-        for name, place in PLACES.items():
-            if place not in page:
-                why = "%s is no template of d3-flame-graph for perf: it has no %s"
-                raise stacks.Failed(why % (self.template, place))
-            # "</script>" in a name would end the script.
-            page = page.replace(place, filled[name].replace(u"</", u"\\u003c/"))
-        return python2.bytes_of(page)
+        if page.count(PLACE) != 1:
+            why = "%s is no template of libpyperf's flame graphs: it has no %s"
+            raise stacks.Failed(why % (self.template, PLACE))
+        # "</script>" in a name would end the script.
+        text = json.dumps(shown, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
+        return python2.bytes_of(page.replace(PLACE, u"%s" % text))
 
 
-def colour(change):
-    """For the template as scripts/dev/fetch-template changes it; another one does not know it."""
-    strength = min(abs(change) / STRONGEST, 1.0) ** 0.5
-    weak = 235 - int(170 * strength)
-    red, green, blue = (255, weak, weak) if change > 0 else (weak, weak, 255)
-    if abs(change) < LEAST:
-        red = green = blue = 235
-    return u"rgb(%d,%d,%d)" % (red, green, blue)
+def names(event):
+    """Of the processes, those with the most samples first."""
+    counts = {}
+    for (_, comm), one in event.processes.items():
+        counts[comm] = counts.get(comm, 0) + one.samples
+    return sorted(counts, key=lambda name: (-counts[name], name))
 
 
-def walk(root):
-    """All nodes, callers before those that they have called."""
-    left = [root]
+def round_of(values, scales):
+    return int(round(sum(value * scale for value, scale in zip(values, scales))))
+
+
+def flat(root, shown):
+    """Callers before those that they have called. The tree may be deeper than Python's own recursion."""
+    numbers, left = [], [(0, node) for node in root.called.values()]
     while left:
-        node = left.pop()
-        yield node
-        left += node.called.values()
+        depth, node = left.pop()
+        numbers += [depth, node.frame] + shown(node.values)
+        left += [(depth + 1, one) for one in node.called.values()]
+    return numbers
 
 
-def pieces(root, texts):
-    """JSON of a tree that may be deeper than Python's own recursion, which json needs."""
-    left = [root]
-    while left:
-        node = left.pop()
-        if not isinstance(node, Node):
-            yield node
-            continue
-        yield texts[id(node)]
-        left.append(u"]}")
-        for number, one in enumerate(reversed(list(node.called.values()))):
-            if number:
-                left.append(u",")
-            left.append(one)
+def unit(event):
+    if event.seconds(0) is None:
+        return event.unit
+    return u"elapsed time" if event.is_wall else u"CPU time"

@@ -29,7 +29,7 @@ class Recording:
     interpreter's lock. files: the roots.Roots in which names are looked for."""
 
     mode = stacks.INSIDE
-    stack_size = max_stack = first = last = None  # of perf
+    stack_size = max_stack = first = last = command = None  # of perf
 
     def __init__(self, path, by_line=False, locked=False, files=None):
         self.path, self.locked, self.notes = path, locked, []

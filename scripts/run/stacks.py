@@ -12,6 +12,9 @@ import python2
 import roots
 import running
 
+# Of perf record the program that it runs, behind what pyperf-run starts it with; not where it records others.
+PROGRAM = re.compile(r" -- (?:.*/launch\.sh .* PYTHONPERFSUPPORT=1 (?:[A-Z\d]* )*)?(\S.*?) *$")
+OTHERS = re.compile(r" (-[ptua]|--pid|--tid|--uid|--all-cpus)\b")
 # perf record's own limit: the size travels in 16 bits, and is a multiple of 8 (perf_event_open(2)).
 LARGEST_COPY = 65528
 DEFAULT_COPY = 8192  # of perf record --call-graph dwarf
@@ -35,6 +38,7 @@ class Recording:
         limits = re.findall(r"sample_max_stack = (\d+)", text)
         command = re.search(r"^# cmdline : (.*)", text, re.M)
         command = command.group(1) if command else ""
+        self.command = program(command)
         self.stack_size = max([int(size) for size in sizes] or [None])
         self.max_stack = max([int(limit) for limit in limits] or [None])
         self.mode = None  # not known
@@ -64,6 +68,12 @@ class Recording:
         if recorded is None or recorded in build_ids(name).values():
             return False
         return not os.path.exists(os.path.join(copies(self.path), ".build-id", recorded[:2], recorded[2:], "elf"))
+
+
+def program(command):
+    """With its arguments; None where it is not known."""
+    match = PROGRAM.search(command)
+    return match.group(1) if match and not OTHERS.search(command[: match.start()]) else None
 
 
 def seconds(text, which):

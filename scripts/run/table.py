@@ -34,7 +34,7 @@ STACK_UNIT = 8
 STATUS_INTERRUPTED = 130
 # Other formats: each takes all samples, and then gives its file's content.
 FILES = (
-    ("flamegraph", lambda arguments, view: flames.Graph(arguments.template, view, len(arguments.data))),
+    ("flamegraph", lambda arguments, view: flames.Graph(arguments, view)),
     ("pprof", lambda *_: pprof.Profile()),
     ("speedscope", lambda *_: speedscope.Profile()),
     ("firefox", lambda *_: firefox.Profile()),
@@ -86,6 +86,7 @@ def parse_arguments():
     parser.add_argument("--perf-data", metavar="FILE", help="also a perf.data with call chains")
     parser.add_argument("--source", metavar="FILE", help="the lines of that file in place of the table")
     parser.add_argument("--template", metavar="FILE", help="of flame graphs")
+    parser.add_argument("--command", type=python2.argument, metavar="TEXT", help="that was profiled")
     parser.add_argument("--lines", action="store_true", help="a row for each line, not function")
     parser.add_argument("--gil", action="store_true", help="only of threads that hold the GIL")
     parser.add_argument("--root", action="append", default=[], metavar="PATH", help="where a process's files are")

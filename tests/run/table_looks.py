@@ -229,12 +229,13 @@ def difference(look):
         folded = canned.read("folded")
         look.that("folded", "both counts", "python3;py::new:/srv/shop/app.py 0 40\n" in folded, folded)
         page = canned.path("page.html")
-        template = canned.write("template", "/** @flamegraph_json **/\n/** @options_json **/\n")
-        canned.run("--flamegraph", page, "--template", template, "--python-only", *options)
-        root = json.loads(canned.read("page.html").splitlines()[0])
-        new = next(one for one in root["c"][0]["c"] if one["n"].startswith("py::new"))
-        said = "py::new:/srv/shop/app.py [0.0 % -> 40.0 %, +40.0]"
-        look.equal("wider: red", ("rgb(255,65,65)", 40, said), (new["l"], new["v"], new["n"]))
+        canned.run("--flamegraph", page, "--template", canned.write("template", "@pyperf-profile@"), *options)
+        told = json.loads(canned.read("page.html"))
+        nodes = list(zip(*[iter(told["nodes"])] * 4))
+        new = next(node for node in nodes if told["frames"][node[1]][1] == "new")
+        look.equal("depth, samples of both, of all", ((1, 0, 40), [100, 100]), (new[:1] + new[2:], told["weights"]))
+        changed = {told["frames"][number][1]: change for number, change in told["hottest"][:3]}
+        look.equal("changed most", {"decode": -0.4, "new": 0.4, "main": 0.4}, changed)
 
 
 @case(CASES)

@@ -22,46 +22,28 @@ sys.dont_write_bytecode = True
 import recorded  # finds tests/integration, too
 
 import browser
-import sampled
+from flame_pages import CHOOSE_VIEW, FRAMES, HEADER, SETTLE, deep_samples, draw_samples, take_picture
 from harness import SUPPORTED, case
 
 CASES = []
-COLOURS = {"py": r"rgb\(255, ?(1[5-9]|2[0-2])\d, ?70\)$", "root": r"rgb\(217, ?75, ?75\)$"}
+COLOURS = {"own": "orange", "c": "green", "kernel": "blue", "process": "grey"}
 
-# Frames are the <g> of the chart; d3 keeps their data in __data__.
-FRAMES = """
-  const frames = [...document.querySelectorAll("#chart g.frame")];
-  const chart = Number(document.querySelector("#chart svg").getAttribute("width"));
-  const width = (frame) => Number(frame.querySelector("rect").getAttribute("width"));
-  const kind = ({ data }) => data.l || (data.n.startsWith("py::") ? "py" : "user");
-"""
 COLOURS_SEEN = """
-  return frames.map((frame) =>
-    [kind(frame.__data__), getComputedStyle(frame.querySelector("rect")).fill]);
-"""
-DIFFERENCES = """
-  return frames.map((frame) =>
-    [frame.__data__.data.n, frame.__data__.data.l, getComputedStyle(frame.querySelector("rect")).fill]);
+  return all.map((frame) => [shown(frame).kind, getComputedStyle(frame.querySelector("rect")).fill]);
 """
 # The widest one of them.
 CHOOSE = """
-  const work = frames.filter((frame) => frame.getAttribute("name").startsWith("py::work:"));
-  window.chosen = work.reduce((widest, frame) => width(frame) > width(widest) ? frame : widest);
+  const work = all.filter((frame) => shown(frame).name === "work");
+  window.chosen = work.reduce((widest, frame) => widthOf(frame) > widthOf(widest) ? frame : widest);
   window.chosen.scrollIntoView();
 """
 CHOSEN = """
   const box = window.chosen.getBoundingClientRect();
-  return { width: width(window.chosen), chart, x: box.x + box.width / 2, y: box.y + box.height / 2,
+  return { width: widthOf(window.chosen), chart: whole, x: box.x + box.width / 2, y: box.y + box.height / 2,
            inView: box.top >= 0 && box.bottom <= window.innerHeight };
-"""
-CONTEXT = """
-  document.getElementById("context-button").click();
-  return document.getElementById("context").textContent;
 """
 # A curl that is given -o FILE.
 OTHER_FILE = 'while [ "$1" != -o ]; do shift; done; echo other >"$2"'
-# d3's transitions take 750 ms, and then Chromium scrolls smoothly.
-SETTLE = 2
 
 
 def draw(bench, data, name="flame.html", options=(), **more):
@@ -77,18 +59,22 @@ def draw(bench, data, name="flame.html", options=(), **more):
     return page, done
 
 
-def read_stacks(page):
+def read_profile(page):
+    place = re.compile(r'<script id="profile" type="application/json">(.*)</script>')
     with open(page, encoding="utf-8") as text:
-        return json.loads(re.search(r"const stacks = \[(.*)\];", text.read()).group(1))
+        return json.loads(place.search(text.read()).group(1))
 
 
-def chains(node, above=()):
-    """The names on the path to each frame that has samples of its own."""
-    here = above + (node["n"],)
-    if node["v"]:
-        yield here
-    for child in node["c"]:
-        yield from chains(child, here)
+def chains(profile):
+    """The frames on the path to each that has samples of its own, (kind, name, short path, whole path, line) each, with
+    their number."""
+    files = profile["files"] + [["", "", ""]]
+    frames = [(kind, name, files[file][0], files[file][1], line) for kind, name, file, line in profile["frames"]]
+    nodes, path = profile["nodes"], []
+    for depth, frame, own in zip(nodes[::3], nodes[1::3], nodes[2::3]):
+        path[depth:] = [frames[frame]]
+        if own:
+            yield list(path), own
 
 
 @case(CASES, SUPPORTED, needs=("perf", "browser"))
@@ -99,10 +85,12 @@ def flamegraph_in_browser(bench):
         chromium.open(page)
         time.sleep(SETTLE)
         take_picture(chromium, "before")
+        chromium.evaluate(CHOOSE_VIEW % "native")
+        take_picture(chromium, "native")
         look_at_colours(bench, chromium.evaluate(FRAMES + COLOURS_SEEN))
         look_at_zoom(bench, chromium)
-        context = chromium.evaluate(CONTEXT)
-        bench.that("Context", "the summary", "% of stacks complete" in context, repr(context))
+        header = chromium.evaluate(HEADER)
+        bench.that("header", "the summary", "% of stacks complete" in header, repr(header))
         bench.equal("errors in the page", [], chromium.errors)
         bench.equal("what the page fetches", [], chromium.fetched)
 
@@ -123,30 +111,23 @@ def look_at_zoom(bench, chromium):
     whole = abs(zoomed["width"] - zoomed["chart"]) <= 1
     bench.that("clicked", "as wide as the chart", whole, "%d" % zoomed["width"])
     bench.equal("the clicked frame is in view", True, zoomed["inView"])
-    chromium.evaluate('document.getElementById("reset-button").click()')
+    chromium.evaluate('document.getElementById("reset").click()')
     time.sleep(SETTLE)
     after = chromium.evaluate(FRAMES + CHOSEN)["width"]
     same = abs(after - before["width"]) <= 1
     bench.that("Reset Zoom", "as before the click", same, "%d" % after)
 
 
-def take_picture(chromium, name):
-    folder = os.environ.get("PYPERF_SCREENSHOTS")
-    if folder:
-        chromium.screenshot(os.path.join(folder, "flamegraph-%s.png" % name))
-
-
 def look_at_colours(bench, colours):
     fills = {}
     for kind, fill in colours:
         fills.setdefault(kind, set()).add(fill)
-    for kind in ("py", "user", "kernel", "root"):
+    for kind, wanted in sorted(COLOURS.items()):
         if kind == "kernel" and not kernel_permitted():
             bench.skip("colour of kernel frames", "perf_event_paranoid forbids their samples")
             continue
         have = fills.get(kind, set())
-        good = bool(have) and all(is_colour_of(kind, fill) for fill in have)
-        wanted = {"py": "orange", "user": "green", "kernel": "blue", "root": "red"}[kind]
+        good = bool(have) and all(is_colour(wanted, fill) for fill in have)
         bench.that("colour of %s frames" % kind, wanted, good, " ".join(sorted(have)[:3]))
 
 
@@ -155,33 +136,11 @@ def kernel_permitted():
         return os.geteuid() == 0 or int(level.read()) < 2
 
 
-def is_colour_of(kind, fill):
-    if kind in COLOURS:
-        return bool(re.match(COLOURS[kind], fill))
+def is_colour(name, fill):
     red, green, blue = (int(part) for part in re.findall(r"\d+", fill)[:3])
-    return blue > green > red if kind == "kernel" else green > max(red, blue)
-
-
-def draw_samples(bench, made, *options):
-    """The page of a profile of the sampler, by the script of the table; no perf is there."""
-    with open(os.path.join(bench.folder, "x.samples"), "wb") as out:
-        out.write(made.bytes())
-    page = os.path.join(bench.folder, "samples.html")
-    template = os.path.join(bench.build, "flamegraph.html")
-    script = os.path.join(recorded.PARTS, "table.py")
-    words = [sys.executable, "-B", script, "--data", out.name, "--flamegraph", page, "--template", template]
-    return page, bench.run(words + list(options), bench.environment(preload=False, PATH="/nonexistent"))
-
-
-def deep_samples(depth):
-    made = sampled.Profile()
-    made.mapping(0x1000, 0x2000, "/opt/bin/python3.9")
-    frame = made.python(0, made.code("main", line=3))
-    for _ in range(depth):
-        frame = made.native(made.python(frame, made.code("deep", line=5)), 0x1500)
-    made.sample(made.python(frame, made.code("odd", "</script><b>", line=7)), weight=30)
-    made.sample(made.python(made.python(0, made.code("main", line=3)), made.code("work", line=9)), weight=70)
-    return made
+    if name == "grey":
+        return red == green == blue
+    return {"orange": red > green > blue, "green": green > max(red, blue), "blue": blue > green > red}[name]
 
 
 @case(CASES, SUPPORTED)
@@ -192,11 +151,12 @@ def flamegraph_of_samples(bench):
     with open(page, encoding="utf-8") as text:
         whole = text.read()
     bench.equal("ends of scripts", whole.count("<script"), whole.count("</script>"))
-    names = re.findall(r'"n":"([^"]*)","l":"([^"]*)","v":(\d+)', whole)
-    bench.equal("frames", 1500, sum(name.startswith("py::deep:") and name.endswith(":5") for name, _, _ in names))
-    valued = sorted((name, int(value)) for name, _, value in names if value != "0")
-    expected = [("py::odd:\\u003c/script><b>:7", 30), ("py::work:/srv/app.py:9", 70)]
-    bench.equal("samples", expected, valued)
+    found = sorted(chains(read_profile(page)), key=lambda one: one[1])
+    deep = ("own", "deep", "app.py", "/srv/app.py", 5)
+    bench.equal("frames", 1500, found[0][0].count(deep))
+    valued = [(frames[-1][1:], own) for frames, own in found]
+    odd, work = ("odd", "</script><b>", "</script><b>", 7), ("work", "app.py", "/srv/app.py", 9)
+    bench.equal("samples", [(odd, 30), (work, 70)], valued)
     junk = bench.write("junk.html", "<html></html>")
     _, done = draw_samples(bench, deep_samples(1), "--template", junk)
     bench.that("no template", "a line", done.status == 1 and "is no template" in done.err, repr(done.err))
@@ -209,10 +169,10 @@ def samples_in_browser(bench):
         chromium.open(page)
         time.sleep(SETTLE)
         look_at_zoom(bench, chromium)
-        context = chromium.evaluate(FRAMES + CONTEXT)
-        bench.that("Context", "the summary", "taken inside the program at 200 Hz" in context, repr(context))
+        header = chromium.evaluate(HEADER)
+        bench.that("header", "the summary", "taken inside the program at 200 Hz" in header, repr(header))
         colours = {kind for kind, _ in chromium.evaluate(FRAMES + COLOURS_SEEN)}
-        bench.equal("kinds", {"py", "user", "root"}, colours)
+        bench.equal("kinds", {"own", "process"}, colours)
         bench.equal("errors in the page", [], chromium.errors)
         bench.equal("what the page fetches", [], chromium.fetched)
 
@@ -240,21 +200,21 @@ def flamegraph_file(bench):
     with open(page, encoding="utf-8") as text:
         whole = text.read()
     bench.equal("ends of scripts", whole.count("<script"), whole.count("</script>"))
-    found = list(chains(read_stacks(page)))
-    deepest = max(sum(name.startswith("py::deep:") for name in names) for names in found)
-    bench.equal("levels of the deepest recursion", recorded.DEPTH + 1, deepest)
-    deep = [names for names in found if sum(n.startswith("py::deep:") for n in names) > 50]
-    whole_ones = [names for names in deep if any(n.startswith("py::main:") for n in names)]
+    profile = read_profile(page)
+    bench.equal("command", "program.py", os.path.basename(profile["command"].split(" ")[-1]))
+    found = [[frame[1] for frame in frames] for frames, _ in chains(profile)]
+    bench.equal("levels of the deepest recursion", recorded.DEPTH + 1, max(names.count("deep") for names in found))
+    deep = [names for names in found if names.count("deep") > 50]
+    whole_ones = [names for names in deep if "main" in names]
     bench.that(
         "deep stacks with main in them",
         "all of 1 or more",
         deep and len(deep) == len(whole_ones),
         "%d of %d" % (len(whole_ones), len(deep)),
     )
-    odd = any("py::odd:</script><b>" in names for names in found)
-    bench.that("the name with </script>", "in the data", odd, str(odd))
-    windows = {name for names in found for name in names if name.startswith("py::windows:")}
-    bench.equal("a file of Windows", {"py::windows:C:\\srv\\app.py"}, windows)
+    places = {frame[1]: frame[3] for frames, _ in chains(profile) for frame in frames}
+    bench.equal("the name with </script>", "</script><b>", places.get("odd"))
+    bench.equal("a file of Windows", "C:\\srv\\app.py", places.get("windows"))
     left = [name for name in os.listdir(bench.folder) if name.startswith(".flamegraph")]
     bench.equal("temporary files left", [], left)
 
@@ -309,26 +269,23 @@ def flamegraph_refusals(bench):
     refused(bench, "a directory", "is a directory", bench.folder, template)
     done = recorded.run_part(bench, "flamegraph.sh", page, template)
     bench.equal("the template", (0, os.path.realpath(template) + "\n", ""), done.seen)
+    look_at_checkout(bench, page)
     bench.equal("pages made", False, os.path.exists(page))
 
 
-@case(CASES, SUPPORTED, needs=("browser",))
-def difference_in_browser(bench):
-    """Each frame has the colour of its change, and says what it was."""
-    older = bench.write("older.samples", "")
-    with open(older, "wb") as out:
-        out.write(deep_samples(3).bytes())
-    page, done = draw_samples(bench, deep_samples(1), "--data", older, "--diff")
-    bench.equal("status, stderr", (0, ""), (done.status, done.err))
-    with browser.Browser(bench) as chromium:
-        chromium.open(page)
-        time.sleep(SETTLE)
-        seen = chromium.evaluate(FRAMES + DIFFERENCES)
-        bench.equal("colours", [], [one for one in seen if one[1] != one[2].replace(" ", "")])
-        said = [name for name, _, _ in seen if "% -> " in name]
-        bench.equal("frames that say so", len(seen), len(said))
-        take_picture(chromium, "difference")
-        bench.equal("errors in the page", [], chromium.errors)
+def look_at_checkout(bench, page):
+    """One whose template an earlier version has made, and one with its own."""
+    parts = os.path.join(bench.folder, "scripts", "run")
+    os.makedirs(parts)
+    script = shutil.copy(os.path.join(recorded.PARTS, "flamegraph.sh"), parts)
+    os.mkdir(os.path.join(bench.folder, "build"))
+    bench.write("Makefile", "")
+    earlier = ("/** @flamegraph_json **/", 1, 'run "make flamegraph-template"')
+    for text, status, said in (earlier, ("@pyperf-profile@", 0, "")):
+        made = bench.write("build/flamegraph.html", text)
+        done = bench.run(["sh", script, page], bench.environment(preload=False))
+        good = done.status == status and said in done.err and done.out == (os.path.realpath(made) + "\n") * (not status)
+        bench.that("a template with %s" % text, "status %d, %s" % (status, said), good, repr(done.seen))
 
 
 if __name__ == "__main__":

@@ -326,10 +326,16 @@ def reports(look):
         )
         good = (done.returncode == 0 and not done.stderr) if not said else said in done.stderr.decode()
         look.that(words[0], said or "no error", good, done.stderr.decode())
+    run(look, "--sampler=inside", "-q", "--flamegraph", "z.html")
+    with open(look.path("z.html")) as page:
+        told = json.loads(re.search(r'<script id="profile"[^>]*>(.*)</script>', page.read()).group(1))
+        look.equal("the command", " ".join([sys.executable, look.path("program.py")]), told["command"])
     with open(look.path("folded")) as folded:
         look.that("folded", "py::second", ";py::second:" in folded.read(), "")
     with open(look.path("x.html")) as page:
-        look.that("the flame graph", "a line of second", re.search(r'"n":"py::second:[^"]*program.py:8"', page.read()), "")
+        told = json.loads(re.search(r'<script id="profile"[^>]*>(.*)</script>', page.read()).group(1))
+        found = [line for _, name, _, line in told["frames"] if name == "second"]
+        look.that("the flame graph", "a line of second", 8 in found, "%s" % found)
 
 
 if __name__ == "__main__":

@@ -90,12 +90,19 @@ def look_at_lines(bench, what, text, form):
     bench.that(what, "some of the body of weigh", good, repr(sorted(found)))
 
 
+def frames(page):
+    """Those of a flame graph's page: name, file and line, one a line."""
+    told = json.loads(re.search(r'<script id="profile"[^>]*>(.*)</script>', page).group(1))
+    rows = [(name, told["files"][file][1], line) for _, name, file, line in told["frames"] if file >= 0]
+    return "\n".join("%s:%s:%d" % row for row in rows)
+
+
 def look_at_container(bench, options):
     what, folder = " ".join(options) or "no option", run(bench, options)
     by_lines, by_functions = (os.path.join(folder, name) for name in PLACES)
     shown = look_at_run(bench, what + ", by lines", by_lines, BY_LINES)
     look_at_lines(bench, what + ": lines of the table", shown, r" weigh +")
-    look_at_lines(bench, what + ": lines of the flame graph", read(by_lines, "out.html"), "weigh:")
+    look_at_lines(bench, what + ": lines of the flame graph", frames(read(by_lines, "out.html")), "weigh:")
     shown = look_at_run(bench, what + ", by functions", by_functions, BY_FUNCTIONS)
     row = re.search(r"^ .* weigh +%s$" % re.escape(FILE), shown, re.M)
     bench.that(what + ": the table", "a row of weigh", bool(row), row.group(0) if row else shown)
