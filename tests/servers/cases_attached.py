@@ -55,7 +55,7 @@ def threaded_attached(bench):
 
 @case(CASES, needs=("servers",))
 def celery_attached(bench):
-    with cases_celery.Worker(bench, [], PYPERF_DIR=None) as worker:
+    with cases_celery.Worker(bench, [], preload=False, images=False) as worker:
         bench.equal("right answers before", cases_celery.FIRST, worker.work(cases_celery.FIRST))
         pids = set(cases_celery.pids_by_recipe())
         one = attached.Attached(bench, pids, 1)
