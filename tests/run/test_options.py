@@ -73,6 +73,15 @@ def frequencies(look):
 
 
 @case(CASES)
+def events(look):
+    """Several add up."""
+    with Canned(TEXT) as canned:
+        for options, expected in (([], None), (["-e", "cycles"], "cycles"), (["-ecycles", "--event=faults"], "cycles,faults")):
+            words, _ = recorded_with(canned, *options)
+            look.equal(" ".join(options) or "no option", expected, value_of(words, "-e"))
+
+
+@case(CASES)
 def no_numbers(look):
     with Canned(TEXT) as canned:
         for option, values in (
