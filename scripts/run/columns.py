@@ -120,12 +120,14 @@ def counted(number, what):
 
 def part(group, event, totals, style):
     """The table of a thread or process. Its shares are those of the whole."""
+    return wrapped(part_heading(group, event), style.width) + table(event, group, totals, style)
+
+
+def part_heading(group, event):
     text = "%s: %s, " % (group.name, counted(group.samples, "sample"))
     seconds = event.seconds(group.weight)
     text += "" if seconds is None else "%.1f s, " % seconds
-    return wrapped(text + "%.1f %% of all" % (100 * event.share(group.weight)), style.width) + table(
-        event, group, totals, style
-    )
+    return text + "%.1f %% of all" % (100 * event.share(group.weight))
 
 
 class Row:

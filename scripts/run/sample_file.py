@@ -16,6 +16,7 @@ except ImportError:
     zlib = None
 
 FAMILY, VERSION, PACKED = b"PYPERFS", b"1", b"2"
+MAGIC = FAMILY + VERSION
 HEADER_SIZE = 4096
 SEGMENT = 1 << 20
 PLACES = 8  # packed parts begin at multiples of it
@@ -146,11 +147,18 @@ def inflated(deflated, length):
     return bytes(found)
 
 
+def header_of(head):
+    return Header._make(HEADER.unpack_from(head))
+
+
 class Part:
-    """One process: its header, and its records, whose places count from the header's beginning."""
+    """One process: its header, and its records, whose places count from the header's beginning. base: the place of the
+    first byte of the data, where that is a piece (following.py)."""
+
+    base = 0
 
     def __init__(self, data, packed=False):
-        header = Header._make(HEADER.unpack_from(data))
+        header = header_of(data)
         self.header, self.data, self.packed = header._replace(length=len(data)), data, packed
         self.cut = header.length > len(data)
         self.damaged = 0  # places at which records cannot be read
@@ -160,8 +168,9 @@ class Part:
         return self.header.python >> 8, self.header.python & 255
 
     def records(self):
-        """(place, type, size) of each that is complete."""
-        data, end, at = self.data, len(self.data), HEADER_SIZE
+        """(place in the data, type, size) of each that is complete."""
+        data, end, base = self.data, len(self.data), self.base
+        at = max(HEADER_SIZE - base, 0)
         unpack, least = WORD.unpack_from, LEAST.get
         while at + 8 <= end:
             head = unpack(data, at)[0]
@@ -169,7 +178,7 @@ class Part:
                 at += 8
                 continue
             kind, size = head & 255, head >> 8 << 3
-            border = (at | (SEGMENT - 1)) + 1
+            border = (base + at | (SEGMENT - 1)) + 1 - base
             if size < least(kind, 8) or at + size > min(border, end):
                 self.damaged += 1
                 at = border  # where a record begins again

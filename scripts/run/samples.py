@@ -54,12 +54,7 @@ class Recording:
     @property
     def machine_code_cut(self):
         """Samples that have all Python functions, and not all of machine code."""
-        return sum(
-            count
-            for one in self.processes
-            for (node, _, flags), count in one.seen.items()
-            if flags & sample_file.CUT and one.is_whole(node, flags)
-        )
+        return sum(one.machine_code_cut for one in self.processes)
 
     @property
     def how(self):
@@ -205,10 +200,9 @@ class Process:
 
     def __init__(self, part, names):
         self.part, self.names, self.name = part, names, command(part.header.name)
-        self.last = max(part.header.ended, part.header.began)
-        count = len(part.data) // 8 + 1
-        self.parents = array.array("I", [0]) * count
-        self.numbers = array.array("I", [0]) * count  # of the frames of nodes; 0: it is no node
+        self.last = part.header.began
+        self.parents = array.array("I")
+        self.numbers = array.array("I")  # of the frames of nodes; 0: it is no node
         self.frames, self.known = [None], {}
         self.addresses = [None]  # of the frames, None of Python's
         self.codes, self.threads, self.mappings = {}, {}, Mappings()
@@ -220,22 +214,31 @@ class Process:
         self.mapped = []  # (how many samples were before, whether it has replaced others, row)
         self.functions_of = {0: frozenset()}  # nodes
         self.read()
-        for number, address in self.unmapped.items():
-            self.frames[number] = names.native(self.mappings.find(address), address)
 
     def read(self):
-        data, node = self.part.data, sample_file.NODE.unpack_from
+        """What the part has; of one that grows (following.py), what has come since the last time."""
+        self.last = max(self.last, self.part.header.ended)
+        more = array.array("I", [0]) * ((self.part.base + len(self.part.data)) // 8 + 1 - len(self.parents))
+        self.parents.extend(more)
+        self.numbers.extend(more)
+        self.read_records()
+        for number, address in self.unmapped.items():
+            self.frames[number] = self.names.native(self.mappings.find(address), address)
+
+    def read_records(self):
+        data, base, node = self.part.data, self.part.base, sample_file.NODE.unpack_from
         for at, kind, size in self.part.records():
+            number = base + at >> 3
             if kind == sample_file.NATIVE:
                 _, parent, lower, upper = node(data, at)
-                self.add_node(at >> 3, parent, self.native_number(upper << 32 | lower))
+                self.add_node(number, parent, self.native_number(upper << 32 | lower))
             elif kind == sample_file.PYTHON:
                 _, parent, code, instruction = node(data, at)
-                self.add_node(at >> 3, parent, self.python_number(code, instruction))
+                self.add_node(number, parent, self.python_number(code, instruction))
             elif kind == sample_file.SAMPLE:
-                self.add_sample(at, *sample_file.SAMPLE_BODY.unpack_from(data, at)[1:])
+                self.add_sample(base + at, *sample_file.SAMPLE_BODY.unpack_from(data, at)[1:])
             elif kind == sample_file.CODE:
-                self.codes[at >> 3] = Code(data, at, size, self.part.version)
+                self.codes[number] = Code(data, at, size, self.part.version)
             elif kind == sample_file.MAPPING:
                 self.add_mapping(data, at, size)
             elif kind == sample_file.THREAD:
@@ -368,6 +371,12 @@ class Process:
                 found = found | {function}
             known[node] = found
         return found
+
+    @property
+    def machine_code_cut(self):
+        """Samples that have all Python functions, and not all of machine code."""
+        cut = ((node, flags, count) for (node, _, flags), count in self.seen.items() if flags & sample_file.CUT)
+        return sum(count for node, flags, count in cut if self.is_whole(node, flags))
 
     @property
     def used(self):

@@ -15,6 +15,7 @@ import shutil
 import stat
 import subprocess
 
+import roots
 
 PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/run")
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -134,13 +135,7 @@ class Folder:
         return found if isinstance(found, dict) and found.get("pid") == self.owner.own_pid else None
 
     def open(self, name):
-        """A regular file with no other name, for reading."""
-        handle = os.open(at(self.handle, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            os.close(handle)
-            raise IOError(errno.EINVAL, "%s/%s is no ordinary file" % (self.path, name))
-        return os.fdopen(handle, "rb")
+        return roots.regular(at(self.handle, name))
 
     def give(self):
         """To the process's user. Another process of root's may become any other user."""
