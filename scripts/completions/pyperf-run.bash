@@ -15,12 +15,16 @@ _pyperf_run_find_program() {
             return ;;
         -o | -F | -e | -p | --pid | --patience | --output | --freq | --event | --stack-size | --call-graph | --top | \
             --flamegraph | --collapsed | --archive | --json | --sampler | \
-            --pprof | --speedscope | --firefox | --perf-data | --source | --sort | --by | --callers | --only)
+            --pprof | --speedscope | --firefox | --perf-data | --source | --sort | --by | --callers | --only | --every)
             [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
             ((i += 2))
             while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == : ]]; do
                 ((i += 2))
             done ;;
+        --live)
+            ((i++))
+            # Processes, or else the program.
+            [[ ${COMP_WORDS[i]} != [0-9]* || ${COMP_WORDS[i]} == *[!0-9,]* ]] || ((i == COMP_CWORD || i++)) ;;
         -o* | -F* | -e* | -p* | -q | --quiet | --lines | --wall | --gil | --python-only | --children)
             ((i++)) ;;
         -*)
@@ -81,7 +85,7 @@ _pyperf_run() {
     -p | --pid | --attach | --detach)
         _pids
         return ;;
-    -F | --freq | --stack-size | --top | --patience | --callers)
+    -F | --freq | --stack-size | --top | --patience | --callers | --every)
         return ;;
     esac
     $split && return
@@ -91,6 +95,7 @@ _pyperf_run() {
     fi
     _pyperf_run_among --output --sampler --freq --event --stack-size --call-graph --top --lines --wall --gil --json \
         --source --pprof --speedscope --firefox --perf-data --flamegraph --collapsed --archive --report --diff --doctor \
-        --sort --by --callers --python-only --only --pid --children --patience --attach --detach --quiet --help --version
+        --sort --by --callers --python-only --only --pid --children --patience --live --every --attach --detach --quiet \
+        --help --version
 } &&
     complete -F _pyperf_run pyperf-run

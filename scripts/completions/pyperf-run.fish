@@ -13,8 +13,12 @@ function __pyperf_run_program
                 return 1
             case -o -F -e -p --pid --patience --output --freq --event --stack-size --call-graph --top --flamegraph \
                     --collapsed --archive --json --sampler --pprof --speedscope --firefox --perf-data --source --sort --by \
-                    --callers --only
+                    --callers --only --every
                 set -e words[1..2]
+            case --live
+                set -e words[1]
+                # Processes, or else the program.
+                set -q words[2]; and string match -qr '^[0-9,]+$' -- $words[1]; and set -e words[1]
             case '-o*' '-F*' '-e*' '-p*' '--*=*' -q --quiet --lines --wall --gil --python-only --children
                 set -e words[1]
             case '-*'
@@ -50,6 +54,8 @@ set -l here -n __pyperf_run_before_program
 complete -c pyperf-run $here -s p -l pid -x -a '(__fish_complete_pids)' -d 'Processes that run already'
 complete -c pyperf-run $here -l children -d 'Also the processes below them that run Python'
 complete -c pyperf-run $here -l patience -x -d 'Seconds in which a thread must run Python'
+complete -c pyperf-run $here -l live -d 'A table that is refreshed'
+complete -c pyperf-run $here -l every -x -d 'Seconds between two such tables (1)'
 complete -c pyperf-run $here -l attach -x -a '(__fish_complete_pids)' -d 'Only attaches'
 complete -c pyperf-run $here -l detach -x -a '(__fish_complete_pids)' -d 'Switches off, and takes away what is left'
 complete -c pyperf-run $here -s o -l output -r -F -d 'The profile (perf.data)'

@@ -20,31 +20,18 @@ answer() {
 show_table() {
     table_data=$1 table_out=$2 table_name=${3:-$1}
     shift $(($# < 3 ? $# : 3))
-    set -- --data "$table_data" --name "$table_name" "$@" --top "$top" --sort "$sort"
+    set -- --data "$table_data" --name "$table_name" "$@"
     [ -z "$diff" ] || set -- "$@" --diff
-    [ -z "$by" ] || set -- "$@" --by "$by"
     [ -z "$callers" ] || set -- "$@" "--callers=$callers"
-    [ -z "$python_only" ] || set -- "$@" --python-only
-    number=1
-    while [ "$number" -le "$only" ]; do
-        eval "path=\$only_$number"
-        number=$((number + 1))
-        set -- "$@" "--only=$path"
-    done
     [ -z "$used" ] || set -- "$@" --used "$used"
     [ -z "${lasted% }" ] || set -- "$@" --lasted "$lasted"
     [ -z "$json" ] || set -- "$@" --json "$json"
     [ -z "$collapsed" ] || set -- "$@" --collapsed "$collapsed"
-    [ -z "$lines" ] || set -- "$@" --lines
-    [ -z "$gil" ] || set -- "$@" --gil
     [ -z "$pprof" ] || set -- "$@" --pprof "$pprof"
     [ -z "$speedscope" ] || set -- "$@" --speedscope "$speedscope"
     [ -z "$firefox" ] || set -- "$@" --firefox "$firefox"
     [ -z "$perf_data" ] || set -- "$@" --perf-data "$perf_data"
     [ -z "$source" ] || set -- "$@" --source "$source"
-    for root in $roots; do
-        set -- "$@" --root "$root"
-    done
     if [ -n "$flamegraph" ]; then
         [ -n "$template" ] || template=$(sh "$parts/flamegraph.sh" "$flamegraph") || return
         set -- "$@" --flamegraph "$flamegraph" --template "$template"
@@ -58,9 +45,29 @@ show_table() {
     fi
     if [ "$table_out" = - ]; then
         [ ! -t 1 ] || set -- "$@" --colour
-        "$python" -B -E -s "$parts/table.py" "$@"
+        viewing "$python" -B -E -s "$parts/table.py" "$@"
     else
         [ ! -t 2 ] || set -- "$@" --colour
-        "$python" -B -E -s "$parts/table.py" "$@" >&2
+        viewing "$python" -B -E -s "$parts/table.py" "$@" >&2
     fi
+}
+
+# $@: a command. Runs it with the options for what is shown of samples.
+viewing() {
+    [ -z "$top" ] || set -- "$@" --top "$top"
+    set -- "$@" --sort "$sort"
+    [ -z "$by" ] || set -- "$@" --by "$by"
+    [ -z "$python_only" ] || set -- "$@" --python-only
+    number=1
+    while [ "$number" -le "$only" ]; do
+        eval "path=\$only_$number"
+        number=$((number + 1))
+        set -- "$@" "--only=$path"
+    done
+    [ -z "$lines" ] || set -- "$@" --lines
+    [ -z "$gil" ] || set -- "$@" --gil
+    for root in $roots; do
+        set -- "$@" --root "$root"
+    done
+    "$@"
 }

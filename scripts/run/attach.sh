@@ -13,6 +13,7 @@ record_running() {
     look_at_processes
     [ -n "$free$on$sampled$refused" ] || exit 1
     if [ $# = "$perf_words" ]; then
+        until_gone=yes
         set -- "$@" sh "$parts/until_gone.sh" "$pids"
     fi
     if is_for_perf; then
@@ -137,6 +138,7 @@ start_attacher() {
     mkdir "$dir/taken"
     # shellcheck disable=SC2086  # options, and numbers
     (
+        keep_output
         eval "exec $in<&- $err>&- ${lock:+$lock>&-}"
         exec "$python" -B -E -s "$parts/attacher.py" --tool "$tool" --library "$library" --action "$1" $2 \
             --into "$dir/taken" --ready "$dir/attached" ${quiet:+--quiet} ${patience:+--patience "$patience"} \
@@ -158,6 +160,7 @@ stop_attaching() {
     *) return 0 ;;
     esac
     end_attacher
+    show_kept
     kill -s KILL "$canary"
     wait "$canary" 2>/dev/null
     rm -rf "$dir"

@@ -100,6 +100,7 @@ class Attacher:
             answer = attach_tool.answer(one.pid, child)
             if attachment.settle(self.tool, one, answer):
                 self.attached.append(one)
+                self.name_folders()
                 if not self.arguments.quiet:
                     say("attached to process %d%s" % (one.pid, answer.way() or stopped(answer.figures)))
             elif not self.told:
@@ -130,6 +131,14 @@ class Attacher:
         # Complete when it appears.
         with open(path + ".new", "w") as out:
             out.write("%s\n" % ",".join(str(one.pid) for one in self.attached))
+        os.rename(path + ".new", path)
+
+    def name_folders(self):
+        """For --live: folders of the sampler's files, as long as we hold them, also where a container's root is gone."""
+        path = self.arguments.ready + ".folders"
+        with open(path + ".new", "w") as out:
+            held = (one.folder.handle for one in self.attached if one.folder)
+            out.writelines("/proc/%d/fd/%d/.\n" % (os.getpid(), handle) for handle in held)
         os.rename(path + ".new", path)
 
     # then

@@ -22,14 +22,17 @@ sample() {
     check_options
     [ "$frequency" != auto ] || frequency=${wall:+99}
     frequency=${frequency:-199}
-    output=${output:-pyperf.samples}
+    given_output=$output
+    [ -n "$live" ] || output=${output:-pyperf.samples}
     check_program 0 "$@"
     check_output
     [ -z "$flamegraph" ] || template=$(sh "$parts/flamegraph.sh" "$flamegraph") || exit 1
     find_python "$interpreter"
+    prepare_live "$@"
     spare_descriptors
     sort_signals
     make_directory
+    place_live pyperf.samples
     reset_by_python
     images=$dir/samples
     mkdir "$images"
@@ -41,27 +44,32 @@ sample() {
     catch_signals
     [ -z "$pids" ] || attach_sampler
     start_program "$@"
+    [ -n "$pids" ] || echo "$images" >"$dir/attached.folders"
+    start_viewer --folders "$dir/attached.folders"
     [ -z "$caught" ] || deliver "$caught"
     wait_for_end
+    end_viewer
     [ -z "$pids" ] || detach_sampler
     finish_sampling
 }
 
 attach_sampler() {
-    if ! start_attacher sample "--sampler $frequency${wall:+:wall}"; then
+    if ! start_attacher sample "--sampler $frequency${wall:+:wall}$span"; then
         end_attacher
         kill -s KILL "$canary"
         wait "$canary" 2>/dev/null
+        show_kept
         rm -rf "$dir"
         exit 1
     fi
+    roots=$(cat "$dir/attached.roots")
+    show_kept
 }
 
 # The profile is made of the files that it has taken out of the processes' folders.
 detach_sampler() {
     end_attacher
     images=$dir/taken
-    roots=$(cat "$dir/attached.roots")
 }
 
 # Refuses the options that only perf has.
@@ -102,9 +110,10 @@ start_program() {
     [ -z "$pids" ] || inherited=
     (
         eval "exec <&$in $in<&-"
+        keep_output
         # shellcheck disable=SC2086  # $reset is a command with its arguments
-        exec $reset sh "$parts/launch.sh" "$dir" "$preload" "$inherited" "PYPERF_SAMPLER=$frequency${wall:+:wall}" \
-            "$ignored" "$err" "$unused" "$@"
+        exec $reset sh "$parts/launch.sh" "$dir" "$preload" "$inherited" \
+            "PYPERF_SAMPLER=$frequency${wall:+:wall}$span" "$ignored" "$err" "$unused" "$@"
     ) &
     runner=$!
 }
@@ -125,13 +134,16 @@ finish_sampling() {
     trap : INT QUIT
     trap 'rm -rf "$dir"; exit 143' TERM HUP
     tell_running
-    if collect; then
+    if show_final; then
+        :
+    elif collect; then
         # Of the program, which is not what was sampled if that was attached.
         [ -n "$pids" ] || used=$(sed -n 2p "$dir/times")
         lasted=$(sed -n 3p "$dir/times")
-        answer "$output" stderr
-        pack
-        [ ! -t 2 ] || hint "the profile is $output: pyperf-run --report $output"
+        answer "$output" "$answer_to"
+        ! is_kept || pack
+        tell_gone
+        ! is_kept || [ ! -t 2 ] || hint "the profile is $output: pyperf-run --report $output"
     fi
     rm -rf "$dir"
     leave "$status"

@@ -49,12 +49,17 @@ def columns_of_terminal(default):
     given = os.environ.get("COLUMNS", "")
     if given.isdigit() and int(given):
         return int(given)
+    try:
+        return size_of_terminal(sys.stdout.fileno())[1] or default
+    except (IOError, ValueError):
+        return default
+
+
+def size_of_terminal(descriptor):
+    """Lines and columns; 0 for what it does not know. Raises IOError where it is none."""
     import fcntl
     import struct
     import termios
 
-    try:
-        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, b"\0" * 8)  # struct winsize
-    except (IOError, ValueError):
-        return default
-    return struct.unpack("4H", size)[1] or default
+    size = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, b"\0" * 8)  # struct winsize
+    return struct.unpack("4H", size)[:2]

@@ -39,17 +39,19 @@ record() {
     # As they were given, for the sampler.
     given_output=$output given_frequency=$frequency replaceable=
     ! can_be_replaced || replaceable=yes
-    output=${output:-perf.data}
+    output=${output:-${live:+${TMPDIR:-/tmp}/}perf.data}
     check_program "$perf_words" "$@"
     check_perf
     [ -z "$why_not" ] || replace_perf "$@"
     [ -z "$flamegraph" ] || template=$(sh "$parts/flamegraph.sh" "$flamegraph") || exit 1
     check_room
     find_python "$interpreter"
+    prepare_live "$@"
     check_isolated "$@"
     spare_descriptors
     sort_signals
     make_directory
+    place_live perf.data
     make_places
     [ -n "$replaceable" ] || tell_nameless
     tell_abandoned
@@ -62,8 +64,10 @@ record() {
     catch_signals
     attach_trampolines
     start_perf "$@"
+    start_viewer --data "$recorded" --scratch "$dir/live.data"
     [ -z "$caught" ] || deliver "$caught"
     wait_for_end
+    end_viewer
     note_calls
     find_lenders
     end_attacher
@@ -73,6 +77,7 @@ record() {
 # In processes that run already. perf records those that cannot be attached, too: their functions of C.
 attach_trampolines() {
     [ -z "$attaching" ] || start_attacher map "--images $images" || end_attacher
+    show_kept
 }
 
 # Whether the sampler can do what is asked for, where perf cannot.
@@ -117,18 +122,19 @@ start_perf() {
     [ -z "$pids" ] || set -- -p "$pids" "$@"
     [ -z "$frequency" ] || set -- -F "$frequency" "$@"
     # shellcheck disable=SC2086  # a list of options
-    set -- record -o "$recorded" --call-graph "$call_graph" $build_ids "$@"
+    set -- record -o "$recorded" --call-graph "$call_graph" $build_ids ${live:+--no-buffering} "$@"
     [ -z "$archive" ] || set -- --buildid-dir "$dir/debug" "$@"
     older=$(stat -c %i -- "$recorded" 2>/dev/null)
     (
         # perf dies of these without having written its data, and the launcher can undo it.
         [ -z "$reset" ] || trap '' HUP QUIT USR1
+        keep_output
         eval "exec <&$in $in<&- 2>\"\$dir/log\""
         exec perf "$@"
     ) &
     runner=$!
     progress=
-    if [ -t 2 ] && [ -z "$quiet" ] && [ -n "$python" ]; then
+    if [ -t 2 ] && [ -z "$quiet$live" ] && [ -n "$python" ]; then
         "$python" -B -E -s "$parts/progress.py" "$recorded" "$runner" "$older" >&2 &
         progress=$!
     fi
@@ -199,13 +205,14 @@ show_profile() {
     [ ! -d "$images.debug" ] || copies=$images.debug
     # For our own parts: the profile is not at its place.
     export PYPERF_BUILDID_DIR="$copies"
-    answer "$recorded" stderr "$output"
+    answer "$recorded" "$answer_to" "$output"
+    tell_gone
     if [ -n "$archive" ]; then
         sh "$parts/archive.sh" "$recorded" "$dir/debug" "$archive"
     fi
     files=
     [ ! -d "$images.debug/files" ] || files=$images.debug/files
-    [ ! -t 2 ] || hint "the profile is $output: perf${copies:+ --buildid-dir $copies} report -i $output" \
+    ! is_kept || [ ! -t 2 ] || hint "the profile is $output: perf${copies:+ --buildid-dir $copies} report -i $output" \
         "${files:+--symfs $files --kallsyms /proc/kallsyms }--no-inline --max-stack 4096"
 }
 

@@ -7,9 +7,9 @@
 .PHONY: check-run check-tarball
 
 # The longest first.
-run_tests := situations flamegraph tarball archive options unwind package table completions attach running lines \
+run_tests := situations flamegraph tarball archive options unwind package table completions attach live running lines \
              inspect preloaded libc flame_page inside perf_reads chains_read enclosing elf function_image samples \
-             packing exports firefox flames perf_data perf_chains fetch_interpreters check
+             packing exports following firefox flames perf_data perf_chains fetch_interpreters check
 
 check-run: all flamegraph-template
 	+$(Q)$(many) $(addprefix check-run-,$(run_tests))
