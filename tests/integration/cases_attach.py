@@ -202,6 +202,43 @@ def attach_own_namespaces(bench):
         look_at_end(bench, program, before)
 
 
+@case(CASES)
+def attach_live(bench):
+    """Tables while it is sampled, also in namespaces of its own; twice. Then it is as before."""
+    prefix = ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", OWN_NAMESPACE, "sh"]
+    for what, more in (("here", {}), ("namespaces", {"prefix": prefix + [bench.folder, "-orw"], "seen_at": "/media"})):
+        if more and os.geteuid() != 0:
+            continue
+        program = Program(bench, **more)
+        before = program.looks()
+        for turn in range(2):
+            status, err = attaching.run(bench, "--live", str(program.pid), "--top", "0", "--", "sleep", "3.5")
+            *tables, last = re.split("own %  +total %", err)[1:]
+            found = [one for one in tables if re.search(" inner .*attached.py:", one)]
+            named = "%s %d" % (what, turn)
+            bench.that("%s: tables with its functions" % named, "2 or more", status == 0 and len(found) >= 2, err)
+            good = re.search(" samples  .* inner .*attached.py:", last, re.S) and err.count("pyperf-run: ") == 1
+            bench.that("%s: the last table, and a line" % named, "both", bool(good), err)
+        root = "/proc/%d/root" % program.pid if more else ""
+        bench.equal("%s: folders left" % what, [], attaching.folders(1 if more else program.pid, root))
+        bench.equal("%s: files left" % what, [], [name for name in os.listdir(bench.folder) if "samples" in name])
+        look_at_end(bench, program, before)
+
+
+@case(CASES, needs=("perf",))
+def attach_live_by_perf(bench):
+    """A process that has trampolines already."""
+    program = Program(bench)
+    bench.equal("--attach: status", 0, attaching.run(bench, "--attach", str(program.pid))[0])
+    status, err = attaching.run(bench, "--live", str(program.pid), "--top", "0", "--", "sleep", "6")
+    *tables, last = re.split("own %  +total %", err)[1:]
+    found = [one for one in tables if re.search(" check .*attached.py", one)]
+    bench.that("tables with its functions", "1 or more", status == 0 and len(found) >= 1 and " check " in last, err)
+    bench.equal("files left", [], [name for name in os.listdir(bench.folder) if "perf.data" in name])
+    bench.equal("--detach: status", 0, attaching.run(bench, "--detach", str(program.pid))[0])
+    look_at_end(bench, program)
+
+
 NO_EXECUTION = """
 mount --bind "$1" /media && shift || exit 99
 for place in /tmp /var/tmp /dev/shm /run; do mount -t tmpfs -o noexec none $place || exit 99; done
