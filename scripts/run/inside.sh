@@ -140,7 +140,7 @@ finish_sampling() {
         # Of the program, which is not what was sampled if that was attached.
         [ -n "$pids" ] || used=$(sed -n 2p "$dir/times")
         lasted=$(sed -n 3p "$dir/times")
-        answer "$output" "$answer_to"
+        answer "$output" "$answer_to" "${called:-$output}"
         ! is_kept || pack
         tell_gone
         ! is_kept || [ ! -t 2 ] || hint "the profile is $output: pyperf-run --report $output"
@@ -172,12 +172,7 @@ collect() {
     fi
     if [ ! -s "$new" ]; then
         rm -f "$new"
-        if [ -n "$pids" ]; then
-            say "no samples were taken: process $pids took too little CPU time; --wall shows what it waits for"
-        else
-            say 'no samples were taken: the program is not one in Python, took too little CPU time, or says on stderr' \
-                'why; pyperf-run --doctor looks further'
-        fi
+        tell_no_samples
         return 1
     fi
     if [ "$new" = "$dir/whole" ]; then
@@ -195,6 +190,15 @@ pack() {
         mv -f "$new" "$output"
     else
         rm -f "$new"
+    fi
+}
+
+tell_no_samples() {
+    if [ -n "$pids" ]; then
+        say "no samples were taken: process $pids took too little CPU time; --wall shows what it waits for"
+    else
+        say 'no samples were taken: the program is not one in Python, took too little CPU time, or says on stderr' \
+            'why; pyperf-run --doctor looks further'
     fi
 }
 

@@ -37,9 +37,11 @@ def main():
     try:
         live.run()
     except (IOError, OSError) as error:
-        # The terminal, or who reads the tables, is gone: the recording goes on.
+        # The terminal, or who reads the tables, is gone: a program goes on.
         if error.errno not in (errno.EIO, errno.EPIPE):
             raise
+        if live.arguments.alone and not live.is_over():
+            os.kill(live.parent, signal.SIGTERM)
     return 0
 
 
@@ -51,6 +53,7 @@ def parse_arguments():
     parser.add_argument("--wall", action="store_true", help="threads that wait are sampled, too")
     parser.add_argument("--title", type=python2.argument, default="")
     parser.add_argument("--every", type=int, default=1, metavar="SECONDS")
+    parser.add_argument("--alone", action="store_true", help="the recording ends when nobody reads the tables any more")
     parser.add_argument("--final", metavar="FILE", help="for the last table")
     parser.add_argument("--sort", choices=("own", "total"), default="own")
     parser.add_argument("--by", choices=(looks.THREAD, looks.PROCESS))

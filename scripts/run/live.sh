@@ -13,7 +13,7 @@ viewer=''
 shown=''    # bytes of what was kept
 SPAN=60     # seconds of one of the sampler's files: a long recording is of many
 FEW=3       # files of a process that are kept where no profile is wanted: those that are being read
-MANY=1000   # sample_format.h, SAMPLE_FILES_KEPT
+MANY=1000   # the most: SAMPLE_FILES_KEPT, sample_file.h
 
 check_live() {
     odd=${doctor:+--doctor}${report:+--report}${diff:+--diff}${attach:+--attach}${detach:+--detach}
@@ -61,7 +61,7 @@ prepare_live() {
 # $1: the profile's name where it is not kept. What the program writes is for nobody else to read.
 place_live() {
     [ -n "$live" ] || return 0
-    is_kept || output=$dir/$1
+    is_kept || output=$dir/$1 called='the recording'
     (umask 077 && : >"$dir/kept")
     shown=0
 }
@@ -98,9 +98,9 @@ start_viewer() {
         eval "exec $in<&- $err>&- ${lock:+$lock>&-}"
         [ "$live_to" = 1 ] || exec >&2
         [ -z "$screen" ] || exec 2>>"$dir/kept"
-        # shellcheck disable=SC2086  # an option or none
+        # shellcheck disable=SC2086  # options or none
         viewing exec "$python" -B -E -s "$parts/live.py" "$@" --title "$title" --every "${every:-1}" \
-            --final "$dir/final" $wall
+            --final "$dir/final" $wall ${until_gone:+--alone}
     ) </dev/null &
     viewer=$!
 }
@@ -131,7 +131,11 @@ until_ended() {
 show_final() {
     show_kept
     [ -n "$live" ] && ! makes_profile && [ -e "$dir/final" ] || return
-    [ -n "$quiet" ] || cat "$dir/final" >&"$live_to"
+    if [ ! -s "$dir/final" ]; then
+        tell_no_samples
+    elif [ -z "$quiet" ]; then
+        cat "$dir/final" >&"$live_to"
+    fi
     tell_gone
 }
 

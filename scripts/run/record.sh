@@ -205,7 +205,7 @@ show_profile() {
     [ ! -d "$images.debug" ] || copies=$images.debug
     # For our own parts: the profile is not at its place.
     export PYPERF_BUILDID_DIR="$copies"
-    answer "$recorded" "$answer_to" "$output"
+    answer "$recorded" "$answer_to" "${called:-$output}"
     tell_gone
     if [ -n "$archive" ]; then
         sh "$parts/archive.sh" "$recorded" "$dir/debug" "$archive"

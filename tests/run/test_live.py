@@ -12,13 +12,13 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 
 sys.dont_write_bytecode = True
 
 import looks  # finds tests/integration, too
 
 import perf_recorded
+import sampled
 from canned import EVALUATOR, START, Canned, py, sample
 from fake_attach import Attaching
 from looks import build_folder, case, main
@@ -210,6 +210,16 @@ def refused(look):
         look.equal("--live %s: status" % " ".join(options), expected, run(look, [RUN, "--live"] + options)[0])
 
 
+def read_to(file, text):
+    """What is in it up to the line with that text."""
+    seen = ""
+    for line in iter(file.readline, ""):
+        seen += line
+        if text in line:
+            break
+    return seen
+
+
 @case(CASES)
 def attached(look):
     """Tables on stdout; Ctrl-C switches off, as with -p, and nothing stays; the process ends."""
@@ -220,9 +230,10 @@ def attached(look):
             what = " ".join(words)
             child = work.start(*words)
             wait_for(lambda: work.state_of(process.pid)["sampling"])
-            time.sleep(1.5)
+            out = read_to(child.stdout, "The last ")
             child.send_signal(signal.SIGINT)
-            out, err = child.communicate(timeout=TIMEOUT)
+            more, err = child.communicate(timeout=TIMEOUT)
+            out += more
             look.equal("%s: status" % what, -signal.SIGINT, child.returncode)
             look.that("%s: tables" % what, "of the interval, at the end", "The last " in out and AT_END in out, out)
             good = err.startswith("pyperf-run: attached to process") and err.count("\n") == 1
@@ -230,7 +241,20 @@ def attached(look):
             look.equal("%s: every, keep" % what, "199:every=60:keep=%s" % kept, work.commands("sample")[0][-1])
             look.equal("%s: off" % what, False, work.state_of(process.pid)["sampling"])
         look.equal("left", ["x.samples"], left(look))
-        child = work.start("-p", str(process.pid), "--live", "--", "sh", "-c", "sleep 3; echo out; exit 3")
+        child = work.start("--live", pid)
+        child.stdout.readline()
+        child.stdout.close()
+        look.equal("nobody reads: status", -signal.SIGTERM, child.wait(timeout=TIMEOUT))
+        child.stderr.close()
+        got = work.state_of(process.pid)["sampling"], left(look)
+        look.equal("nobody reads: off, left", (False, ["x.samples"]), got)
+        work.write("fake/profile", sampled.Profile().bytes())
+        for seconds, said in (("0", "the recording has no samples: "), ("3", "no samples were taken: process " + pid)):
+            _, _, err = work.run("--live", pid, "--", "sleep", seconds)
+            last = err.splitlines()[-1]
+            look.that("no samples, sleep %s" % seconds, "a line", last.startswith("pyperf-run: ") and said in last, err)
+        work.write("fake/profile", sampled.simple().bytes())
+        child = work.start("-p", pid, "--live", "--", "sh", "-c", "sleep 3; echo out; exit 3")
         out, err = child.communicate(timeout=TIMEOUT)
         look.equal("a command: status, stdout", (3, "out\n"), (child.returncode, out))
         look.that("a command: tables", "on stderr", "The last " in err and AT_END in err, err)
