@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-    START_FIELD = 22, /* proc(5), /proc/pid/stat */
+    START_FIELD = 22, /* proc(5), /proc/pid/task/tid/stat */
     /* Seconds: times here are truncated to whole seconds, those of some file systems to two. */
     SLACK = 3,
 };
@@ -26,11 +26,13 @@ static bool read_text(const char *path, char *text, size_t size)
     return length > 0;
 }
 
-/* The start of a process, 0 when it cannot be read. */
+/* The start of a process, 0 when it cannot be read. That of its first thread is the same, and no
+ * emulator makes up the file: qemu-user's own /proc/PID/stat has other times than processes see of each
+ * other. */
 static uint64_t start_of(pid_t pid)
 {
-    char path[40], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    char path[48], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)pid, (int)pid);
     if (!read_text(path, text, sizeof text) || strtol(text, NULL, 10) != pid)
         return 0;
     const char *at = strrchr(text, ')'); /* the command name may hold blanks and parentheses */
