@@ -143,7 +143,7 @@ static int begin_file(struct image *image, int fd, const struct detour_plan *det
     memset(page, 0, sizeof page);
     image_put_dynamic(page);
     if (error == 0)
-        error = own_file_write(fd, page, sizeof page, IMAGE_DYNAMIC_OFFSET);
+        error = own_file_write(fd, page, IMAGE_DYNAMIC_USED, IMAGE_DYNAMIC_OFFSET);
     image->written = own_file_is_copied_on_write(fd);
     if (error != 0 || image->written)
         return error;

@@ -13,6 +13,12 @@
 
 #include "support/plan.h"
 
+/* The disk space of an image with so many bytes of trampolines: its head with their unwind data, and a
+ * block each of the loader's part, sections, symbols and names. */
+#define DISK_SPACE(text)                                                                           \
+    (IMAGE_BLOCK_ALIGN(IMAGE_FDES_OFFSET + IMAGE_FDES_MAX(text)) + IMAGE_BLOCK_ALIGN(text) +       \
+     4 * IMAGE_BLOCK)
+
 static const char precious[] = "foreign data\n";
 
 static long evaluate(long a, long b, long c)
@@ -95,7 +101,7 @@ TEST_IN_CHILD(no_address_space)
 
 TEST_IN_CHILD(small_disk)
 {
-    child_mount_small_disk(20 << 10, 0);
+    child_mount_small_disk(DISK_SPACE(IMAGE_BLOCK) - IMAGE_BLOCK, 0);
     child_check_refused(folder, FAILURE_IMAGE_FILE, ENOSPC);
     child_check(count_entries() == 0, "%d entries", count_entries());
 }
@@ -120,7 +126,7 @@ static const struct growth {
     uint32_t spacing, before; /* functions that fit without growing */
     size_t length;            /* of their names */
 } growths[] = {
-    {"text", 16, 16, 8},
+    {"text", 16, IMAGE_BLOCK / (16 * ARCH_TRAMPOLINE_SIZE), 8},
     {"symbols", 1, 168, 8},
     {"names", 1, 4, 999},
 };
@@ -312,7 +318,9 @@ TEST(grows_where_it_should)
 
 static void grow_on_small_disk(void)
 {
-    child_mount_small_disk(24 << 10, 0); /* the size of a new image */
+    const size_t text =
+        IMAGE_BLOCK_ALIGN(this_growth->before * this_growth->spacing * ARCH_TRAMPOLINE_SIZE);
+    child_mount_small_disk(DISK_SPACE(text), 0);
     child_begin(this_growth);
     child_check_refuses(this_growth, ENOSPC);
     child_check(image_create(folder, 1, plan_to(evaluate), NULL) == NULL, "%s",

@@ -75,7 +75,7 @@ $(O)/tests/test_earlier_maps: LDFLAGS += -Wl,--wrap=mmap
 other_layout := -DARCH_TRAMPOLINES_PER_FDE=16 -DARCH_UNWIND_COPIES=16 -DARCH_MAX_PAGE=65536
 other_layout_folder := $(O)/other-layout
 other_layout_tests  := $(addprefix $(other_layout_folder)/tests/test_,image image_exceptions \
-                       image_file image_frames image_unwind)
+                       image_file image_frames image_hostile image_unwind)
 
 .PHONY: check-unit-other-layout
 check-unit: check-unit-other-layout
