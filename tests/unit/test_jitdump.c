@@ -155,11 +155,8 @@ TEST(no_two_copies_of_the_code_are_alike)
 TEST(marker_is_mapped_executable_and_not_writable)
 {
     open_dump();
-    const char *maps = read_maps(open_maps());
-    const char *line = strstr(maps, dump.path);
+    const char *line = whole_line(read_maps(open_maps()), dump.path);
     ck_assert_ptr_nonnull(line);
-    while (line > maps && line[-1] != '\n')
-        line--;
     ck_assert_msg(strstr(line, " r-xp 00000000 ") != NULL, "%.80s", line);
 }
 

@@ -64,11 +64,9 @@ static void use_an_image(void)
 
     /* perf: one mapping from the beginning of the file, executable and not writable, the lowest. */
     int maps = open_maps();
-    const char *line = strstr(read_maps(maps), image_path(image));
-    while (line[-1] != '\n')
-        line--;
+    const char *line = whole_line(read_maps(maps), image_path(image));
     uintptr_t start, end;
-    child_check(sscanf(line, "%lx-%lx", &start, &end) == 2, "%.80s", line);
+    child_check(line != NULL && sscanf(line, "%lx-%lx", &start, &end) == 2, "%.80s", line);
     child_check(start + IMAGE_TEXT_OFFSET == image_trampoline(image, 0), "%.80s", line);
     child_check(strncmp(strchr(line, ' '), " r-xp 00000000 ", 15) == 0, "%.80s", line);
     image_discard(image);

@@ -75,6 +75,11 @@ TEST(limited_addresses_are_given_back)
     void *library = load(PLAN_LIBRARY);
     const struct place place = place_of(PLAN_LIBRARY);
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &limit), 0);
+    if (limit.rlim_cur == RLIM_INFINITY) {
+        skip("RLIMIT_AS", "an emulator does not set it");
+        return;
+    }
     plan_library_unload(library);
     ck_assert(near_memory_reserve_at(place.start, place.end - place.start));
 }

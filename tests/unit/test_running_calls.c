@@ -223,6 +223,7 @@ TEST_BY(for_each_version, without_descriptors)
     give_descriptors_back();
     child_check(mapped_at() == -1, "%ld", mapped_at());
     check_snapshot(0, 2);
+    child_skip_with_threads(); /* the jump is not taken away without a descriptor then */
     child_check(*reports() == '\0', "%s", reports());
 }
 

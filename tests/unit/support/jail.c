@@ -11,12 +11,25 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "support.h"
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65 /* Linux 6.3 */
 #endif
+
+/* qemu-user maps no code as executable. */
+static void skip_without_noexec(void)
+{
+    write_file(in_folder("code"), "", 1);
+    int fd = open(in_folder("code"), O_RDONLY | O_CLOEXEC);
+    bool maps = mmap(NULL, 1, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) != MAP_FAILED;
+    close(fd);
+    unlink(in_folder("code"));
+    if (maps)
+        child_skip("MS_NOEXEC", ENOTSUP);
+}
 
 void child_mount_small_disk(size_t bytes, unsigned long flags)
 {
@@ -27,6 +40,8 @@ void child_mount_small_disk(size_t bytes, unsigned long flags)
     if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("tmpfs", folder, "tmpfs", flags, options) != 0)
         child_skip("mount", errno);
+    if ((flags & MS_NOEXEC) != 0)
+        skip_without_noexec();
 }
 
 void child_mount_overlay(void)

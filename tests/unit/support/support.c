@@ -163,8 +163,11 @@ void write_file(const char *path, const char *bytes, size_t length)
     close(fd);
 }
 
+static pid_t maps_owner; /* of the descriptors of open_maps */
+
 int open_maps(void)
 {
+    maps_owner = getpid();
     int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     ck_assert_msg(fd >= 0, "/proc/self/maps: %s", strerror(errno));
     return fd;
@@ -176,11 +179,27 @@ const char *read_maps(int fd)
     static unsigned next;
     char *text = texts[next++ % 2];
     size_t used = 0;
-    ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
-    for (ssize_t n; (n = read(fd, text + used, MAPS_SIZE - 1 - used)) > 0;)
+    /* In qemu-user an open file keeps what it had when it was opened. */
+    int saved = errno, now = -1;
+    if (getpid() == maps_owner)
+        now = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    int from = now < 0 ? fd : now;
+    ck_assert_int_eq(lseek(from, 0, SEEK_SET), 0);
+    for (ssize_t n; (n = read(from, text + used, MAPS_SIZE - 1 - used)) > 0;)
         used += (size_t)n;
     text[used] = '\0';
+    if (now >= 0)
+        close(now);
+    errno = saved;
     return text;
+}
+
+const char *whole_line(const char *text, const char *part)
+{
+    const char *line = strstr(text, part);
+    while (line != NULL && line > text && line[-1] != '\n')
+        line--;
+    return line;
 }
 
 void assert_never_writable_and_executable(void)
@@ -280,6 +299,14 @@ void child_skip_without_limit(void)
         return;
     munmap(memory, size);
     child_skip("RLIMIT_AS", ENOTSUP);
+}
+
+/* qemu-user has a thread of its own in each process, which /proc lists. */
+void child_skip_with_threads(void)
+{
+    struct stat status;
+    if (stat("/proc/self/task", &status) == 0 && status.st_nlink != 3)
+        child_skip("a thread of an emulator", ENOTSUP);
 }
 
 void assert_in_child(void (*body)(void))

@@ -65,6 +65,9 @@ int count_descriptors(void);
 int open_maps(void);
 const char *read_maps(int fd);
 
+/* The line of a text that has `part` in it; NULL: none has. */
+const char *whole_line(const char *text, const char *part);
+
 /* Fails when any page of this process is both writable and executable. */
 void assert_never_writable_and_executable(void);
 
@@ -93,6 +96,7 @@ void child_failed(const char *format, ...) __attribute__((format(printf, 1, 2), 
 void child_skip(const char *what, int error) __attribute__((noreturn));
 void child_skip_under_valgrind(void); /* call it before something that breaks valgrind itself */
 void child_skip_without_limit(void);  /* call it when the address space has just been limited */
+void child_skip_with_threads(void);   /* call it in a child that has made no thread */
 
 #define child_check(condition, format, ...)                                                        \
     ((condition)                                                                                   \
