@@ -41,6 +41,18 @@ def names_inside(bench, pid):
     return sorted(name.split(".")[-1] for name in names if "<locals>" in name)
 
 
+def can_be_sent(number):
+    """An emulator may have the last ones for itself."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        os.kill(os.getpid(), number)
+        return True
+    except OSError:
+        return False
+    finally:
+        signal.signal(number, before)
+
+
 @case(CASES)
 def toggle_signal_stages(bench):
     """On, off, on: only functions that are called while it is on get names."""
@@ -51,6 +63,9 @@ def toggle_signal_stages(bench):
         ("SIGRTMIN+3", first_real_time(bench) + 3),
         ("rtmax-1", signal.SIGRTMAX - 1),
     ):
+        if not can_be_sent(number):
+            bench.skip(name, "a process cannot send it here")
+            continue
         done, seen = run_part(bench, "stages", name, number)
         bench.equal("%s: active" % name, [False, True, False, True], seen)
         expected = ["inside_first", "inside_third"]

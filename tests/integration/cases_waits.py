@@ -39,7 +39,7 @@ def part(bench, name, how=HOW, **more):
     return json.loads(done.out or "null"), recording
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_states(bench):
     """Each thread's time is that of the function in which it waits, from its begin to its end."""
     took, recording = part(bench, "states")
@@ -54,7 +54,7 @@ def waits_states(bench):
     bench.that("outermost function", "that of a thread", outermost <= {"_bootstrap", "__bootstrap"}, repr(outermost))
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_lock(bench):
     """Of two threads that want the interpreter's lock, one waits for it, or for a CPU."""
     took, recording = part(bench, "contended")
@@ -75,7 +75,7 @@ def waits_lock(bench):
     bench.equal("have the lock and wait for it", 0, waiting)
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_unseen(bench):
     """The program sees no thread, no descriptor, no child, and no warning more than without."""
     plain = bench.run([bench.python, bench.program(PROGRAM), "unseen"], bench.environment(support=None))
@@ -83,7 +83,7 @@ def waits_unseen(bench):
     bench.equal("what it sees", json.loads(plain.out), answer)
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_children(bench):
     (pid, status), recording = part(bench, "children")
     bench.equal("status", 0, status)
@@ -118,7 +118,7 @@ def is_gone(pid):
     return False
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_ends(bench):
     """The watcher ends with its program, however that ends; and a program ends though its watcher cannot."""
     for how in ("return", "_exit", "exec", "SIGKILL", "watcher SIGSTOP", "watcher SIGKILL"):
@@ -146,7 +146,7 @@ def waits_ends(bench):
         bench.that(how + ": samples", "100 or more", sampler.total(recording.records()) >= 100, str(sampler.total(recording.records())))
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_churn(bench):
     """At a high rate, while threads and processes begin and end."""
     _, recording = part(bench, "churn", "2000:wall")
@@ -154,21 +154,21 @@ def waits_churn(bench):
     bench.that("seen", "deeper() that waits", found["deeper", model.WAITS] + found["churn.<locals>.deeper", model.WAITS] > 0.02, repr(sorted(map(str, found))))
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_orphans(bench):
     """Who inherits orphans gets none of ours, however a child ends."""
     answer, _ = part(bench, "orphans")
     bench.equal("statuses, and what is left", [3, 4, "ECHILD"], answer)
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_failed_exec(bench):
     _, recording = part(bench, "failed_exec")
     check_near(bench, "sleep after it", 1.0, seconds(recording)["child_that_waits", model.WAITS], 0.15)
     bench.equal("processes that have completed their files", [1], [one.part.header.flags & 1 for one in recording.processes])
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_short(bench):
     """Threads that live for few periods have their share."""
     took, recording = part(bench, "short", "100:wall")
@@ -176,7 +176,7 @@ def waits_short(bench):
     bench.that("waiting", "50 to 150 %% of %.2f s" % took, 0.5 * took <= found <= 1.5 * took, "%.2f" % found)
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_fewer_rights(bench):
     """A watcher does not keep what its program has given up."""
     answer, recording = part(bench, "fewer_rights")
@@ -185,7 +185,7 @@ def waits_fewer_rights(bench):
     bench.that("spin", "0.2 s or more on a CPU", found["spin", model.RUNS] >= 0.2, "%.2f" % found["spin", model.RUNS])
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_interpreters(bench):
     """The functions that run are those of the interpreter that runs, not of the thread's first one."""
     if bench.version < (3, 8):
@@ -195,7 +195,7 @@ def waits_interpreters(bench):
     bench.that("of the other interpreter", "0.1 s or more on a CPU", found >= 1e8, "%.2f" % (found / 1e9))
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_other_user(bench):
     """A program that leaves root: the watcher does not stay behind as root. It may not look any more, and what
     runs is still sampled."""
@@ -206,7 +206,7 @@ def waits_other_user(bench):
     bench.that("spin", "0.2 s or more on a CPU", found["spin", model.RUNS] >= 0.2, "%.2f" % found["spin", model.RUNS])
 
 
-@case(CASES)
+@case(CASES, needs=["waits"])
 def waits_first_process(bench):
     """A container's first process, whose number, 1, is found in each thread's record in another place, too."""
     if os.getuid() != 0:

@@ -261,10 +261,11 @@ def clean_up_when_ended(handler=end):
 SUPPORTED, NATIVE, OTHERS, LIBRARY = "supported", "native", "others", "library"
 PYTHON_2 = "2.7"
 
-# Programs that cases need and a machine may lack, and the variable that permits this.
+# What cases need and a machine may lack, and the variable that permits this.
 NOT_NEEDED = (
     ("perf", "PYPERF_NO_PERF"),
     ("gdb", "PYPERF_NO_GDB"),
+    ("waits", "PYPERF_NO_WAITS"),  # threads that wait are sampled
     ("servers", "PYPERF_NO_SERVERS"),
     ("browser", "PYPERF_NO_BROWSER"),
 )

@@ -10,7 +10,8 @@ interpreter was found.
 
 Environment: PYENV_ROOT (default ~/.pyenv) and PYPERF_INTERPRETERS (a colon-separated list of paths)
 say where interpreters are, beside /usr/bin. Without PYPERF_NO_PERF=1, a machine where perf is
-missing or not permitted is a failure; likewise PYPERF_NO_GDB=1 and gdb.
+missing or not permitted is a failure; likewise PYPERF_NO_GDB=1 and gdb, and PYPERF_NO_WAITS=1 and sampling of
+threads that wait.
 
 Each interpreter's cases run in a process of their own (this file with --worker), as many at a time
 as there are CPUs. All cases run on one build of four series, the others run a selection

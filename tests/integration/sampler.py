@@ -7,6 +7,7 @@ import sys
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.append(os.path.join(HERE, "..", "..", "scripts", "run"))
 
+import harness
 import python2  # noqa: F401  # first
 import samples as reader
 
@@ -27,6 +28,16 @@ def part(bench, name, how="250", **more):
     done, recording = run(bench, [bench.python, bench.program("sampled.py"), name], how, **more)
     bench.equal("%s: status, stderr" % name, (0, ""), (done.status, done.err))
     return json.loads(done.out or "null"), recording
+
+
+def possible(bench, ways):
+    """The ways to sample of these that can be had here."""
+    for how in ways:
+        why = harness.ruled_out(["waits"]) if ":wall" in (how or "") else None
+        if why is None:
+            yield how
+        else:
+            bench.skip(how, why)
 
 
 def profile(bench, by_line=False):
