@@ -1,15 +1,18 @@
 """Samples as a profile for pprof: profile.proto of github.com/google/pprof, compressed, with lines and columns
-where they are known."""
+where they are known. Samples of the same stack and thread are one sample there, with their sum."""
 
+import collections
 import gzip
 import io
+import os
+import re
 
 import model
 from leb128 import unsigned as varint
 
 # Numbers of fields in profile.proto.
 SAMPLE_TYPE, SAMPLE, MAPPING, LOCATION, FUNCTION, STRING = range(1, 7)
-DURATION, PERIOD_TYPE, PERIOD = range(10, 13)
+TIME, DURATION, PERIOD_TYPE, PERIOD = range(9, 13)
 LENGTH_DELIMITED = 2  # a wire type
 
 
@@ -23,12 +26,16 @@ def message(number, content):
 
 
 class Profile:
+    """plain: types of samples are identifiers, as stores of profiles want them (stores.py)."""
+
     each = False
 
-    def __init__(self):
+    def __init__(self, plain=False):
+        self.plain = plain
         self.strings, self.functions, self.mappings, self.locations = {u"": 0}, {}, {}, {}
         self.known = {}  # a frame: the id of its location
         self.body = []
+        self.sums = collections.OrderedDict()  # (locations, thread's name, pid, tid): samples, period
         self.event = None  # samples of one event alone add up
         self.period = 0
 
@@ -40,12 +47,18 @@ class Profile:
         if sample.event != self.event:
             return
         self.period = self.period or sample.period // sample.count
-        places = [self.known.get(frame) or self.location(frame) for frame in sample.frames]
-        labels = message(3, field(1, self.string(u"thread")) + field(2, self.string(u"%s" % sample.comm)))
-        for name, number in ((u"pid", sample.pid), (u"tid", sample.tid)):
+        places = tuple([self.known.get(frame) or self.location(frame) for frame in sample.frames])
+        key = (places, sample.comm, sample.pid, sample.tid)
+        count, period = self.sums.get(key, (0, 0))
+        self.sums[key] = count + sample.count, period + sample.period
+
+    def sample(self, key, values):
+        places, comm, pid, tid = key
+        labels = message(3, field(1, self.string(u"thread")) + field(2, self.string(u"%s" % comm)))
+        for name, number in ((u"pid", pid), (u"tid", tid)):
             labels += message(3, field(1, self.string(name)) + field(3, max(number, 0)))
-        values = varint(sample.count) + varint(sample.period)
-        self.body.append(message(SAMPLE, message(1, b"".join(map(varint, places))) + message(2, values) + labels))
+        summed = b"".join(map(varint, values))
+        return message(SAMPLE, message(1, b"".join(map(varint, places))) + message(2, summed) + labels)
 
     def location(self, frame):
         if frame.function is not None:
@@ -81,16 +94,37 @@ class Profile:
         return number
 
     def content(self, found):
-        event = found.events[0]
-        unit = u"count" if event.seconds(0) is None else u"nanoseconds"
-        types = [(u"samples", u"count"), (u"cpu" if unit == u"nanoseconds" else event.unit, unit)]
-        pairs = [field(1, self.string(name)) + field(2, self.string(of)) for name, of in types]
+        return self.packed(found.events[0], began(found), int((found.elapsed or 0) * 1e9))
+
+    def packed(self, event, time, duration):
+        """The file: of samples of that event, which began at a time since 1970; in nanoseconds."""
+        name, unit = type_of(event)
+        names = [(u"samples", u"count"), (re.sub(u"[^A-Za-z0-9_]", u"_", name) if self.plain else name, unit)]
+        pairs = [field(1, self.string(name)) + field(2, self.string(unit)) for name, unit in names]
         out = [message(SAMPLE_TYPE, pair) for pair in pairs] + self.body
-        out += [message(PERIOD_TYPE, pairs[1]), field(PERIOD, self.period)]
-        out.append(field(DURATION, int((found.times.elapsed or 0) * 1e9)))
+        out += [self.sample(*pair) for pair in self.sums.items()]
+        out += [field(TIME, time), field(DURATION, duration), message(PERIOD_TYPE, pairs[1]), field(PERIOD, self.period)]
         texts = sorted(self.strings, key=self.strings.get)
         out += [message(STRING, text.encode("utf-8", "replace")) for text in texts]
         packed = io.BytesIO()
         with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
             file.write(b"".join(out))
         return packed.getvalue()
+
+
+def type_of(event):
+    """Name and unit of what a sample stands for."""
+    if event.seconds(0) is None:
+        return event.unit, u"count"
+    return (u"wall" if event.is_wall else u"cpu"), u"nanoseconds"
+
+
+def began(found):
+    return min(began_of(one.recording, one.times.elapsed) for one in found.parts)
+
+
+def began_of(recording, elapsed):
+    """Nanoseconds since 1970. perf tells no time of day: its profile is complete when the recording has ended."""
+    if recording.began:
+        return int(recording.began[1] * 1e9)
+    return int((os.stat(recording.path).st_mtime - (elapsed or 0)) * 1e9)

@@ -81,9 +81,10 @@ class Decoded:
         self.strings = [text.decode() for text in top[6]]
         functions = {one[1][0]: one for one in map(fields, top[5])}
         locations = {one[1][0]: one for one in map(fields, top[4])}
-        self.mappings = {one[1][0]: self.strings[one[5][0]] for one in map(fields, top[3])}
+        self.mappings = {one[1][0]: self.strings[one[5][0]] for one in map(fields, top.get(3, []))}
         self.types = [tuple(self.strings[one[number][0]] for number in (1, 2)) for one in map(fields, top[1])]
-        self.period = top[12][0]
+        self.time, self.duration, self.period = [top.get(number, [0])[0] for number in (9, 10, 12)]
+        self.samples = len(top[2])
         self.stacks, self.columns = {}, set()  # of frames: (function, line, column)
         for one in map(fields, top[2]):
             stack = []
@@ -119,14 +120,34 @@ def pprof(look):
         look.equal("%d.%d: stacks" % series, expected, got.stacks)
     look.equal("types", [("samples", "count"), ("cpu", "nanoseconds")], got.types)
     look.equal("period, labels", (5000000, {"thread", "pid", "tid"}), (got.period, got.labels))
+    look.equal("when it began, duration", (10 ** 10, 2 * 10 ** 9), (got.time, got.duration))
     text = sample([EVALUATOR, py("f")] + START, event="page-faults", period=3) + sample([py("g")], event="cpu-clock")
     with Canned(text, header(events=("page-faults", "cpu-clock"))) as canned:
-        canned.run("--pprof", canned.path("y.pb.gz"))
+        os.utime(canned.data, (2000, 2000))
+        canned.run("--pprof", canned.path("y.pb.gz"), "--lasted", "10 17.5")
         got = Decoded(canned.path("y.pb.gz"))
+    look.equal("of perf: when it began, duration", (19925 * 10 ** 8, 75 * 10 ** 8), (got.time, got.duration))
     look.equal("of perf: types", [("samples", "count"), ("page-faults", "count")], got.types)
     stacks = [[name for name, _, _ in stack] for stack in got.stacks]
     expected = ["_PyEval_EvalFrameDefault", "f"] + [one.split(" ")[0] for one in START]
     look.equal("of perf: stacks of the first event", [expected], stacks)
+
+
+@case(CASES)
+def pprof_sums(look):
+    """Samples of the same stack and thread are one, and elapsed time has a type of its own."""
+    made = sampled.Profile(flags=sampled.WHOLE | 2)
+    work = made.python(0, made.code("work", line=7))
+    for thread, flags in ((7, 0), (7, 0), (7, 16), (8, 0)):
+        made.sample(work, thread, flags=flags)
+    run(made.bytes(), "--pprof", look.path("x.pb.gz"))
+    got = Decoded(look.path("x.pb.gz"))
+    look.equal("samples, of two threads", 2, got.samples)
+    look.equal("type", ("wall", "nanoseconds"), got.types[1])
+    with Canned(2 * sample([EVALUATOR, py("f")] + START), header()) as canned:
+        canned.run("--pprof", canned.path("y.pb.gz"))
+        got = Decoded(canned.path("y.pb.gz"))
+    look.equal("of perf: samples, values", (1, [[2, 2000000]]), (got.samples, list(got.stacks.values())))
 
 
 @case(CASES)
