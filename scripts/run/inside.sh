@@ -144,6 +144,7 @@ finish_sampling() {
         ! is_kept || pack
         tell_gone
         ! is_kept || [ ! -t 2 ] || hint "the profile is $output: pyperf-run --report $output"
+        send_recorded "$output" "$output"
     fi
     rm -rf "$dir"
     leave "$status"

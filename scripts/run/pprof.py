@@ -103,7 +103,8 @@ class Profile:
         pairs = [field(1, self.string(name)) + field(2, self.string(unit)) for name, unit in names]
         out = [message(SAMPLE_TYPE, pair) for pair in pairs] + self.body
         out += [self.sample(*pair) for pair in self.sums.items()]
-        out += [field(TIME, time), field(DURATION, duration), message(PERIOD_TYPE, pairs[1]), field(PERIOD, self.period)]
+        out += [field(TIME, time), field(DURATION, duration)]
+        out += [message(PERIOD_TYPE, pairs[1]), field(PERIOD, self.period)]
         texts = sorted(self.strings, key=self.strings.get)
         out += [message(STRING, text.encode("utf-8", "replace")) for text in texts]
         packed = io.BytesIO()

@@ -214,6 +214,7 @@ show_profile() {
     [ ! -d "$images.debug/files" ] || files=$images.debug/files
     ! is_kept || [ ! -t 2 ] || hint "the profile is $output: perf${copies:+ --buildid-dir $copies} report -i $output" \
         "${files:+--symfs $files --kallsyms /proc/kallsyms }--no-inline --max-stack 4096"
+    send_recorded "$recorded" "$output"
 }
 
 # The one line that matters, of the 15 that perf prints, in why_not if perf cannot be used. The program was not run.

@@ -25,8 +25,9 @@ report_profiles() {
         'inside, and one file already'
     [ -z "$archive" ] || sh "$parts/archive.sh" --ready "$archive" || exit 1
     find_python
-    answer "$@" || exit
+    sends_alone || answer "$@" || exit
     [ -z "$archive" ] || pack_again
+    send_reported "$@"
     exit
 }
 

@@ -8,8 +8,9 @@
 
 # The longest first.
 run_tests := situations flamegraph tarball archive options unwind package table completions attach live running lines \
-             inspect preloaded libc flame_page inside perf_reads chains_read enclosing elf function_image samples \
-             packing exports following firefox flames perf_data perf_chains fetch_interpreters check
+             inspect preloaded libc flame_page inside send send_folder perf_reads chains_read enclosing elf \
+             function_image samples packing exports following firefox flames perf_data perf_chains \
+             fetch_interpreters check
 
 check-run: all flamegraph-template
 	+$(Q)$(many) $(addprefix check-run-,$(run_tests))

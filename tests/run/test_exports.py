@@ -2,7 +2,6 @@
 """Files that pyperf-run makes of a profile for other tools (pprof, speedscope), and its view of a source file. One line
 for each check; the exit status is 1 if any failed. No perf is needed."""
 
-import gzip
 import json
 import os
 import sys
@@ -15,6 +14,7 @@ import interpreters
 import sampled
 from canned import EVALUATOR, START, Canned, header, py, sample
 from looks import case, main
+from pprof_file import Decoded
 
 CASES = []
 SOURCE = "\n".join("line %d" % number for number in range(1, 31)) + "\n"
@@ -43,60 +43,9 @@ def run(data, *options, **more):
         return canned.run(*options, **more)
 
 
-def varint(data, at):
-    value = shift = 0
-    while True:
-        value |= (data[at] & 127) << shift
-        at, shift = at + 1, shift + 7
-        if data[at - 1] < 128:
-            return value, at
-
-
-def fields(data):
-    """{number: values} of a message of protocol buffers: numbers, and bytes."""
-    found, at = {}, 0
-    while at < len(data):
-        key, at = varint(data, at)
-        value, at = varint(data, at)
-        if key & 7 == 2:
-            value, at = data[at : at + value], at + value
-        found.setdefault(key >> 3, []).append(value)
-    return found
-
-
-def packed(data):
-    found, at = [], 0
-    while at < len(data):
-        value, at = varint(data, at)
-        found.append(value)
-    return found
-
-
-class Decoded:
-    """A profile.proto: stacks of (function, file, line), from the innermost outwards, with their values."""
-
-    def __init__(self, path):
-        with gzip.open(path) as file:
-            top = fields(file.read())
-        self.strings = [text.decode() for text in top[6]]
-        functions = {one[1][0]: one for one in map(fields, top[5])}
-        locations = {one[1][0]: one for one in map(fields, top[4])}
-        self.mappings = {one[1][0]: self.strings[one[5][0]] for one in map(fields, top.get(3, []))}
-        self.types = [tuple(self.strings[one[number][0]] for number in (1, 2)) for one in map(fields, top[1])]
-        self.time, self.duration, self.period = [top.get(number, [0])[0] for number in (9, 10, 12)]
-        self.samples = len(top[2])
-        self.stacks, self.columns = {}, set()  # of frames: (function, line, column)
-        for one in map(fields, top[2]):
-            stack = []
-            for number in packed(one[1][0]):
-                line = fields(locations[number][4][0])
-                function = functions[line[1][0]]
-                mapping = locations[number].get(2)
-                file = self.mappings[mapping[0]] if mapping else self.strings[function[4][0]]
-                self.columns.add((self.strings[function[2][0]], line.get(2, [0])[0], line.get(3, [0])[0]))
-                stack.append((self.strings[function[2][0]], file, line.get(2, [0])[0]))
-            self.stacks[tuple(stack)] = packed(one[2][0])
-        self.labels = {self.strings[fields(label)[1][0]] for one in map(fields, top[2]) for label in one[3]}
+def decoded(path):
+    with open(path, "rb") as file:
+        return Decoded(file.read())
 
 
 @case(CASES)
@@ -116,7 +65,7 @@ def pprof(look):
             continue
         seen = run(data, "--pprof", look.path("x.pb.gz"), python=found[series])
         look.equal("%d.%d: status, stderr" % series, (0, ""), (seen.status, seen.err))
-        got = Decoded(look.path("x.pb.gz"))
+        got = decoded(look.path("x.pb.gz"))
         look.equal("%d.%d: stacks" % series, expected, got.stacks)
     look.equal("types", [("samples", "count"), ("cpu", "nanoseconds")], got.types)
     look.equal("period, labels", (5000000, {"thread", "pid", "tid"}), (got.period, got.labels))
@@ -125,7 +74,7 @@ def pprof(look):
     with Canned(text, header(events=("page-faults", "cpu-clock"))) as canned:
         os.utime(canned.data, (2000, 2000))
         canned.run("--pprof", canned.path("y.pb.gz"), "--lasted", "10 17.5")
-        got = Decoded(canned.path("y.pb.gz"))
+        got = decoded(canned.path("y.pb.gz"))
     look.equal("of perf: when it began, duration", (19925 * 10 ** 8, 75 * 10 ** 8), (got.time, got.duration))
     look.equal("of perf: types", [("samples", "count"), ("page-faults", "count")], got.types)
     stacks = [[name for name, _, _ in stack] for stack in got.stacks]
@@ -141,12 +90,12 @@ def pprof_sums(look):
     for thread, flags in ((7, 0), (7, 0), (7, 16), (8, 0)):
         made.sample(work, thread, flags=flags)
     run(made.bytes(), "--pprof", look.path("x.pb.gz"))
-    got = Decoded(look.path("x.pb.gz"))
+    got = decoded(look.path("x.pb.gz"))
     look.equal("samples, of two threads", 2, got.samples)
     look.equal("type", ("wall", "nanoseconds"), got.types[1])
     with Canned(2 * sample([EVALUATOR, py("f")] + START), header()) as canned:
         canned.run("--pprof", canned.path("y.pb.gz"))
-        got = Decoded(canned.path("y.pb.gz"))
+        got = decoded(canned.path("y.pb.gz"))
     look.equal("of perf: samples, values", (1, [[2, 2000000]]), (got.samples, list(got.stacks.values())))
 
 
@@ -183,7 +132,7 @@ def columns(look):
     places = {(7, 5), (7, 9), (8, 1)}
     seen = run(data, "--pprof", look.path("x.pb.gz"), "--speedscope", look.path("x.json"), "--lines")
     look.equal("status, stderr", (0, ""), (seen.status, seen.err))
-    got = Decoded(look.path("x.pb.gz")).columns
+    got = decoded(look.path("x.pb.gz")).columns
     expected = {("A.größe",) + one for one in places} | {("f", 1, 0), ("[unknown]", 0, 0)}
     look.equal("pprof: lines and columns, 0 for none", expected, got)
     with open(look.path("x.json")) as out:
