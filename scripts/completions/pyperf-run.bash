@@ -15,10 +15,11 @@ _pyperf_run_find_program() {
             return ;;
         -o | -F | -e | -p | --pid | --patience | --output | --freq | --event | --stack-size | --call-graph | --top | \
             --flamegraph | --collapsed | --archive | --json | --sampler | \
-            --pprof | --speedscope | --firefox | --perf-data | --source | --sort | --by | --callers | --only | --every)
+            --pprof | --speedscope | --firefox | --perf-data | --source | --sort | --by | --callers | --only | --every | \
+            --send | --service | --label)
             [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
             ((i += 2))
-            while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == : ]]; do
+            while ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} == [:=] ]]; do
                 ((i += 2))
             done ;;
         --live)
@@ -85,7 +86,12 @@ _pyperf_run() {
     -p | --pid | --attach | --detach)
         _pids
         return ;;
-    -F | --freq | --stack-size | --top | --patience | --callers | --every)
+    --send)
+        _pyperf_run_among pyroscope+http:// pyroscope+https:// parca+http:// parca+https://
+        compopt -o nospace
+        __ltrim_colon_completions "$cur"
+        return ;;
+    -F | --freq | --stack-size | --top | --patience | --callers | --every | --service | --label)
         return ;;
     esac
     $split && return
@@ -95,7 +101,7 @@ _pyperf_run() {
     fi
     _pyperf_run_among --output --sampler --freq --event --stack-size --call-graph --top --lines --wall --gil --json \
         --source --pprof --speedscope --firefox --perf-data --flamegraph --collapsed --archive --report --diff --doctor \
-        --sort --by --callers --python-only --only --pid --children --patience --live --every --attach --detach --quiet \
-        --help --version
+        --sort --by --callers --python-only --only --pid --children --patience --live --every --attach --detach --send \
+        --service --label --quiet --help --version
 } &&
     complete -F _pyperf_run pyperf-run

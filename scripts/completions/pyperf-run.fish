@@ -13,7 +13,7 @@ function __pyperf_run_program
                 return 1
             case -o -F -e -p --pid --patience --output --freq --event --stack-size --call-graph --top --flamegraph \
                     --collapsed --archive --json --sampler --pprof --speedscope --firefox --perf-data --source --sort --by \
-                    --callers --only --every
+                    --callers --only --every --send --service --label
                 set -e words[1..2]
             case --live
                 set -e words[1]
@@ -82,6 +82,9 @@ complete -c pyperf-run $here -l firefox -r -F -d 'Also a profile for profiler.fi
 complete -c pyperf-run $here -l perf-data -r -F -d 'Also a perf.data with call chains'
 complete -c pyperf-run $here -l source -r -F -d 'A source file with the share of each line'
 complete -c pyperf-run $here -l archive -r -F -d 'Also all that another machine needs, .tar.bz2'
+complete -c pyperf-run $here -l send -x -a '{pyroscope,parca}+http{,s}://' -d 'To a store of profiles'
+complete -c pyperf-run $here -l service -x -d 'What the profile is of'
+complete -c pyperf-run $here -l label -x -d 'One more label for the store, KEY=VALUE'
 complete -c pyperf-run $here -l report -r -F -d 'Table and so on of profiles that are there'
 complete -c pyperf-run $here -l diff -r -F -d 'What differs between two profiles'
 complete -c pyperf-run $here -l doctor -x -a '(__fish_complete_command)' \

@@ -87,6 +87,8 @@ QUESTIONS = (
     ("pyperf-run --sort ", {"own", "total"}),
     ("pyperf-run --by ", {"thread", "process"}),
     ("pyperf-run --callers f --python-only --only x pyperf-probe al", {"alpha"}),
+    ("pyperf-run --send parca+http://h:1 --service x --label a=b pyperf-probe al", {"alpha"}),
+    ("pyperf-run --send pyro", {"pyroscope+http://", "pyroscope+https://"}),
     ("pyperf-run -e cpu-c", {"cpu-clock", "cpu-cycles"}),
     ("pyperf-run --event fau", {"faults"}),
     ("pyperf-run --call-graph ", {"fp", "dwarf", "lbr"}),
