@@ -1,4 +1,5 @@
-"""Which files of a folder (PYPERF_DIR) a store has: a list beside them, so that each is sent once, whoever sends.
+"""Which files of a folder (PYPERF_DIR, or of profiles that pyperf-run has made) a store has: a list beside them, so
+that each is sent once, whoever sends.
 
     shop-samples/
      |- pyperf-7-a1B2c3.samples   complete, and sent
@@ -6,8 +7,8 @@
      |- pyperf-7-g7H8i9.samples   its process still writes it
      `- sent.json                 {store: {file's name and begin: whether the store has taken it}}
 
-A file is complete if its process says so in the header. That of a process that was killed never does: it is complete
-when nobody has mapped it and its last sample is ten minutes old.
+A file is complete if its process says so in the header, or if it is packed (packing.py). That of a process that was
+killed is neither: it is complete when nobody has mapped it and its last sample is ten minutes old.
 """
 
 import errno
@@ -61,12 +62,13 @@ class Folder:
         found = []
         mapped = None
         for name in sample_file.files_of(self.path):
-            header = header_of(name)
-            if header is None or self.key(name, header) in self.known.get(self.store, {}):
+            part = first_part(name)
+            if part is None or self.key(name, part.header) in self.known.get(self.store, {}):
                 continue
-            if not header.flags & sample_file.WHOLE:
+            header = part.header
+            if not (part.packed or header.flags & sample_file.WHOLE):
                 mapped = mapped_files() if mapped is None else mapped
-                if os.path.basename(name) in mapped or not is_old(name):
+                if os.path.basename(name) in mapped or not is_old(part):
                     continue
             found.append((header.began_utc, name, header))
         return [(name, header) for _, name, header in sorted(found)]
@@ -84,23 +86,17 @@ class Folder:
         writing.replace(os.path.join(self.path, LIST), lambda out: out.write(python2.bytes_of(text) + b"\n"))
 
 
-def header_of(path):
+def first_part(path):
     """None if it is no file of the sampler, or not there any more."""
     try:
-        part = first_part(path)
+        with open(path, "rb") as file:
+            return sample_file.read_part(file, 0, path)
     except (IOError, OSError, stacks.Failed):
         return None
-    return part and part.header
 
 
-def first_part(path):
-    with open(path, "rb") as file:
-        return sample_file.read_part(file, 0, path)
-
-
-def is_old(path):
+def is_old(part):
     """Whether its last sample, or its begin, was long ago."""
-    part = first_part(path)
     latest = part.header.began
     for at, kind, _ in part.records():
         if kind == sample_file.SAMPLE:

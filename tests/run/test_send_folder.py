@@ -20,6 +20,10 @@ import sampled
 from sends import Look, environment, send, sum_of, write
 from store import Store
 
+sys.path.insert(1, os.path.join(looks.ROOT, "scripts", "run"))
+
+import sample_file
+
 CASES = []
 ROUNDS = """
 import os, sys
@@ -96,6 +100,20 @@ def a_store_that_fails(look):
         look.equal("the last one is sent", [4], sums(store))
         look.equal("then: status, stderr", (0, []), send(look, "d", store.url("pyroscope")))
         look.equal("then: requests", 4, len(store.headers))
+        look.equal("wrong", [], store.wrong)
+
+
+@case(CASES)
+def of_pyperf_run(look):
+    """What pyperf-run has packed is complete, whatever its processes say: several of them in one request."""
+    with Store() as store:
+        now = int(time.time()) * SECOND
+        parts = [profile(pid, now, count, 0) for pid, count in ((7, 3), (8, 5))]
+        write(look, "d/1.samples", b"".join(map(sample_file.packed, parts)))
+        write(look, "d/2.samples", b"".join(parts))
+        look.equal("status, stderr", (0, []), send(look, "d", store.url("pyroscope")))
+        got = [[(one.labels["process_pid"], sum_of([one])) for one in request] for request in store.received]
+        look.equal("processes, samples", [[("7", 3), ("8", 5)]], got)
         look.equal("wrong", [], store.wrong)
 
 
