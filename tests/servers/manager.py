@@ -95,7 +95,7 @@ class Manager:
 
     def make_root(self):
         """From debootstrap on, with the package that "make deb" has made."""
-        more = ["systemd", "systemd-sysv", "dbus", "cron", "python3", "linux-perf"]
+        more = ["systemd", "systemd-sysv", "dbus", "cron", "curl", "python3", "linux-perf"]
         package = bootstrap(self.build, self.root, more)
         shutil.copy(package, self.inside("libpyperf.deb"))
         run(["chroot", self.root, "dpkg", "-i", "/libpyperf.deb"])

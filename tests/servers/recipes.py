@@ -22,6 +22,7 @@ import cases_container
 import cases_container_attached
 import cases_container_inside
 import cases_cron
+import cases_fleet
 import cases_systemd
 import cases_systemd_inside
 import engine
@@ -35,7 +36,11 @@ SUBJECTS = {
         engine.Engine,
         engine.missing,
     ),
-    "systemd": (cases_systemd.CASES + cases_systemd_inside.CASES + cases_cron.CASES, manager.Manager, manager.missing),
+    "systemd": (
+        cases_systemd.CASES + cases_systemd_inside.CASES + cases_cron.CASES + cases_fleet.CASES,
+        manager.Manager,
+        manager.missing,
+    ),
 }
 
 

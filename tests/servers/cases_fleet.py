@@ -1,0 +1,88 @@
+"""The recipe of docs/services.md for a fleet: a timer of systemd profiles a service for a while and sends that to a store,
+which tests/run/store.py stands for."""
+
+import os
+import re
+import sys
+import time
+
+import guide
+import packages
+from debian import run
+from harness import case
+from manager import UNIT
+
+sys.path.insert(1, os.path.join(os.path.dirname(packages.HERE), "run"))
+
+from store import Store
+
+CASES = []
+SECONDS = 120
+FOLDER = "var/lib/shop-profile"
+
+
+def units():
+    """The service and the timer of the guide."""
+    blocks = re.findall(r"(?:^(?:    .*)?\n)+", guide.section("A fleet"), re.M)
+    texts = [re.sub(r"^    ", "", one, flags=re.M).strip() + "\n" for one in blocks]
+    (service,) = [one for one in texts if one.startswith("[Unit]")]
+    (timer,) = [one for one in texts if one.startswith("[Timer]")]
+    return service, timer.split("\n\ne ")[0] + "\n"
+
+
+def wait_for(machine, what):
+    """Until the service of the profile has ended, and that is so."""
+    end = time.time() + SECONDS
+    while not what() or machine.systemctl("is-active", "shop-profile.service", check=False) == "activating":
+        if time.time() > end:
+            raise RuntimeError("nothing after %d s: %s" % (SECONDS, log(machine)))
+        time.sleep(0.2)
+
+
+def log(machine):
+    return run(machine.enter("journalctl", "-o", "cat", "-u", "shop-profile")).strip()
+
+
+def install(machine, store):
+    service, timer = units()
+    service = service.replace("pyroscope+http://pyroscope:4040", store.url("pyroscope")).replace("sleep 60", "sleep 3")
+    timer = timer.replace("OnCalendar=*:0/15\nRandomizedDelaySec=60", "OnActiveSec=1s\nAccuracySec=100ms")
+    machine.write("etc/systemd/system/shop-profile.service", service)
+    machine.write("etc/systemd/system/shop-profile.timer", timer)
+    # As it is without a drop-in: nothing of libpyperf.
+    machine.write("etc/systemd/system/shop.service", UNIT)
+    run(machine.enter("rm", "-rf", "/etc/systemd/system/shop.service.d"))
+    machine.systemctl("daemon-reload")
+
+
+def look_at(bench, received, count):
+    got = [one for request in received for one in request]
+    labels = {one.labels.get("process_pid") for one in got}
+    pid = bench.machine.systemctl("show", "-p", "MainPID", "--value", "shop")
+    bench.equal("profiles, processes", (count, {pid}), (len(got), labels))
+    bench.equal("version", {"1.4"}, {one.labels.get("service_version") for one in got})
+    names = {name for one in got for stack in one.profile.stacks for name, file, _ in stack if file.startswith("/srv/")}
+    bench.that("functions of shop", "main and more", "main" in names and len(names) >= 3, sorted(names))
+
+
+@case(CASES)
+def systemd_profiles_are_sent(bench):
+    machine = bench.machine
+    with Store() as store:
+        install(machine, store)
+        machine.systemctl("start", "shop")
+        try:
+            store.answers.append((503, "later"))
+            machine.systemctl("start", "shop-profile.timer")
+            wait_for(machine, lambda: store.headers)
+            said = log(machine)
+            bench.equal("a store that is down: requests that it took", 0, len(store.received))
+            bench.that("a store that is down: log", "a line", "HTTP 503: later; " in said, said)
+            bench.equal("the profile", 1, len(os.listdir(machine.inside(FOLDER))))
+            machine.systemctl("start", "shop-profile.service")
+            wait_for(machine, lambda: len(store.received) == 2)
+            look_at(bench, store.received, 2)
+            bench.equal("wrong", [], store.wrong)
+            bench.equal("shop", "active", machine.systemctl("is-active", "shop", check=False))
+        finally:
+            machine.systemctl("stop", "shop-profile.timer", "shop-profile.service", "shop", check=False)
