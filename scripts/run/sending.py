@@ -127,8 +127,11 @@ class Sender:
         if not folder.open():
             say("%s: another pyperf-run is sending from here" % name)
             return False
+        waiting = folder.waiting()
+        if waiting:
+            folder.keep()  # what cannot be noted is not sent
         count = refused = 0
-        for file, header in folder.waiting():
+        for file, header in waiting:
             answer = self.answer_to(file)
             if answer is None:
                 continue

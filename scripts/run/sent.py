@@ -41,10 +41,6 @@ class Folder:
             if error.errno in (errno.EAGAIN, errno.EACCES) and self.lock is not None:
                 return False
             raise stacks.Failed("%s: %s" % (self.path, error.strerror))
-        if not os.access(self.path, os.W_OK):
-            raise stacks.Failed(
-                "%s: cannot be written, and what has been sent is noted there: send as its user" % self.path
-            )
         try:
             with open(os.path.join(self.path, LIST), "rb") as file:
                 self.known = json.loads(file.read().decode("utf-8"))
@@ -77,13 +73,19 @@ class Folder:
         return "%s %d" % (os.path.basename(name), header.began_utc)
 
     def note(self, name, header, taken):
-        """Keeps the list, without what is no longer there."""
         self.known.setdefault(self.store, {})[self.key(name, header)] = taken
+        self.keep()
+
+    def keep(self):
+        """Writes the list, without what is no longer there. Raises stacks.Failed."""
         there = set(os.path.basename(one) for one in sample_file.files_of(self.path))
         for store, files in list(self.known.items()):
             self.known[store] = {key: value for key, value in files.items() if key.rpartition(" ")[0] in there}
         text = json.dumps(self.known, indent=1, sort_keys=True, separators=(",", ": "))
-        writing.replace(os.path.join(self.path, LIST), lambda out: out.write(python2.bytes_of(text) + b"\n"))
+        try:
+            writing.replace(os.path.join(self.path, LIST), lambda out: out.write(python2.bytes_of(text) + b"\n"))
+        except (IOError, OSError) as error:
+            raise stacks.Failed("%s: what has been sent cannot be noted there: %s" % (self.path, error.strerror))
 
 
 def first_part(path):
