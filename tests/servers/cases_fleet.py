@@ -1,15 +1,18 @@
-"""The recipe of docs/services.md for a fleet: a timer of systemd profiles a service for a while and sends that to a store,
-which tests/run/store.py stands for."""
+"""The recipes of docs/services.md for a fleet: a timer of systemd, or a container beside another one, profiles a
+service for a while and sends that to a store, which tests/run/store.py stands for."""
 
 import glob
 import os
 import re
+import subprocess
 import sys
 import time
 
 import guide
 import packages
+from cases_container_attached import Plain
 from debian import run
+from engine import IMAGE
 from harness import case
 from manager import UNIT
 
@@ -17,8 +20,10 @@ sys.path.insert(1, os.path.join(os.path.dirname(packages.HERE), "run"))
 
 from store import Store
 
-CASES = []
+CASES, IN_CONTAINERS = [], []
 SECONDS = 120
+# The tests' image with neither its program nor what prepares that.
+PROFILER = "FROM %s\nENV LD_PRELOAD= PYPERF_TOGGLE_SIGNAL=\nENTRYPOINT []\n" % IMAGE
 FOLDER = "var/lib/shop-profile"
 
 
@@ -56,12 +61,12 @@ def install(machine, store):
     machine.systemctl("daemon-reload")
 
 
-def look_at(bench, received, count):
+def look_at(bench, received, **labels):
+    """Profiles of shop, one in each request."""
     got = [one for request in received for one in request]
-    labels = {one.labels.get("process_pid") for one in got}
-    pid = bench.machine.systemctl("show", "-p", "MainPID", "--value", "shop")
-    bench.equal("profiles, processes", (count, {pid}), (len(got), labels))
-    bench.equal("version", {"1.4"}, {one.labels.get("service_version") for one in got})
+    for name, value in sorted(labels.items()):
+        bench.equal(name, {value}, {one.labels.get(name) for one in got})
+    bench.equal("one in each request", len(received), len(got))
     names = {name for one in got for stack in one.profile.stacks for name, file, _ in stack if file.startswith("/srv/")}
     bench.that("functions of shop", "main and more", "main" in names and len(names) >= 3, sorted(names))
 
@@ -82,8 +87,47 @@ def systemd_profiles_are_sent(bench):
             bench.equal("the profile", 1, len(glob.glob(machine.inside(FOLDER + "/*.samples"))))
             machine.systemctl("start", "shop-profile.service")
             wait_for(machine, lambda: len(store.received) == 2)
-            look_at(bench, store.received, 2)
+            pid = machine.systemctl("show", "-p", "MainPID", "--value", "shop")
+            look_at(bench, store.received, service_name="shop", service_version="1.4", process_pid=pid)
             bench.equal("wrong", [], store.wrong)
             bench.equal("shop", "active", machine.systemctl("is-active", "shop", check=False))
         finally:
             machine.systemctl("stop", "shop-profile.timer", "shop-profile.service", "shop", check=False)
+
+
+def beside(container, store):
+    """The guide's command."""
+    (found,) = re.findall(r"^(    docker run -d --pid (?:.*\n)+?.*done')$", guide.section("A fleet"), re.M)
+    for old, new in (
+        ("run -d", "run -d --network host"),
+        ("container:shop", "container:" + container.name),
+        ("pyroscope+http://pyroscope:4040", store.url("pyroscope")),
+        ("sleep 60", "sleep 3"),
+        ("sleep 840", "sleep 1"),
+    ):
+        if old not in found:
+            raise RuntimeError("the guide's container has no %r" % old)
+        found = found.replace(old, new)
+    return found
+
+
+@case(IN_CONTAINERS)
+def containers_profiles_are_sent(bench):
+    engine = bench.machine
+    with subprocess.Popen(["printf", "%s", PROFILER], stdout=subprocess.PIPE) as dockerfile:
+        engine.docker("build", "--network", "none", "-t", "profiler", "-", stdin=dockerfile.stdout)
+    with Store() as store, Plain(bench) as container:
+        store.answers.append((503, "later"))
+        name = run(["sh", "-c", beside(container, store)], env=engine.environment).strip()
+        try:
+            end = time.time() + SECONDS
+            while len(store.received) < 2 and time.time() < end:
+                time.sleep(0.2)
+            said = engine.docker("logs", name)
+            bench.that("two requests", "with the one that failed", len(store.received) >= 2, said)
+            bench.that("log", "HTTP 503: later", "HTTP 503: later; " in said, said)
+            look_at(bench, store.received, service_name="shop", host_name=os.uname()[1], process_pid="1")
+            bench.equal("wrong", [], store.wrong)
+            container.wait_for_turns(1)
+        finally:
+            engine.docker("rm", "-f", name)

@@ -66,7 +66,7 @@ class Engine:
     def make_image(self):
         """From debootstrap on, with the package that "make deb" has made."""
         root = os.path.join(self.folder, "root")
-        package = bootstrap(self.build, root, ["python3", "linux-perf", "binutils"])
+        package = bootstrap(self.build, root, ["python3", "curl", "linux-perf", "binutils"])
         with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as packed:
             self.docker("import", "-", BASE, stdin=packed.stdout)
         shutil.rmtree(root)

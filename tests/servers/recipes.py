@@ -32,7 +32,10 @@ import manager
 # The cases, their environment, and the function that says why it is missing.
 SUBJECTS = {
     "container": (
-        cases_container.CASES + cases_container_attached.CASES + cases_container_inside.CASES,
+        cases_container.CASES
+        + cases_container_attached.CASES
+        + cases_container_inside.CASES
+        + cases_fleet.IN_CONTAINERS,
         engine.Engine,
         engine.missing,
     ),
