@@ -139,7 +139,7 @@ class Sender:
                 say("%s did not get %s: %s; %s" % (self.store.name, file, answer.why, self.arguments.later(name)))
                 return False
             if not answer.taken:
-                say("%s refused %s, which is not sent again: %s" % (self.store.name, file, answer.why))
+                say("%s: %s is not sent again: %s" % (self.store.name, file, answer.why))
             folder.note(file, header, answer.taken)
             count, refused = count + answer.taken, refused + (not answer.taken)
         self.tell("sent to %s: %d complete files of %s" % (self.store.name, count, name))

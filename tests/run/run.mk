@@ -1,7 +1,7 @@
 # make check-run          libpyperf.so in programs of any libc; the parts of pyperf-run: options, table, flame
-#                         graph in a browser, archive on a machine that has nothing else, situations of bug
-#                         reports, pyperf-inspect, completions; and fetch-interpreters without a network, make
-#                         help, make deb, make tarball
+#                         graph in a browser, archive on a machine that has nothing else, what stores of profiles
+#                         get, situations of bug reports, pyperf-inspect, completions; and fetch-interpreters
+#                         without a network, make help, make deb, make tarball
 # make check-tarball      the tarball is built in another folder, too: the same bytes
 
 .PHONY: check-run check-tarball
