@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""pyperf-run --report FOLDER --send: what processes write there is sent once it is complete, and once. One line for each
-check; the exit status is 1 if any failed. No perf is needed."""
+"""pyperf-run --report FOLDER --send: what processes write there is sent when it is complete, and once. One line for
+each check; the exit status is 1 if any failed. No perf is needed."""
 
 import fcntl
 import glob
@@ -132,7 +132,8 @@ def odd_folders(look):
         held = os.open(look.path("d"), os.O_RDONLY)
         fcntl.flock(held, fcntl.LOCK_EX)
         status, lines = send(look, "d", store.url("parca"))
-        look.that("another sender: status 1", "a line", status == 1 and "another pyperf-run is sending" in lines[0], lines)
+        good = status == 1 and "another pyperf-run is sending" in lines[0]
+        look.that("another sender: status 1", "a line", good, lines)
         os.close(held)
         write(look, "d/sent.json", b"{")
         status, lines = send(look, "d", store.url("parca"))
@@ -165,7 +166,8 @@ def while_it_runs(look):
         write(look, "end", b"")
         child.wait()
         look.equal("when it has ended", (0, []), send(look, "d", store.url("pyroscope")))
-        look.that("requests", "one before, and one after", 0 < before < len(store.received), (before, len(store.received)))
+        got = (before, len(store.received))
+        look.that("requests", "one before, and one after", 0 < got[0] < got[1], got)
         files = glob.glob(look.path("d", "*.samples"))
         look.equal("one for each file", len(files), len(store.received))
         words = [os.path.join(looks.ROOT, "scripts", "pyperf-run"), "--report", "d", "--json", "-"]
