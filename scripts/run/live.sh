@@ -18,6 +18,7 @@ MANY=1000   # the most: SAMPLE_FILES_KEPT, sample_file.h
 check_live() {
     odd=${doctor:+--doctor}${report:+--report}${diff:+--diff}${attach:+--attach}${detach:+--detach}
     [ -z "$odd" ] || fail 2 "--live shows a recording while it goes on: --${odd#--} is not for it"
+    [ -z "$send" ] || [ -n "$output" ] || fail 2 '--live keeps no profile that --send could send later: name one with -o'
     odd=${callers:+--callers}${source:+--source}
     [ -z "$odd" ] || fail 2 "--live shows the table: --${odd#--} is for --report of a profile (-o keeps it)"
 }

@@ -197,6 +197,7 @@ def refused(look):
         (["--attach", "1"], "--attach is not for it"),
         (["--callers", "f"], "--live shows the table: --callers"),
         (["--source", "x.py"], "--live shows the table: --source"),
+        (["--send", "parca+http://h", "--service", "s"], "name one with -o"),
         (["--every", "0"], "--every 0: an interval takes a second at least"),
         (["--every", "x"], "--every x: not a number"),
         (["--sampler=perf", "--lines"], "--lines: perf knows no lines"),
