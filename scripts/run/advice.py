@@ -227,8 +227,8 @@ def advice_on_copies(size, broken):
         )
     return (
         "of each, %d bytes were copied, the most that perf can; deeper stacks do not fit, and %s;"
-        " --call-graph fp takes them whole where the interpreter and its libraries have frame"
-        " pointers" % (size, harm)
+        " --sampler=inside takes them whole, and so does --call-graph fp where the interpreter and its"
+        " libraries have frame pointers" % (size, harm)
     )
 
 

@@ -26,7 +26,7 @@ def larger_copies(look):
         look_for(look, str(size), parts, WHOLE + cut(30), header(size))
     given = ["8192 bytes", "--stack-size 16384"]
     look_for(look, "given", given, WHOLE + cut(30), header(65528), "--stack-size", "8192")
-    deep = ["65528 bytes", "do not fit", "--call-graph fp"]
+    deep = ["65528 bytes", "do not fit", "--sampler=inside takes them whole", "--call-graph fp"]
     look_for(look, "65528, deep", deep, WHOLE + cut(200), header(65528))
     odd = sample([EVALUATOR, "[unknown] (/opt/lib/jit.so)", CUT])
     parts = ["though 65528 bytes", "jit.so", "cannot unwind"]
