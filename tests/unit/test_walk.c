@@ -344,7 +344,7 @@ TEST(a_busy_map)
 {
     make_fiber();
     swapcontext(&back, &fiber); /* the rules of `interrupt` and further in are known now */
-    code_map_forget(); /* what is known is found, busy or not */
+    code_map_forget();          /* what is known is found, busy or not */
     handle(SIGUSR1, on_busy, 0);
     interrupt();
     ck_assert(was_cut);
