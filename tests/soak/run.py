@@ -2,8 +2,9 @@
 """Hostile programs, random but for their seed, with us and without: what they print and how they end must
 be the same.
 
-    run.py [--build DIR] [--minutes N] [--seed N] [--python PATH]... [--steps STEPS] [--mode MODE]
+    run.py [--build DIR] [--minutes N] [--seed N] [--python PATH]... [--each] [--steps STEPS] [--mode MODE]
 
+One program after the other, each on one of the interpreters; with --each on all interpreters at the same time.
 A finding says its seed, the steps it comes down to, and the command that shows it again; the steps stay in
 BUILD/soak. With --steps only those are run, 20 times."""
 
@@ -44,8 +45,11 @@ MODES = {
 
 
 class Soak:
-    def __init__(self, build):
+    """timeout: seconds after which a program hangs."""
+
+    def __init__(self, build, timeout=TIMEOUT):
         self.build, self.folder = build, tempfile.mkdtemp(prefix="pyperf-soak-", dir="/tmp")
+        self.timeout = timeout
         self.fiber = os.path.join(self.folder, "fiber.so")
         source = os.path.join(HERE, "fiber.c")
         subprocess.check_call(["cc", "-O1", "-shared", "-fPIC", "-o", self.fiber, source])
@@ -67,7 +71,7 @@ class Soak:
             env=self.environment(mode), cwd=self.folder, start_new_session=True,
         )
         try:
-            out, self.err = process.communicate(timeout=TIMEOUT)
+            out, self.err = process.communicate(timeout=self.timeout)
             status = process.returncode
         except subprocess.TimeoutExpired:
             status = "hangs"
@@ -153,10 +157,35 @@ def soak_all(soak, arguments, found):
         if result:
             say_finding(soak, one, seed, mode, steps, result)
         seed += 1
-    print("seeds to %d" % (seed - 1))
+    print("seeds to %d" % (seed - 1), flush=True)
     for label, row in counts.items():
-        print("%s: %d the same, %d different, %d dropped (not the same without us)" % (label, *row))
+        print("%s: %d the same, %d different, %d dropped (not the same without us)" % (label, *row), flush=True)
     return sum(row[1] for row in counts.values())
+
+
+def soak_each(arguments, found):
+    """A process for each interpreter, with seeds of its own. Returns how many programs differed."""
+    sharing = max(len(found) / len(os.sched_getaffinity(0)), 1)
+    children = {}
+    for number, one in enumerate(found):
+        pid = os.fork()
+        if pid == 0:
+            soak = Soak(arguments.build, TIMEOUT * sharing)
+            arguments.seed += number * 10 ** 9
+            try:
+                differences = soak_all(soak, arguments, [one])
+            finally:
+                soak.close()
+            os._exit(min(differences, 100))
+        children[pid] = one
+    bad = 0
+    while children:
+        pid, status = os.wait()
+        one = children.pop(pid)
+        if os.WIFSIGNALED(status):
+            print("FAIL %s: the soak itself was killed by signal %d" % (one.label, os.WTERMSIG(status)))
+        bad += bool(status)
+    return bad
 
 
 def main():
@@ -165,6 +194,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--python", action="append", metavar="PATH")
+    parser.add_argument("--each", action="store_true", help="all interpreters at the same time")
     parser.add_argument("--steps", help="these instead of random ones")
     parser.add_argument("--mode", choices=sorted(MODES), default="map")
     arguments = parser.parse_args()
@@ -175,6 +205,9 @@ def main():
         found = [interpreters.Interpreter(os.path.realpath(path)) for path in arguments.python]
     else:
         found = [one for one in interpreters.find()[0] if one.supported]
+    if arguments.each and not arguments.steps:
+        print("seeds from %d on" % arguments.seed, flush=True)
+        return 1 if soak_each(arguments, found) else 0
     soak = Soak(arguments.build)
     try:
         if arguments.steps:
