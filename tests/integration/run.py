@@ -191,8 +191,10 @@ def main():
         for name in interpreters.absent(found):
             tally.skip("%s: not found" % name)
         whole = interpreters.thorough(found)
-        subjects = [(LIBRARY, ())]
-        subjects += [(one.path, selection(one, whole)) for one in found]
+        subjects = [(one.path, selection(one, whole)) for one in found]
+        # Those that take longest first, so that no worker is alone at the end.
+        subjects.sort(key=lambda subject: -len(subject[1] or all_cases()))
+        subjects.append((LIBRARY, ()))
         if not any(one.supported for one in found):
             tally.report("interpreters", "one of 3.6 to 3.15", False, "none")
     failures, seconds = run_all(subjects, arguments, tally)
