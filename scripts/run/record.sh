@@ -37,7 +37,7 @@
 # $@: options of perf record, as many as perf_words says; then the program.
 record() {
     # As they were given, for the sampler.
-    given_output=$output given_frequency=$frequency replaceable=
+    given_output=$output given_frequency=$frequency replaceable='' tries=0
     ! can_be_replaced || replaceable=yes
     output=${output:-${live:+${TMPDIR:-/tmp}/}perf.data}
     check_program "$perf_words" "$@"
@@ -67,6 +67,10 @@ record() {
     start_viewer --data "$recorded" --scratch "$dir/live.data"
     [ -z "$caught" ] || deliver "$caught"
     wait_for_end
+    while has_given_up; do
+        start_perf "$@"
+        wait_for_end
+    done
     end_viewer
     note_calls
     find_lenders
@@ -153,15 +157,27 @@ start_copying() {
     unpacked=$!
 }
 
+# perf ends without a word when a thread of the process ends while perf looks at all of them: once in some 150 times
+# where threads are as short as a request. True if it may be started again, up to three times.
+has_given_up() {
+    [ -n "$pids" ] && [ -z "$caught" ] && [ ! -s "$dir/program" ] && [ ! -s "$dir/log" ] && [ "$tries" -lt 3 ] || return
+    end_companions
+    tries=$((tries + 1))
+}
+
+end_companions() {
+    [ -z "$progress" ] || wait "$progress"
+    [ -z "$unpacked" ] || kill -s KILL "$unpacked"
+    wait "$unpacked"
+} 2>/dev/null
+
 finish() {
     refused=1
     {
         kill -s KILL "$canary"
         wait "$canary"
-        [ -z "$progress" ] || wait "$progress"
-        [ -z "$unpacked" ] || kill -s KILL "$unpacked"
-        wait "$unpacked"
     } 2>/dev/null
+    end_companions
     if [ ! -s "$dir/program" ]; then
         [ -n "$caught" ] || explain_perf
         remove_unused

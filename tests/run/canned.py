@@ -20,6 +20,7 @@ echo "$LC_ALL $*" >>"$CANNED/commands"
 case $1 in
 record)
     [ "$2" != -h ] || exec cat "$CANNED/options"
+    [ ! -s "$CANNED/gives-up" ] || { sed -i 1d "$CANNED/gives-up"; exit 255; }
     while [ "$1" != -- ]; do
         [ "$1" != -o ] || cp "$CANNED/perf.data" "$2" || exit 255
         shift

@@ -301,6 +301,26 @@ def by_perf(look):
 
 
 @case(CASES)
+def perf_gives_up(look):
+    """Without a word, as when a thread ends just then: it is started again, three times at the most."""
+    with Attaching(look) as work, Canned(sample([EVALUATOR, py("f")] + START)) as canned:
+        pid = work.process(mode="map", libpyperf="0.1.0").pid
+        words = ["-q", "-p", str(pid), "--", "sh", "-c", "echo ran; exit 4"]
+        for times, expected in ((1, (4, "ran\n", "")), (3, (4, "ran\n", "")), (4, (1, "", "perf record failed"))):
+            canned.write("commands", "")
+            canned.write("gives-up", "x\n" * times)
+            status, out, err = work.run(*words, env=work.environment(canned))
+            look.equal("%d times: status, stdout" % times, expected[:2], (status, out))
+            look.that("%d times: stderr" % times, repr(expected[2]), err == "" if times < 4 else expected[2] in err, err)
+            started = canned.read("commands").count(" record -o ")
+            look.equal("%d times: starts" % times, min(times + 1, 4), started)
+        canned.write("gives-up", "x\n")
+        status, _, err = work.run("-q", "--", "true", env=work.environment(canned))
+        look.that("a program is not run twice", "a line", status == 1 and "was not run" in err, err)
+        look.equal("left", [], left(work))
+
+
+@case(CASES)
 def of_another_user(look):
     """perf's own advice, to lower perf_event_paranoid, would not help."""
     with Attaching(look) as work:
